@@ -1,0 +1,69 @@
+//! The time of day, and one place to read it.
+//!
+//! Lifetimes, back-offs and windows run on [`Clock`], so that a test which pauses tokio's clock pauses all of them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+/// Milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// From the whole seconds that most upstreams send.
+    pub fn from_secs(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// How long ago `earlier` was; zero if it lies in the future.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment, `later` on.
+    pub fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(later.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Where the time comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// The machine's clock: right across a laptop's sleep and a corrected clock.
+    System,
+    /// Starts at a given time and moves with tokio's clock, which a test can pause.
+    Tokio {
+        /// What the clock showed at `started`.
+        epoch: Timestamp,
+        /// The moment it was started.
+        started: Instant,
+    },
+}
+
+impl Clock {
+    /// A clock that starts now and then follows tokio's.
+    pub fn tokio() -> Self {
+        Self::Tokio { epoch: system_now(), started: Instant::now() }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => system_now(),
+            Self::Tokio { epoch, started } => epoch.plus(started.elapsed()),
+        }
+    }
+
+    /// Sleeps until `at`; returns at once if that has passed.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        tokio::time::sleep(at.since(self.now())).await;
+    }
+}
+
+fn system_now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,210 @@
+//! What answers: one trait, and what a turn gives to it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`demo`] | needs nothing, and shows the typing guard at work |
+//! | [`llm`] | a language model behind an OpenAI-compatible address |
+//!
+//! A handler turns a [`Turn`] into a [`Reply`]. It cannot send, type or acknowledge by any other way than what the
+//! turn gives it, and it may fail, hang, panic or be dropped at any await: the guard and the store see to the rest.
+//! A closure is a handler:
+//!
+//! ```
+//! use threedots::{Handler, Reply, Turn};
+//! let echo = |turn: &Turn| Reply::text(format!("You said {}", turn.text()));
+//! # fn is_handler(_: impl Handler) {}
+//! # is_handler(echo);
+//! ```
+
+pub mod demo;
+pub mod llm;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Timestamp;
+use crate::message::{BotName, Contact, Inbound, MediaRef, Reply};
+
+/// Turns a turn into a reply.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Answers everything that the conversation has waiting, with one reply.
+    ///
+    /// # Errors
+    /// When there is no answer to be had. The customer sees the bot's failure reply at most, never the error.
+    async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError>;
+}
+
+/// Why a handler has no answer. The text is for the operator's log: nothing that the customer wrote belongs in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct HandlerError(String);
+
+impl HandlerError {
+    /// An error with a reason for the log.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// A closure is a handler.
+#[async_trait]
+impl<F, R> Handler for F
+where
+    F: Fn(&Turn) -> R + Send + Sync + 'static,
+    R: Into<Reply>,
+{
+    async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
+        Ok(self(turn).into())
+    }
+}
+
+/// One go at answering: everything that a conversation has waiting.
+#[derive(Clone)]
+pub struct Turn {
+    /// The bot that answers.
+    pub bot: BotName,
+    /// Who is being answered: the writer of the newest message.
+    pub contact: Contact,
+    /// What waits for an answer, oldest first; never empty.
+    pub messages: Vec<Inbound>,
+    /// What was said before, oldest first.
+    pub history: Vec<Said>,
+    /// The time at which the turn began.
+    pub now: Timestamp,
+    /// When the handler's time is up. It is dropped then.
+    pub deadline: Instant,
+    /// Cancelled when nobody waits for the reply any longer.
+    pub cancelled: CancellationToken,
+    /// The customer's view of us while we work.
+    pub presence: Presence,
+    /// Where the media of the messages can be had.
+    pub media: Arc<dyn MediaSource>,
+}
+
+impl Turn {
+    /// The newest message: the one that is being answered.
+    pub fn newest(&self) -> Option<&Inbound> {
+        self.messages.last()
+    }
+
+    /// The words of all waiting messages, a line each.
+    pub fn text(&self) -> String {
+        let words: Vec<&str> = self.messages.iter().filter_map(|message| message.content.words()).collect();
+        words.join("\n")
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Turn({}, {} messages)", self.bot, self.messages.len())
+    }
+}
+
+/// Something that was said in a conversation.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Said {
+    /// By whom.
+    pub by: Speaker,
+    /// The words, or a bracketed word for what has none, such as `[image]`.
+    pub words: String,
+    /// When.
+    pub time: Timestamp,
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Said({:?})", self.by)
+    }
+}
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaker {
+    /// The customer.
+    Customer,
+    /// The bot.
+    Bot,
+}
+
+/// The handler's hand on the indicator. Requests, not calls: where the upstream has no such thing, nothing happens.
+#[derive(Clone, Debug)]
+pub struct Presence(mpsc::Sender<PresenceRequest>);
+
+/// What a handler can ask of the indicator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresenceRequest {
+    /// Take the dots off for a moment, as a person does between looking and writing.
+    Beat,
+    /// Show "recording".
+    Recording,
+    /// Show "typing".
+    Typing,
+    /// Take the dots off and leave them off: somebody else takes over.
+    Pause,
+}
+
+impl Presence {
+    /// A hand, and the end at which its requests arrive.
+    pub fn channel() -> (Self, mpsc::Receiver<PresenceRequest>) {
+        let (sender, receiver) = mpsc::channel(8);
+        (Self(sender), receiver)
+    }
+
+    /// Takes the dots off for a moment, where the upstream can: between "searching" and "found nothing", say.
+    pub fn beat(&self) {
+        self.ask(PresenceRequest::Beat);
+    }
+
+    /// Shows "recording" from now on, where the upstream can.
+    pub fn recording(&self) {
+        self.ask(PresenceRequest::Recording);
+    }
+
+    /// Shows "typing" from now on.
+    pub fn typing(&self) {
+        self.ask(PresenceRequest::Typing);
+    }
+
+    /// Takes the dots off and leaves them off, where the upstream can; shows none again in any case.
+    pub fn pause(&self) {
+        self.ask(PresenceRequest::Pause);
+    }
+
+    fn ask(&self, request: PresenceRequest) {
+        // Full or closed: the indicator has more to do than a person could see, or has ended. Either way, no matter.
+        let _ = self.0.try_send(request);
+    }
+}
+
+/// Where the media of a turn's messages can be had.
+#[async_trait]
+pub trait MediaSource: Send + Sync + 'static {
+    /// A medium, in memory.
+    async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError>;
+
+    /// A medium, into a new file; returns its length in bytes.
+    async fn fetch_to(&self, media: &MediaRef, path: &Path) -> Result<u64, MediaError>;
+}
+
+/// A medium in memory.
+#[derive(Clone)]
+pub struct Fetched {
+    /// The medium.
+    pub data: Bytes,
+    /// Its MIME type.
+    pub mime: String,
+}
+
+/// Why a medium cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("the medium cannot be fetched: {0}")]
+pub struct MediaError(pub String);

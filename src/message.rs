@@ -1,0 +1,226 @@
+//! The values that everything speaks: who wrote what, where, and what we say back.
+//!
+//! Nothing in here knows a provider, a store or a handler. What a person wrote, and every identifier that
+//! is or contains a phone number, has a `Debug` that shows nothing of it: these values pass through code that logs.
+
+pub mod content;
+pub mod reply;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+pub use content::{Content, Kind, MediaKind, MediaRef};
+pub use reply::{Media, Part, Payload, Reply};
+
+/// The name of a bot: one number or line of ours on one provider. Chosen by the operator; safe to log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BotName(Arc<str>);
+
+impl BotName {
+    /// Wraps a name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An upstream's identifier which is, or contains, a phone number: usable, comparable, never printed.
+macro_rules! private_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Wraps what the upstream sent.
+            pub fn new(id: impl Into<Arc<str>>) -> Self {
+                Self(id.into())
+            }
+
+            /// The identifier, for a wire or a store; never for a log.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    };
+}
+
+private_id! {
+    /// A chat on the upstream: with one person, or a group. With a bot's name it makes a [`Conversation`].
+    ChatId
+}
+private_id! {
+    /// A person on the upstream, by the most lasting identifier that it gives.
+    ContactId
+}
+private_id! {
+    /// A message on the upstream.
+    MessageId
+}
+
+/// Bot and chat: the unit of order, of memory, and of "typing".
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Which bot.
+    pub bot: BotName,
+    /// Which chat of that bot's.
+    pub chat: ChatId,
+}
+
+/// Everything any upstream needs in order to answer one message, to mark it as read, or to show "typing" for it.
+///
+/// Some upstreams key these calls by message, others by chat, others by phone number, so the reference carries them all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRef {
+    /// The bot that received it.
+    pub bot: BotName,
+    /// The chat it stands in.
+    pub chat: ChatId,
+    /// Whether that chat is a group.
+    #[serde(default)]
+    pub group: bool,
+    /// Who wrote it.
+    pub sender: ContactId,
+    /// The sender's phone number as the upstream gave it, if it gave one.
+    #[serde(default)]
+    pub phone: Option<ContactId>,
+    /// The message.
+    pub message: MessageId,
+    /// When it was written, by the upstream's clock.
+    pub time: Timestamp,
+}
+
+impl MessageRef {
+    /// The conversation it belongs to.
+    pub fn conversation(&self) -> Conversation {
+        Conversation { bot: self.bot.clone(), chat: self.chat.clone() }
+    }
+}
+
+/// Who wrote to us, as far as the upstream tells.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contact {
+    /// The name that the person shows.
+    pub name: Option<String>,
+    /// The person's username, on upstreams that have them.
+    pub username: Option<String>,
+}
+
+impl fmt::Debug for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Contact(…)")
+    }
+}
+
+/// A message from a customer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inbound {
+    /// Where it stands, and how to answer it.
+    pub at: MessageRef,
+    /// Who wrote it.
+    #[serde(default)]
+    pub contact: Contact,
+    /// What it says.
+    pub content: Content,
+    /// The message that it quotes.
+    #[serde(default)]
+    pub quotes: Option<MessageId>,
+    /// Whether it was forwarded from another chat.
+    #[serde(default)]
+    pub forwarded: bool,
+    /// The advertisement through which the person came.
+    #[serde(default)]
+    pub referral: Option<Referral>,
+}
+
+/// The advertisement or post through which a person opened the chat.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Referral {
+    /// Its address.
+    pub url: Option<String>,
+    /// The upstream's identifier for it.
+    pub id: Option<String>,
+    /// Its headline.
+    pub headline: Option<String>,
+    /// Its text.
+    pub body: Option<String>,
+}
+
+impl fmt::Debug for Referral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Referral(…)")
+    }
+}
+
+/// Our own name for one part of one reply, sent along with it where the upstream echoes such a thing.
+///
+/// Contains nothing of the customer's: safe to log, and safe to hand to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartKey(String);
+
+impl PartKey {
+    /// Wraps a key.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self(key.into())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What an upstream reports about a message of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryStatus {
+    /// The bot that sent it.
+    pub bot: BotName,
+    /// The upstream's name for it.
+    pub message: MessageId,
+    /// Our name for it, where the upstream echoes it.
+    pub key: Option<PartKey>,
+    /// How far it has come.
+    pub stage: Stage,
+    /// When, by the upstream's clock.
+    pub time: Timestamp,
+}
+
+/// How far a message of ours has come. Ordered: a later stage replaces an earlier one, never the reverse.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The upstream has it.
+    Sent,
+    /// The customer's phone has it.
+    Delivered,
+    /// The customer has seen it.
+    Read,
+    /// The customer has listened to it.
+    Played,
+    /// It will not arrive. The upstream's error code, if it gave one.
+    Failed(Option<i64>),
+}

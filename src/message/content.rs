@@ -1,0 +1,314 @@
+//! What a customer's message can say.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::MessageId;
+
+/// What an inbound message says.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Content {
+    /// Words.
+    Text {
+        /// The words.
+        body: String,
+    },
+    /// An image, a video, a sound, a document or a sticker, by reference.
+    Media(MediaRef),
+    /// A place.
+    Location {
+        /// Degrees north.
+        latitude: f64,
+        /// Degrees east.
+        longitude: f64,
+        /// What the place is called.
+        name: Option<String>,
+        /// Its address.
+        address: Option<String>,
+    },
+    /// Contact cards.
+    Contacts {
+        /// The cards.
+        cards: Vec<ContactCard>,
+    },
+    /// A tap on a button, or a choice from a list, that we had offered.
+    Choice {
+        /// The identifier that we gave the option.
+        id: String,
+        /// What the option said.
+        title: String,
+    },
+    /// A filled-in form.
+    Form {
+        /// The form's name.
+        name: Option<String>,
+        /// The answers, as the form names them.
+        answers: Value,
+    },
+    /// An order from a catalogue.
+    Order {
+        /// The catalogue.
+        catalog: Option<String>,
+        /// What the customer wrote with it.
+        text: Option<String>,
+        /// What was ordered.
+        items: Vec<OrderItem>,
+    },
+    /// An emoji on a message, or its removal.
+    Reaction {
+        /// The message that it is on.
+        message: MessageId,
+        /// The emoji; none if it was taken away.
+        emoji: Option<String>,
+    },
+    /// A new wording for an earlier message.
+    Edit {
+        /// The earlier message.
+        message: MessageId,
+        /// What it says now.
+        content: Box<Content>,
+    },
+    /// An earlier message was taken back.
+    Revoke {
+        /// The earlier message.
+        message: MessageId,
+    },
+    /// A notice from the upstream about the contact: a new phone number, a new identity.
+    System {
+        /// The upstream's word for what happened.
+        event: String,
+        /// Its text.
+        body: Option<String>,
+    },
+    /// The customer opened the chat and has written nothing yet.
+    Welcome,
+    /// The upstream could not hand the message over.
+    Unsupported {
+        /// The upstream's word for what it was.
+        what: Option<String>,
+        /// The upstream's error codes.
+        codes: Vec<i64>,
+    },
+    /// A type that threedots does not know.
+    Unknown {
+        /// The upstream's word for it.
+        what: String,
+        /// The message as it came.
+        raw: Value,
+    },
+}
+
+/// The kinds of [`Content`], as a bot's configuration names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Words.
+    Text,
+    /// An image.
+    Image,
+    /// A video.
+    Video,
+    /// A sound file.
+    Audio,
+    /// A voice note.
+    Voice,
+    /// A document.
+    Document,
+    /// A sticker.
+    Sticker,
+    /// A place.
+    Location,
+    /// Contact cards.
+    Contacts,
+    /// A button or a list choice.
+    Choice,
+    /// A filled-in form.
+    Form,
+    /// An order.
+    Order,
+    /// A reaction.
+    Reaction,
+    /// An edit.
+    Edit,
+    /// A message taken back.
+    Revoke,
+    /// A notice about the contact.
+    System,
+    /// The chat was opened.
+    Welcome,
+    /// Not handed over by the upstream.
+    Unsupported,
+    /// Not known to threedots.
+    Unknown,
+}
+
+impl Kind {
+    /// What a bot answers unless its configuration says otherwise: whatever a person wrote *to* it.
+    pub const ANSWERED: [Kind; 12] = [
+        Kind::Text,
+        Kind::Image,
+        Kind::Video,
+        Kind::Audio,
+        Kind::Voice,
+        Kind::Document,
+        Kind::Sticker,
+        Kind::Location,
+        Kind::Contacts,
+        Kind::Choice,
+        Kind::Form,
+        Kind::Order,
+    ];
+
+    /// The word that configuration and logs use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Image => "image",
+            Kind::Video => "video",
+            Kind::Audio => "audio",
+            Kind::Voice => "voice",
+            Kind::Document => "document",
+            Kind::Sticker => "sticker",
+            Kind::Location => "location",
+            Kind::Contacts => "contacts",
+            Kind::Choice => "choice",
+            Kind::Form => "form",
+            Kind::Order => "order",
+            Kind::Reaction => "reaction",
+            Kind::Edit => "edit",
+            Kind::Revoke => "revoke",
+            Kind::System => "system",
+            Kind::Welcome => "welcome",
+            Kind::Unsupported => "unsupported",
+            Kind::Unknown => "unknown",
+        }
+    }
+}
+
+impl Content {
+    /// Words and nothing else.
+    pub fn text(body: impl Into<String>) -> Self {
+        Self::Text { body: body.into() }
+    }
+
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Text { .. } => Kind::Text,
+            Self::Media(media) => match media.kind {
+                MediaKind::Image => Kind::Image,
+                MediaKind::Video => Kind::Video,
+                MediaKind::Audio => Kind::Audio,
+                MediaKind::Voice => Kind::Voice,
+                MediaKind::Document => Kind::Document,
+                MediaKind::Sticker => Kind::Sticker,
+            },
+            Self::Location { .. } => Kind::Location,
+            Self::Contacts { .. } => Kind::Contacts,
+            Self::Choice { .. } => Kind::Choice,
+            Self::Form { .. } => Kind::Form,
+            Self::Order { .. } => Kind::Order,
+            Self::Reaction { .. } => Kind::Reaction,
+            Self::Edit { .. } => Kind::Edit,
+            Self::Revoke { .. } => Kind::Revoke,
+            Self::System { .. } => Kind::System,
+            Self::Welcome => Kind::Welcome,
+            Self::Unsupported { .. } => Kind::Unsupported,
+            Self::Unknown { .. } => Kind::Unknown,
+        }
+    }
+
+    /// The words in it: a text, a caption, the title of a choice, the note on an order.
+    pub fn words(&self) -> Option<&str> {
+        match self {
+            Self::Text { body } => Some(body),
+            Self::Media(media) => media.caption.as_deref(),
+            Self::Choice { title, .. } => Some(title),
+            Self::Order { text, .. } => text.as_deref(),
+            Self::Edit { content, .. } => content.words(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({})", self.kind().as_str())
+    }
+}
+
+/// A medium that stays with the upstream until somebody asks for it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaRef {
+    /// What it is.
+    pub kind: MediaKind,
+    /// The upstream's identifier for it.
+    pub id: Option<String>,
+    /// Where it can be fetched, if the upstream says so at once.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Its MIME type, parameters included.
+    #[serde(default)]
+    pub mime: Option<String>,
+    /// Its SHA-256, as the upstream writes it.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// What the customer wrote under it.
+    #[serde(default)]
+    pub caption: Option<String>,
+    /// What the document is called.
+    #[serde(default)]
+    pub filename: Option<String>,
+}
+
+impl fmt::Debug for MediaRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MediaRef({:?})", self.kind)
+    }
+}
+
+/// What a medium is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    /// A picture.
+    Image,
+    /// A moving picture.
+    Video,
+    /// A sound file.
+    Audio,
+    /// A voice note.
+    Voice,
+    /// Any other file.
+    Document,
+    /// A sticker.
+    Sticker,
+}
+
+/// A contact card.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContactCard {
+    /// The name on it.
+    pub name: Option<String>,
+    /// The phone numbers on it.
+    pub phones: Vec<String>,
+    /// The mail addresses on it.
+    pub emails: Vec<String>,
+}
+
+/// One line of an order.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderItem {
+    /// The product.
+    pub product: String,
+    /// How many.
+    pub quantity: f64,
+    /// The price of one.
+    pub price: Option<f64>,
+    /// In which currency.
+    pub currency: Option<String>,
+}

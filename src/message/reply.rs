@@ -1,0 +1,272 @@
+//! What we can say back.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{MediaKind, MessageId};
+
+/// A handler's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Something to send: one part or several, in order. Each part is one message, and upstreams bill by the message.
+    Send(Vec<Part>),
+    /// Nothing, on purpose.
+    Silence,
+    /// Nothing from the bot: a person takes over.
+    Handover {
+        /// For the person who takes over, and for the log: no customer's words in it.
+        reason: String,
+    },
+}
+
+impl Reply {
+    /// Words. Longer ones than the upstream takes in one message are split for you.
+    pub fn text(body: impl Into<String>) -> Self {
+        Part::text(body).into()
+    }
+
+    /// One medium.
+    pub fn media(media: Media) -> Self {
+        Part::from(Payload::Media(media)).into()
+    }
+
+    /// A question with buttons under it, each an identifier and what it says.
+    pub fn buttons<I, T>(body: impl Into<String>, buttons: impl IntoIterator<Item = (I, T)>) -> Self
+    where
+        I: Into<String>,
+        T: Into<String>,
+    {
+        let buttons = buttons.into_iter().map(|(id, title)| Choice { id: id.into(), title: title.into() });
+        Part::from(Payload::Buttons { body: body.into(), footer: None, buttons: buttons.collect() }).into()
+    }
+
+    /// Nothing, on purpose. The indicator is taken off, or lapses.
+    pub fn silence() -> Self {
+        Self::Silence
+    }
+
+    /// Adds another part.
+    #[must_use]
+    pub fn and(self, part: impl Into<Part>) -> Self {
+        let mut parts = match self {
+            Self::Send(parts) => parts,
+            Self::Silence | Self::Handover { .. } => Vec::new(),
+        };
+        parts.push(part.into());
+        Self::Send(parts)
+    }
+
+    /// Quotes the message that is being answered, in the first part.
+    #[must_use]
+    pub fn quoting(mut self) -> Self {
+        if let Self::Send(parts) = &mut self
+            && let Some(first) = parts.first_mut()
+        {
+            first.quote = true;
+        }
+        self
+    }
+}
+
+impl From<Part> for Reply {
+    fn from(part: Part) -> Self {
+        Self::Send(vec![part])
+    }
+}
+
+impl From<String> for Reply {
+    fn from(body: String) -> Self {
+        Self::text(body)
+    }
+}
+
+impl From<&str> for Reply {
+    fn from(body: &str) -> Self {
+        Self::text(body)
+    }
+}
+
+/// One message of a reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it says.
+    pub payload: Payload,
+    /// Whether it quotes the message that is being answered.
+    #[serde(default)]
+    pub quote: bool,
+}
+
+impl Part {
+    /// Words.
+    pub fn text(body: impl Into<String>) -> Self {
+        Payload::Text { body: body.into() }.into()
+    }
+}
+
+impl From<Payload> for Part {
+    fn from(payload: Payload) -> Self {
+        Self { payload, quote: false }
+    }
+}
+
+/// What one message of ours says.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Payload {
+    /// Words.
+    Text {
+        /// The words.
+        body: String,
+    },
+    /// An image, a video, a sound, a document or a sticker.
+    Media(Media),
+    /// A question with up to a few buttons.
+    Buttons {
+        /// The question.
+        body: String,
+        /// Small print under it.
+        #[serde(default)]
+        footer: Option<String>,
+        /// The buttons, in order.
+        buttons: Vec<Choice>,
+    },
+    /// A question with a list to choose from.
+    List {
+        /// The question.
+        body: String,
+        /// What the button that opens the list says.
+        button: String,
+        /// Small print under the question.
+        #[serde(default)]
+        footer: Option<String>,
+        /// The list.
+        sections: Vec<Section>,
+    },
+    /// A place.
+    Location {
+        /// Degrees north.
+        latitude: f64,
+        /// Degrees east.
+        longitude: f64,
+        /// What the place is called.
+        #[serde(default)]
+        name: Option<String>,
+        /// Its address.
+        #[serde(default)]
+        address: Option<String>,
+    },
+    /// An emoji on a message of the customer's.
+    Reaction {
+        /// On which; the one that is being answered if none is named.
+        #[serde(default)]
+        message: Option<MessageId>,
+        /// The emoji; empty takes an earlier one away.
+        emoji: String,
+    },
+    /// A message that WhatsApp has approved beforehand: the only kind that may be sent outside the 24-hour window.
+    ApprovedTemplate {
+        /// Its name.
+        name: String,
+        /// Its language, such as `en_US`.
+        language: String,
+        /// Its parameters, in the upstream's own form.
+        #[serde(default)]
+        components: Vec<Value>,
+    },
+}
+
+impl Payload {
+    /// The word for it in logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+            Self::Media(_) => "media",
+            Self::Buttons { .. } => "buttons",
+            Self::List { .. } => "list",
+            Self::Location { .. } => "location",
+            Self::Reaction { .. } => "reaction",
+            Self::ApprovedTemplate { .. } => "approved_template",
+        }
+    }
+
+    /// What a conversation's history keeps of it.
+    pub fn words(&self) -> Option<&str> {
+        match self {
+            Self::Text { body } | Self::Buttons { body, .. } | Self::List { body, .. } => Some(body),
+            Self::Media(media) => media.caption.as_deref(),
+            Self::Location { .. } | Self::Reaction { .. } | Self::ApprovedTemplate { .. } => None,
+        }
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({})", self.name())
+    }
+}
+
+/// A button or a row: an identifier for us, and what it says.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Comes back when it is chosen.
+    pub id: String,
+    /// What the customer reads.
+    pub title: String,
+}
+
+/// A headed group of rows in a list.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// The heading.
+    pub title: String,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// A row of a list.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Comes back when it is chosen.
+    pub id: String,
+    /// What the customer reads.
+    pub title: String,
+    /// Small print under the title.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// A medium to send.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// What it is.
+    pub kind: MediaKind,
+    /// Where it is.
+    pub source: MediaSource,
+    /// What we write under it.
+    #[serde(default)]
+    pub caption: Option<String>,
+    /// What a document is to be called.
+    #[serde(default)]
+    pub filename: Option<String>,
+}
+
+/// Where a medium to send is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaSource {
+    /// Where the upstream can fetch it: public, and https.
+    Link(String),
+    /// Already with the upstream, under this identifier.
+    Uploaded(String),
+    /// In hand: uploaded before the reply is recorded, so never part of a record.
+    #[serde(skip)]
+    Bytes {
+        /// The medium.
+        data: Bytes,
+        /// Its MIME type.
+        mime: String,
+    },
+}

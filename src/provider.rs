@@ -1,0 +1,315 @@
+//! The upstreams: one trait, one table, one file for each.
+//!
+//! | module | upstream | webhook verified by | typing keyed by | shown for | taken off by |
+//! |---|---|---|---|---|---|
+//! | [`meta`] | Meta's Cloud API | `X-Hub-Signature-256` over the raw body | message | 25 s | a reply, or time |
+//!
+//! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
+//! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it
+//! without a server. Everything else is one call to the upstream, never retried here: what may be repeated, and
+//! when, is the outbox's business, and [`ProviderError`] says what it needs to know.
+//!
+//! There are no default bodies. A default that does nothing and reports success is how an indicator comes to never
+//! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
+
+pub mod http;
+pub mod meta;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::message::{DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
+use http::{Download, Headers};
+
+/// An upstream that carries messages.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// The word for it in configuration and logs, such as `meta`.
+    fn name(&self) -> &'static str;
+
+    /// What it can do, as plain data: the core reads this instead of asking which provider it is.
+    fn abilities(&self) -> &Abilities;
+
+    /// Verifies one webhook request and, only then, says what it carries.
+    ///
+    /// # Errors
+    /// When the request is not authentic or is not of the upstream's form at all. An authentic request with parts
+    /// that make no sense is no error: the parts are counted in [`Ignored`].
+    fn receive(&self, request: &WebhookRequest) -> Result<Received, WebhookError>;
+
+    /// Shows the customer that `message` has been read.
+    async fn mark_read(&self, message: &MessageRef) -> Result<(), ProviderError>;
+
+    /// Lights the indicator for `message`, or lights it again.
+    async fn start_typing(&self, message: &MessageRef, activity: Activity) -> Result<(), ProviderError>;
+
+    /// Takes the indicator off.
+    async fn stop_typing(&self, message: &MessageRef) -> Result<(), ProviderError>;
+
+    /// Says whether `part` keeps to the upstream's limits. Makes no call.
+    ///
+    /// # Errors
+    /// The limit that it breaks, in words for the handler's author.
+    fn check(&self, part: &Part) -> Result<(), InvalidPart>;
+
+    /// Sends one part in answer to `to`, and returns the upstream's name for it.
+    async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError>;
+
+    /// Opens a medium for reading. At most `limit` bytes can be read from it.
+    async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError>;
+
+    /// Hands a medium to the upstream and returns the upstream's name for it. The customer sees nothing of this.
+    async fn upload_media(&self, data: Bytes, mime: &str) -> Result<String, ProviderError>;
+}
+
+/// What an upstream can do.
+#[derive(Clone, Debug)]
+pub struct Abilities {
+    /// How its typing indicator behaves.
+    pub typing: TypingAbilities,
+    /// The longest text that one message takes, in characters.
+    pub text_limit: usize,
+    /// Whether a send that is repeated with the same key is delivered once.
+    pub idempotent_sends: bool,
+    /// Whether delivery statuses carry our key.
+    pub statuses_carry_key: bool,
+}
+
+/// How an upstream's typing indicator behaves.
+#[derive(Clone, Debug)]
+pub struct TypingAbilities {
+    /// How long it shows if nothing takes it off.
+    pub lifetime: Duration,
+    /// How long after one start the next may follow so that the indicator goes on showing; none if never.
+    pub refresh: Option<Duration>,
+    /// How many times it may be started again for one message.
+    pub max_refreshes: u32,
+    /// Whether starting it also marks the message as read.
+    pub start_marks_read: bool,
+    /// Whether it can be taken off by a call.
+    pub stop: bool,
+    /// Whether there is a second indicator for "recording a voice message".
+    pub recording: bool,
+    /// How long it should have shown before the reply arrives, the handler's own time included.
+    pub lead: Duration,
+}
+
+/// What the indicator says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activity {
+    /// Typing…
+    #[default]
+    Typing,
+    /// Recording a voice message; where that does not exist, typing.
+    Recording,
+}
+
+/// One HTTP request to a bot's webhook, as it arrived.
+#[derive(Clone)]
+pub struct WebhookRequest {
+    /// Whether it delivers something or asks for a handshake.
+    pub method: Method,
+    /// The raw query string, without the question mark.
+    pub query: String,
+    /// The headers.
+    pub headers: Headers,
+    /// The body, byte for byte: signatures are over these bytes.
+    pub body: Bytes,
+    /// When it arrived.
+    pub received: Timestamp,
+}
+
+impl fmt::Debug for WebhookRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebhookRequest({:?}, {} bytes)", self.method, self.body.len())
+    }
+}
+
+/// The two methods that webhooks use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A handshake.
+    Get,
+    /// A delivery.
+    Post,
+}
+
+/// What an authentic webhook request carried.
+#[derive(Debug)]
+pub enum Received {
+    /// A handshake: answer with exactly this.
+    Challenge(String),
+    /// A delivery.
+    Events(Events),
+}
+
+/// What a delivery carried.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// Messages from customers, in the order of the body.
+    pub messages: Vec<Inbound>,
+    /// News of messages of ours.
+    pub statuses: Vec<DeliveryStatus>,
+    /// Messages that a person sent from the business's own phone.
+    pub echoes: Vec<Echo>,
+    /// What was left out.
+    pub ignored: Ignored,
+}
+
+/// A message that a person sent to a customer from the business's own phone.
+#[derive(Clone, Debug)]
+pub struct Echo {
+    /// The message.
+    pub message: MessageId,
+    /// When it was written.
+    pub time: Timestamp,
+}
+
+/// How many elements of a delivery were left out, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ignored {
+    /// Meant for another number than this bot's.
+    pub not_ours: usize,
+    /// Of a sort that a bot has no use for.
+    pub other: usize,
+    /// Not of the upstream's form.
+    pub malformed: usize,
+}
+
+/// Why a webhook request was refused. The text is for an operator: it never holds what would have been right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookError {
+    /// It carries no signature.
+    #[error("the request carries no signature")]
+    Unsigned,
+    /// Its signature is not the one that our secrets give.
+    #[error("the signature does not match: check the bot's secret against the provider's")]
+    WrongSignature,
+    /// The handshake's token is not ours.
+    #[error("the handshake's token does not match: check the bot's verify_token against the provider's")]
+    WrongToken,
+    /// It is authentic, or needs no signature, and makes no sense.
+    #[error("the request is not of the provider's form")]
+    Malformed,
+    /// The upstream never uses this method.
+    #[error("the provider does not use this method")]
+    WrongMethod,
+}
+
+/// Why a call to an upstream did not do what it should, told by what the caller does next.
+///
+/// The texts hold codes, never bodies, addresses or secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// Refused for now, and certainly not delivered. Repeat after `retry_after`, or after a back-off.
+    #[error("rate limited by the provider ({scope:?}, {code})")]
+    RateLimited {
+        /// When to come back, if the upstream says.
+        retry_after: Option<Duration>,
+        /// Whom the limit concerns.
+        scope: Scope,
+        /// The upstream's code.
+        code: Code,
+    },
+    /// Failed for now, and certainly not delivered. Repeat after a back-off.
+    #[error("the provider is not available ({code})")]
+    Transient {
+        /// The upstream's code.
+        code: Code,
+    },
+    /// It may have been delivered, or not. Never repeat blindly.
+    #[error("the provider's answer is unknown ({code})")]
+    Ambiguous {
+        /// The upstream's code.
+        code: Code,
+    },
+    /// Refused for good. Never repeat.
+    #[error("the provider refused ({code})")]
+    Rejected {
+        /// The upstream's code.
+        code: Code,
+    },
+    /// The customer's last message is too old for a free-form reply.
+    #[error("the 24-hour window is closed ({code})")]
+    WindowClosed {
+        /// The upstream's code.
+        code: Code,
+    },
+    /// The bot may not send at all: its operator has to act.
+    #[error("the provider does not let this bot send ({code}): check its token, its permissions and its account")]
+    Unauthorized {
+        /// The upstream's code.
+        code: Code,
+    },
+    /// The upstream has lost its own connection for this number.
+    #[error("the provider has no connection for this number ({code})")]
+    SessionDown {
+        /// The upstream's code.
+        code: Code,
+    },
+    /// This upstream has no such thing.
+    #[error("the provider cannot do this ({code})")]
+    Unsupported {
+        /// The upstream's code.
+        code: Code,
+    },
+}
+
+impl ProviderError {
+    /// The upstream's code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::RateLimited { code, .. }
+            | Self::Transient { code }
+            | Self::Ambiguous { code }
+            | Self::Rejected { code }
+            | Self::WindowClosed { code }
+            | Self::Unauthorized { code }
+            | Self::SessionDown { code }
+            | Self::Unsupported { code } => *code,
+        }
+    }
+}
+
+/// Whom a rate limit concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// This customer alone.
+    Pair,
+    /// The bot's number.
+    Number,
+    /// The account, or all of the app's calls.
+    Account,
+}
+
+/// Where an error comes from, in numbers that are safe to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The upstream's own error code.
+    Upstream(i64),
+    /// An HTTP status without a code that we could read.
+    Status(u16),
+    /// No answer: what went wrong on the way.
+    Network(&'static str),
+    /// Found before any call was made.
+    Local(&'static str),
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upstream(code) => write!(f, "code {code}"),
+            Self::Status(status) => write!(f, "HTTP {status}"),
+            Self::Network(what) | Self::Local(what) => f.write_str(what),
+        }
+    }
+}
+
+/// A part that the upstream would refuse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidPart(pub String);

@@ -1,0 +1,323 @@
+//! The way out: HTTP calls to an upstream, with the rules that hold for all of them.
+//!
+//! Never a redirect (it would carry the token elsewhere), never a proxy picked up from the environment, never a
+//! retry, https unless the host is this machine, an answer no longer than its limit, and errors that name no address.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{HeaderName, HeaderValue};
+use url::Url;
+
+/// How an HTTP call leaves. The product's is [`Client`]; a test may put a sandbox in its place.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Makes one call.
+    async fn call(&self, call: Call) -> Result<Answer, CallError>;
+}
+
+/// One HTTP call.
+pub struct Call {
+    /// The method.
+    pub method: &'static str,
+    /// The address. May hold secrets: never shown.
+    pub url: Url,
+    /// The headers. May hold secrets: never shown.
+    pub headers: Vec<(&'static str, String)>,
+    /// What is sent.
+    pub body: Body,
+    /// How long the whole call may take, the body of the answer not included.
+    pub timeout: Duration,
+}
+
+/// What a call sends.
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// JSON, as bytes that are sent as they are.
+    Json(Bytes),
+    /// A form with one file in it.
+    Multipart {
+        /// The plain fields.
+        fields: Vec<(&'static str, String)>,
+        /// The file.
+        file: Bytes,
+        /// Its MIME type.
+        mime: String,
+    },
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({})", self.method)
+    }
+}
+
+/// An upstream's answer. The body is read on demand.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Headers,
+    body: AnswerBody,
+}
+
+enum AnswerBody {
+    Whole(Option<Bytes>),
+    Streamed(reqwest::Response),
+}
+
+impl Answer {
+    /// An answer that is complete already.
+    pub fn whole(status: u16, headers: Headers, body: Bytes) -> Self {
+        Self { status, headers, body: AnswerBody::Whole(Some(body)) }
+    }
+
+    /// Whether the status is one of success.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The next piece of the body.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, CallError> {
+        match &mut self.body {
+            AnswerBody::Whole(body) => Ok(body.take().filter(|body| !body.is_empty())),
+            AnswerBody::Streamed(response) => response.chunk().await.map_err(|error| classify(&error)),
+        }
+    }
+
+    /// The whole body, if it is no longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`CallError::TooLarge`] past the limit, or what went wrong on the way.
+    pub async fn bytes(mut self, limit: u64) -> Result<Bytes, CallError> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.chunk().await? {
+            if (whole.len() + chunk.len()) as u64 > limit {
+                return Err(CallError::TooLarge);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+}
+
+/// A medium on its way in, read into memory or into a file, and never past its limit.
+pub struct Download {
+    /// Its MIME type, as the answer that carries it says.
+    pub mime: Option<String>,
+    answer: Answer,
+    limit: u64,
+    patience: Duration,
+}
+
+impl Download {
+    /// Reads `answer`, at most `limit` bytes of it, giving up when nothing comes for `patience`.
+    pub fn new(answer: Answer, limit: u64, patience: Duration) -> Self {
+        let mime = answer.headers.get("content-type").map(str::to_owned);
+        Self { mime, answer, limit, patience }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
+        let chunk = tokio::time::timeout(self.patience, self.answer.chunk());
+        let Some(chunk) = chunk.await.map_err(|_| CallError::Unanswered("timed out"))?? else { return Ok(None) };
+        self.limit = self.limit.checked_sub(chunk.len() as u64).ok_or(CallError::TooLarge)?;
+        Ok(Some(chunk))
+    }
+
+    /// The whole medium.
+    ///
+    /// # Errors
+    /// When it is larger than the limit, or the connection fails.
+    pub async fn into_memory(mut self) -> Result<Bytes, CallError> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.next().await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Writes the medium to a new file at `path` and returns its length in bytes. On failure no file is left.
+    ///
+    /// # Errors
+    /// When it is larger than the limit, the connection fails, or the file cannot be written.
+    pub async fn into_file(self, path: &Path) -> Result<u64, DownloadError> {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        let written = self.copy_into(&mut file).await;
+        if written.is_err() {
+            drop(file);
+            std::fs::remove_file(path)?;
+        }
+        written
+    }
+
+    async fn copy_into(mut self, file: &mut std::fs::File) -> Result<u64, DownloadError> {
+        use std::io::Write;
+        let mut length = 0;
+        while let Some(chunk) = self.next().await? {
+            // A chunk is some kilobytes into the page cache: shorter than the hop to a blocking thread.
+            file.write_all(&chunk)?;
+            length += chunk.len() as u64;
+        }
+        Ok(length)
+    }
+}
+
+/// Why a medium could not be written to a file.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// The upstream's side.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Our side.
+    #[error("the file cannot be written: {0}")]
+    File(#[from] std::io::Error),
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// It never reached the upstream: repeating it cannot double anything.
+    #[error("not sent: {0}")]
+    NotSent(&'static str),
+    /// It may have reached the upstream: whether it took effect is unknown.
+    #[error("no answer: {0}")]
+    Unanswered(&'static str),
+    /// The answer is longer than it may be.
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+/// HTTP headers, looked up without regard to case.
+#[derive(Clone, Default)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// Adds a header. A value that is not text is left out: no upstream sends one that we read.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        if let Ok(value) = std::str::from_utf8(value) {
+            self.0.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+    }
+
+    /// The value of `name`, if it stands there exactly once: of two signatures, neither is trusted.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let first = values.next()?;
+        values.next().is_none().then_some(first.1.as_str())
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(headers: I) -> Self {
+        let mut all = Self::default();
+        for (name, value) in headers {
+            all.push(name, value.as_bytes());
+        }
+        all
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Headers({})", self.0.len())
+    }
+}
+
+/// The real way out.
+#[derive(Clone)]
+pub struct Client(reqwest::Client);
+
+impl Client {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the machine's TLS roots cannot be read.
+    pub fn new() -> Result<Arc<Self>, ClientError> {
+        builder().build().map(|client| Arc::new(Self(client))).map_err(|_| ClientError)
+    }
+}
+
+/// The settings that every HTTP client of ours shares: see the module's first lines.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
+    // The first caller sets it; a second finds it set, which is what we want.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .connect_timeout(Duration::from_secs(5))
+        .pool_idle_timeout(Duration::from_secs(30))
+        .user_agent(concat!("threedots/", env!("CARGO_PKG_VERSION")))
+}
+
+/// No HTTP client could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up TLS: install the system's CA certificates (Debian: ca-certificates)")]
+pub struct ClientError;
+
+#[async_trait]
+impl Transport for Client {
+    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+        if !is_private_enough(&call.url) {
+            return Err(CallError::NotSent("the address is neither https nor this machine"));
+        }
+        let method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|_| CallError::NotSent("method"))?;
+        let mut request = self.0.request(method, call.url);
+        for (name, value) in call.headers {
+            let mut value = HeaderValue::from_str(&value).map_err(|_| CallError::NotSent("header"))?;
+            value.set_sensitive(true);
+            request = request.header(HeaderName::from_static(name), value);
+        }
+        let request = match call.body {
+            Body::Empty => request,
+            Body::Json(bytes) => request.header("content-type", "application/json").body(bytes),
+            Body::Multipart { fields, file, mime } => {
+                let file = reqwest::multipart::Part::stream(file)
+                    .file_name("file")
+                    .mime_str(&mime)
+                    .map_err(|_| CallError::NotSent("the MIME type is not one"))?;
+                let form = reqwest::multipart::Form::new().part("file", file);
+                request.multipart(fields.into_iter().fold(form, |form, (name, value)| form.text(name, value)))
+            }
+        };
+        // The head has this long; the body is bounded where it is read.
+        let response = tokio::time::timeout(call.timeout, request.send());
+        let response = response.await.map_err(|_| CallError::Unanswered("timed out"))?;
+        let response = response.map_err(|error| classify(&error))?;
+        let mut headers = Headers::default();
+        for (name, value) in response.headers() {
+            headers.push(name.as_str(), value.as_bytes());
+        }
+        Ok(Answer { status: response.status().as_u16(), headers, body: AnswerBody::Streamed(response) })
+    }
+}
+
+/// Whether tokens may travel to `url`: https, or plain http that stays on this machine.
+pub fn is_private_enough(url: &Url) -> bool {
+    let carries_credentials = !url.username().is_empty() || url.password().is_some();
+    let on_this_machine = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    !carries_credentials && (url.scheme() == "https" || (url.scheme() == "http" && on_this_machine))
+}
+
+/// Our words for what went wrong: reqwest's own text holds the address.
+fn classify(error: &reqwest::Error) -> CallError {
+    if error.is_connect() {
+        CallError::NotSent("cannot connect")
+    } else if error.is_builder() {
+        CallError::NotSent("the request cannot be built")
+    } else if error.is_timeout() {
+        CallError::Unanswered("timed out")
+    } else {
+        CallError::Unanswered("connection lost")
+    }
+}

@@ -1,0 +1,234 @@
+//! The durable side of everything: what came in, what is going out, what was said.
+//!
+//! | module | engine | survives |
+//! |---|---|---|
+//! | [`memory`] | none | nothing: for tests, and for handlers that are tried out |
+//! | [`sled`] | sled 0.34.7, inside the guard that it needs | kill -9 and power cuts |
+//!
+//! The trait is shaped by the flow, not by a key-value store: an operation is atomic within one conversation and
+//! never over two; deduplication is a conditional insert; a claim is a lease whose token every later write of the
+//! turn carries; waiting is by event, not by polling; nothing lists everything, what must be walked is walked by a
+//! cursor. One contract suite runs against every implementation.
+
+pub mod memory;
+mod schedule;
+pub mod sled;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::handler::Said;
+use crate::message::{Conversation, Inbound, MessageId, MessageRef, Part, PartKey};
+pub use schedule::Lease;
+
+/// The durable side of everything.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Takes in messages, each at most once. Durable when it returns; all of them, or none on an error.
+    ///
+    /// The answers stand in the order of the messages. A message is known by its bot and its identifier, for at
+    /// least as long as the upstreams go on repeating themselves.
+    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError>;
+
+    /// Waits until a conversation has something to do that nobody else is doing, and leases it.
+    ///
+    /// Cancel-safe. Conversations are served in the order in which they became ready.
+    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError>;
+
+    /// Records what is about to be sent. Durable when it returns. Replaces what the conversation had outgoing.
+    async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError>;
+
+    /// Records what became of one part of what is outgoing. Durable when it returns.
+    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<(), StoreError>;
+
+    /// Ends a claim. Takes effect at once, and is made durable right behind.
+    async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError>;
+
+    /// The newest `most` things that were said in a conversation, oldest first.
+    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError>;
+
+    /// Dead letters in the order of their numbers, beginning after `after`, `most` at most.
+    async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Why the store takes nothing in any longer, if it does not. It never recovers from that by itself.
+    fn failure(&self) -> Option<String>;
+
+    /// Makes everything durable and lets go of the data. Every later call fails with [`StoreError::Closed`].
+    async fn close(&self);
+}
+
+/// The number of a message, in the order of acceptance; never used twice by one store. Safe to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What [`Store::accept`] says of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is new, and this is its number.
+    New(Seq),
+    /// It had been accepted before, under this number.
+    Duplicate(Seq),
+}
+
+/// A message that waits for its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Its number.
+    pub seq: Seq,
+    /// When it was accepted.
+    pub accepted: Timestamp,
+    /// The message.
+    pub inbound: Inbound,
+}
+
+/// One conversation, leased to whoever holds this. Dropped without [`Store::settle`], it is given back as it was.
+#[derive(Debug)]
+pub struct Claim {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// What waits for an answer, oldest first. Empty only if something is outgoing.
+    pub messages: Vec<Waiting>,
+    /// What an earlier turn was sending when it stopped.
+    pub outgoing: Option<Outgoing>,
+    /// When the conversation was last sent a failure reply.
+    pub failure_replied: Option<Timestamp>,
+    /// The lease, and the token that every write under this claim is checked against.
+    pub lease: Lease,
+}
+
+/// A reply on its way out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// The message that is answered, in the upstream's terms.
+    pub to: MessageRef,
+    /// The waiting messages that end when this has been sent.
+    pub answers: Vec<Seq>,
+    /// The parts, in order.
+    pub parts: Vec<OutgoingPart>,
+    /// Why the messages are dead all the same, if this is only a failure reply.
+    #[serde(default)]
+    pub failure: Option<String>,
+}
+
+/// One part of a reply on its way out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutgoingPart {
+    /// Our name for it, made durable before its first send.
+    pub key: PartKey,
+    /// What is sent.
+    pub part: Part,
+    /// How far it has come.
+    pub state: PartState,
+}
+
+/// How far a part has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PartState {
+    /// Nobody has tried to send it, or it was certainly not delivered.
+    Waiting {
+        /// How often it has been tried.
+        #[serde(default)]
+        attempts: u32,
+    },
+    /// Somebody is sending it, or was when the process ended.
+    Sending {
+        /// How often it had been tried before.
+        #[serde(default)]
+        attempts: u32,
+    },
+    /// The upstream has it.
+    Sent {
+        /// The upstream's name for it.
+        message: MessageId,
+    },
+    /// It may have been delivered.
+    Unknown {
+        /// How often it has been tried.
+        #[serde(default)]
+        attempts: u32,
+    },
+    /// It will not be delivered.
+    Failed {
+        /// Why, in codes.
+        reason: String,
+    },
+}
+
+/// How a claim ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settlement {
+    /// These messages are done with, and nothing is outgoing any longer. The others go on waiting.
+    Done {
+        /// What became of which message.
+        endings: Vec<(Seq, Ending)>,
+        /// What the conversation's history gains.
+        said: Vec<Said>,
+        /// When a failure reply was sent, if one was.
+        failure_replied: Option<Timestamp>,
+    },
+    /// Everything goes on waiting, and nobody claims it before `at`.
+    Later {
+        /// When it may be claimed again.
+        at: Timestamp,
+    },
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was answered.
+    Answered,
+    /// It was left without an answer, on purpose.
+    Silent,
+    /// It has no answer and should have had one: kept as a dead letter.
+    Dead {
+        /// Why; nothing of the customer's in it.
+        reason: String,
+    },
+}
+
+/// A message that should have had an answer and has none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The message.
+    pub message: Waiting,
+    /// Why it is dead.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Why the store did not do what it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It has failed, and takes nothing in until the process is started anew.
+    #[error("the store has failed: {0}")]
+    Failed(String),
+    /// As many messages wait as it will hold. Nothing was taken in.
+    #[error("the store is full: too many messages wait")]
+    Full,
+    /// The claim's lease has ended, and somebody else may hold the conversation.
+    #[error("the claim is no longer held")]
+    Fenced,
+    /// One record is larger than the store will hold. Nothing was taken in.
+    #[error("a record is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// It was closed.
+    #[error("the store is closed")]
+    Closed,
+}
