@@ -12,7 +12,6 @@
 //! There are no default bodies. A default that does nothing and reports success is how an indicator comes to never
 //! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
 
-pub mod http;
 pub mod meta;
 
 use std::fmt;
@@ -23,7 +22,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::message::{DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
-use http::{Download, Headers};
+use crate::http::{Download, Headers};
 
 /// An upstream that carries messages.
 #[async_trait]
