@@ -11,6 +11,7 @@ pub mod outbox;
 pub mod provider;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 pub mod templates;
 pub mod turn;
 pub mod typing;

@@ -15,6 +15,7 @@ mod schedule;
 pub mod sled;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +25,44 @@ use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{Conversation, Inbound, MessageId, MessageRef, Part, PartKey};
 pub use schedule::Lease;
+
+/// Where messages are kept. The `store` table of the configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The engine.
+    pub kind: Engine,
+    /// The directory of what is kept.
+    pub path: PathBuf,
+    /// How much memory the engine may use for its cache, in bytes.
+    pub cache: u64,
+    /// How many messages may wait at the same time, over all bots; past that webhooks are answered with 503.
+    pub max_waiting: usize,
+    /// How many things said are kept of one conversation.
+    pub history: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            kind: Engine::Sled,
+            path: "threedots-data".into(),
+            cache: 32 << 20,
+            max_waiting: 100_000,
+            history: 200,
+        }
+    }
+}
+
+/// What a store keeps its data with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// Nothing: everything is forgotten at the end of the process, messages that were acknowledged included.
+    Memory,
+    /// sled, inside a guard: survives kill -9 and power cuts.
+    Sled,
+}
 
 /// The durable side of everything.
 #[async_trait]
