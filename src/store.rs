@@ -11,6 +11,7 @@
 //! cursor. One contract suite runs against every implementation.
 
 pub mod memory;
+mod record;
 mod schedule;
 pub mod sled;
 
@@ -101,7 +102,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// The number of a message, in the order of acceptance; never used twice by one store. Safe to log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
@@ -270,7 +271,21 @@ pub enum StoreError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// What was asked cannot be done, or could not be read again once it was written. Nothing was done.
+    #[error("the store cannot do this: {0}")]
+    Invalid(&'static str),
     /// It was closed.
     #[error("the store is closed")]
     Closed,
+}
+
+/// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
+const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
+
+/// Sets the state of one part of what is outgoing.
+fn marked(outgoing: Option<&mut Outgoing>, part: usize, state: PartState) -> Result<&Outgoing, StoreError> {
+    const UNKNOWN: StoreError = StoreError::Invalid("no such part is outgoing");
+    let outgoing = outgoing.ok_or(UNKNOWN)?;
+    outgoing.parts.get_mut(part).ok_or(UNKNOWN)?.state = state;
+    Ok(outgoing)
 }
