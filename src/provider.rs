@@ -12,7 +12,11 @@
 //! There are no default bodies. A default that does nothing and reports success is how an indicator comes to never
 //! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
 
+mod answer;
+mod lenient;
 pub mod meta;
+mod signature;
+mod whatsapp;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,0 +1,63 @@
+//! What HTTP alone says about a call: for answers without a code of the upstream's, and for no answer at all.
+
+use std::time::Duration;
+
+use super::http::{CallError, Headers};
+use super::{Code, ProviderError, Scope};
+use crate::clock::Timestamp;
+
+/// Whoever asks for more than a day means that something else is wrong.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// What it would mean to make the same call again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// The customer might see something twice.
+    Doubles,
+    /// Nothing.
+    Harmless,
+}
+
+impl Repeat {
+    /// A failure of which nobody knows whether it took effect.
+    pub(crate) fn doubtful(self, code: Code) -> ProviderError {
+        match self {
+            Self::Doubles => ProviderError::Ambiguous { code },
+            Self::Harmless => ProviderError::Transient { code },
+        }
+    }
+}
+
+/// What a call without an answer comes to.
+pub(crate) fn unanswered(error: CallError, repeat: Repeat) -> ProviderError {
+    match error {
+        CallError::NotSent(what) => ProviderError::Transient { code: Code::Network(what) },
+        CallError::Unanswered(what) => repeat.doubtful(Code::Network(what)),
+        CallError::TooLarge => match repeat {
+            Repeat::Doubles => ProviderError::Ambiguous { code: Code::Network("the answer is too large") },
+            Repeat::Harmless => ProviderError::Rejected { code: Code::Network("the answer is too large") },
+        },
+    }
+}
+
+/// What an HTTP status means that is not one of success.
+pub(crate) fn by_status(status: u16, retry_after: Option<Duration>, repeat: Repeat) -> ProviderError {
+    let code = Code::Status(status);
+    match status {
+        429 => ProviderError::RateLimited { retry_after, scope: Scope::Number, code },
+        401 | 403 => ProviderError::Unauthorized { code },
+        // A redirect is never followed: it would carry the token elsewhere.
+        300..=499 => ProviderError::Rejected { code },
+        _ => repeat.doubtful(code),
+    }
+}
+
+/// How long `Retry-After` asks us to wait, a day at most: a number of seconds, or a date.
+pub(crate) fn retry_after(headers: &Headers, now: Timestamp) -> Option<Duration> {
+    let value = headers.get("retry-after")?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp().as_millisecond();
+    Some(Timestamp(u64::try_from(date).ok()?).since(now).min(LONGEST_WAIT))
+}

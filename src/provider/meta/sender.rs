@@ -1,0 +1,61 @@
+//! Who wrote a message. Meta names people by an identifier of the business's own (BSUID), by phone number, or by
+//! both; either may be left out or empty (Meta's page "Business-scoped user IDs").
+
+use crate::message::{Contact, ContactId};
+use crate::provider::lenient::Object;
+
+/// A person, as a message or an entry in `contacts` names one.
+#[derive(Clone, Default)]
+pub(super) struct Sender {
+    user_id: Option<String>,
+    pub(super) phone: Option<String>,
+    pub(super) contact: Contact,
+}
+
+impl Sender {
+    pub(super) fn of_contact(wire: Object<'_>) -> Self {
+        let profile = |key| wire.object("profile").and_then(|profile| profile.text(key));
+        let contact = Contact { name: profile("name"), username: profile("username") };
+        Self { contact, ..Self::named(wire.text("user_id"), wire.text("wa_id")) }
+    }
+
+    /// The writer of `message`, with what `contacts` know about that person.
+    pub(super) fn of_message(message: Object<'_>, contacts: &[Sender]) -> Self {
+        let said = Self::named(message.text("from_user_id"), message.text("from"));
+        let known = match contacts {
+            // A message that names nobody and has a single contact beside it leaves no doubt.
+            [only] if said.user_id.is_none() && said.phone.is_none() => Some(only),
+            // By name, not by position: there may be fewer contacts than messages.
+            all => all.iter().find(|contact| contact.is(&said)),
+        };
+        let Some(known) = known else { return said };
+        Self {
+            user_id: said.user_id.or_else(|| known.user_id.clone()),
+            phone: said.phone.or_else(|| known.phone.clone()),
+            contact: known.contact.clone(),
+        }
+    }
+
+    /// The most lasting name there is for the person.
+    pub(super) fn id(&self) -> Option<ContactId> {
+        self.user_id.as_deref().or(self.phone.as_deref()).map(ContactId::new)
+    }
+
+    /// A "phone number" that is none is an identifier that came in the wrong field.
+    fn named(user_id: Option<String>, from: Option<String>) -> Self {
+        let phone = from.as_deref().and_then(phone);
+        let user_id = user_id.or(from.filter(|_| phone.is_none()));
+        Self { user_id, phone, contact: Contact::default() }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let same = |ours: &Option<String>, theirs: &Option<String>| ours.is_some() && ours == theirs;
+        same(&self.user_id, &other.user_id) || same(&self.phone, &other.phone)
+    }
+}
+
+/// The digits of a phone number, however it is written; none if there is more to it than that.
+pub(super) fn phone(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, '+' | ' ' | '-' | '(' | ')' | '.')).collect();
+    (!digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())).then_some(digits)
+}
