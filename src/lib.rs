@@ -5,6 +5,7 @@ pub mod clock;
 pub mod handler;
 pub mod message;
 pub mod provider;
+pub mod sandbox;
 pub mod store;
 
 pub use handler::{Handler, HandlerError, Turn};
