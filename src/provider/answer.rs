@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::http::{CallError, Headers};
+use crate::http::{CallError, Headers};
 use super::{Code, ProviderError, Scope};
 use crate::clock::Timestamp;
 

@@ -31,7 +31,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::answer::{Repeat, unanswered};
-use super::http::{Answer, Body, Call, CallError, Download, Headers, Transport};
+use crate::http::{Answer, Body, Call, CallError, Download, Headers, Transport};
 use super::lenient::{self, Object};
 use super::whatsapp::limits;
 use super::{
