@@ -1,3 +1,5 @@
 //! All integration tests, in one binary.
 
+mod flow;
 mod meta;
+mod world;

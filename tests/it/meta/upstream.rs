@@ -1,5 +1,6 @@
 //! An upstream in a test's hand: it answers what it was told to, and remembers what it was asked.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,7 +35,7 @@ impl Given {
 pub(crate) struct Seen {
     pub(crate) method: &'static str,
     pub(crate) url: String,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
     pub(crate) body: Value,
     #[serde(skip)]
     pub(crate) timeout: Duration,

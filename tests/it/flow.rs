@@ -1,0 +1,424 @@
+//! The flow of a turn, as the upstream and the customer see it: exact calls, in order, to the second.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use threedots::handler::{Handler, HandlerError};
+use threedots::message::{Media, MediaKind, MediaSource};
+use threedots::sandbox::{Calls, Failure, Fault, Mischief, WebhookFault};
+use threedots::turn::{self, Tools};
+use threedots::{Reply, Turn};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::world::{Setup, World, echo};
+
+/// A handler that thinks for so long and then does what it is told.
+struct Thinks(u64, Then);
+
+#[derive(Clone, Copy)]
+enum Then {
+    Answer,
+    Silence,
+    Fail,
+    Panic,
+    Hang,
+}
+
+#[async_trait]
+impl Handler for Thinks {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
+        tokio::time::sleep(Duration::from_secs(self.0)).await;
+        match self.1 {
+            Then::Answer => Ok(Reply::text(format!("You said: {}", turn.text()))),
+            Then::Silence => Ok(Reply::silence()),
+            Then::Fail => Err(HandlerError::new("told to")),
+            Then::Panic => panic!("told to"),
+            Then::Hang => std::future::pending().await,
+        }
+    }
+}
+
+const SORRY: &str = "reply: Sorry, Ada, something went wrong on our side and I could not answer. Please try again in a little while.";
+
+async fn after_one_message(setup: Setup) -> World {
+    let world = setup.start();
+    world.write("hello");
+    world.pass(400).await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_takes_one_typing_call_and_one_send() {
+    let world = after_one_message(Setup::new(Thinks(5, Then::Answer))).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "5 s: send"]);
+    assert_eq!(
+        world.seen(),
+        ["0 s: wrote", "0 s: read", "0 s: dots on", "5 s: reply: You said: hello", "5 s: dots off: reply"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_there_at_once_still_marks_the_message_as_read_first() {
+    let world = after_one_message(Setup::new(echo())).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_work_lights_the_dots_again_after_their_cooldown_four_times_at_most() {
+    let mut setup = Setup::new(Thinks(200, Then::Answer));
+    setup.turn.timeout = Duration::from_secs(250);
+    setup.worker.lease = Duration::from_secs(600);
+    setup.typing.cap = Duration::from_secs(300);
+    let world = after_one_message(setup).await;
+    assert_eq!(
+        world.calls(),
+        [
+            "0 s: read and typing",
+            "26 s: read and typing",
+            "52 s: read and typing",
+            "78 s: read and typing",
+            "104 s: read and typing",
+            "200 s: send"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cap_ends_the_dots_whatever_the_handler_does() {
+    let mut setup = Setup::new(Thinks(80, Then::Answer));
+    setup.typing.cap = Duration::from_secs(40);
+    let world = after_one_message(setup).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "26 s: read and typing", "80 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_sends_nothing_and_lets_the_dots_lapse() {
+    let world = after_one_message(Setup::new(Thinks(2, Then::Silence))).await;
+    assert_eq!(world.calls(), ["0 s: read and typing"]);
+    assert_eq!(world.seen(), ["0 s: wrote", "0 s: read", "0 s: dots on", "25 s: dots off: lapsed"]);
+    assert!(world.dead().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_sends_the_failure_reply_and_leaves_a_dead_letter() {
+    let world = after_one_message(Setup::new(Thinks(2, Then::Fail))).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"]);
+    assert_eq!(world.seen()[3..], [format!("2 s: {SORRY}"), "2 s: dots off: reply".to_owned()]);
+    assert_eq!(world.dead().await[0].reason, "the handler failed: told to");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_sends_the_failure_reply_and_leaves_a_dead_letter() {
+    let world = after_one_message(Setup::new(Thinks(2, Then::Panic))).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"]);
+    assert_eq!(world.dead().await[0].reason, "the handler panicked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_sends_the_failure_reply_and_leaves_a_dead_letter() {
+    let mut setup = Setup::new(Thinks(0, Then::Hang));
+    setup.turn.timeout = Duration::from_secs(30);
+    let world = after_one_message(setup).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "26 s: read and typing", "30 s: send"]);
+    assert_eq!(world.dead().await[0].reason, "the handler took too long");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_reply_comes_once_an_hour() {
+    let world = after_one_message(Setup::new(Thinks(1, Then::Fail))).await;
+    world.write("again");
+    world.pass(400).await;
+    assert_eq!(world.replies().len(), 1);
+    world.pass(3600).await;
+    world.write("and again");
+    world.pass(400).await;
+    assert_eq!(world.replies().len(), 2);
+    assert_eq!(world.dead().await.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_reply_can_be_switched_off() {
+    let mut setup = Setup::new(Thinks(1, Then::Fail));
+    setup.failure_reply.enabled = false;
+    let world = after_one_message(setup).await;
+    assert_eq!(world.calls(), ["0 s: read and typing"]);
+    assert_eq!(world.seen().last().map(String::as_str), Some("25 s: dots off: lapsed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aborted_turn_makes_no_further_call_and_is_taken_up_again() {
+    let mut world = Setup::new(Thinks(10, Then::Answer)).build();
+    let bot = Setup::new(Thinks(100, Then::Answer)).bot(Arc::clone(&world.provider));
+    world.write("hello");
+    let claim = world.store.claim(Duration::from_secs(300)).await.expect("the message");
+    let tools = Tools {
+        store: Arc::clone(&world.store),
+        clock: world.clock,
+        tasks: TaskTracker::new(),
+        cancelled: CancellationToken::new(),
+    };
+    let tasks = tools.tasks.clone();
+    let turn = tokio::spawn(async move { turn::run(&bot, &tools, claim).await });
+    world.pass(20).await;
+    turn.abort();
+    world.pass(1).await;
+    assert_eq!(tasks.len(), 0, "nobody keeps the dots on");
+    world.pass(30).await;
+    assert_eq!(world.calls(), ["0 s: read and typing"], "no refresh in second 26");
+    world.work();
+    world.pass(60).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "51 s: read and typing", "61 s: send"]);
+    assert_eq!(world.replies(), ["You said: hello"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_send_is_not_repeated_and_leaves_a_dead_letter() {
+    let sends = |_: &Turn| {
+        let source = MediaSource::Uploaded("4711".into());
+        Reply::media(Media { kind: MediaKind::Image, source, caption: None, filename: None })
+    };
+    let world = after_one_message(Setup::new(sends)).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send"]);
+    assert_eq!(world.dead().await[0].reason, "the provider refused (code 131009)");
+    assert_eq!(world.seen().last().map(String::as_str), Some("25 s: dots off: lapsed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bot_that_may_not_send_keeps_its_messages_and_leaves_its_upstream_alone() {
+    let world = Setup::new(Thinks(2, Then::Answer)).start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Token).once());
+    world.write("hello");
+    world.pass(30).await;
+    let other = world.customer(2);
+    world.write_as(&other, "me too");
+    world.pass(10).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"], "one refusal spares the others the attempt");
+    world.pass(60).await;
+    assert_eq!(world.replies(), ["You said: hello"]);
+    assert_eq!(world.replies_to(&other), ["You said: me too"]);
+    assert!(world.dead().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_times_out_is_unknown_and_sent_again_by_policy() {
+    let world = Setup::new(Thinks(2, Then::Answer)).start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Hang).once());
+    world.write("hello");
+    world.pass(400).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send", "18 s: send"]);
+    assert_eq!(world.replies(), ["You said: hello"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_times_out_is_given_up_if_the_policy_says_so() {
+    let mut setup = Setup::new(Thinks(2, Then::Answer));
+    setup.delivery.on_unknown = threedots::outbox::OnUnknown::Drop;
+    let world = setup.start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Hang).once());
+    world.write("hello");
+    world.pass(400).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"]);
+    assert_eq!(world.dead().await[0].reason, "its delivery is unknown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limited_send_waits_as_long_as_it_is_told_and_holds_back_its_own_conversation_alone() {
+    let world = Setup::new(echo()).start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooMany { retry_after: Some(17) }).once());
+    world.write("hello");
+    world.pass(1).await;
+    let other = world.customer(2);
+    world.write_as(&other, "me too");
+    world.pass(1).await;
+    assert_eq!(world.replies_to(&other), ["You said: me too"]);
+    assert!(world.replies().is_empty());
+    world.pass(400).await;
+    assert_eq!(world.replies(), ["You said: hello"]);
+    assert_eq!(world.calls().last().map(String::as_str), Some("17 s: send"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_gives_the_turn_back_and_the_next_start_answers_it() {
+    let mut setup = Setup::new(Thinks(40, Then::Answer));
+    setup.worker.grace = Duration::from_secs(5);
+    let world = setup.start();
+    world.write("hello");
+    world.pass(10).await;
+    world.worker.stop().await;
+    assert_eq!(world.calls(), ["0 s: read and typing"]);
+    world.pass(100).await;
+    assert_eq!(world.calls(), ["0 s: read and typing"], "nothing lights the dots again");
+    assert!(!world.phone().dots_showing(&world.customer));
+    let claim = world.store.claim(Duration::from_secs(60)).await.expect("the message still waits");
+    assert_eq!(claim.messages.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_lets_a_turn_finish_that_is_quick() {
+    let world = Setup::new(Thinks(8, Then::Answer)).start();
+    world.write("hello");
+    world.pass(2).await;
+    world.worker.stop().await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "8 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_is_in_flight_arrives_before_the_reply_leaves() {
+    let world = Setup::new(Thinks(27, Then::Answer)).start();
+    world.write("hello");
+    world.pass(20).await;
+    // The refresh leaves in second 26, takes effect two seconds later: after the answer is there.
+    world.sandbox.faults().add(Fault::on(Calls::Typing).slow_to_act(Duration::from_secs(2)));
+    world.pass(400).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "26 s: read and typing", "28 s: send"]);
+    let seen = world.seen();
+    assert_eq!(seen[4..], ["28 s: dots on", "28 s: reply: You said: hello", "28 s: dots off: reply"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_typing_call_that_hangs_delays_the_reply_by_its_own_timeout_at_most() {
+    let world = Setup::new(echo()).start();
+    world.sandbox.faults().add(Fault::on(Calls::Typing).fail(Failure::Hang));
+    world.write("hello");
+    world.pass(400).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "3 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_failing_typing_calls_are_enough() {
+    let world = Setup::new(Thinks(85, Then::Answer)).start();
+    world.sandbox.faults().add(Fault::on(Calls::Typing).fail(Failure::Broken));
+    world.write("hello");
+    world.pass(400).await;
+    assert_eq!(
+        world.calls(),
+        ["0 s: read and typing", "26 s: read and typing", "52 s: read and typing", "85 s: send"]
+    );
+    assert_eq!(world.replies(), ["You said: hello"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_typing_call_that_is_refused_for_good_is_the_last() {
+    let world = Setup::new(Thinks(60, Then::Answer)).start();
+    world.sandbox.faults().add(Fault::on(Calls::Typing).fail(Failure::Token));
+    world.write("hello");
+    world.pass(400).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "60 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arrives_during_a_turn_becomes_the_next_one_together() {
+    let world = Setup::new(Thinks(10, Then::Answer)).start();
+    world.write("one");
+    world.pass(2).await;
+    world.write("two");
+    world.pass(2).await;
+    world.write("three");
+    world.pass(400).await;
+    assert_eq!(world.replies(), ["You said: one", "You said: two\nthree"]);
+    // The second turn's dots stand under the newest member of the burst: one call, and it marks both as read.
+    assert_eq!(world.calls(), ["0 s: read and typing", "10 s: send", "10 s: read and typing", "20 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_window_makes_one_turn_of_a_burst_and_is_bounded_for_a_constant_writer() {
+    let mut setup = Setup::new(echo());
+    setup.merge.quiet = Duration::from_secs(4);
+    let world = setup.start();
+    for _ in 0..8 {
+        world.write("and");
+        world.pass(3).await;
+    }
+    world.pass(400).await;
+    let replies = world.replies();
+    assert_eq!(replies.len(), 2, "{replies:?}");
+    assert_eq!(replies[0].matches("and").count(), 7, "five quiet windows are twenty seconds: seven messages");
+    assert_eq!(replies[1].matches("and").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_turned_away_sees_nothing() {
+    let mut setup = Setup::new(echo());
+    setup.gate.block = vec!["+15550100001".into()];
+    let world = after_one_message(setup).await;
+    assert!(world.calls().is_empty());
+    assert!(world.dead().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_allow_list_lets_only_its_own_in() {
+    let mut setup = Setup::new(echo());
+    setup.gate.allow = vec!["+15550100002".into()];
+    let world = setup.start();
+    world.write("hello");
+    let other = world.customer(2);
+    // This customer's number is 15550100002.
+    world.write_as(&other, "hello");
+    world.pass(30).await;
+    assert!(world.replies().is_empty());
+    assert_eq!(world.replies_to(&other).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_messages_are_not_answered() {
+    let world = Setup::new(echo()).build();
+    world.write("hello");
+    world.pass(601).await;
+    let worker = tokio::spawn(Arc::clone(&world.worker).run());
+    world.pass(60).await;
+    assert!(world.calls().is_empty());
+    worker.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_bots_that_answer_each_other_stop_by_themselves() {
+    let mut setup = Setup::new(echo());
+    setup.gate.per_minute = 5;
+    let world = setup.start();
+    let mut answered = 0;
+    for _ in 0..40 {
+        // The customer is a bot too: it answers whatever it gets.
+        world.write("pong");
+        world.pass(1).await;
+        let replies = world.replies().len();
+        if replies == answered {
+            break;
+        }
+        answered = replies;
+    }
+    assert_eq!(answered, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_reply_goes_out_in_parts_and_resumes_at_the_one_that_failed() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let story = move |_: &Turn| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Reply::text((0..400).map(|number| format!("This is sentence number {number}. ")).collect::<String>())
+    };
+    let world = Setup::new(story).start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).slow_to_answer(Duration::from_secs(1)).once());
+    world.write("hello");
+    world.pass_ms(500).await;
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooManyToOne).once());
+    world.pass(400).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send", "1 s: send", "2 s: send", "2 s: send"]);
+    let numbers = |text: &str| -> Vec<usize> {
+        text.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok()).collect()
+    };
+    assert_eq!(numbers(&world.replies().join(" ")), (0..400).collect::<Vec<_>>(), "whole, once, and in order");
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "a reply that is on its way asks no handler again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_delivered_twice_at_the_same_time_is_answered_once() {
+    let world = Setup::new(Thinks(1, Then::Answer)).start();
+    world.sandbox.faults().add_to_webhooks(WebhookFault::new(Mischief::Duplicate));
+    world.write("hello");
+    world.pass(400).await;
+    assert_eq!(world.replies(), ["You said: hello"]);
+}

@@ -1,0 +1,274 @@
+//! The product and the sandbox in one process, without a socket between them: Meta's real wire under a paused clock.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use threedots::clock::Clock;
+use threedots::failure::{FailureReply, FailureReplyConfig};
+use threedots::gate::{GateConfig, Gates};
+use threedots::http::{Answer, Body, Call, CallError, Headers, Transport};
+use threedots::message::{BotName, MessageId};
+use threedots::outbox::DeliveryConfig;
+use threedots::provider::meta::{Meta, MetaSettings};
+use threedots::provider::{Method, Provider, WebhookRequest};
+use threedots::sandbox::phone::What;
+use threedots::sandbox::{
+    Courier, Customer, CustomerId, Draft, Phone, Sandbox, SandboxSettings, UpstreamAnswer, UpstreamRequest,
+};
+use threedots::store::memory::{Memory, Settings};
+use threedots::store::{DeadLetter, Store};
+use threedots::templates::Templates;
+use threedots::turn::{Barred, Bot, MergeConfig, TurnConfig};
+use threedots::typing::TypingConfig;
+use threedots::webhook::{ServerConfig, Webhooks};
+use threedots::worker::{Worker, WorkerConfig};
+use threedots::{Handler, Reply, Turn};
+
+/// The bot's name.
+pub const BOT: &str = "shop";
+
+/// How a world is made. The defaults are the product's.
+pub struct Setup {
+    pub handler: Arc<dyn Handler>,
+    pub gate: GateConfig,
+    pub merge: MergeConfig,
+    pub turn: TurnConfig,
+    pub typing: TypingConfig,
+    pub delivery: DeliveryConfig,
+    pub failure_reply: FailureReplyConfig,
+    pub worker: WorkerConfig,
+    pub sandbox: SandboxSettings,
+}
+
+impl Setup {
+    pub fn new(handler: impl Handler) -> Self {
+        Self {
+            handler: Arc::new(handler),
+            gate: GateConfig::default(),
+            merge: MergeConfig::default(),
+            turn: TurnConfig::default(),
+            typing: TypingConfig::default(),
+            delivery: DeliveryConfig::default(),
+            failure_reply: FailureReplyConfig::default(),
+            worker: WorkerConfig::default(),
+            sandbox: SandboxSettings { seed: Some(7), ..SandboxSettings::default() },
+        }
+    }
+
+    /// The product, the sandbox, and one customer; turns are being worked off.
+    pub fn start(self) -> World {
+        let mut world = self.build();
+        world.work();
+        world
+    }
+
+    /// The same, and nobody works yet.
+    pub fn build(self) -> World {
+        let clock = Clock::tokio();
+        let courier = Arc::new(InProcess(OnceLock::new()));
+        let sandbox = Sandbox::new(self.sandbox.clone(), clock, Arc::clone(&courier) as Arc<dyn Courier>);
+        let customer = Customer::new("15550100001", "Ada");
+        sandbox.phone().add(customer.clone());
+
+        let store: Arc<dyn Store> = Arc::new(Memory::new(clock, Settings::default()));
+        let provider = provider(&sandbox, clock);
+        let providers = [(BotName::new(BOT), Arc::clone(&provider))].into();
+        let webhooks = Arc::new(Webhooks::new(providers, Arc::clone(&store), clock, &ServerConfig::default()));
+        assert!(courier.0.set((Arc::clone(&webhooks), clock)).is_ok());
+        let worker = self.worker.clone();
+        let bot = self.bot(Arc::clone(&provider));
+        let worker = Worker::new(vec![bot], Arc::clone(&store), clock, worker);
+        World { sandbox, customer: customer.id, store, worker, webhooks, provider, clock, claims: None }
+    }
+
+    /// The bot alone, for a test that holds its turns itself.
+    pub fn bot(self, provider: Arc<dyn Provider>) -> Bot {
+        let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
+        let failure_reply = FailureReply::new(&self.failure_reply, &templates).expect("the failure reply");
+        Bot {
+            name: BotName::new(BOT),
+            provider,
+            handler: self.handler,
+            gates: Gates::new(self.gate),
+            merge: self.merge,
+            turn: self.turn,
+            typing: self.typing,
+            delivery: self.delivery,
+            failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
+            barred: Barred::default(),
+        }
+    }
+}
+
+/// The real Meta adapter, with the sandbox at the other end.
+fn provider(sandbox: &Arc<Sandbox>, clock: Clock) -> Arc<dyn Provider> {
+    let known = sandbox.settings();
+    let settings = MetaSettings {
+        base_url: "http://127.0.0.1:1/graph".parse().expect("an address"),
+        ..MetaSettings::new(
+            &*known.phone_number_id,
+            known.access_token.clone().into(),
+            known.app_secret.clone().into(),
+            "verify".to_owned().into(),
+        )
+    };
+    Arc::new(Meta::new(BotName::new(BOT), settings, Arc::new(Direct(Arc::clone(sandbox))), clock))
+}
+
+/// One bot, one sandbox, one customer or more.
+pub struct World {
+    pub sandbox: Arc<Sandbox>,
+    pub customer: CustomerId,
+    pub store: Arc<dyn Store>,
+    pub worker: Arc<Worker>,
+    pub webhooks: Arc<Webhooks>,
+    pub provider: Arc<dyn Provider>,
+    pub clock: Clock,
+    claims: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl World {
+    /// Begins to work off turns.
+    pub fn work(&mut self) {
+        let worker = Arc::clone(&self.worker);
+        self.claims = Some(tokio::spawn(async move {
+            worker.run().await.expect("the store of a test does not fail");
+        }));
+    }
+
+    pub fn phone(&self) -> &Phone {
+        self.sandbox.phone()
+    }
+
+    /// The customer writes.
+    pub fn write(&self, words: &str) -> MessageId {
+        self.write_as(&self.customer, words)
+    }
+
+    pub fn write_as(&self, customer: &CustomerId, words: &str) -> MessageId {
+        self.sandbox.write(customer, Draft::text(words)).expect("a customer of this sandbox")
+    }
+
+    /// Another customer, by number.
+    pub fn customer(&self, number: usize) -> CustomerId {
+        let customer = Customer::new(&format!("1555010{number:04}"), &format!("Customer {number}"));
+        self.phone().add(customer.clone());
+        customer.id
+    }
+
+    /// Lets the (paused) clock go on, until everything that could happen in that time has happened.
+    pub async fn pass(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    pub async fn pass_ms(&self, milliseconds: u64) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    /// The calls that the upstream got, in order, each with the second in which it came in.
+    pub fn calls(&self) -> Vec<String> {
+        let start = self.phone().seen(&self.customer).first().map(|moment| moment.at).unwrap_or_default();
+        let calls = self.phone().timeline().into_iter().filter_map(|moment| match moment.what {
+            What::Called { what, .. } => Some(format!("{} s: {what}", moment.at.since(start).as_secs())),
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    /// What the customer saw, in order, each with the second in which it happened.
+    pub fn seen(&self) -> Vec<String> {
+        let seen = self.phone().seen(&self.customer);
+        let start = seen.first().map(|moment| moment.at).unwrap_or_default();
+        let tell = |moment: &threedots::sandbox::phone::Moment| {
+            let what = match &moment.what {
+                What::Reply { text, .. } => format!("reply: {}", text.lines().next().unwrap_or_default()),
+                What::CustomerWrote { .. } => "wrote".into(),
+                What::MarkedRead { .. } => "read".into(),
+                What::DotsOn { .. } => "dots on".into(),
+                other => other.tell(|_| String::new()),
+            };
+            format!("{} s: {what}", moment.at.since(start).as_secs())
+        };
+        seen.iter().map(tell).collect()
+    }
+
+    /// The bot's words on the customer's phone, in order.
+    pub fn replies(&self) -> Vec<String> {
+        self.replies_to(&self.customer)
+    }
+
+    pub fn replies_to(&self, customer: &CustomerId) -> Vec<String> {
+        self.phone().replies(customer).iter().map(|reply| reply.body.words().to_owned()).collect()
+    }
+
+    pub async fn dead(&self) -> Vec<DeadLetter> {
+        self.store.dead(None, 1000).await.expect("dead letters")
+    }
+
+    /// Posts a body to the bot's webhook, signed or not, and returns the status.
+    pub async fn post(&self, headers: Headers, body: impl Into<Bytes>) -> u16 {
+        let request = WebhookRequest {
+            method: Method::Post,
+            query: String::new(),
+            headers,
+            body: body.into(),
+            received: self.clock.now(),
+        };
+        self.webhooks.receive(BOT, &request).await.status
+    }
+}
+
+/// Carries webhooks to the product.
+struct InProcess(OnceLock<(Arc<Webhooks>, Clock)>);
+
+#[async_trait]
+impl Courier for InProcess {
+    async fn post(&self, _url: &str, headers: Vec<(String, String)>, body: Bytes) -> Option<u16> {
+        let (webhooks, clock) = self.0.get()?;
+        let request = WebhookRequest {
+            method: Method::Post,
+            query: String::new(),
+            headers: headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
+            body,
+            received: clock.now(),
+        };
+        Some(webhooks.receive(BOT, &request).await.status)
+    }
+}
+
+/// Carries the product's calls to the sandbox.
+struct Direct(Arc<Sandbox>);
+
+#[async_trait]
+impl Transport for Direct {
+    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+        let mut headers: Vec<(String, String)> =
+            call.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+        let body = match call.body {
+            Body::Empty => Bytes::new(),
+            Body::Json(body) => {
+                headers.push(("content-type".into(), "application/json".into()));
+                body
+            }
+            Body::Multipart { .. } => return Err(CallError::NotSent("uploads are tested over sockets")),
+        };
+        let path = call.url.path().to_owned();
+        let path_and_query = call.url.query().map_or(path.clone(), |query| format!("{path}?{query}"));
+        let request = UpstreamRequest { method: call.method.into(), path_and_query, headers, body };
+        let answer = tokio::time::timeout(call.timeout, self.0.handle(request)).await;
+        match answer.map_err(|_| CallError::Unanswered("timed out"))? {
+            UpstreamAnswer::Whole { status, headers, body } => {
+                let headers = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+                Ok(Answer::whole(status, headers, body))
+            }
+            UpstreamAnswer::Reset => Err(CallError::Unanswered("connection lost")),
+        }
+    }
+}
+
+/// A handler that says everything back, at once.
+pub fn echo() -> impl Handler {
+    |turn: &Turn| Reply::text(format!("You said: {}", turn.text()))
+}
