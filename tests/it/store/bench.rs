@@ -28,22 +28,38 @@ pub(super) const LEASE: Duration = Duration::from_hours(10_000);
 pub(super) struct Bench {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
-    pub(super) directory: Option<TempDir>,
+    pub(super) disk: Option<(TempDir, sled::Settings)>,
     _still: mpsc::Sender<()>,
 }
 
 impl Bench {
     pub(super) fn memory() -> Self {
-        let clock = Clock::tokio();
-        let settings = memory::Settings { max_waiting: MAX_WAITING, history_kept: HISTORY_KEPT };
-        Self { store: Arc::new(Memory::new(clock, settings)), clock, directory: None, _still: stand_still() }
+        Self::memory_of(Clock::tokio(), MAX_WAITING)
     }
 
     pub(super) fn sled() -> Self {
-        let clock = Clock::tokio();
+        Self::sled_of(Clock::tokio(), MAX_WAITING)
+    }
+
+    /// In memory, for so many waiting messages.
+    pub(super) fn memory_of(clock: Clock, max_waiting: usize) -> Self {
+        let settings = memory::Settings { max_waiting, history_kept: HISTORY_KEPT };
+        Self { store: Arc::new(Memory::new(clock, settings)), clock, disk: None, _still: stand_still() }
+    }
+
+    /// On disk, for so many waiting messages.
+    pub(super) fn sled_of(clock: Clock, max_waiting: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Sled::open(settings(&directory), clock).unwrap();
-        Self { store: Arc::new(store), clock, directory: Some(directory), _still: stand_still() }
+        let settings = sled::Settings { max_waiting, ..settings(&directory) };
+        let store = Arc::new(Sled::open(settings.clone(), clock).unwrap());
+        Self { store, clock, disk: Some((directory, settings)), _still: stand_still() }
+    }
+
+    /// Closes a store on disk, and opens it again.
+    pub(super) async fn restart(&mut self) {
+        let (_, settings) = self.disk.as_ref().unwrap();
+        self.store.close().await;
+        self.store = Arc::new(Sled::open(settings.clone(), self.clock).unwrap());
     }
 
     /// Accepts one message.

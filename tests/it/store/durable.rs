@@ -349,7 +349,7 @@ async fn no_value_is_longer_than_four_thousand_bytes() {
 #[tokio::test(start_paused = true)]
 async fn old_marks_leave_no_trace() {
     let bench = Bench::sled();
-    let path = bench.directory.as_ref().unwrap().path().join("store/sled");
+    let path = bench.disk.as_ref().unwrap().1.path.join("sled");
     let marked = || {
         let tree = sled::Config::new().path(&path).open().unwrap();
         [b"d", b"e"].map(|kind| tree.scan_prefix(kind).count())
