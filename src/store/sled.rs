@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `open` | settings, and how the opening may end |
 //! | `guard` | opens sled, reads everything once, moves damaged data aside |
 //! | `check` | that reading, and what the schedule is built from |
 //! | `files` | modes, the lock, syncs |
@@ -22,11 +23,13 @@ mod fault;
 mod files;
 mod guard;
 mod ledger;
+mod open;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -42,37 +45,9 @@ use crate::message::{Conversation, Inbound};
 use check::Unfinished;
 use committer::{Committer, QUEUE, When, Write};
 use fault::Fault;
+use guard::Guarded;
 use ledger::{Arriving, Done, Ledger, Loaded};
-
-/// Where a [`Sled`] keeps its data, and its limits.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The directory; made if need be.
-    pub path: PathBuf,
-    /// How much memory sled may use for its pages, in bytes.
-    pub cache_bytes: u64,
-    /// How long the opening may go without progress.
-    pub open_timeout: Duration,
-    /// How long to wait for another process to let go of the directory.
-    pub lock_timeout: Duration,
-    /// How many messages may wait, all conversations together.
-    pub max_waiting: usize,
-    /// How many things said are kept of each conversation.
-    pub history_kept: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            path: PathBuf::from("data"),
-            cache_bytes: 32 * 1024 * 1024,
-            open_timeout: Duration::from_secs(20),
-            lock_timeout: Duration::from_secs(10),
-            max_waiting: 100_000,
-            history_kept: 200,
-        }
-    }
-}
+pub use open::{OpenError, Opened, Quarantine, Settings};
 
 /// A store on disk.
 pub struct Sled {
@@ -94,17 +69,20 @@ impl Sled {
     /// When the directory is in use, cannot be used, or holds data of a newer version.
     pub fn open(settings: Settings, clock: Clock) -> Result<Self, OpenError> {
         let guarded = guard::open(&settings, clock.now())?;
+        Self::start(guarded, &settings, clock).map_err(|error| OpenError::Io { path: settings.path, error })
+    }
+
+    fn start(guarded: Guarded, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
+        let Guarded { ledger, found, data, lock, opened } = guarded;
         let schedule = Schedule::new(clock, settings.max_waiting);
-        for unfinished in guarded.found.unfinished {
-            let Unfinished { conversation, messages, outgoing, not_before } = unfinished;
+        for Unfinished { conversation, messages, outgoing, not_before } in found.unfinished {
             schedule.restore(&conversation, messages, outgoing, not_before);
         }
-        let shared = Shared { schedule, ledger: RwLock::new(Some(guarded.ledger)), failure: watch::Sender::new(None) };
-        let shared = Arc::new(shared);
+        let ledger = RwLock::new(Some(ledger));
+        let shared = Arc::new(Shared { schedule, ledger, failure: watch::Sender::new(None) });
         let (queue, writes) = mpsc::channel(QUEUE);
-        let committer = Committer { shared: shared.clone(), queue: writes, data: guarded.data, lock: guarded.lock };
-        let ended = committer.start().map_err(|error| OpenError::Io { path: settings.path, error })?;
-        Ok(Self { clock, shared, opened: guarded.opened, queue: Mutex::new(Some(queue)), ended })
+        let ended = Committer { shared: shared.clone(), queue: writes, data, lock }.start()?;
+        Ok(Self { clock, shared, opened, queue: Mutex::new(Some(queue)), ended })
     }
 
     /// What was found when the store was opened.
@@ -136,70 +114,6 @@ impl Sled {
             Err(_) => Err(StoreError::Failed(self.failed().await)),
         }
     }
-}
-
-/// What was found when a store was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// How many messages were waiting.
-    pub waiting: usize,
-    /// What was moved aside because it could not be used, if anything was.
-    pub quarantine: Option<Quarantine>,
-}
-
-/// Data that could not be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantine {
-    /// The directory that it was moved to.
-    pub moved_to: PathBuf,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Somebody else has it open.
-    #[error("{} is locked: another process uses this store", path.display())]
-    Locked {
-        /// The file that is locked.
-        path: PathBuf,
-    },
-    /// It was written by a newer threedots.
-    #[error("the store in {} has format {format}, and this threedots knows none above {known}", path.display())]
-    Newer {
-        /// The store's directory.
-        path: PathBuf,
-        /// The format it has.
-        format: u8,
-        /// The newest format that this program knows.
-        known: u8,
-    },
-    /// The opening made no progress. Tried again, it is found out whether the data is to blame.
-    #[error("opening the store in {} made no progress for {after:?}", path.display())]
-    TooSlow {
-        /// The store's directory.
-        path: PathBuf,
-        /// For how long.
-        after: Duration,
-    },
-    /// Not even an empty store can be used.
-    #[error("the store in {} cannot be used: {reason}", path.display())]
-    Damaged {
-        /// The store's directory.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
-    /// The file system refused something.
-    #[error("the store in {} cannot be opened: {error}", path.display())]
-    Io {
-        /// The store's directory.
-        path: PathBuf,
-        /// What it said.
-        #[source]
-        error: std::io::Error,
-    },
 }
 
 impl fmt::Debug for Sled {

@@ -1,5 +1,7 @@
 //! The stores: one contract for all, and what the durable one adds to it.
 
+#![allow(clippy::unwrap_used)]
+
 mod bench;
 mod contract;
 mod crash;

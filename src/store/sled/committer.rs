@@ -26,8 +26,14 @@ pub(super) const QUEUE: usize = 4 * GROUP;
 pub(super) struct Write {
     now: Timestamp,
     when: When,
-    apply: Box<dyn FnOnce(&mut Ledger) -> Result<Reply, Fault> + Send>,
+    apply: Apply,
 }
+
+/// Writes, and says how to answer.
+type Apply = Box<dyn FnOnce(&mut Ledger) -> Result<Reply, Fault> + Send>;
+
+/// Sends a write's answer.
+type Reply = Box<dyn FnOnce() + Send>;
 
 /// When a write is answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,9 +43,6 @@ pub(super) enum When {
     /// Once it would survive a power cut.
     Durable,
 }
-
-/// Sends a write's answer.
-type Reply = Box<dyn FnOnce() + Send>;
 
 impl Write {
     /// A write, and where its answer arrives; dropped without an answer, the store has failed.

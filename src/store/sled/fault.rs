@@ -35,19 +35,19 @@ impl From<Unreadable> for Fault {
 
 impl From<std::io::Error> for Fault {
     fn from(error: std::io::Error) -> Self {
-        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        match error.kind() {
-            // What reading a file that is too short, or full of nonsense, looks like.
-            UnexpectedEof | InvalidData | InvalidInput => Self::Damaged(error.to_string()),
-            _ => Self::Disk(error),
-        }
+        Self::Disk(error)
     }
 }
 
 impl From<sled::Error> for Fault {
     fn from(error: sled::Error) -> Self {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         match error {
-            sled::Error::Io(error) => error.into(),
+            // What sled says when a file is too short, or full of nonsense.
+            sled::Error::Io(error) if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) => {
+                Self::Damaged(error.to_string())
+            }
+            sled::Error::Io(error) => Self::Disk(error),
             other => Self::Damaged(other.to_string()),
         }
     }

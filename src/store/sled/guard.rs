@@ -21,9 +21,10 @@ use std::time::Duration;
 
 use super::check::{Found, check};
 use super::fault::Fault;
+use super::files;
 use super::ledger::Ledger;
+use super::open::{OpenError, Opened, Quarantine, Settings};
 use super::records::LAST;
-use super::{OpenError, Opened, Quarantine, Settings, files};
 use crate::clock::Timestamp;
 use crate::store::Seq;
 use crate::store::record::VERSION;

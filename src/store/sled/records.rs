@@ -12,8 +12,9 @@
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
 //!
 //! Conversations and marks stand as hashes of 16 bytes, numbers with their highest byte first. The records of `m`,
-//! `o`, `c`, `h` and `x` are cut into chunks, for sled 0.34 sometimes cannot open a file with values of 12 kB again.
-//! The first chunk that is shorter than [`CHUNK`] is the last, so that a record that was cut off shows.
+//! `o`, `c`, `h` and `x` are cut into chunks. For a leaf of sled's tree holds up to 17 values, and one of 128 KiB or
+//! more goes to a file of its own which sled never syncs: with values of 12 kB, a power cut leaves a tree that cannot
+//! be opened. The first chunk that is shorter than [`CHUNK`] is a record's last, so that one that was cut off shows.
 
 use sha2::{Digest, Sha256};
 use sled::{Batch, IVec, Tree};
@@ -172,7 +173,10 @@ pub(super) fn without_chunk(key: &[u8]) -> Result<&[u8], Fault> {
     }
 }
 
-/// Records in the order of their keys: each key without its chunk's number, and the record.
+/// A record under its key, which is without a chunk's number.
+pub(super) type Entry = (Vec<u8>, Vec<u8>);
+
+/// Records in the order of their keys.
 pub(super) struct Records(sled::Iter);
 
 impl Records {
@@ -190,7 +194,7 @@ impl Records {
         Ok(self.0.next().transpose()?)
     }
 
-    fn read(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, Fault> {
+    fn read(&mut self) -> Result<Option<Entry>, Fault> {
         let Some((mut at, mut chunk)) = self.chunk()? else { return Ok(None) };
         let key = without_chunk(&at)?.to_vec();
         let mut record = Vec::new();
@@ -209,7 +213,7 @@ impl Records {
 }
 
 impl Iterator for Records {
-    type Item = Result<(Vec<u8>, Vec<u8>), Fault>;
+    type Item = Result<Entry, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
