@@ -51,15 +51,17 @@ impl Memory {
         Self { clock, history_kept: settings.history_kept, schedule, ledger: Mutex::default() }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    fn ledger(&self) -> Result<MutexGuard<'_, Ledger>, StoreError> {
         // Nothing in here panics half-way through a change.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        self.schedule.running()?;
+        Ok(ledger)
     }
 
     /// The ledger, if the claim still holds; while it is locked, nobody loads what is about to change.
     fn under<'a>(&'a self, claim: &'a Claim, now: Timestamp) -> Result<(&'a Held, MutexGuard<'a, Ledger>), StoreError> {
         let held = claim.lease.held(&self.schedule)?;
-        let ledger = self.ledger();
+        let ledger = self.ledger()?;
         self.schedule.check(held, now)?;
         Ok((held, ledger))
     }
@@ -77,7 +79,7 @@ impl Store for Memory {
         let accepted = self.clock.now();
         let arrivals: Vec<Arrival> = messages.into_iter().map(|inbound| Arrival { accepted, inbound }).collect();
         let records: Vec<Vec<u8>> = arrivals.iter().map(record::encode).collect::<Result<_, _>>()?;
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger()?;
         ledger.expire(accepted);
         let mut answers = Vec::with_capacity(arrivals.len());
         let mut new = Vec::new();
@@ -109,7 +111,7 @@ impl Store for Memory {
         loop {
             let lease = self.schedule.claim(lease).await?;
             let conversation = lease.held(&self.schedule)?.conversation.clone();
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger()?;
             let known = ledger.known(&conversation);
             let messages: Vec<Waiting> = known.waiting()?;
             let outgoing = known.outgoing.as_deref().map(decode).transpose()?;
@@ -161,17 +163,15 @@ impl Store for Memory {
     }
 
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
-        self.schedule.running()?;
-        let ledger = self.ledger();
+        let ledger = self.ledger()?;
         let Some(known) = ledger.conversations.get(conversation) else { return Ok(Vec::new()) };
         let older = known.said.len().saturating_sub(most);
         known.said.iter().skip(older).map(|record| decode(record)).collect()
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        self.schedule.running()?;
         let first = after.map_or(0, |seq| seq.0.saturating_add(1));
-        Ok(self.ledger().dead.range(Seq(first)..).take(most).map(|(_, letter)| letter.clone()).collect())
+        Ok(self.ledger()?.dead.range(Seq(first)..).take(most).map(|(_, letter)| letter.clone()).collect())
     }
 
     fn failure(&self) -> Option<String> {
@@ -180,7 +180,7 @@ impl Store for Memory {
 
     async fn close(&self) {
         self.schedule.stop(StoreError::Closed);
-        *self.ledger() = Ledger::default();
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Ledger::default();
     }
 }
 

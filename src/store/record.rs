@@ -10,6 +10,8 @@ use crate::message::Inbound;
 /// The version that is written. A store's data may hold this one and earlier ones.
 pub(super) const VERSION: u8 = 1;
 
+const UNWRITABLE: StoreError = StoreError::Invalid("a value has no lasting form");
+
 /// The longest record that is taken in, in bytes.
 pub(super) const LIMIT: usize = 1024 * 1024;
 
@@ -18,13 +20,18 @@ pub(super) const LIMIT: usize = 1024 * 1024;
 /// Reads it back at once, for JSON has no infinite numbers and no bottomless nesting: what cannot be read again is
 /// better refused than found at the next start.
 pub(super) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Vec<u8>, StoreError> {
-    const UNREADABLE: StoreError = StoreError::Invalid("a value has no lasting form");
-    let mut record = vec![VERSION];
-    serde_json::to_writer(&mut record, value).map_err(|_| UNREADABLE)?;
+    let record = write(value)?;
     if record.len() > LIMIT {
         return Err(StoreError::TooLarge { limit: LIMIT });
     }
-    decode::<T>(&record).map_err(|Unreadable| UNREADABLE)?;
+    decode::<T>(&record).map_err(|Unreadable| UNWRITABLE)?;
+    Ok(record)
+}
+
+/// Writes a value down, however long it is, that was read from a record.
+pub(super) fn write<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    let mut record = vec![VERSION];
+    serde_json::to_writer(&mut record, value).map_err(|_| UNWRITABLE)?;
     Ok(record)
 }
 

@@ -68,7 +68,7 @@ impl Schedule {
 
     /// Whether so many new messages may wait besides those that do already.
     pub(super) fn admit(&self, messages: usize) -> Result<(), StoreError> {
-        let state = self.open()?;
+        let state = self.lock();
         if messages > self.max_waiting.saturating_sub(state.waiting) { Err(StoreError::Full) } else { Ok(()) }
     }
 
@@ -121,7 +121,7 @@ impl Schedule {
 
     /// Whether a conversation is still held.
     pub(super) fn check(&self, held: &Held, now: Timestamp) -> Result<(), StoreError> {
-        match self.open()?.held_until(held) {
+        match self.lock().held_until(held) {
             Some(until) if now < until => Ok(()),
             _ => Err(StoreError::Fenced),
         }
@@ -167,7 +167,7 @@ impl Schedule {
         }
     }
 
-    /// From now on every claim and every check fails with `error`.
+    /// From now on every claim fails with `error`; what is held may still be settled.
     pub(super) fn stop(&self, error: StoreError) {
         self.lock().stopped = Some(error);
         self.changed.notify_waiters();

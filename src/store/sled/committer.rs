@@ -1,0 +1,145 @@
+//! The one thread that writes: it makes whatever has queued up durable with one sync, and answers then.
+//!
+//! No timer is needed for that: while one sync runs, the next group forms. Any error ends the store for good, for a
+//! sync that is repeated after an error may succeed without having written what the first one lost.
+
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Shared;
+use super::fault::Fault;
+use super::ledger::Ledger;
+use crate::clock::Timestamp;
+use crate::store::StoreError;
+
+/// How many writes share one sync, at most.
+const GROUP: usize = 256;
+
+/// How many writes may queue up before their callers wait.
+pub(super) const QUEUE: usize = 4 * GROUP;
+
+/// Something to write.
+pub(super) struct Write {
+    now: Timestamp,
+    when: When,
+    apply: Apply,
+}
+
+/// Writes, and says how to answer.
+type Apply = Box<dyn FnOnce(&mut Ledger) -> Result<Reply, Fault> + Send>;
+
+/// Sends a write's answer.
+type Reply = Box<dyn FnOnce() + Send>;
+
+/// When a write is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// As soon as others can see it.
+    Applied,
+    /// Once it would survive a power cut.
+    Durable,
+}
+
+impl Write {
+    /// A write, and where its answer arrives; dropped without an answer, the store has failed.
+    pub(super) fn new<T: Send + 'static>(
+        now: Timestamp,
+        when: When,
+        apply: impl FnOnce(&mut Ledger) -> Result<T, Fault> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        let apply = move |ledger: &mut Ledger| -> Result<Reply, Fault> {
+            let result = match apply(ledger) {
+                Ok(value) => Ok(value),
+                Err(Fault::Refused(error)) => Err(error),
+                Err(fault) => return Err(fault),
+            };
+            // Whoever asked may have gone away; the write stands.
+            Ok(Box::new(move || drop(answer.send(result))))
+        };
+        (Self { now, when, apply: Box::new(apply) }, answered)
+    }
+}
+
+/// What the thread works with.
+pub(super) struct Committer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) queue: mpsc::Receiver<Write>,
+    /// Our own descriptor of sled's data file.
+    pub(super) data: File,
+    /// Held until the data has been let go of.
+    pub(super) lock: Arc<File>,
+}
+
+impl Committer {
+    /// Starts the thread. It ends when nobody can write any longer, and closes the channel then.
+    pub(super) fn start(self) -> io::Result<watch::Receiver<()>> {
+        let (running, ended) = watch::channel(());
+        let run = move || {
+            self.run();
+            drop(running);
+        };
+        std::thread::Builder::new().name("store-committer".to_owned()).spawn(run)?;
+        Ok(ended)
+    }
+
+    fn run(mut self) {
+        let mut group = Vec::with_capacity(GROUP);
+        while self.queue.blocking_recv_many(&mut group, GROUP) > 0 {
+            if self.shared.failure().is_none()
+                && let Err(fault) = self.commit_or_catch(&mut group)
+            {
+                self.shared.fail(fault.to_string());
+            }
+            // After a failure, whoever still waits for an answer learns of it here.
+            group.clear();
+        }
+        let ledger = self.shared.exclusively().take();
+        // sled flushes as it closes and panics if that fails; whatever was promised is durable already.
+        if catch_unwind(AssertUnwindSafe(|| drop(ledger))).is_err() {
+            tracing::error!("sled could not be closed");
+        }
+        drop(self.lock);
+    }
+
+    fn commit_or_catch(&self, group: &mut Vec<Write>) -> Result<(), Fault> {
+        let committed = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
+        committed.unwrap_or_else(|_| Err(Fault::damaged("sled panicked")))
+    }
+
+    fn commit(&self, group: &mut Vec<Write>) -> Result<(), Fault> {
+        let mut replies = Vec::with_capacity(group.len());
+        let mut latest = Timestamp::default();
+        for write in group.drain(..) {
+            latest = latest.max(write.now);
+            // Let go of between two writes, so that a group does not keep readers waiting.
+            let reply = match self.shared.exclusively().as_mut() {
+                Some(ledger) => (write.apply)(ledger)?,
+                None => continue,
+            };
+            if write.when == When::Applied { reply() } else { replies.push(reply) }
+        }
+        self.make_durable(latest)?;
+        for reply in replies {
+            reply();
+        }
+        Ok(())
+    }
+
+    fn make_durable(&self, now: Timestamp) -> Result<(), Fault> {
+        match self.shared.exclusively().as_mut() {
+            Some(ledger) if ledger.is_dirty() => ledger.expire(now)?,
+            // Nothing but repetitions and refusals: what they speak of became durable with an earlier group.
+            _ => return Ok(()),
+        }
+        if let Some(ledger) = self.shared.ledger().as_ref() {
+            ledger.flush()?;
+        }
+        // sled's flush reaches the kernel and no further.
+        Ok(self.data.sync_data()?)
+    }
+}

@@ -1,0 +1,64 @@
+//! Why something could not be done with the tree: a refusal concerns one request, anything else ends the store.
+
+use crate::store::StoreError;
+use crate::store::record::Unreadable;
+
+/// Why something could not be done.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It cannot be done, and nothing has been.
+    Refused(StoreError),
+    /// The disk failed us.
+    Disk(std::io::Error),
+    /// The data is not what it should be; or sled is not.
+    Damaged(String),
+}
+
+impl Fault {
+    /// What is there is not what was written.
+    pub(super) fn damaged(what: &str) -> Self {
+        Self::Damaged(what.to_owned())
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(_: Unreadable) -> Self {
+        Self::damaged("a record cannot be read")
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Self {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        match error {
+            // What sled says when a file is too short, or full of nonsense.
+            sled::Error::Io(error) if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) => {
+                Self::Damaged(error.to_string())
+            }
+            sled::Error::Io(error) => Self::Disk(error),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Disk(error) => write!(f, "the disk failed: {error}"),
+            Self::Damaged(what) => write!(f, "the data is damaged: {what}"),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Opens a sled tree so that nothing it is known for keeps the store from starting, or lets it start silently empty.
+//!
+//! sled 0.34 takes a half-written snapshot for the newest one and never opens again; on some damaged files it
+//! panics, or reads for ever. So: half-written snapshots go first; the opening runs on a thread of its own, under a
+//! deadline, with panics caught; everything is read once; and what cannot be used is moved aside, never deleted.
+//!
+//! | in the store's directory | |
+//! |---|---|
+//! | `store.lock` | locked by the process that has the store open |
+//! | `OPENING` | how many openings in a row did not come to an end; gone once one has |
+//! | `sled/` | sled's files, and `format`, which says that there is data and how it is written |
+//! | `bad-…/` | what was moved aside, and when, in seconds since 1970 |
+
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use super::check::{Found, check};
+use super::fault::Fault;
+use super::files;
+use super::ledger::Ledger;
+use super::open::{OpenError, Opened, Quarantine, Settings};
+use super::records::LAST;
+use crate::clock::Timestamp;
+use crate::store::Seq;
+use crate::store::record::VERSION;
+
+/// Openings that did not come to an end, after which the data is taken for the cause.
+const UNFINISHED_OPENINGS: u32 = 2;
+
+/// How often sled's own thread writes and collects garbage, in milliseconds.
+const FLUSH_EVERY: u64 = 500;
+
+/// A store that is open.
+pub(super) struct Guarded {
+    pub(super) ledger: Ledger,
+    pub(super) found: Found,
+    /// A descriptor of our own of the data file: each one learns of a failed write-back for itself.
+    pub(super) data: File,
+    /// Keeps other processes out for as long as it is open.
+    pub(super) lock: Arc<File>,
+    pub(super) opened: Opened,
+}
+
+/// Opens a store.
+pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenError> {
+    let place = Place::new(&settings.path);
+    let io = |error| place.io(error);
+    files::create_directory(&place.directory).map_err(io)?;
+    let lock = Arc::new(place.lock(&place.lock, settings.lock_timeout)?);
+
+    let mut quarantine = None;
+    let unfinished = place.unfinished().map_err(io)?;
+    if unfinished >= UNFINISHED_OPENINGS {
+        quarantine = place.quarantine("its opening came to no end, time and again", now).map_err(io)?;
+    }
+    let unfinished = if quarantine.is_some() { 0 } else { unfinished };
+    files::write(&place.marker, &(unfinished + 1).to_string()).map_err(io)?;
+
+    let mut tree = place.open_tree(settings, &lock);
+    if let Err(OpenError::Damaged { reason, .. }) = &tree
+        && quarantine.is_none()
+    {
+        quarantine = place.quarantine(reason, now).map_err(io)?;
+        tree = place.open_tree(settings, &lock);
+    }
+    // An opening that is stuck has come to no end; one that failed has.
+    if !matches!(tree, Err(OpenError::TooSlow { .. })) {
+        files::remove(&place.marker).map_err(io)?;
+    }
+    let (ledger, found) = tree?;
+    let data = File::open(&place.data).map_err(io)?;
+    let waiting = found.unfinished.iter().map(|unfinished| unfinished.messages).sum();
+    Ok(Guarded { ledger, found, data, lock, opened: Opened { waiting, quarantine } })
+}
+
+/// Where things are.
+struct Place {
+    directory: PathBuf,
+    lock: PathBuf,
+    marker: PathBuf,
+    tree: PathBuf,
+    data: PathBuf,
+    format: PathBuf,
+}
+
+impl Place {
+    fn new(directory: &Path) -> Self {
+        let tree = directory.join("sled");
+        Self {
+            directory: directory.to_owned(),
+            lock: directory.join("store.lock"),
+            marker: directory.join("OPENING"),
+            data: tree.join("db"),
+            format: tree.join("format"),
+            tree,
+        }
+    }
+
+    fn lock(&self, file: &Path, patience: Duration) -> Result<File, OpenError> {
+        let lock = files::lock(file, patience).map_err(|error| self.io(error))?;
+        lock.ok_or_else(|| OpenError::Locked { path: file.to_owned() })
+    }
+
+    /// How many openings in a row came to no end.
+    fn unfinished(&self) -> io::Result<u32> {
+        let marker = files::read(&self.marker)?;
+        // What cannot be read was being written when the power failed: one opening.
+        Ok(marker.map_or(0, |count| count.trim().parse().unwrap_or(1)))
+    }
+
+    /// Moves the data aside, if there is any.
+    fn quarantine(&self, reason: &str, now: Timestamp) -> io::Result<Option<Quarantine>> {
+        if !self.tree.exists() {
+            return Ok(None);
+        }
+        let name = format!("bad-{}", now.0 / 1000);
+        let mut aside = self.directory.join(&name);
+        for number in 2.. {
+            if !aside.exists() {
+                break;
+            }
+            aside = self.directory.join(format!("{name}-{number}"));
+        }
+        fs::rename(&self.tree, &aside)?;
+        files::sync_directory(&self.directory)?;
+        tracing::error!(
+            moved_to = %aside.display(),
+            reason,
+            "the store cannot use its data, has moved it aside, and starts empty"
+        );
+        Ok(Some(Quarantine { moved_to: aside, reason: reason.to_owned() }))
+    }
+
+    fn open_tree(&self, settings: &Settings, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
+        let written = self.format()?;
+        files::create_directory(&self.tree).map_err(|error| self.io(error))?;
+        self.remove_half_written_snapshots().map_err(|error| self.io(error))?;
+        if self.data.exists() {
+            // Threads of a tree that this process has just closed may still hold sled's own lock.
+            drop(self.lock(&self.data, settings.lock_timeout)?);
+        }
+        let opened = self.in_time(settings, written, lock)?;
+        if !written {
+            files::write(&self.format, &VERSION.to_string()).map_err(|error| self.io(error))?;
+        }
+        Ok(opened)
+    }
+
+    /// Whether there is data, in a format that we know.
+    fn format(&self) -> Result<bool, OpenError> {
+        match files::read(&self.format).map_err(|error| self.io(error))? {
+            None => Ok(false),
+            Some(format) => match format.trim().parse::<u8>() {
+                Ok(format) if format > VERSION => {
+                    Err(OpenError::Newer { path: self.directory.clone(), format, known: VERSION })
+                }
+                Ok(_) => Ok(true),
+                Err(_) => Err(self.trouble(Fault::damaged("its format is not a number"))),
+            },
+        }
+    }
+
+    fn remove_half_written_snapshots(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.tree)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                files::remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens and reads the tree on a thread of its own, for as long as that makes progress.
+    fn in_time(&self, settings: &Settings, written: bool, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
+        let (sender, news) = mpsc::channel();
+        let (tree, settings, after) = (self.tree.clone(), settings.clone(), settings.open_timeout);
+        // If it never ends, nobody else shall open the same files.
+        let lock = lock.clone();
+        let opening = move || {
+            let progress = || drop(sender.send(News::Progress));
+            let opened = catch_unwind(AssertUnwindSafe(|| open_and_read(&tree, &settings, written, &progress)));
+            let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("sled panicked while it was opened")));
+            // Without a receiver the deadline has passed, and the tree is closed right here.
+            drop(sender.send(News::End(opened)));
+            drop(lock);
+        };
+        std::thread::Builder::new().name("store-open".to_owned()).spawn(opening).map_err(|error| self.io(error))?;
+        loop {
+            match news.recv_timeout(after) {
+                Ok(News::Progress) => {}
+                Ok(News::End(opened)) => return opened.map_err(|fault| self.trouble(fault)),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    return Err(OpenError::TooSlow { path: self.directory.clone(), after });
+                }
+            }
+        }
+    }
+
+    fn io(&self, error: io::Error) -> OpenError {
+        OpenError::Io { path: self.directory.clone(), error }
+    }
+
+    fn trouble(&self, fault: Fault) -> OpenError {
+        match fault {
+            Fault::Disk(error) => self.io(error),
+            fault => OpenError::Damaged { path: self.directory.clone(), reason: fault.to_string() },
+        }
+    }
+}
+
+enum News {
+    Progress,
+    End(Result<(Ledger, Found), Fault>),
+}
+
+/// Opens a tree, reads all of it, and makes it durable.
+fn open_and_read(
+    path: &Path,
+    settings: &Settings,
+    written: bool,
+    progress: &dyn Fn(),
+) -> Result<(Ledger, Found), Fault> {
+    let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes);
+    let db = config.flush_every_ms(Some(FLUSH_EVERY)).open()?;
+    progress();
+    let found = match check(&db, progress)? {
+        Some(found) => found,
+        None if written => return Err(Fault::damaged("there was data, and there is none")),
+        None => {
+            db.insert(LAST, &Seq::default().0.to_be_bytes())?;
+            Found::default()
+        }
+    };
+    db.flush()?;
+    files::secure(path)?;
+    Ok((Ledger::new(db, found.last, settings.history_kept), found))
+}

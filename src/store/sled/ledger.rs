@@ -1,0 +1,335 @@
+//! What the store knows, on top of one sled tree: reads, and writes of one atomic batch each.
+//!
+//! There is one writer, so a write may read first. Nothing in here is durable before the committer has made it so.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use serde::{Deserialize, Serialize};
+use sled::Batch;
+
+use super::fault::Fault;
+use super::records::{self, Hash, LAST, Records};
+use crate::clock::Timestamp;
+use crate::handler::Said;
+use crate::message::{Conversation, Inbound};
+use crate::store::record::{self, Arrival};
+use crate::store::{
+    Accepted, DEDUPLICATED_FOR, DeadLetter, Ending, Outgoing, PartState, Seq, StoreError, Waiting, marked,
+};
+
+/// How many old marks are forgotten at a time; each is two keys.
+const EXPIRED_AT_ONCE: usize = 250;
+
+/// The data.
+pub(super) struct Ledger {
+    db: sled::Db,
+    /// The number given to a message last.
+    last: Seq,
+    history_kept: u64,
+    /// Whether anything has been written since the last flush.
+    dirty: AtomicBool,
+}
+
+/// A message on its way in.
+pub(super) struct Arriving {
+    conversation: Conversation,
+    place: Hash,
+    mark: Hash,
+    record: Vec<u8>,
+}
+
+/// What is known of a conversation, besides its messages.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) conversation: Conversation,
+    #[serde(default)]
+    pub(super) failure_replied: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) not_before: Timestamp,
+}
+
+/// What a claim is made of.
+pub(super) struct Loaded {
+    pub(super) messages: Vec<Waiting>,
+    pub(super) outgoing: Option<Outgoing>,
+    pub(super) failure_replied: Option<Timestamp>,
+}
+
+/// How a claim ends, ready to be written.
+pub(super) struct Done {
+    pub(super) endings: Vec<(Seq, Ending)>,
+    pub(super) said: Vec<Vec<u8>>,
+    pub(super) failure_replied: Option<Timestamp>,
+}
+
+impl Arriving {
+    /// Gets a message ready; the record is made here, on the caller's thread.
+    pub(super) fn new(inbound: Inbound, accepted: Timestamp) -> Result<Self, StoreError> {
+        let conversation = inbound.at.conversation();
+        let place = Hash::of_conversation(&conversation);
+        let mark = Hash::of_message(&inbound.at.bot, &inbound.at.message);
+        let record = record::encode(&Arrival { accepted, inbound })?;
+        Ok(Self { conversation, place, mark, record })
+    }
+
+    /// The conversation it belongs to.
+    pub(super) fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+}
+
+impl Ledger {
+    /// The data in a tree.
+    pub(super) fn new(db: sled::Db, last: Seq, history_kept: usize) -> Self {
+        let history_kept = u64::try_from(history_kept).unwrap_or(u64::MAX);
+        Self { db, last, history_kept, dirty: AtomicBool::new(false) }
+    }
+
+    /// Takes messages in, all of them or none; `admit` is asked whether there is room for the new ones.
+    pub(super) fn accept(
+        &mut self,
+        arriving: &[Arriving],
+        now: Timestamp,
+        admit: impl FnOnce(usize) -> Result<(), StoreError>,
+    ) -> Result<Vec<Accepted>, Fault> {
+        let mut batch = Batch::default();
+        let mut last = self.last;
+        let mut here = HashMap::new();
+        let mut answers = Vec::with_capacity(arriving.len());
+        for message in arriving {
+            let known = match here.get(&message.mark) {
+                Some(seq) => Some(*seq),
+                None => self.marked(message.mark, now, &mut batch)?,
+            };
+            if let Some(seq) = known {
+                answers.push(Accepted::Duplicate(seq));
+                continue;
+            }
+            last = Seq(last.0 + 1);
+            here.insert(message.mark, last);
+            answers.push(Accepted::New(last));
+            self.write_arriving(&mut batch, message, last, now)?;
+        }
+        if last > self.last {
+            admit(here.len())?;
+            batch.insert(LAST, &last.0.to_be_bytes());
+            self.write(batch)?;
+            self.last = last;
+        }
+        Ok(answers)
+    }
+
+    /// Everything that a claim of a conversation holds.
+    pub(super) fn load(&self, conversation: &Conversation) -> Result<Loaded, Fault> {
+        let place = Hash::of_conversation(conversation);
+        let mut messages = Vec::new();
+        for entry in Records::under(&self.db, &records::of_conversation(b'm', place)) {
+            let (key, record) = entry?;
+            messages.push(record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&key)?)));
+        }
+        let outgoing = self.outgoing(place)?;
+        Ok(Loaded { messages, outgoing, failure_replied: self.known(place)?.failure_replied })
+    }
+
+    /// Records what is about to be sent.
+    pub(super) fn intend(&mut self, conversation: &Conversation, record: &[u8]) -> Result<(), Fault> {
+        let key = records::of_conversation(b'o', Hash::of_conversation(conversation));
+        let mut batch = Batch::default();
+        records::replace(&self.db, &mut batch, &key, record)?;
+        self.write(batch)
+    }
+
+    /// Records what became of one part of what is outgoing.
+    pub(super) fn mark(&mut self, conversation: &Conversation, part: usize, state: PartState) -> Result<(), Fault> {
+        let mut outgoing = self.outgoing(Hash::of_conversation(conversation))?;
+        let record = record::encode(marked(outgoing.as_mut(), part, state)?)?;
+        self.intend(conversation, &record)
+    }
+
+    /// Ends messages, and with them what was outgoing. Says how many messages there were.
+    pub(super) fn done(&mut self, conversation: &Conversation, done: Done, now: Timestamp) -> Result<usize, Fault> {
+        let place = Hash::of_conversation(conversation);
+        let mut batch = Batch::default();
+        let mut ended = HashSet::new();
+        for (seq, ending) in done.endings {
+            let key = records::message(place, seq);
+            if ended.contains(&seq) || !records::exists(&self.db, &key)? {
+                continue;
+            }
+            ended.insert(seq);
+            if let Ending::Dead { reason } = ending {
+                self.write_dead(&mut batch, &key, seq, reason, now)?;
+            }
+            records::remove(&self.db, &mut batch, &key)?;
+        }
+        records::remove(&self.db, &mut batch, &records::of_conversation(b'o', place))?;
+        self.write_said(&mut batch, place, &done.said)?;
+        let mut known = self.known(place)?;
+        if done.failure_replied.is_some() || known.not_before != Timestamp::default() {
+            known.failure_replied = done.failure_replied.or(known.failure_replied);
+            known.not_before = Timestamp::default();
+            self.write_known(&mut batch, place, &known)?;
+        }
+        self.write(batch)?;
+        Ok(ended.len())
+    }
+
+    /// Holds a conversation back.
+    pub(super) fn later(&mut self, conversation: &Conversation, at: Timestamp) -> Result<(), Fault> {
+        let place = Hash::of_conversation(conversation);
+        let mut batch = Batch::default();
+        let known = Known { not_before: at, ..self.known(place)? };
+        self.write_known(&mut batch, place, &known)?;
+        self.write(batch)
+    }
+
+    /// The newest `most` things that were said, oldest first.
+    pub(super) fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, Fault> {
+        let place = Hash::of_conversation(conversation);
+        let Some(newest) = self.newest_said(place)? else { return Ok(Vec::new()) };
+        let older = (newest + 1).saturating_sub(u64::try_from(most).unwrap_or(u64::MAX));
+        let first = records::said(place, older);
+        let entries = Records::between(&self.db, &first, &records::said(place, newest + 1));
+        entries.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
+    }
+
+    /// Dead letters behind `after`.
+    pub(super) fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, Fault> {
+        let first = Seq(after.map_or(0, |seq| seq.0.saturating_add(1)));
+        let letters = Records::between(&self.db, &records::dead(first), b"y").take(most);
+        letters.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
+    }
+
+    /// Forgets some of the marks that have lived long enough.
+    pub(super) fn expire(&mut self, now: Timestamp) -> Result<(), Fault> {
+        let kept = u32::try_from(DEDUPLICATED_FOR.as_secs() / 3600).unwrap_or(u32::MAX);
+        // Of the last hour before that, some may have a few minutes to live.
+        let end = records::expiry_hour(records::hour(now).saturating_sub(kept));
+        let mut batch = Batch::default();
+        let mut any = false;
+        for key in self.db.range(&b"e"[..]..&end).keys().take(EXPIRED_AT_ONCE) {
+            let key = key?;
+            batch.remove(records::mark(records::hash(key.get(5..).unwrap_or_default())?));
+            batch.remove(key);
+            any = true;
+        }
+        if any { self.write(batch) } else { Ok(()) }
+    }
+
+    /// Whether anything has been written since the last [`Ledger::flush`].
+    pub(super) fn is_dirty(&self) -> bool {
+        self.dirty.load(Relaxed)
+    }
+
+    /// Hands everything that was written to the kernel. Readers may go on meanwhile, the writer must not.
+    pub(super) fn flush(&self) -> Result<(), Fault> {
+        self.db.flush()?;
+        self.dirty.store(false, Relaxed);
+        Ok(())
+    }
+
+    /// What is known of a conversation from which there has been a message.
+    pub(super) fn known(&self, place: Hash) -> Result<Known, Fault> {
+        match records::get(&self.db, &records::of_conversation(b'c', place))? {
+            Some(record) => Ok(record::decode(&record)?),
+            None => Err(Fault::damaged("a conversation is missing")),
+        }
+    }
+
+    fn outgoing(&self, place: Hash) -> Result<Option<Outgoing>, Fault> {
+        match records::get(&self.db, &records::of_conversation(b'o', place))? {
+            Some(record) => Ok(Some(record::decode(&record)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The number of a message that was accepted lately. A mark that is too old is left for the batch to replace.
+    fn marked(&self, mark: Hash, now: Timestamp, batch: &mut Batch) -> Result<Option<Seq>, Fault> {
+        let Some(value) = self.db.get(records::mark(mark))? else { return Ok(None) };
+        let (seq, accepted) = read_mark(&value)?;
+        if now.since(accepted) < DEDUPLICATED_FOR {
+            return Ok(Some(seq));
+        }
+        batch.remove(records::expiry(records::hour(accepted), mark));
+        Ok(None)
+    }
+
+    fn newest_said(&self, place: Hash) -> Result<Option<u64>, Fault> {
+        match self.db.scan_prefix(records::of_conversation(b'h', place)).next_back().transpose()? {
+            Some((key, _)) => Ok(Some(records::number(records::without_chunk(&key)?)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn write_arriving(&self, batch: &mut Batch, message: &Arriving, seq: Seq, now: Timestamp) -> Result<(), Fault> {
+        records::put(batch, &records::message(message.place, seq), &message.record);
+        batch.insert(records::mark(message.mark), write_mark(seq, now));
+        batch.insert(records::expiry(records::hour(now), message.mark), &[]);
+        if !records::exists(&self.db, &records::of_conversation(b'c', message.place))? {
+            let conversation = message.conversation.clone();
+            let known = Known { conversation, failure_replied: None, not_before: Timestamp::default() };
+            self.write_known(batch, message.place, &known)?;
+        }
+        Ok(())
+    }
+
+    fn write_dead(
+        &self,
+        batch: &mut Batch,
+        key: &[u8],
+        seq: Seq,
+        reason: String,
+        since: Timestamp,
+    ) -> Result<(), Fault> {
+        let Some(record) = records::get(&self.db, key)? else { return Ok(()) };
+        let message = record::decode::<Arrival>(&record)?.numbered(seq);
+        // No limit here: what was taken in must find an end.
+        let letter = record::write(&DeadLetter { message, reason, since })?;
+        records::put(batch, &records::dead(seq), &letter);
+        Ok(())
+    }
+
+    /// Adds to a conversation's history, and takes off at its other end what is too much.
+    fn write_said(&self, batch: &mut Batch, place: Hash, said: &[Vec<u8>]) -> Result<(), Fault> {
+        if said.is_empty() {
+            return Ok(());
+        }
+        let mut next = self.newest_said(place)?.map_or(0, |newest| newest + 1);
+        let end = next + said.len() as u64;
+        let kept = end.saturating_sub(self.history_kept);
+        for key in self.db.range(records::said(place, 0)..records::said(place, kept)).keys() {
+            batch.remove(key?);
+        }
+        for record in said {
+            if next >= kept {
+                records::put(batch, &records::said(place, next), record);
+            }
+            next += 1;
+        }
+        Ok(())
+    }
+
+    fn write_known(&self, batch: &mut Batch, place: Hash, known: &Known) -> Result<(), Fault> {
+        let key = records::of_conversation(b'c', place);
+        records::replace(&self.db, batch, &key, &record::encode(known)?)
+    }
+
+    fn write(&mut self, batch: Batch) -> Result<(), Fault> {
+        self.dirty.store(true, Relaxed);
+        Ok(self.db.apply_batch(batch)?)
+    }
+}
+
+/// A mark's value: the message's number, and when it was accepted.
+fn write_mark(seq: Seq, accepted: Timestamp) -> Vec<u8> {
+    [seq.0.to_be_bytes(), accepted.0.to_be_bytes()].concat()
+}
+
+/// Reads a mark's value.
+pub(super) fn read_mark(value: &[u8]) -> Result<(Seq, Timestamp), Fault> {
+    match value.as_chunks() {
+        ([seq, accepted], []) => Ok((Seq(u64::from_be_bytes(*seq)), Timestamp(u64::from_be_bytes(*accepted)))),
+        _ => Err(Fault::damaged("a mark has the wrong length")),
+    }
+}

@@ -1,0 +1,98 @@
+//! How a store on disk is opened: where it is, what was found there, and why it may not be possible.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a [`Sled`] keeps its data, and its limits.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The directory; made if need be.
+    pub path: PathBuf,
+    /// How much memory sled may use for its pages, in bytes.
+    pub cache_bytes: u64,
+    /// How long the opening may go without progress.
+    pub open_timeout: Duration,
+    /// How long to wait for another process to let go of the directory.
+    pub lock_timeout: Duration,
+    /// How many messages may wait, all conversations together.
+    pub max_waiting: usize,
+    /// How many things said are kept of each conversation.
+    pub history_kept: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("data"),
+            cache_bytes: 32 * 1024 * 1024,
+            open_timeout: Duration::from_secs(20),
+            lock_timeout: Duration::from_secs(10),
+            max_waiting: 100_000,
+            history_kept: 200,
+        }
+    }
+}
+
+/// What was found when a store was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// How many messages were waiting.
+    pub waiting: usize,
+    /// What was moved aside because it could not be used, if anything was.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// Data that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The directory that it was moved to.
+    pub moved_to: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody else has it open.
+    #[error("{} is locked: another process uses this store", path.display())]
+    Locked {
+        /// The file that is locked.
+        path: PathBuf,
+    },
+    /// It was written by a newer threedots.
+    #[error("the store in {} has format {format}, and this threedots knows none above {known}", path.display())]
+    Newer {
+        /// The store's directory.
+        path: PathBuf,
+        /// The format it has.
+        format: u8,
+        /// The newest format that this program knows.
+        known: u8,
+    },
+    /// The opening made no progress. Tried again, it is found out whether the data is to blame.
+    #[error("opening the store in {} made no progress for {after:?}", path.display())]
+    TooSlow {
+        /// The store's directory.
+        path: PathBuf,
+        /// For how long.
+        after: Duration,
+    },
+    /// Not even an empty store can be used.
+    #[error("the store in {} cannot be used: {reason}", path.display())]
+    Damaged {
+        /// The store's directory.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The file system refused something.
+    #[error("the store in {} cannot be opened: {error}", path.display())]
+    Io {
+        /// The store's directory.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        error: std::io::Error,
+    },
+}

@@ -1,0 +1,67 @@
+//! The stores: one contract for all, and what the durable one adds to it.
+
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod contract;
+mod crash;
+mod durable;
+mod model;
+
+use bench::Bench;
+
+/// Every fact of the contract, for every store.
+macro_rules! contract {
+    ($($fact:ident)*) => {
+        mod memory {
+            $(#[tokio::test(start_paused = true)]
+            async fn $fact() {
+                super::contract::$fact(&super::Bench::memory()).await;
+            })*
+        }
+        mod sled {
+            $(#[tokio::test(start_paused = true)]
+            async fn $fact() {
+                super::contract::$fact(&super::Bench::sled()).await;
+            })*
+        }
+    };
+}
+
+contract! {
+    a_second_delivery_of_a_message_is_a_duplicate
+    of_sixteen_deliveries_at_once_one_is_new
+    a_batch_that_holds_a_message_twice_takes_it_in_once
+    the_same_identifier_at_another_bot_is_another_message
+    a_message_is_known_for_eight_days
+    messages_come_in_the_order_of_their_acceptance
+    conversations_come_in_the_order_in_which_they_became_ready
+    a_conversation_that_is_given_back_stands_behind_the_others
+    a_conversation_is_held_once_at_a_time
+    what_arrives_during_a_claim_waits_for_the_next
+    settled_messages_are_gone_and_the_others_wait
+    endings_of_messages_that_do_not_wait_change_nothing
+    later_holds_back_its_conversation_alone
+    a_message_does_not_end_a_hold_back
+    a_claim_that_is_dropped_is_given_back_at_once
+    a_lease_that_has_ended_lets_another_in_and_fences_the_first
+    a_lease_that_has_ended_fences_even_if_nobody_else_came
+    a_claim_of_another_store_is_fenced
+    all_who_wait_are_woken_by_a_batch
+    a_hold_back_wakes_who_waits_when_it_ends
+    a_lease_wakes_who_waits_when_it_ends
+    a_wait_that_is_cancelled_loses_nothing
+    a_wait_that_is_cancelled_after_its_wake_up_hands_it_on
+    what_is_outgoing_comes_back_with_the_next_claim
+    an_intent_replaces_the_one_before
+    a_part_that_is_not_outgoing_cannot_be_marked
+    history_is_in_order_and_limited_and_trimmed
+    dead_letters_are_walked_by_cursor
+    a_full_store_takes_nothing_in
+    a_record_that_is_too_large_takes_nothing_in
+    what_could_not_be_read_again_is_refused
+    long_messages_come_back_whole
+    a_thousand_messages_go_in_at_once
+    a_failure_reply_is_remembered_until_the_next
+    a_closed_store_refuses_everything
+}

@@ -1,0 +1,201 @@
+//! A store to try things on, and values to try them with.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use threedots::clock::{Clock, Timestamp};
+use threedots::handler::{Said, Speaker};
+use threedots::message::{BotName, ChatId, Contact, ContactId, Content, Conversation, MessageId, MessageRef, PartKey};
+use threedots::store::memory::{self, Memory};
+use threedots::store::sled::{self, Sled};
+use threedots::store::{
+    Accepted, Claim, Ending, Outgoing, OutgoingPart, PartState, Seq, Settlement, Store, StoreError,
+};
+use threedots::{Inbound, Part};
+
+/// How many messages may wait.
+pub(super) const MAX_WAITING: usize = 1_200;
+
+/// How many things said are kept.
+pub(super) const HISTORY_KEPT: usize = 5;
+
+/// Longer than any test waits.
+pub(super) const LEASE: Duration = Duration::from_hours(10_000);
+
+/// A store whose time stands still but for `tokio::time::advance`.
+pub(super) struct Bench {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+    pub(super) disk: Option<(TempDir, sled::Settings)>,
+    _still: mpsc::Sender<()>,
+}
+
+impl Bench {
+    pub(super) fn memory() -> Self {
+        Self::memory_of(Clock::tokio(), MAX_WAITING)
+    }
+
+    pub(super) fn sled() -> Self {
+        Self::sled_of(Clock::tokio(), MAX_WAITING)
+    }
+
+    /// In memory, for so many waiting messages.
+    pub(super) fn memory_of(clock: Clock, max_waiting: usize) -> Self {
+        let settings = memory::Settings { max_waiting, history_kept: HISTORY_KEPT };
+        Self { store: Arc::new(Memory::new(clock, settings)), clock, disk: None, _still: stand_still() }
+    }
+
+    /// On disk, for so many waiting messages.
+    pub(super) fn sled_of(clock: Clock, max_waiting: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = sled::Settings { max_waiting, ..settings(&directory) };
+        let store = Arc::new(Sled::open(settings.clone(), clock).unwrap());
+        Self { store, clock, disk: Some((directory, settings)), _still: stand_still() }
+    }
+
+    /// Closes a store on disk, and opens it again.
+    pub(super) async fn restart(&mut self) {
+        let (_, settings) = self.disk.as_ref().unwrap();
+        self.store.close().await;
+        self.store = Arc::new(Sled::open(settings.clone(), self.clock).unwrap());
+    }
+
+    /// Accepts one message.
+    pub(super) async fn accept(&self, message: Inbound) -> Accepted {
+        self.store.accept(vec![message]).await.unwrap()[0]
+    }
+
+    /// Accepts messages that are all new.
+    pub(super) async fn accept_new(&self, messages: impl IntoIterator<Item = Inbound>) -> Vec<Seq> {
+        let accepted = self.store.accept(messages.into_iter().collect()).await.unwrap();
+        accepted.into_iter().map(new).collect()
+    }
+
+    /// Claims what is ready.
+    pub(super) async fn claim(&self) -> Claim {
+        self.claim_for(LEASE).await
+    }
+
+    pub(super) async fn claim_for(&self, lease: Duration) -> Claim {
+        within(self.store.claim(lease)).await.unwrap()
+    }
+
+    /// Whether there is nothing that could be claimed.
+    pub(super) fn is_idle(&self) -> bool {
+        use futures_util::FutureExt;
+        self.store.claim(LEASE).now_or_never().is_none()
+    }
+
+    /// Settles a claim with everything answered.
+    pub(super) async fn answer(&self, claim: Claim) {
+        let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
+        self.settle(claim, endings).await.unwrap();
+    }
+
+    pub(super) async fn settle(&self, claim: Claim, endings: Vec<(Seq, Ending)>) -> Result<(), StoreError> {
+        self.store.settle(claim, Settlement::Done { endings, said: Vec::new(), failure_replied: None }).await
+    }
+
+    pub(super) async fn later(&self, claim: Claim, wait: Duration) {
+        self.store.settle(claim, Settlement::Later { at: self.clock.now().plus(wait) }).await.unwrap();
+    }
+}
+
+/// Settings of a durable store that keep to the limits of these tests.
+pub(super) fn settings(directory: &TempDir) -> sled::Settings {
+    sled::Settings {
+        path: directory.path().join("store"),
+        max_waiting: MAX_WAITING,
+        history_kept: HISTORY_KEPT,
+        ..sled::Settings::default()
+    }
+}
+
+/// Keeps tokio from moving its paused clock by itself: while one waits for the committer's thread, the runtime takes
+/// itself for idle. After a minute the clock moves again, and whoever waits for nothing runs into [`within`].
+fn stand_still() -> mpsc::Sender<()> {
+    let (sender, stop) = mpsc::channel();
+    tokio::task::spawn_blocking(move || stop.recv_timeout(Duration::from_mins(1)));
+    sender
+}
+
+/// The outcome of what must not wait for ever.
+pub(super) async fn within<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_hours(1_000_000), waiting).await.expect("woken in time")
+}
+
+/// Lets every other task run until it waits.
+pub(super) async fn let_others_run() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) fn new(accepted: Accepted) -> Seq {
+    match accepted {
+        Accepted::New(seq) => seq,
+        Accepted::Duplicate(seq) => panic!("{seq} is a duplicate"),
+    }
+}
+
+pub(super) fn conversation(chat: &str) -> Conversation {
+    Conversation { bot: BotName::new("shop"), chat: ChatId::new(chat) }
+}
+
+/// A message in a chat, known by its identifier.
+pub(super) fn message(chat: &str, id: &str) -> Inbound {
+    message_saying(chat, id, format!("words of {id}"))
+}
+
+pub(super) fn message_saying(chat: &str, id: &str, words: String) -> Inbound {
+    Inbound {
+        at: reference(chat, id),
+        contact: Contact::default(),
+        content: Content::text(words),
+        quotes: None,
+        forwarded: false,
+        referral: None,
+    }
+}
+
+pub(super) fn reference(chat: &str, id: &str) -> MessageRef {
+    MessageRef {
+        bot: BotName::new("shop"),
+        chat: ChatId::new(chat),
+        group: false,
+        sender: ContactId::new(chat),
+        phone: None,
+        message: MessageId::new(id),
+        time: Timestamp::from_secs(1_700_000_000),
+    }
+}
+
+/// A reply of some parts, none of them tried.
+pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
+    let part = |words: &&str| OutgoingPart {
+        key: PartKey::new(format!("key of {words}")),
+        part: Part::text(*words),
+        state: PartState::Waiting { attempts: 0 },
+    };
+    Outgoing {
+        to: reference(claim.conversation.chat.as_str(), "m"),
+        answers: claim.messages.iter().map(|waiting| waiting.seq).collect(),
+        parts: words.iter().map(part).collect(),
+        failure: None,
+    }
+}
+
+pub(super) fn said(words: &str) -> Said {
+    Said { by: Speaker::Customer, words: words.to_owned(), time: Timestamp(1) }
+}
+
+/// The identifiers of a claim's messages.
+pub(super) fn ids(claim: &Claim) -> Vec<&str> {
+    claim.messages.iter().map(|waiting| waiting.inbound.at.message.as_str()).collect()
+}
+
+pub(super) fn chat(claim: &Claim) -> &str {
+    claim.conversation.chat.as_str()
+}

@@ -1,0 +1,413 @@
+//! What the store on disk adds to the contract: it comes back, whatever happened to it.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use threedots::clock::{Clock, Timestamp};
+use threedots::store::sled::{OpenError, Settings, Sled};
+use threedots::store::{Accepted, Ending, PartState, Settlement, Store, StoreError};
+
+use super::bench::{
+    Bench, HISTORY_KEPT, LEASE, chat, conversation, ids, message, message_saying, new, outgoing, said, settings,
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// A store in a directory, and the time that it goes by.
+struct Place {
+    directory: TempDir,
+    clock: Clock,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), clock: Clock::tokio() }
+    }
+
+    fn settings(&self) -> Settings {
+        settings(&self.directory)
+    }
+
+    fn open(&self) -> Sled {
+        Sled::open(self.settings(), self.clock).unwrap()
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.settings().path.join(name)
+    }
+
+    /// A store that was filled and closed: two messages of Ann's, one of Ben's.
+    async fn filled(&self) {
+        let store = self.open();
+        store.accept(vec![message("ann", "1"), message("ben", "2"), message("ann", "3")]).await.unwrap();
+        store.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_is_there_again_after_a_restart() {
+    let place = Place::new();
+    let store = place.open();
+    assert_eq!(store.opened().waiting, 0);
+    let batch = vec![message("ann", "1"), message("ben", "2"), message("cid", "3"), message("ann", "4")];
+    let seqs: Vec<_> = store.accept(batch).await.unwrap().into_iter().map(new).collect();
+
+    // Ann is in the middle of a reply, Ben is held back, Cid has an answer and a dead letter.
+    let ann = store.claim(LEASE).await.unwrap();
+    let mut reply = outgoing(&ann, &["a", "b"]);
+    store.intend(&ann, &reply).await.unwrap();
+    reply.parts[0].state = PartState::Sending { attempts: 3 };
+    store.mark(&ann, 0, reply.parts[0].state.clone()).await.unwrap();
+    let ben = store.claim(LEASE).await.unwrap();
+    store.settle(ben, Settlement::Later { at: place.clock.now().plus(MINUTE) }).await.unwrap();
+    let cid = store.claim(LEASE).await.unwrap();
+    let done = Settlement::Done {
+        endings: vec![(seqs[2], Ending::Dead { reason: "code 7".to_owned() })],
+        said: vec![said("question"), said("answer")],
+        failure_replied: Some(Timestamp(9)),
+    };
+    store.settle(cid, done).await.unwrap();
+    let dead = store.dead(None, 9).await.unwrap();
+    store.close().await;
+
+    let store = place.open();
+    assert_eq!(store.opened().waiting, 3);
+    assert_eq!(store.opened().quarantine, None);
+    let ann = store.claim(LEASE).await.unwrap();
+    assert_eq!(ids(&ann), ["1", "4"]);
+    assert_eq!(ann.outgoing, Some(reply));
+    assert_eq!(store.history(&conversation("cid"), 9).await.unwrap(), [said("question"), said("answer")]);
+    assert_eq!(store.dead(None, 9).await.unwrap(), dead);
+    assert_eq!(dead.len(), 1);
+    for (id, seq) in [("1", seqs[0]), ("2", seqs[1]), ("3", seqs[2]), ("4", seqs[3])] {
+        let chat = ["ann", "ben", "cid", "ann"][id.parse::<usize>().unwrap() - 1];
+        assert_eq!(store.accept(vec![message(chat, id)]).await.unwrap(), [Accepted::Duplicate(seq)]);
+    }
+    store.accept(vec![message("cid", "5")]).await.unwrap();
+    let cid = store.claim(LEASE).await.unwrap();
+    assert_eq!((chat(&cid), cid.failure_replied), ("cid", Some(Timestamp(9))), "Ben is still held back");
+    tokio::time::advance(MINUTE).await;
+    assert_eq!(ids(&store.claim(LEASE).await.unwrap()), ["2"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn conversations_are_served_in_their_old_order_after_a_restart() {
+    let place = Place::new();
+    let store = place.open();
+    let batch = ["dan", "ann", "cid", "ben"].map(|chat| message(chat, chat));
+    store.accept(batch.into()).await.unwrap();
+    let dan = store.claim(LEASE).await.unwrap();
+    let ann = store.claim(LEASE).await.unwrap();
+    store.intend(&ann, &outgoing(&ann, &["a"])).await.unwrap();
+    store.accept(vec![message("dan", "more")]).await.unwrap();
+    drop((dan, ann));
+    store.close().await;
+    let store = place.open();
+    let mut claims = Vec::new();
+    for _ in 0..4 {
+        claims.push(store.claim(LEASE).await.unwrap());
+    }
+    // Ann was being answered when it stopped.
+    assert_eq!(claims.iter().map(chat).collect::<Vec<_>>(), ["ann", "dan", "cid", "ben"]);
+}
+
+#[tokio::test]
+async fn a_number_is_never_used_twice() {
+    let place = Place::new();
+    let mut last = None;
+    for round in 0..3 {
+        let store = place.open();
+        let accepted = store.accept(vec![message("ann", &round.to_string())]).await.unwrap();
+        let seq = new(accepted[0]);
+        assert!(Some(seq) > last);
+        last = Some(seq);
+        // Nothing is left of it but its number.
+        let claim = store.claim(LEASE).await.unwrap();
+        let endings = vec![(seq, Ending::Silent)];
+        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None };
+        store.settle(claim, done).await.unwrap();
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_was_dropped_opens_again_at_once() {
+    let place = Place::new();
+    for round in 0..5 {
+        let store = place.open();
+        assert_eq!(store.opened().waiting, round);
+        store.accept(vec![message("ann", &round.to_string())]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_settled_before_a_close_is_settled_after_it() {
+    let place = Place::new();
+    let store = place.open();
+    store.accept((0..200).map(|n| message(&format!("chat {n}"), &n.to_string())).collect()).await.unwrap();
+    for _ in 0..200 {
+        let claim = store.claim(LEASE).await.unwrap();
+        let endings = vec![(claim.messages[0].seq, Ending::Answered)];
+        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None };
+        store.settle(claim, done).await.unwrap();
+    }
+    store.close().await;
+    assert_eq!(place.open().opened().waiting, 0);
+}
+
+#[tokio::test]
+async fn a_store_has_one_process_at_a_time() {
+    let place = Place::new();
+    let store = place.open();
+    let settings = Settings { lock_timeout: Duration::ZERO, ..place.settings() };
+    let error = Sled::open(settings, place.clock).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }));
+    assert!(error.to_string().contains(&place.file("store.lock").display().to_string()), "{error}");
+    store.accept(vec![message("ann", "1")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_half_written_snapshot_does_not_keep_it_from_opening() {
+    let place = Place::new();
+    place.filled().await;
+    let snapshot = place.file("sled/snap.00000000000FFFFF.generating");
+    fs::write(&snapshot, b"half").unwrap();
+    let store = place.open();
+    assert_eq!(store.opened().waiting, 3);
+    assert_eq!(store.opened().quarantine, None);
+    assert!(!snapshot.exists());
+}
+
+#[tokio::test]
+async fn damaged_data_is_moved_aside_and_reported() {
+    let nonsense = |data: &Path| fs::write(data, b"nonsense".repeat(100_000)).unwrap();
+    let zeros = |data: &Path| fs::write(data, vec![0; 1 << 20]).unwrap();
+    let empty = |data: &Path| fs::write(data, b"").unwrap();
+    let gone = |data: &Path| fs::remove_file(data).unwrap();
+    let damages: [(&str, &dyn Fn(&Path)); 4] =
+        [("nonsense", &nonsense), ("zeros", &zeros), ("empty", &empty), ("gone", &gone)];
+    for (name, damage) in damages {
+        let place = Place::new();
+        place.filled().await;
+        damage(&place.file("sled/db"));
+
+        let store = place.open();
+        assert_eq!(store.opened().waiting, 0, "{name}");
+        let quarantine = store.opened().quarantine.clone().expect(name);
+        assert!(!quarantine.reason.is_empty(), "{name}");
+        let seconds = place.clock.now().0 / 1000;
+        assert_eq!(quarantine.moved_to, place.file(&format!("bad-{seconds}")), "{name}");
+        assert!(quarantine.moved_to.join("conf").is_file(), "{name}");
+        new(store.accept(vec![message("ann", "1")]).await.unwrap()[0]);
+        store.close().await;
+
+        let store = place.open();
+        assert_eq!((store.opened().waiting, &store.opened().quarantine), (1, &None), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn two_quarantines_of_one_second_do_not_meet() {
+    let place = Place { clock: Clock::tokio(), ..Place::new() };
+    let mut moved = Vec::new();
+    tokio::time::pause();
+    for _ in 0..3 {
+        place.filled().await;
+        fs::write(place.file("sled/db"), b"").unwrap();
+        let store = place.open();
+        moved.push(store.opened().quarantine.clone().unwrap().moved_to);
+        store.close().await;
+    }
+    moved.dedup();
+    assert_eq!(moved.len(), 3);
+    assert!(moved.iter().all(|directory| directory.is_dir()));
+}
+
+#[tokio::test]
+async fn a_bit_that_flips_in_the_data_is_never_served() {
+    for at in (0..12_000).step_by(500) {
+        let place = Place::new();
+        place.filled().await;
+        let mut data = fs::read(place.file("sled/db")).unwrap();
+        let Some(byte) = data.get_mut(at) else { break };
+        *byte ^= 0x10;
+        fs::write(place.file("sled/db"), data).unwrap();
+        // Noticed, or in a place that does not matter; never a record that was not written.
+        let store = place.open();
+        for _ in 0..store.opened().waiting.min(1) {
+            let claim = store.claim(LEASE).await.unwrap();
+            let expected = [message("ann", "1"), message("ben", "2"), message("ann", "3")];
+            assert!(claim.messages.iter().all(|waiting| expected.contains(&waiting.inbound)), "at {at}");
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn two_openings_without_an_end_move_the_data_aside() {
+    let place = Place::new();
+    place.filled().await;
+    // As a process leaves it that was ended twice while it opened the store.
+    fs::write(place.file("OPENING"), "2").unwrap();
+    let store = place.open();
+    assert!(store.opened().quarantine.is_some());
+    assert_eq!(store.opened().waiting, 0);
+    assert!(!place.file("OPENING").exists());
+}
+
+#[tokio::test]
+async fn one_opening_without_an_end_changes_nothing() {
+    let place = Place::new();
+    place.filled().await;
+    for _ in 0..3 {
+        fs::write(place.file("OPENING"), "1").unwrap();
+        let store = place.open();
+        assert_eq!((store.opened().waiting, &store.opened().quarantine), (3, &None));
+        assert!(!place.file("OPENING").exists());
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn data_of_a_newer_version_is_left_alone() {
+    let place = Place::new();
+    place.filled().await;
+    fs::write(place.file("sled/format"), "2").unwrap();
+    for _ in 0..3 {
+        let error = Sled::open(place.settings(), place.clock).unwrap_err();
+        assert!(matches!(error, OpenError::Newer { format: 2, known: 1, .. }), "{error}");
+    }
+    fs::write(place.file("sled/format"), "1").unwrap();
+    assert_eq!(place.open().opened().waiting, 3);
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_used_is_an_error_and_no_quarantine() {
+    let place = Place::new();
+    fs::write(place.settings().path, b"a file").unwrap();
+    let error = Sled::open(place.settings(), place.clock).unwrap_err();
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+    assert!(error.to_string().contains(&place.settings().path.display().to_string()));
+}
+
+#[tokio::test]
+async fn nobody_else_can_read_the_files() {
+    let place = Place::new();
+    place.filled().await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    // As an older umask, or a hand, may have left them.
+    fs::set_permissions(place.file("sled"), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(place.file("sled/db"), Permissions::from_mode(0o644)).unwrap();
+    let store = place.open();
+    assert_eq!(mode(&place.settings().path), 0o700);
+    assert_eq!(mode(&place.file("store.lock")), 0o600);
+    for entry in fs::read_dir(place.file("sled")).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+    }
+    assert_eq!(mode(&place.file("sled")), 0o700);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn no_value_is_longer_than_four_thousand_bytes() {
+    let place = Place::new();
+    let store = place.open();
+    let long = |chat: &str, id: &str| message_saying(chat, id, "l".repeat(64 * 1024));
+    store.accept(vec![long("ann", "1"), long("ben", "2"), long("cid", "3")]).await.unwrap();
+    let ann = store.claim(LEASE).await.unwrap();
+    let reply = outgoing(&ann, &["r".repeat(30_000).as_str()]);
+    store.intend(&ann, &reply).await.unwrap();
+    let ben = store.claim(LEASE).await.unwrap();
+    let done = Settlement::Done {
+        endings: vec![(ben.messages[0].seq, Ending::Dead { reason: "code".to_owned() })],
+        said: vec![said(&"s".repeat(20_000)); HISTORY_KEPT],
+        failure_replied: None,
+    };
+    store.settle(ben, done).await.unwrap();
+    let chat = "c".repeat(10_000);
+    store.accept(vec![message(&chat, &"i".repeat(10_000))]).await.unwrap();
+    store.close().await;
+
+    let tree = sled::Config::new().path(place.file("sled")).open().unwrap();
+    let longest = tree.iter().values().map(|value| value.unwrap().len()).max().unwrap();
+    assert!(longest <= 4_000 && longest > 3_000, "{longest}");
+    drop(tree);
+
+    let store = place.open();
+    let claim = store.claim(LEASE).await.unwrap();
+    assert_eq!(claim.outgoing, Some(reply));
+    assert_eq!(claim.messages[0].inbound, long("ann", "1"));
+    assert_eq!(store.history(&conversation("ben"), 9).await.unwrap().len(), HISTORY_KEPT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_marks_leave_no_trace() {
+    let bench = Bench::sled();
+    let path = bench.disk.as_ref().unwrap().1.path.join("sled");
+    let marked = || {
+        let tree = sled::Config::new().path(&path).open().unwrap();
+        [b"d", b"e"].map(|kind| tree.scan_prefix(kind).count())
+    };
+    bench.accept_new((0..600).map(|n| message("ann", &n.to_string()))).await;
+    tokio::time::advance(Duration::from_hours(8 * 24 + 1)).await;
+    // Each of these takes some of the old ones along.
+    for n in 0..3 {
+        bench.accept(message("ann", &format!("new {n}"))).await;
+    }
+    bench.store.close().await;
+    assert_eq!(marked(), [3, 3]);
+}
+
+#[tokio::test]
+async fn a_group_of_many_writes_is_answered_in_full() {
+    let place = Place::new();
+    let store = std::sync::Arc::new(place.open());
+    let mut deliveries = tokio::task::JoinSet::new();
+    for n in 0..256 {
+        let store = store.clone();
+        deliveries.spawn(async move { store.accept(vec![message("ann", &n.to_string())]).await.unwrap()[0] });
+    }
+    let mut seqs: Vec<_> = deliveries.join_all().await.into_iter().map(new).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    assert_eq!(seqs.len(), 256);
+    let claim = store.claim(LEASE).await.unwrap();
+    assert_eq!(claim.messages.iter().map(|waiting| waiting.seq).collect::<Vec<_>>(), seqs);
+}
+
+#[tokio::test]
+async fn what_is_queued_when_the_store_closes_is_written() {
+    let place = Place::new();
+    let store = std::sync::Arc::new(place.open());
+    let mut deliveries = tokio::task::JoinSet::new();
+    for n in 0..300 {
+        let store = store.clone();
+        deliveries.spawn(async move { store.accept(vec![message("ann", &n.to_string())]).await });
+    }
+    tokio::task::yield_now().await;
+    store.close().await;
+    let accepted = deliveries.join_all().await;
+    let refused = accepted.iter().filter(|outcome| **outcome == Err(StoreError::Closed)).count();
+    let taken = accepted.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(taken + refused, 300);
+    assert!(taken > 0);
+    assert_eq!(place.open().opened().waiting, taken);
+}
+
+#[tokio::test]
+async fn garbage_behind_the_data_does_no_harm() {
+    let place = Place::new();
+    place.filled().await;
+    let mut data = OpenOptions::new().write(true).open(place.file("sled/db")).unwrap();
+    data.seek(SeekFrom::End(0)).unwrap();
+    data.write_all(&b"tail".repeat(10_000)).unwrap();
+    drop(data);
+    let store = place.open();
+    assert!(store.opened().waiting == 3 || store.opened().quarantine.is_some());
+}
