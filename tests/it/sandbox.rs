@@ -1,7 +1,6 @@
 //! The sandbox, from outside: what the customer sees, what goes over the wire, and what goes wrong to order.
 #![allow(clippy::unwrap_used)]
 
-
 mod calls;
 mod faults;
 mod media;

@@ -190,7 +190,7 @@ async fn a_sent_message_is_reported_on_three_times_with_its_key() {
 #[tokio::test(start_paused = true)]
 async fn a_duplicate_is_the_same_bytes_twice() {
     let world = World::quiet();
-    world.sandbox.faults().add_to_webhooks(WebhookFault::new(Mischief::Duplicate).once());
+    world.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate).once());
     world.ada_writes("one").await;
     world.ada_writes("two").await;
     seconds(1.0).await;
@@ -203,7 +203,7 @@ async fn a_duplicate_is_the_same_bytes_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_is_held_back_arrives_after_the_next() {
     let world = World::quiet();
-    world.sandbox.faults().add_to_webhooks(WebhookFault::new(Mischief::HoldBack).once());
+    world.sandbox.faults().add(WebhookFault::new(Mischief::HoldBack).once());
     let first = world.sandbox.write(&world.ada, "one".into()).unwrap();
     seconds(1.0).await;
     assert!(world.letterbox.posts().is_empty());
@@ -217,7 +217,7 @@ async fn a_webhook_that_is_held_back_arrives_after_the_next() {
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_is_held_back_is_not_lost_when_no_other_follows() {
     let world = World::quiet();
-    world.sandbox.faults().add_to_webhooks(WebhookFault::new(Mischief::HoldBack));
+    world.sandbox.faults().add(WebhookFault::new(Mischief::HoldBack));
     world.sandbox.write(&world.ada, "one".into()).unwrap();
     seconds(60.0).await;
     assert_eq!(world.letterbox.messages().len(), 1);
