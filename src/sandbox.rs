@@ -30,7 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use draft::Draft;
-pub use fault::{Calls, Failure, Fault, FaultId, Faults, Mischief, WebhookFault};
+pub use fault::{AnyFault, Calls, Failure, Fault, FaultId, Faults, Mischief, WebhookFault};
 pub use meta::{UpstreamAnswer, UpstreamRequest};
 pub use phone::{Customer, CustomerId, Phone};
 pub use settings::{RetrySchedule, SandboxSettings, StatusDelays};
@@ -99,6 +99,16 @@ impl Sandbox {
     /// The trouble in force.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// Gives somebody a phone and a number: an invented one, out of those that are kept free for that.
+    pub fn new_customer(&self, name: &str) -> CustomerId {
+        // 98 numbers in each area code: 555-0101 to 555-0198.
+        let free = (0..).map(|n: u64| format!("1{}555{:04}", 212 + n / 98, 101 + n % 98)).map(CustomerId::new);
+        let mut free = free.filter(|id| self.phone.customer(id).is_none());
+        let id = free.next().expect("numbers do not run out");
+        self.phone.add(Customer::new(id.as_str(), name));
+        id
     }
 
     /// A customer sends something: it stands in the chat, and a webhook goes out. Returns its id.

@@ -14,65 +14,93 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct List {
     given: u64,
-    calls: Vec<(FaultId, Fault)>,
-    webhooks: Vec<(FaultId, WebhookFault)>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: FaultId,
+    label: Option<&'static str>,
+    what: AnyFault,
 }
 
 /// Names a fault, to take it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FaultId(u64);
 
+/// A fault of either kind.
+#[derive(Clone, Debug)]
+pub enum AnyFault {
+    /// On calls.
+    Calls(Fault),
+    /// On webhooks.
+    Webhooks(WebhookFault),
+}
+
+impl From<Fault> for AnyFault {
+    fn from(fault: Fault) -> Self {
+        Self::Calls(fault)
+    }
+}
+
+impl From<WebhookFault> for AnyFault {
+    fn from(fault: WebhookFault) -> Self {
+        Self::Webhooks(fault)
+    }
+}
+
 impl Faults {
-    /// Puts a fault on calls into force.
-    pub fn add(&self, fault: Fault) -> FaultId {
-        let mut list = self.open();
-        let id = list.next_id();
-        list.calls.push((id, fault));
-        id
+    /// Puts a fault into force.
+    pub fn add(&self, fault: impl Into<AnyFault>) -> FaultId {
+        self.open().push(None, fault.into())
     }
 
-    /// Puts a fault on webhooks into force.
-    pub fn add_to_webhooks(&self, fault: WebhookFault) -> FaultId {
+    /// Puts a fault into force under a label, in place of any other of that label.
+    pub fn switch_on(&self, label: &'static str, fault: impl Into<AnyFault>) {
         let mut list = self.open();
-        let id = list.next_id();
-        list.webhooks.push((id, fault));
-        id
+        list.entries.retain(|entry| entry.label != Some(label));
+        list.push(Some(label), fault.into());
+    }
+
+    /// Takes the fault of this label back.
+    pub fn switch_off(&self, label: &str) {
+        self.open().entries.retain(|entry| entry.label != Some(label));
+    }
+
+    /// The labels of the faults in force.
+    pub fn switched_on(&self) -> Vec<&'static str> {
+        self.open().entries.iter().filter_map(|entry| entry.label).collect()
     }
 
     /// Takes a fault back.
     pub fn remove(&self, id: FaultId) {
-        let mut list = self.open();
-        list.calls.retain(|(known, _)| *known != id);
-        list.webhooks.retain(|(known, _)| *known != id);
+        self.open().entries.retain(|entry| entry.id != id);
     }
 
     /// Takes all faults back.
     pub fn clear(&self) {
-        let mut list = self.open();
-        list.calls.clear();
-        list.webhooks.clear();
+        self.open().entries.clear();
     }
 
     /// Whether a fault is still in force: not taken back, and not used up.
     pub fn is_active(&self, id: FaultId) -> bool {
-        let list = self.open();
-        list.calls.iter().any(|(known, _)| *known == id) || list.webhooks.iter().any(|(known, _)| *known == id)
+        self.open().entries.iter().any(|entry| entry.id == id)
     }
 
     /// What goes wrong with this call. Uses up what was ordered for a number of calls.
     pub(super) fn for_call(&self, call: Call) -> Trouble {
         let mut trouble = Trouble::default();
-        self.open().calls.retain_mut(|(_, fault)| {
-            if !fault.calls.include(call) {
-                return true;
+        self.open().entries.retain_mut(|entry| match &mut entry.what {
+            AnyFault::Calls(fault) if fault.calls.include(call) => {
+                trouble.before += fault.before;
+                trouble.after += fault.after;
+                if trouble.failure.is_none() {
+                    trouble.failure = fault.failure.clone();
+                    trouble.takes_effect = fault.takes_effect;
+                }
+                use_up(&mut fault.times)
             }
-            trouble.before += fault.before;
-            trouble.after += fault.after;
-            if trouble.failure.is_none() {
-                trouble.failure = fault.failure.clone();
-                trouble.takes_effect = fault.takes_effect;
-            }
-            use_up(&mut fault.times)
+            AnyFault::Calls(_) | AnyFault::Webhooks(_) => true,
         });
         trouble
     }
@@ -80,12 +108,14 @@ impl Faults {
     /// Whether `mischief` is done to a webhook that carries a customer's message, or a status.
     pub(super) fn for_webhook(&self, mischief: Mischief, is_message: bool) -> bool {
         let mut done = false;
-        self.open().webhooks.retain_mut(|(_, fault)| {
-            if done || fault.mischief != mischief || fault.messages_only && !is_message {
-                return true;
+        self.open().entries.retain_mut(|entry| match &mut entry.what {
+            AnyFault::Webhooks(fault)
+                if !done && fault.mischief == mischief && (is_message || !fault.messages_only) =>
+            {
+                done = true;
+                use_up(&mut fault.times)
             }
-            done = true;
-            use_up(&mut fault.times)
+            AnyFault::Calls(_) | AnyFault::Webhooks(_) => true,
         });
         done
     }
@@ -96,9 +126,11 @@ impl Faults {
 }
 
 impl List {
-    fn next_id(&mut self) -> FaultId {
+    fn push(&mut self, label: Option<&'static str>, what: AnyFault) -> FaultId {
         self.given += 1;
-        FaultId(self.given)
+        let id = FaultId(self.given);
+        self.entries.push(Entry { id, label, what });
+        id
     }
 }
 

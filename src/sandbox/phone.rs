@@ -49,6 +49,16 @@ impl Phone {
         self.open().timeline.clone()
     }
 
+    /// The timeline without its first `skip` moments.
+    pub fn timeline_after(&self, skip: usize) -> Vec<Moment> {
+        self.open().timeline.get(skip..).map(<[Moment]>::to_vec).unwrap_or_default()
+    }
+
+    /// When the phones were made: the zero of [`story`](Self::story).
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
     /// The part of the timeline that `customer` could see.
     pub fn seen(&self, customer: &CustomerId) -> Vec<Moment> {
         let seen = |moment: &&Moment| moment.customer.as_ref() == Some(customer) && moment.what.is_visible();
@@ -70,7 +80,12 @@ impl Phone {
 
     /// Whether `customer` sees the dots now.
     pub fn dots_showing(&self, customer: &CustomerId) -> bool {
-        self.open().chats.get(customer).is_some_and(|chat| chat.dots.is_some())
+        self.dots_until(customer).is_some()
+    }
+
+    /// When the dots that `customer` sees now will lapse; none if there are none.
+    pub fn dots_until(&self, customer: &CustomerId) -> Option<Timestamp> {
+        self.open().chats.get(customer)?.dots.as_ref().map(|dots| dots.until)
     }
 
     /// The messages in `customer`'s chat, oldest first.

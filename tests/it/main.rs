@@ -2,4 +2,5 @@
 
 mod flow;
 mod meta;
+mod sandbox;
 mod world;
