@@ -18,8 +18,8 @@ use crate::config::{Config, Problems};
 use crate::handler::Handler;
 use crate::http::{Client, ClientError, Transport};
 use crate::sandbox::Sandbox;
-use crate::store::memory::Memory;
-use crate::store::sled::Sled;
+use crate::store::memory::{self, Memory};
+use crate::store::sled::{self, Sled};
 use crate::store::{Engine, Store, StoreConfig, StoreError};
 use crate::telemetry;
 use crate::turn::Bot;
@@ -155,7 +155,9 @@ fn bots(
 const CONFIG_VARIABLE: &str = "THREEDOTS_CONFIG";
 
 fn environment() -> HashMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The environment variables that lie over the configuration file.
@@ -249,10 +251,21 @@ fn announce_phone(phone: SocketAddr) {
 
 async fn open(config: StoreConfig, clock: Clock) -> Result<Arc<dyn Store>, StartError> {
     match config.kind {
-        Engine::Memory => Ok(Arc::new(Memory::new(config, clock))),
+        Engine::Memory => {
+            warn!("the store is in memory: what is acknowledged is lost with the process");
+            let settings = memory::Settings { max_waiting: config.max_waiting, history_kept: config.history };
+            Ok(Arc::new(Memory::new(clock, settings)))
+        }
         Engine::Sled => {
+            let settings = sled::Settings {
+                path: config.path,
+                cache_bytes: config.cache,
+                max_waiting: config.max_waiting,
+                history_kept: config.history,
+                ..sled::Settings::default()
+            };
             // Opening reads every record once.
-            let opened = tokio::task::spawn_blocking(move || Sled::open(&config, clock)).await;
+            let opened = tokio::task::spawn_blocking(move || Sled::open(settings, clock)).await;
             let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;
             Ok(Arc::new(store.map_err(|error| StartError::Store(error.to_string()))?))
         }

@@ -122,11 +122,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn parse(
-        file: &str,
-        text: &str,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, Problems> {
+    pub fn parse(file: &str, text: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
         let (mut source, config) = Self::read(file, text, env);
         if config.bots.is_empty() && source.problems.is_empty() {
             source.problem("bots", "there is no bot: add a table such as [bots.shop]");
@@ -143,11 +139,7 @@ impl Config {
         if source.problems.is_empty() { Ok(config) } else { Err(Problems(source.problems)) }
     }
 
-    fn read<'a>(
-        file: &'a str,
-        text: &'a str,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) -> (Source<'a>, Self) {
+    fn read<'a>(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> (Source<'a>, Self) {
         let env: Vec<_> = env.into_iter().collect();
         let mut source = Source::new(file, text, env.iter().cloned());
         let mut config = Self {
@@ -169,7 +161,9 @@ impl Config {
                 source.problem(&at, "must be a table");
                 continue;
             };
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_') {
+            if name.is_empty()
+                || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+            {
                 source.problem(&at, "is part of an address: use lower-case letters, digits, `-` and `_`");
             }
             let bot = read_bot(&mut source, &at, table);
@@ -204,7 +198,10 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table) -> BotConfig {
         Some("llm") => HandlerConfig::Llm(source.read(&handler_at, handler)),
         Some(kind) => {
             for key in handler.keys() {
-                source.problem(&format!("{handler_at}.{key}"), &format!("is no setting of the {kind} handler: remove it"));
+                source.problem(
+                    &format!("{handler_at}.{key}"),
+                    &format!("is no setting of the {kind} handler: remove it"),
+                );
             }
             if kind == "custom" { HandlerConfig::Custom } else { HandlerConfig::Demo }
         }

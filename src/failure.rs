@@ -46,8 +46,7 @@ impl FailureReply {
     /// # Errors
     /// When its template does not render.
     pub fn new(config: &FailureReplyConfig, templates: &Arc<Templates>) -> Result<Self, TemplateError> {
-        let reply =
-            Self { templates: Arc::clone(templates), template: config.template.clone(), every: config.every };
+        let reply = Self { templates: Arc::clone(templates), template: config.template.clone(), every: config.every };
         reply.render(&Contact::default())?;
         Ok(reply)
     }

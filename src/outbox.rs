@@ -79,25 +79,29 @@ pub enum Delivery {
 pub async fn prepare(provider: &dyn Provider, parts: Vec<Part>, patience: Duration) -> Result<Vec<Part>, Unsendable> {
     let mut ready = Vec::with_capacity(parts.len());
     for part in parts {
-        let quote = part.quote;
         match part.payload {
             Payload::Text { body } => {
                 let pieces = split::split(&body, provider.abilities().text_limit);
-                let parts = pieces.into_iter().map(Part::text);
-                ready.extend(parts.enumerate().map(|(piece, part)| Part { quote: quote && piece == 0, ..part }));
+                let first = ready.len();
+                ready.extend(pieces.into_iter().map(Part::text));
+                ready[first..].iter_mut().take(1).for_each(|piece| piece.quote = part.quote);
             }
-            Payload::Media(mut media) => {
-                if let MediaSource::Bytes { data, mime } = media.source {
-                    let uploaded = timeout(patience, provider.upload_media(data, &mime)).await;
-                    media.source = MediaSource::Uploaded(uploaded.map_err(|_| Unsendable::UploadTimedOut)??);
-                }
-                ready.push(Part { payload: Payload::Media(media), quote });
-            }
-            payload => ready.push(Part { payload, quote }),
+            payload => ready.push(Part { payload, quote: part.quote }),
         }
     }
+    if ready.is_empty() {
+        return Err(InvalidPart("the reply is empty".into()).into());
+    }
     ready.iter().try_for_each(|part| provider.check(part))?;
-    if ready.is_empty() { Err(InvalidPart("the reply is empty".into()).into()) } else { Ok(ready) }
+    for part in &mut ready {
+        if let Payload::Media(media) = &mut part.payload
+            && let MediaSource::Bytes { data, mime } = &media.source
+        {
+            let uploaded = timeout(patience, provider.upload_media(data.clone(), mime)).await;
+            media.source = MediaSource::Uploaded(uploaded.map_err(|_| Unsendable::UploadTimedOut)??);
+        }
+    }
+    Ok(ready)
 }
 
 /// Why a handler's reply cannot be sent as it is.

@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::message::{DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
 use crate::http::{Download, Headers};
+use crate::message::{DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
 
 /// An upstream that carries messages.
 #[async_trait]

@@ -45,13 +45,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self {
-            kind: Engine::Sled,
-            path: "threedots-data".into(),
-            cache: 32 << 20,
-            max_waiting: 100_000,
-            history: 200,
-        }
+        Self { kind: Engine::Sled, path: "threedots-data".into(), cache: 32 << 20, max_waiting: 100_000, history: 200 }
     }
 }
 

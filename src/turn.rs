@@ -22,9 +22,9 @@ use crate::clock::{Clock, Timestamp, in_words};
 use crate::failure::FailureReply;
 use crate::gate::{Gates, TurnedAway};
 use crate::handler::{FetchMedia, Fetched, Handler, MediaError, Presence, Said, Speaker, Turn};
+use crate::http::Download;
 use crate::message::{BotName, MediaRef, Part, Reply};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox};
-use crate::http::Download;
 use crate::provider::{Code, Provider};
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{self, Quiet, TypingConfig};
@@ -287,8 +287,10 @@ impl Attempt<'_> {
     ) -> Result<Report, StoreError> {
         let outgoing = batch.outgoing(parts, failure);
         let delivery = match self.outbox().deliver(&claim, &outgoing, dots).await {
-            // Too much to record is the handler's doing, and would be tomorrow: no reason to try again.
-            Err(error @ StoreError::TooLarge { .. }) => Delivery::Refused { reason: error.to_string() },
+            // What cannot be recorded is the handler's doing, and will not be recorded tomorrow.
+            Err(error @ (StoreError::TooLarge { .. } | StoreError::Invalid(_))) => {
+                Delivery::Refused { reason: error.to_string() }
+            }
             delivery => delivery?,
         };
         self.close(claim, outgoing, delivery).await

@@ -28,8 +28,8 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use crate::clock::{Clock, in_words};
-use crate::message::{BotName, DeliveryStatus, Stage};
 use crate::http::Headers;
+use crate::message::{BotName, DeliveryStatus, Stage};
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Store, StoreError};
 
@@ -162,7 +162,12 @@ pub fn routes(webhooks: Arc<Webhooks>) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-async fn handle(webhooks: web::Data<Webhooks>, bot: web::Path<String>, http: HttpRequest, body: Payload) -> HttpResponse {
+async fn handle(
+    webhooks: web::Data<Webhooks>,
+    bot: web::Path<String>,
+    http: HttpRequest,
+    body: Payload,
+) -> HttpResponse {
     let answer = match read(&webhooks, &http, body).await {
         Ok(request) => webhooks.receive(&bot, &request).await,
         Err(answer) => answer,

@@ -38,7 +38,7 @@ impl Default for WorkerConfig {
     }
 }
 
-/// So often may a turn panic outside its handler before its messages are dead letters.
+/// So often may a turn panic outside its handler, or fail to be recorded, before its messages are dead letters.
 const MOST_CRASHES: u32 = 3;
 /// How long a conversation waits whose bot is no longer in the configuration.
 const UNKNOWN_BOT_PAUSE: Duration = Duration::from_secs(3600);
@@ -56,7 +56,7 @@ pub struct Worker {
     crashes: Mutex<HashMap<Conversation, Crashes>>,
 }
 
-/// How often a conversation's turns have panicked, and whether the pause for the last one has been made.
+/// How often a conversation's turns could not be ended, and whether the pause for the last one has been made.
 #[derive(Default)]
 struct Crashes {
     count: u32,
@@ -146,12 +146,18 @@ impl Worker {
                 self.crashes().remove(&conversation);
                 log(&report, began.elapsed());
             }
-            Ok(Err(error)) => self.after_store(Err(error)),
-            Err(_) => self.note_crash(conversation),
+            Ok(Err(error)) => {
+                self.note_crash(conversation);
+                self.after_store(Err(error));
+            }
+            Err(_) => {
+                self.note_crash(conversation);
+                error!("a turn has panicked");
+            }
         }
     }
 
-    /// A conversation whose turn has panicked waits before the next one, and is dead after some of them.
+    /// A conversation whose turn could not be ended waits before the next one, and is dead after some of them.
     async fn pause_after_crash(&self, claim: Claim) -> Result<Option<Claim>, StoreError> {
         let crashes = match self.crashes().get_mut(&claim.conversation) {
             Some(crashes) if crashes.count >= MOST_CRASHES || !crashes.paused => {
@@ -162,7 +168,7 @@ impl Worker {
         };
         let settlement = if crashes >= MOST_CRASHES {
             self.crashes().remove(&claim.conversation);
-            let dead = Ending::Dead { reason: "its turn panicked again and again".into() };
+            let dead = Ending::Dead { reason: "its turn could not be ended, again and again".into() };
             let endings = claim.messages.iter().map(|waiting| (waiting.seq, dead.clone())).collect();
             Settlement::Done { endings, said: Vec::new(), failure_replied: None }
         } else {
@@ -177,8 +183,6 @@ impl Worker {
         let crashes = all.entry(conversation).or_default();
         crashes.count += 1;
         crashes.paused = false;
-        // Not the panic's text: it may quote a customer. The panic hook has told the place.
-        error!(turn.crashes = crashes.count, "a turn has panicked");
     }
 
     fn crashes(&self) -> MutexGuard<'_, HashMap<Conversation, Crashes>> {

@@ -84,7 +84,8 @@ fn make(
         HandlerConfig::Custom => match &parts.handler {
             Some(handler) => Some(Arc::clone(handler)),
             None => {
-                let text = "is \"custom\", and this program brings no handler: give one to App::handler, or use demo or llm";
+                let text =
+                    "is \"custom\", and this program brings no handler: give one to App::handler, or use demo or llm";
                 note("handler", vec![("kind".into(), text.into())]);
                 None
             }

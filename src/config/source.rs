@@ -25,8 +25,7 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     /// Takes `text`, which `file` holds, apart, and lays the environment over it.
     pub(super) fn new(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut source =
-            Self { file, text, table: Table::new(), overlaid: HashMap::new(), problems: Vec::new() };
+        let mut source = Self { file, text, table: Table::new(), overlaid: HashMap::new(), problems: Vec::new() };
         match text.parse() {
             Ok(table) => source.table = table,
             Err(error) => source.not_toml(&error),

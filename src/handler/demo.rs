@@ -96,7 +96,11 @@ fn answer(turn: &Turn) -> String {
             format!("Thank you{name}, I have your {}.", newest.content.kind().as_str())
         }
         _ if turn.messages.len() > 1 => {
-            format!("You wrote {} messages, and this is one answer to all of them:\n{}", turn.messages.len(), turn.text())
+            format!(
+                "You wrote {} messages, and this is one answer to all of them:\n{}",
+                turn.messages.len(),
+                turn.text()
+            )
         }
         _ if is_greeting(&turn.text()) => {
             format!(

@@ -113,7 +113,8 @@ impl Llm {
     pub fn new(config: LlmConfig, models: Vec<Model>, templates: Arc<Templates>) -> Result<Self, Vec<Unusable>> {
         let mut problems = Vec::new();
         let time_zone = TimeZone::get(&config.time_zone).unwrap_or_else(|_| {
-            let problem = format!("`{}` is no time zone: write an IANA name such as \"Europe/Berlin\"", config.time_zone);
+            let problem =
+                format!("`{}` is no time zone: write an IANA name such as \"Europe/Berlin\"", config.time_zone);
             problems.push(Unusable { key: "time_zone", problem });
             TimeZone::UTC
         });
@@ -198,7 +199,12 @@ impl Handler for Llm {
         for (number, (model, client)) in self.models.iter().enumerate() {
             match self.ask(model, client, &messages).await {
                 Ok(words) => {
-                    debug!(llm.model = model.model, llm.number = number, llm.messages = messages.len(), "a model answered");
+                    debug!(
+                        llm.model = model.model,
+                        llm.number = number,
+                        llm.messages = messages.len(),
+                        "a model answered"
+                    );
                     return Ok(Reply::text(words));
                 }
                 Err(why) => warn!(llm.model = model.model, llm.number = number, %why, "a model did not answer"),
@@ -285,7 +291,10 @@ fn describe(message: &Inbound) -> String {
     match (&message.content, message.content.words()) {
         (Content::Text { body }, _) => body.clone(),
         (Content::Location { latitude, longitude, name, .. }, _) => {
-            format!("[location {latitude}, {longitude}{}]", name.as_ref().map(|name| format!(", {name}")).unwrap_or_default())
+            format!(
+                "[location {latitude}, {longitude}{}]",
+                name.as_ref().map(|name| format!(", {name}")).unwrap_or_default()
+            )
         }
         (Content::Order { items, .. }, words) => {
             let items: Vec<_> = items.iter().map(|item| format!("{} x {}", item.quantity, item.product)).collect();

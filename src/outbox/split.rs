@@ -4,7 +4,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Cuts `text` into pieces of at most `limit` characters. Nothing but white space at the cuts is lost, and what a
 /// person sees as one character is never cut.
-pub fn split(text: &str, limit: usize) -> Vec<String> {
+pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text.trim();
     while let Some((end, _)) = rest.char_indices().nth(limit) {

@@ -32,7 +32,6 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::answer::{Repeat, unanswered};
-use crate::http::{Answer, Body, Call, CallError, Download, Headers, Transport};
 use super::lenient::{self, Object};
 use super::whatsapp::limits;
 use super::{
@@ -40,6 +39,7 @@ use super::{
     WebhookRequest,
 };
 use crate::clock::Clock;
+use crate::http::{Answer, Body, Call, CallError, Download, Headers, Transport};
 use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
 pub use config::{AppSecrets, EndingSecret, MetaConfig};
 use errors::Refusal;

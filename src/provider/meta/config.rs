@@ -128,7 +128,8 @@ impl MetaConfig {
             wrong("typing_refresh_every", "must be 25s or more: inside 25 s a second call shows nothing".into());
         }
         let base_url = Url::parse(&self.base_url).ok().filter(is_private_enough);
-        let mut settings = MetaSettings::new(&*self.phone_number_id, access_token, SecretString::default(), verify_token);
+        let mut settings =
+            MetaSettings::new(&*self.phone_number_id, access_token, SecretString::default(), verify_token);
         match base_url {
             Some(base_url) => settings.base_url = base_url,
             None => wrong("base_url", "must be an https address without a user name: the token travels there".into()),

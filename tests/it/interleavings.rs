@@ -1,0 +1,375 @@
+//! Random interleavings of messages, handlers, upstream faults and crashes, judged by what the customers saw.
+//!
+//! One rule of the game: a typing call either takes effect within its own timeout or never. No client can take back
+//! a call that an upstream sits on for longer than anybody waits.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseResult, TestRunner};
+use threedots::clock::Timestamp;
+use threedots::handler::{Handler, HandlerError};
+use threedots::message::MessageId;
+use threedots::sandbox::phone::{Call, What};
+use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Mischief, WebhookFault};
+use threedots::turn::{self, Bot, Tools};
+use threedots::{Reply, Turn};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::world::{Setup, World};
+
+/// How many cases an ordinary run tries; `PROPTEST_CASES` asks for more.
+const CASES: u32 = 2_000;
+/// How long the handler has, in seconds.
+const TIMEOUT: u64 = 60;
+/// The customer whom the bot does not answer.
+const BLOCKED: usize = 3;
+
+/// What happens in one case.
+#[derive(Clone, Debug)]
+struct Script {
+    /// In tenths of a second, who writes, and what the handler does with it.
+    messages: Vec<(u64, usize, Act)>,
+    /// In tenths of a second, what goes wrong from then on.
+    faults: Vec<(u64, Trouble)>,
+    /// In tenths of a second, when the process dies.
+    crashes: Vec<u64>,
+    duplicates: bool,
+}
+
+/// What the handler does with a message, after so many tenths of a second.
+#[derive(Clone, Copy, Debug)]
+struct Act(u64, Deed);
+
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Answer,
+    AnswerTwice,
+    Silence,
+    Fail,
+    Panic,
+    Hang,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    SlowTyping(u64),
+    LateTypingAnswer(u64),
+    TypingFails,
+    TypingHangs,
+    SlowSend(u64),
+    SendLimited,
+    SendPairLimited,
+    SendBroken,
+    SendBrokenAfterDelivery,
+    SendResetAfterDelivery,
+    SendHangs,
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    let deed = prop_oneof![
+        5 => Just(Deed::Answer),
+        2 => Just(Deed::AnswerTwice),
+        1 => Just(Deed::Silence),
+        1 => Just(Deed::Fail),
+        1 => Just(Deed::Panic),
+        1 => Just(Deed::Hang),
+    ];
+    let act = (prop_oneof![3 => 0u64..40, 2 => 40u64..700], deed).prop_map(|(after, deed)| Act(after, deed));
+    let message = (0u64..900, 0usize..=BLOCKED, act);
+    let trouble = prop_oneof![
+        // Typing takes effect within its timeout of three seconds: see the rule above.
+        3 => (0u64..29).prop_map(Trouble::SlowTyping),
+        3 => (0u64..80).prop_map(Trouble::LateTypingAnswer),
+        1 => Just(Trouble::TypingFails),
+        1 => Just(Trouble::TypingHangs),
+        2 => (0u64..140).prop_map(Trouble::SlowSend),
+        1 => Just(Trouble::SendLimited),
+        1 => Just(Trouble::SendPairLimited),
+        1 => Just(Trouble::SendBroken),
+        1 => Just(Trouble::SendBrokenAfterDelivery),
+        1 => Just(Trouble::SendResetAfterDelivery),
+        1 => Just(Trouble::SendHangs),
+    ];
+    (
+        prop::collection::vec(message, 1..12),
+        prop::collection::vec((0u64..900, trouble), 0..6),
+        prop::collection::vec(0u64..1000, 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(mut messages, mut faults, crashes, duplicates)| {
+            messages.sort_by_key(|(at, ..)| *at);
+            // Two of them would add up to more than the rule above allows.
+            let mut slow = faults.iter().filter(|(_, trouble)| matches!(trouble, Trouble::SlowTyping(_))).count();
+            faults.retain(|(_, trouble)| {
+                let one_more = matches!(trouble, Trouble::SlowTyping(_)) && slow > 1;
+                slow -= usize::from(one_more);
+                !one_more
+            });
+            Script { messages, faults, crashes, duplicates }
+        })
+}
+
+fn fault(trouble: Trouble) -> Fault {
+    let tenths = |tenths: u64| Duration::from_millis(tenths * 100);
+    match trouble {
+        Trouble::SlowTyping(delay) => Fault::on(Calls::Typing).slow_to_act(tenths(delay)).times(3),
+        Trouble::LateTypingAnswer(delay) => Fault::on(Calls::Typing).slow_to_answer(tenths(delay)).times(3),
+        Trouble::TypingFails => Fault::on(Calls::Typing).fail(Failure::Broken).times(2),
+        Trouble::TypingHangs => Fault::on(Calls::Typing).fail(Failure::Hang).times(2),
+        Trouble::SlowSend(delay) => Fault::on(Calls::Send).slow_to_act(tenths(delay)).times(2),
+        Trouble::SendLimited => Fault::on(Calls::Send).fail(Failure::TooMany { retry_after: Some(9) }).times(2),
+        Trouble::SendPairLimited => Fault::on(Calls::Send).fail(Failure::TooManyToOne).times(2),
+        Trouble::SendBroken => Fault::on(Calls::Send).fail(Failure::Broken).once(),
+        Trouble::SendBrokenAfterDelivery => Fault::on(Calls::Send).fail(Failure::Unknown).after_effect().once(),
+        Trouble::SendResetAfterDelivery => Fault::on(Calls::Send).fail(Failure::Reset).after_effect().once(),
+        Trouble::SendHangs => Fault::on(Calls::Send).fail(Failure::Hang).once(),
+    }
+}
+
+/// The handler: does with the newest message what the script says, and notes when it was done.
+#[derive(Clone, Default)]
+struct Scripted {
+    acts: Arc<Mutex<HashMap<String, Act>>>,
+    log: Arc<Mutex<Log>>,
+    clock: Option<threedots::clock::Clock>,
+}
+
+#[derive(Default)]
+struct Log {
+    /// Who is being served right now.
+    serving: HashSet<String>,
+    /// Whether one conversation was ever served twice at the same time.
+    overlapped: bool,
+    /// When work on a message ended, by the message.
+    ended: HashMap<MessageId, Timestamp>,
+}
+
+/// Notes the end of the work however it ends.
+struct Work<'a> {
+    handler: &'a Scripted,
+    chat: String,
+    message: MessageId,
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        let mut log = self.handler.log.lock().expect("no test panics in here");
+        log.serving.remove(&self.chat);
+        let now = self.handler.clock.expect("set").now();
+        log.ended.insert(self.message.clone(), now);
+    }
+}
+
+#[async_trait]
+impl Handler for Scripted {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
+        let newest = turn.newest().expect("a turn has messages");
+        let chat = newest.at.chat.as_str().to_owned();
+        {
+            let mut log = self.log.lock().expect("no test panics in here");
+            log.overlapped |= !log.serving.insert(chat.clone());
+        }
+        let _work = Work { handler: self, chat, message: newest.at.message.clone() };
+        let words = newest.content.words().expect("text").to_owned();
+        let Act(after, deed) = self.acts.lock().expect("no test panics in here")[&words];
+        tokio::time::sleep(Duration::from_millis(after * 100)).await;
+        match deed {
+            Deed::Answer => Ok(Reply::text(turn.text())),
+            Deed::AnswerTwice => Ok(Reply::text(turn.text()).and(threedots::Part::text(turn.text()))),
+            Deed::Silence => Ok(Reply::silence()),
+            Deed::Fail => Err(HandlerError::new("told to")),
+            Deed::Panic => std::panic::resume_unwind(Box::new("told to")),
+            Deed::Hang => std::future::pending().await,
+        }
+    }
+}
+
+/// The worker's duty, in a form that can be killed: everything that runs is aborted at once.
+async fn work_until(world: &World, bot: &Arc<Bot>, tools: &Arc<Tools>, killed: impl Future<Output = ()>) {
+    let mut turns = JoinSet::new();
+    let mut killed = std::pin::pin!(killed);
+    loop {
+        tokio::select! {
+            () = &mut killed => break,
+            claim = world.store.claim(Duration::from_secs(600)) => {
+                let (bot, tools) = (Arc::clone(bot), Arc::clone(tools));
+                let claim = claim.expect("the store works");
+                turns.spawn(async move { turn::run(&bot, &tools, claim).await.expect("the store works") });
+            }
+        }
+    }
+    turns.shutdown().await;
+}
+
+struct Played {
+    world: World,
+    customers: Vec<CustomerId>,
+    crashed: Vec<Timestamp>,
+    handler: Scripted,
+    words: HashMap<MessageId, String>,
+    dead: usize,
+    left: bool,
+}
+
+async fn play(script: &Script) -> Played {
+    let mut handler = Scripted::default();
+    let mut setup = Setup::new(handler.clone());
+    setup.turn.timeout = Duration::from_secs(TIMEOUT);
+    let world = setup.build();
+    handler.clock = Some(world.clock);
+    let customers: Vec<_> = (0..=BLOCKED).map(|number| world.customer(number)).collect();
+    let mut setup = Setup::new(handler.clone());
+    setup.turn.timeout = Duration::from_secs(TIMEOUT);
+    setup.gate.block = vec![customers[BLOCKED].as_str().to_owned()];
+    let bot = Arc::new(setup.bot(Arc::clone(&world.provider)));
+    let tools = Arc::new(Tools {
+        store: Arc::clone(&world.store),
+        clock: world.clock,
+        tasks: TaskTracker::new(),
+        cancelled: CancellationToken::new(),
+    });
+    if script.duplicates {
+        world.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
+    }
+
+    let began = tokio::time::Instant::now();
+    let tenths = |at: u64| began + Duration::from_millis(at * 100);
+    let mut words = HashMap::new();
+    let mut crashed = Vec::new();
+    {
+        let writing = async {
+            for (number, (at, who, act)) in script.messages.iter().enumerate() {
+                tokio::time::sleep_until(tenths(*at)).await;
+                let text = format!("<{number}>");
+                handler.acts.lock().expect("no test panics in here").insert(text.clone(), *act);
+                words.insert(world.write_as(&customers[*who], &text), text);
+            }
+        };
+        let troubling = async {
+            let mut faults = script.faults.clone();
+            faults.sort_by_key(|(at, _)| *at);
+            for (at, trouble) in faults {
+                tokio::time::sleep_until(tenths(at)).await;
+                world.sandbox.faults().add(fault(trouble));
+            }
+        };
+        let working = async {
+            let mut crashes = script.crashes.clone();
+            crashes.sort_unstable();
+            for at in crashes {
+                work_until(&world, &bot, &tools, tokio::time::sleep_until(tenths(at))).await;
+                crashed.push(world.clock.now());
+            }
+            // Every timeout, back-off and lapse of the script is over by then.
+            work_until(&world, &bot, &tools, tokio::time::sleep_until(tenths(60_000))).await;
+        };
+        tokio::join!(writing, troubling, working);
+    }
+    let dead = world.dead().await.len();
+    let left = tokio::time::timeout(Duration::from_secs(1), world.store.claim(Duration::from_secs(1))).await.is_ok();
+    Played { world, customers, crashed, handler, words, dead, left }
+}
+
+fn judge(script: &Script, played: &Played) -> TestCaseResult {
+    let Played { world, customers, crashed, handler, words, dead, left } = played;
+    let timeline = world.phone().timeline();
+    let log = handler.log.lock().expect("no test panics in here");
+
+    // 3: one worker at a time.
+    prop_assert!(!log.overlapped, "one conversation was served twice at the same time");
+
+    // 9: nothing is left, and whatever was not answered has a reason.
+    prop_assert!(!left, "something still waits");
+    let fails = |act: &Act| act.0 >= TIMEOUT * 10 || matches!(act.1, Deed::Fail | Deed::Panic | Deed::Hang);
+    let failed = script.messages.iter().any(|(.., act)| fails(act));
+    prop_assert!(*dead == 0 || failed, "{dead} dead letters, and no handler failed");
+
+    // 6: whoever is not answered sees nothing.
+    let blocked = world.phone().seen(&customers[BLOCKED]);
+    let wrote = |what: &What| matches!(what, What::CustomerWrote { .. });
+    prop_assert!(blocked.iter().all(|moment| wrote(&moment.what)), "the blocked customer saw something: {blocked:?}");
+
+    // 8 and 2: a part is on the phone once, unless the outcome of an earlier send was unknown.
+    let mut shown: HashMap<&str, usize> = HashMap::new();
+    let keys = timeline.iter().filter_map(|moment| match &moment.what {
+        What::Reply { key, .. } => key.as_deref(),
+        _ => None,
+    });
+    keys.for_each(|key| *shown.entry(key).or_default() += 1);
+    let doubled: usize = shown.values().map(|times| times - 1).sum();
+    let unsure = timeline.iter().filter(|moment| match moment.what {
+        What::CallUnanswered { what, .. } => what == Call::Send,
+        What::CallRefused { what, status, .. } => what == Call::Send && status >= 500,
+        _ => false,
+    });
+    // A crash can catch every conversation in the middle of a send.
+    let unsure = unsure.count() + crashed.len() * customers.len();
+    prop_assert!(doubled <= unsure, "{doubled} parts were doubled, and only {unsure} sends had an unknown end");
+
+    for customer in &customers[..BLOCKED] {
+        let seen = world.phone().seen(customer);
+        prop_assert!(!world.phone().dots_showing(customer), "dots without end");
+        let mut answered: Vec<&str> = Vec::new();
+        let mut last = None;
+        for moment in &seen {
+            match &moment.what {
+                // 3: in order. The failure reply has no number.
+                What::Reply { text, .. } => {
+                    let numbers: Vec<usize> =
+                        text.split_whitespace().filter_map(|word| word.trim_matches(['<', '>']).parse().ok()).collect();
+                    prop_assert!(numbers.is_sorted());
+                    if let (Some(first), Some(before)) = (numbers.first(), last) {
+                        prop_assert!(*first >= before, "answered {first} after {before}");
+                    }
+                    last = numbers.first().copied().or(last);
+                    answered.push(text);
+                }
+                // 4 and 5: dots stand under messages on which somebody is at work, and no others.
+                What::DotsOn { message } => {
+                    let word = &words[message];
+                    prop_assert!(
+                        !answered.iter().any(|text| text.contains(word.as_str())),
+                        "the dots came on for {word}, which had been answered"
+                    );
+                    let late = Duration::from_secs(3);
+                    if let Some(ended) = log.ended.get(message) {
+                        prop_assert!(
+                            moment.at <= ended.plus(late),
+                            "the dots came on for {word} after its work had ended"
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_invariants_hold_on_the_timeline_of_any_interleaving() {
+    let config = Config { failure_persistence: None, ..Config::with_cases(cases()) };
+    let outcome = TestRunner::new(config).run(&script(), |script| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let played = runtime.expect("a runtime").block_on(play(&script));
+        judge(&script, &played).map_err(|error| match error {
+            TestCaseError::Fail(reason) => {
+                TestCaseError::fail(format!("{reason}\n{}", played.world.phone().story().join("\n")))
+            }
+            other => other,
+        })
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
+}
