@@ -67,3 +67,26 @@ fn system_now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
+
+/// Reads and writes a [`Duration`] as people write it in a configuration: `"500ms"`, `"26s"`, `"10m"`, `"1h 30m"`.
+///
+/// For `#[serde(with = "crate::clock::in_words")]`.
+pub mod in_words {
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Reads a duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+        parsed.ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: write for example \"26s\" or \"10m\"")))
+    }
+
+    /// Writes a duration.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        let span = SignedDuration::try_from(*duration).unwrap_or(SignedDuration::MAX);
+        serializer.collect_str(&format_args!("{span:#}"))
+    }
+}

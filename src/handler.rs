@@ -86,7 +86,7 @@ pub struct Turn {
     /// The customer's view of us while we work.
     pub presence: Presence,
     /// Where the media of the messages can be had.
-    pub media: Arc<dyn MediaSource>,
+    pub media: Arc<dyn FetchMedia>,
 }
 
 impl Turn {
@@ -187,7 +187,7 @@ impl Presence {
 
 /// Where the media of a turn's messages can be had.
 #[async_trait]
-pub trait MediaSource: Send + Sync + 'static {
+pub trait FetchMedia: Send + Sync + 'static {
     /// A medium, in memory.
     async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError>;
 

@@ -2,10 +2,20 @@
 #![doc = ""]
 
 pub mod clock;
+pub mod failure;
+pub mod gate;
 pub mod handler;
+pub mod http;
 pub mod message;
+pub mod outbox;
 pub mod provider;
+pub mod secret;
 pub mod store;
+pub mod templates;
+pub mod turn;
+pub mod typing;
+pub mod webhook;
+pub mod worker;
 
 pub use handler::{Handler, HandlerError, Turn};
 pub use message::{Inbound, Part, Payload, Reply};

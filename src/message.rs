@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 pub use content::{Content, Kind, MediaKind, MediaRef};
-pub use reply::{Media, Part, Payload, Reply};
+pub use reply::{Media, MediaSource, Part, Payload, Reply};
 
 /// The name of a bot: one number or line of ours on one provider. Chosen by the operator; safe to log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -13,7 +13,6 @@
 //! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
 
 mod answer;
-pub mod http;
 mod lenient;
 pub mod meta;
 mod signature;
@@ -26,8 +25,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
+use crate::http::{Download, Headers};
 use crate::message::{DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
-use http::{Download, Headers};
 
 /// An upstream that carries messages.
 #[async_trait]

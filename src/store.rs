@@ -114,6 +114,9 @@ pub struct Outgoing {
     pub to: MessageRef,
     /// The waiting messages that end when this has been sent.
     pub answers: Vec<Seq>,
+    /// The messages that a gate turned away in the same turn: they end with it, as silent.
+    #[serde(default)]
+    pub turned_away: Vec<Seq>,
     /// The parts, in order.
     pub parts: Vec<OutgoingPart>,
     /// Why the messages are dead all the same, if this is only a failure reply.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::http::{CallError, Headers};
 use super::{Code, ProviderError, Scope};
 use crate::clock::Timestamp;
+use crate::http::{CallError, Headers};
 
 /// Whoever asks for more than a day means that something else is wrong.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);

@@ -31,7 +31,6 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::answer::{Repeat, unanswered};
-use super::http::{Answer, Body, Call, CallError, Download, Headers, Transport};
 use super::lenient::{self, Object};
 use super::whatsapp::limits;
 use super::{
@@ -39,6 +38,7 @@ use super::{
     WebhookRequest,
 };
 use crate::clock::Clock;
+use crate::http::{Answer, Body, Call, CallError, Download, Headers, Transport};
 use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
 use errors::Refusal;
 use inbound::Reader;

@@ -22,8 +22,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use threedots::clock::{Clock, Timestamp};
+use threedots::http::Headers;
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef};
-use threedots::provider::http::Headers;
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 
@@ -86,7 +86,8 @@ fn delivery_of(messages: &[&str]) -> String {
         "messages": ["HERE"],
     });
     let changes = json!([{ "field": "messages", "value": value }]);
-    let whole = json!({ "object": "whatsapp_business_account", "entry": [{ "id": "990000000000001", "changes": changes }] });
+    let whole =
+        json!({ "object": "whatsapp_business_account", "entry": [{ "id": "990000000000001", "changes": changes }] });
     whole.to_string().replace("\"HERE\"", &messages.join(","))
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::http::Headers;
 use crate::provider::answer::{LONGEST_WAIT, Repeat, by_status, retry_after};
-use crate::provider::http::Headers;
 use crate::provider::lenient::{self, Object};
 use crate::provider::whatsapp::codes;
 use crate::provider::{Code, ProviderError};

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::Meta;
+use crate::http::{Body, Download, is_private_enough};
 use crate::message::MediaRef;
 use crate::provider::answer::Repeat;
-use crate::provider::http::{Body, Download, is_private_enough};
 use crate::provider::lenient::Object;
 use crate::provider::{Code, ProviderError};
 

@@ -5,7 +5,9 @@ fn roundtrip() {
         for m in events.messages {
             let text = serde_json::to_string(&m).expect("json");
             let back: Result<threedots::Inbound, _> = serde_json::from_str(&text);
-            if back.as_ref().ok() != Some(&m) { println!("{name}: {:?} {text}", back.err()); }
+            if back.as_ref().ok() != Some(&m) {
+                println!("{name}: {:?} {text}", back.err());
+            }
         }
     }
 }

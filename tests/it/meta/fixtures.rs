@@ -39,7 +39,8 @@ fn there_is_a_delivery_of_every_kind() {
         let events = deliver(&fixture(&name)).expect("a delivery of Meta's form");
         kinds.extend(events.messages.iter().map(|message| message.content.kind()));
     }
-    let others = [Kind::Reaction, Kind::Edit, Kind::Revoke, Kind::System, Kind::Welcome, Kind::Unsupported, Kind::Unknown];
+    let others =
+        [Kind::Reaction, Kind::Edit, Kind::Revoke, Kind::System, Kind::Welcome, Kind::Unsupported, Kind::Unknown];
     for kind in Kind::ANSWERED.into_iter().chain(others) {
         assert!(kinds.contains(&kind), "no fixture for {kind:?}");
     }

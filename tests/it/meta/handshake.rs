@@ -1,7 +1,7 @@
 //! The handshake.
 
 use bytes::Bytes;
-use threedots::provider::http::Headers;
+use threedots::http::Headers;
 use threedots::provider::{Method, Provider, Received, WebhookError, WebhookRequest};
 
 use super::{RECEIVED, meta, settings};

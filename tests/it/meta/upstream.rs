@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::provider::http::{Answer, Body, Call, CallError, Headers, Transport};
+use threedots::http::{Answer, Body, Call, CallError, Headers, Transport};
 
 /// One answer.
 pub(crate) enum Given {

@@ -1,0 +1,155 @@
+//! The gates: policies that may end a turn before anyone sees "read" or "typing".
+//!
+//! In this order: too old, not a kind that the bot answers, blocked, not allowed, too many. Whoever is turned away
+//! sees nothing at all; the message ends as silent, with the gate's word in the turn's log line.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Timestamp, in_words};
+use crate::message::{ContactId, Kind, MessageRef};
+use crate::store::{Seq, Waiting};
+
+/// Whom and what a bot answers. The `gate` table of a bot's configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GateConfig {
+    /// How old a message may be, by the upstream's clock. After an outage Meta repeats up to 7 days of messages.
+    #[serde(with = "in_words")]
+    pub max_age: Duration,
+    /// The kinds of message that are answered.
+    pub kinds: Vec<Kind>,
+    /// If not empty, only these people are answered: phone numbers or the upstream's own identifiers.
+    pub allow: Vec<String>,
+    /// These people are not answered.
+    pub block: Vec<String>,
+    /// How many messages of one sender are answered in one minute. It also ends a loop of two bots.
+    pub per_minute: u32,
+}
+
+impl Default for GateConfig {
+    fn default() -> Self {
+        Self {
+            max_age: Duration::from_secs(600),
+            kinds: Kind::ANSWERED.to_vec(),
+            allow: Vec::new(),
+            block: Vec::new(),
+            per_minute: 20,
+        }
+    }
+}
+
+/// Why a message was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TurnedAway {
+    /// It is older than the bot answers.
+    TooOld,
+    /// The bot does not answer its kind.
+    Kind,
+    /// Its sender is on the block list.
+    Blocked,
+    /// Its sender is not on the allow list.
+    NotAllowed,
+    /// Its sender writes too much.
+    TooMany,
+}
+
+impl TurnedAway {
+    /// The word for it in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooOld => "too_old",
+            Self::Kind => "kind",
+            Self::Blocked => "blocked",
+            Self::NotAllowed => "not_allowed",
+            Self::TooMany => "too_many",
+        }
+    }
+}
+
+/// The gates of one bot.
+pub struct Gates {
+    config: GateConfig,
+    allow: HashSet<String>,
+    block: HashSet<String>,
+    pace: Mutex<Pace>,
+}
+
+impl Gates {
+    /// The gates that `config` describes.
+    pub fn new(config: GateConfig) -> Self {
+        let people = |list: &[String]| list.iter().map(|person| plain(person).to_owned()).collect();
+        Self { allow: people(&config.allow), block: people(&config.block), config, pace: Mutex::default() }
+    }
+
+    /// Lets a message pass, or says why not. Asked again about the same message, it answers the same.
+    ///
+    /// # Errors
+    /// The first gate that turned it away.
+    pub fn admit(&self, waiting: &Waiting, now: Timestamp) -> Result<(), TurnedAway> {
+        let at = &waiting.inbound.at;
+        if now.since(at.time) > self.config.max_age {
+            return Err(TurnedAway::TooOld);
+        }
+        if !self.config.kinds.contains(&waiting.inbound.content.kind()) {
+            return Err(TurnedAway::Kind);
+        }
+        if is_listed(&self.block, at) {
+            return Err(TurnedAway::Blocked);
+        }
+        if !self.allow.is_empty() && !is_listed(&self.allow, at) {
+            return Err(TurnedAway::NotAllowed);
+        }
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if pace.allows(&at.sender, waiting.seq, waiting.accepted, self.config.per_minute) {
+            Ok(())
+        } else {
+            Err(TurnedAway::TooMany)
+        }
+    }
+}
+
+fn is_listed(list: &HashSet<String>, at: &MessageRef) -> bool {
+    let phone = at.phone.as_ref().is_some_and(|phone| list.contains(plain(phone.as_str())));
+    phone || list.contains(plain(at.sender.as_str()))
+}
+
+/// A phone number is written with a plus by people and without one by upstreams.
+fn plain(person: &str) -> &str {
+    person.strip_prefix('+').unwrap_or(person)
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// So many senders are remembered before those who have been quiet for a minute are swept out.
+const SWEEP_AT: usize = 1024;
+
+/// Who was admitted in the last minute.
+#[derive(Default)]
+struct Pace {
+    senders: HashMap<ContactId, VecDeque<(Seq, Timestamp)>>,
+    sweep_at: usize,
+}
+
+impl Pace {
+    fn allows(&mut self, sender: &ContactId, seq: Seq, at: Timestamp, per_minute: u32) -> bool {
+        if self.senders.len() >= self.sweep_at.max(SWEEP_AT) {
+            self.senders.retain(|_, admitted| admitted.back().is_some_and(|(_, last)| at.since(*last) < MINUTE));
+            self.sweep_at = self.senders.len() * 2;
+        }
+        let admitted = self.senders.entry(sender.clone()).or_default();
+        if admitted.iter().any(|(known, _)| *known == seq) {
+            return true;
+        }
+        while admitted.front().is_some_and(|(_, first)| at.since(*first) >= MINUTE) {
+            admitted.pop_front();
+        }
+        let room = admitted.len() < per_minute as usize;
+        if room {
+            admitted.push_back((seq, at));
+        }
+        room
+    }
+}

@@ -1,0 +1,54 @@
+//! Secrets: named in the configuration, held where they are used, shown nowhere.
+
+use std::fmt;
+use std::path::Path;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// Where a secret is: `env:NAME` or `file:PATH`. A configuration file holds no secret itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretRef(String);
+
+impl SecretRef {
+    /// A reference to an environment variable.
+    pub fn env(name: &str) -> Self {
+        Self(format!("env:{name}"))
+    }
+
+    /// Fetches the secret. `env` looks up environment variables.
+    ///
+    /// # Errors
+    /// What to do about it, without a word of the secret or of what stands in its place.
+    pub fn resolve(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<SecretString, String> {
+        let secret = if let Some(name) = self.0.strip_prefix("env:") {
+            env(name).ok_or_else(|| format!("the environment variable {name} is not set: set it"))?
+        } else if let Some(path) = self.0.strip_prefix("file:") {
+            let secret = std::fs::read_to_string(Path::new(path));
+            secret.map_err(|error| format!("the file {path} cannot be read: {}", error.kind()))?
+        } else if self.0.is_empty() {
+            return Err("is missing: give the place of the secret as \"env:NAME\" or \"file:PATH\"".into());
+        } else {
+            // What stands there is probably the secret itself.
+            return Err("is not \"env:NAME\" or \"file:PATH\": move the secret to such a place".into());
+        };
+        match secret.trim() {
+            "" => Err("names a place that is empty: put the secret there".into()),
+            secret => Ok(secret.to_owned().into()),
+        }
+    }
+}
+
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretRef(…)")
+    }
+}
+
+impl Default for SecretRef {
+    /// One that resolves to an error which says that it is missing.
+    fn default() -> Self {
+        Self(String::new())
+    }
+}

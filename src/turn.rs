@@ -1,0 +1,474 @@
+//! One turn, top to bottom.
+//!
+//! ```text
+//! gates ──▶ read + typing ──▶ handler, in the guard ──▶ intent ──▶ send ──▶ settle
+//! ```
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use crate::clock::{Clock, Timestamp, in_words};
+use crate::failure::FailureReply;
+use crate::gate::{Gates, TurnedAway};
+use crate::handler::{FetchMedia, Fetched, Handler, MediaError, Presence, Said, Speaker, Turn};
+use crate::message::{BotName, MediaRef, Part, Reply};
+use crate::outbox::{self, Delivery, DeliveryConfig, Outbox};
+use crate::http::Download;
+use crate::provider::{Code, Provider};
+use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
+use crate::typing::{self, Quiet, TypingConfig};
+
+/// A bot: one number on one provider, with its handler and its policies.
+pub struct Bot {
+    /// Its name.
+    pub name: BotName,
+    /// The upstream that carries its messages.
+    pub provider: Arc<dyn Provider>,
+    /// What answers.
+    pub handler: Arc<dyn Handler>,
+    /// Who and what is answered.
+    pub gates: Gates,
+    /// The dots.
+    pub typing: TypingConfig,
+    /// How replies are sent.
+    pub delivery: DeliveryConfig,
+    /// How its turns are held.
+    pub turn: TurnConfig,
+    /// What the customer is told when the handler has failed; nothing if none.
+    pub failure_reply: Option<FailureReply>,
+    /// Whether the upstream lets it send.
+    pub barred: Barred,
+}
+
+/// How a bot's turns are held. The `turn` table of a bot's configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TurnConfig {
+    /// How long the handler may take.
+    #[serde(with = "in_words")]
+    pub timeout: Duration,
+    /// How much of a conversation the handler is given, in things said.
+    pub history: usize,
+    /// How large a medium may be that the handler asks for, in bytes.
+    pub media_limit: u64,
+    /// How long it must be quiet after a message before the turn begins. A constant writer is answered after five
+    /// times as long all the same.
+    #[serde(with = "in_words")]
+    pub quiet: Duration,
+}
+
+impl Default for TurnConfig {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(90), history: 100, media_limit: 16 << 20, quiet: Duration::ZERO }
+    }
+}
+
+/// What a turn works with.
+pub struct Tools {
+    /// The durable side.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Clock,
+    /// Where the guard's tasks are counted, so that a shutdown waits for the dots to go off.
+    pub tasks: TaskTracker,
+    /// Cancelled when turns must be given back.
+    pub cancelled: CancellationToken,
+}
+
+/// How a turn ended: its log line.
+#[derive(Debug)]
+pub struct Report {
+    /// In one word.
+    pub outcome: Outcome,
+    /// Why, where there is a reason. Codes only.
+    pub reason: Option<String>,
+    /// How many messages it was about.
+    pub messages: usize,
+    /// How many of them each gate turned away.
+    pub turned_away: BTreeMap<TurnedAway, usize>,
+    /// How many parts the reply had.
+    pub parts: usize,
+    /// How long the handler took.
+    pub handler: Option<Duration>,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A reply was delivered.
+    Answered,
+    /// Nothing was said, on purpose.
+    Silent,
+    /// There should have been a reply, and there is none: the messages are dead letters.
+    Dead,
+    /// Given back until later.
+    Later,
+}
+
+impl Outcome {
+    /// The word for it in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Silent => "silent",
+            Self::Dead => "dead",
+            Self::Later => "later",
+        }
+    }
+}
+
+/// While a bot may not send, this long lies between two attempts.
+const BARRED_FOR: Duration = Duration::from_secs(60);
+/// A constant writer is answered after so many quiet windows.
+const MOST_QUIET_WINDOWS: u32 = 5;
+
+/// Holds one turn: answers everything that the claimed conversation has waiting.
+///
+/// # Errors
+/// When the store fails, or the claim's lease has ended. Nothing is lost by it: what was not settled is claimed again.
+pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, StoreError> {
+    let now = tools.clock.now();
+    let mut attempt = Attempt { bot, tools, report: Report::of(&claim) };
+    if let Some(until) = bot.barred.until(now) {
+        return attempt.give_back(claim, until, "the bot may not send").await;
+    }
+    if let Some(outgoing) = claim.outgoing.take() {
+        return attempt.resume(claim, outgoing).await;
+    }
+    if let Some(until) = bot.turn.wait_for_quiet(&claim.messages, now) {
+        return attempt.give_back(claim, until, "more may come").await;
+    }
+    let Some(batch) = attempt.pass_gates(&claim, now) else { return attempt.keep_silent(claim).await };
+
+    let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
+    let dots = typing::show(&tools.tasks, &bot.provider, &bot.typing, &batch.newest.inbound.at);
+    let answer = attempt.ask(&batch, history, dots.presence()).await;
+    match answer {
+        Answer::Send(parts) => attempt.deliver(claim, &batch, parts, None, dots.quiet().await).await,
+        Answer::Failed(reason) => attempt.fail(claim, &batch, reason, dots.quiet().await).await,
+        Answer::Silence => {
+            dots.off().await;
+            attempt.keep_silent(claim).await
+        }
+        Answer::Cancelled => {
+            dots.off().await;
+            attempt.give_back(claim, now, "shutting down").await
+        }
+    }
+}
+
+/// What a turn answers, and what ends along with it.
+struct Batch {
+    admitted: Vec<Waiting>,
+    newest: Waiting,
+    turned_away: Vec<Seq>,
+}
+
+/// What came of asking the handler.
+enum Answer {
+    Send(Vec<Part>),
+    Silence,
+    Cancelled,
+    Failed(String),
+}
+
+struct Attempt<'a> {
+    bot: &'a Bot,
+    tools: &'a Tools,
+    report: Report,
+}
+
+impl Attempt<'_> {
+    /// What the gates let through; none if they let nothing through.
+    fn pass_gates(&mut self, claim: &Claim, now: Timestamp) -> Option<Batch> {
+        let (mut admitted, mut turned_away) = (Vec::new(), Vec::new());
+        for waiting in &claim.messages {
+            match self.bot.gates.admit(waiting, now) {
+                Ok(()) => admitted.push(waiting.clone()),
+                Err(gate) => {
+                    *self.report.turned_away.entry(gate).or_default() += 1;
+                    turned_away.push(waiting.seq);
+                }
+            }
+        }
+        let newest = admitted.last().cloned()?;
+        Some(Batch { admitted, newest, turned_away })
+    }
+
+    /// Calls the handler and makes its reply ready to send. Whatever the handler does (answer, fail, hang, panic),
+    /// this returns, in time.
+    async fn ask(&mut self, batch: &Batch, history: Vec<Said>, presence: Presence) -> Answer {
+        let began = Instant::now();
+        let deadline = began + self.bot.turn.timeout;
+        // Cancels on every way out of here, this future's own end by drop included.
+        let cancelled = self.tools.cancelled.child_token();
+        let _cancels = cancelled.clone().drop_guard();
+        let turn = Turn {
+            bot: self.bot.name.clone(),
+            contact: batch.newest.inbound.contact.clone(),
+            messages: batch.admitted.iter().map(|waiting| waiting.inbound.clone()).collect(),
+            history,
+            now: self.tools.clock.now(),
+            deadline,
+            cancelled,
+            presence,
+            media: Arc::new(Media { provider: Arc::clone(&self.bot.provider), limit: self.bot.turn.media_limit }),
+        };
+        // A panic ends the turn, not the worker; nothing that the handler shares with others is ours to judge.
+        let reply = AssertUnwindSafe(self.bot.handler.reply(&turn)).catch_unwind();
+        let reply = tokio::select! {
+            biased;
+            () = self.tools.cancelled.cancelled() => return Answer::Cancelled,
+            reply = timeout_at(deadline, reply) => reply,
+        };
+        self.report.handler = Some(began.elapsed());
+        let parts = match reply {
+            Ok(Ok(Ok(Reply::Send(parts)))) => parts,
+            Ok(Ok(Ok(Reply::Silence))) => return Answer::Silence,
+            Ok(Ok(Ok(Reply::Handover { reason }))) => {
+                self.report.reason = Some(format!("handed over: {reason}"));
+                return Answer::Silence;
+            }
+            Ok(Ok(Err(error))) => return Answer::Failed(format!("the handler failed: {error}")),
+            Ok(Err(_)) => return Answer::Failed("the handler panicked".into()),
+            Err(_) => return Answer::Failed("the handler took too long".into()),
+        };
+        match outbox::prepare(&*self.bot.provider, parts, self.bot.delivery.send_timeout).await {
+            Ok(parts) => Answer::Send(parts),
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+
+    /// There is no reply to be had: says so to the customer, if the bot is set to and it is time, and leaves dead
+    /// letters in any case.
+    async fn fail(self, claim: Claim, batch: &Batch, reason: String, dots: Quiet) -> Result<Report, StoreError> {
+        let now = self.tools.clock.now();
+        let due = self.bot.failure_reply.as_ref().filter(|reply| reply.is_due(claim.failure_replied, now));
+        match due.and_then(|reply| reply.words(&batch.newest.inbound)) {
+            Some(words) => self.deliver(claim, batch, vec![Part::text(words)], Some(reason), dots).await,
+            None => {
+                dots.off().await;
+                let outgoing = batch.outgoing(Vec::new(), Some(reason.clone()));
+                let ends = endings(&outgoing, Some(&reason));
+                self.settle(claim, Outcome::Dead, Some(reason), ends, Vec::new(), None).await
+            }
+        }
+    }
+
+    /// Sends, and settles by what came of it.
+    async fn deliver(
+        self,
+        claim: Claim,
+        batch: &Batch,
+        parts: Vec<Part>,
+        failure: Option<String>,
+        dots: Quiet,
+    ) -> Result<Report, StoreError> {
+        let outgoing = batch.outgoing(parts, failure);
+        let delivery = match self.outbox().deliver(&claim, &outgoing, dots).await {
+            // Too much to record is the handler's doing, and would be tomorrow: no reason to try again.
+            Err(error @ StoreError::TooLarge { .. }) => Delivery::Refused { reason: error.to_string() },
+            delivery => delivery?,
+        };
+        self.close(claim, outgoing, delivery).await
+    }
+
+    /// Goes on where an earlier turn, or an earlier process, stopped while it was sending.
+    async fn resume(self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
+        let delivery = self.outbox().resume(&claim, &outgoing).await?;
+        self.close(claim, outgoing, delivery).await
+    }
+
+    /// Ends the turn by what became of its reply.
+    async fn close(mut self, claim: Claim, outgoing: Outgoing, delivery: Delivery) -> Result<Report, StoreError> {
+        let now = self.tools.clock.now();
+        self.report.messages = outgoing.answers.len();
+        self.report.parts = outgoing.parts.len();
+        if !matches!(delivery, Delivery::Unauthorized(_)) {
+            self.bot.barred.lift();
+        }
+        let reason = match (delivery, outgoing.failure.clone()) {
+            (Delivery::Later(at), _) => return self.give_back(claim, at, "the upstream asked for time").await,
+            (Delivery::Unauthorized(code), _) => {
+                let until = now.plus(BARRED_FOR);
+                self.bot.barred.bar(&self.bot.name, code, until);
+                return self.give_back(claim, until, "the bot may not send").await;
+            }
+            (Delivery::Delivered, None) => {
+                let (ends, said) = (endings(&outgoing, None), said(&claim, &outgoing, now));
+                return self.settle(claim, Outcome::Answered, None, ends, said, None).await;
+            }
+            (Delivery::Delivered, Some(failure)) => failure,
+            (Delivery::Refused { reason }, None) => reason,
+            (Delivery::Refused { reason }, Some(failure)) => {
+                format!("{failure}; and the failure reply was not sent: {reason}")
+            }
+        };
+        let failure_replied = outgoing.failure.is_some().then_some(now);
+        let ends = endings(&outgoing, Some(&reason));
+        self.settle(claim, Outcome::Dead, Some(reason), ends, Vec::new(), failure_replied).await
+    }
+
+    async fn keep_silent(self, claim: Claim) -> Result<Report, StoreError> {
+        let ends = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
+        // What was said to a bot that kept silent is part of the conversation; what was turned away is not.
+        let said = if self.report.handler.is_some() { heard(&claim, |_| true) } else { Vec::new() };
+        let reason = self.report.reason.clone();
+        self.settle(claim, Outcome::Silent, reason, ends, said, None).await
+    }
+
+    async fn settle(
+        mut self,
+        claim: Claim,
+        outcome: Outcome,
+        reason: Option<String>,
+        endings: Vec<(Seq, Ending)>,
+        said: Vec<Said>,
+        failure_replied: Option<Timestamp>,
+    ) -> Result<Report, StoreError> {
+        (self.report.outcome, self.report.reason) = (outcome, reason);
+        self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied }).await?;
+        Ok(self.report)
+    }
+
+    async fn give_back(mut self, claim: Claim, at: Timestamp, why: &str) -> Result<Report, StoreError> {
+        (self.report.outcome, self.report.reason) = (Outcome::Later, Some(why.to_owned()));
+        self.tools.store.settle(claim, Settlement::Later { at }).await?;
+        Ok(self.report)
+    }
+
+    fn outbox(&self) -> Outbox<'_> {
+        Outbox {
+            provider: &*self.bot.provider,
+            store: &*self.tools.store,
+            clock: &self.tools.clock,
+            config: &self.bot.delivery,
+        }
+    }
+}
+
+impl Batch {
+    fn outgoing(&self, parts: Vec<Part>, failure: Option<String>) -> Outgoing {
+        Outgoing {
+            answers: self.admitted.iter().map(|waiting| waiting.seq).collect(),
+            turned_away: self.turned_away.clone(),
+            failure,
+            ..outbox::address(&self.newest, parts)
+        }
+    }
+}
+
+/// Whether a bot may send at all. Shared by all its turns: one refusal spares the others the attempt.
+#[derive(Default)]
+pub struct Barred(Mutex<Option<Timestamp>>);
+
+impl Barred {
+    fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lock().filter(|until| now < *until)
+    }
+
+    fn bar(&self, bot: &BotName, code: Code, until: Timestamp) {
+        error!(%bot, %code, "the provider does not let this bot send: check its token, its permissions and its account. \
+            Its messages wait; the next attempt is in {} s", BARRED_FOR.as_secs());
+        *self.lock() = Some(until);
+    }
+
+    fn lift(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TurnConfig {
+    /// Until when to wait for more messages, if it is worth waiting.
+    fn wait_for_quiet(&self, waiting: &[Waiting], now: Timestamp) -> Option<Timestamp> {
+        let (oldest, newest) = (waiting.first()?.accepted, waiting.last()?.accepted);
+        let quiet = newest.plus(self.quiet).min(oldest.plus(self.quiet * MOST_QUIET_WINDOWS));
+        (now < quiet).then_some(quiet)
+    }
+}
+
+impl Report {
+    fn of(claim: &Claim) -> Self {
+        Self {
+            outcome: Outcome::Later,
+            reason: None,
+            messages: claim.messages.len(),
+            turned_away: BTreeMap::new(),
+            parts: 0,
+            handler: None,
+        }
+    }
+}
+
+/// The answered messages end as answered, or dead; those that a gate turned away end along with them.
+fn endings(outgoing: &Outgoing, dead: Option<&str>) -> Vec<(Seq, Ending)> {
+    let ending = dead.map_or(Ending::Answered, |reason| Ending::Dead { reason: reason.to_owned() });
+    let answered = outgoing.answers.iter().map(|seq| (*seq, ending.clone()));
+    answered.chain(outgoing.turned_away.iter().map(|seq| (*seq, Ending::Silent))).collect()
+}
+
+/// What the conversation's history gains by a reply.
+fn said(claim: &Claim, outgoing: &Outgoing, now: Timestamp) -> Vec<Said> {
+    let mut said = heard(claim, |seq| outgoing.answers.contains(&seq));
+    for part in &outgoing.parts {
+        let payload = &part.part.payload;
+        let words = payload.words().map_or_else(|| format!("[{}]", payload.name()), str::to_owned);
+        said.push(Said { by: Speaker::Bot, words, time: now });
+    }
+    said
+}
+
+/// What the conversation's history gains by the customer's messages.
+fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
+    let heard = claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|waiting| {
+        let content = &waiting.inbound.content;
+        let words = content.words().map_or_else(|| format!("[{}]", content.kind().as_str()), str::to_owned);
+        Said { by: Speaker::Customer, words, time: waiting.inbound.at.time }
+    });
+    heard.collect()
+}
+
+/// The media of a turn's messages, fetched through its provider.
+struct Media {
+    provider: Arc<dyn Provider>,
+    limit: u64,
+}
+
+/// How long an upstream may take to say where a medium is.
+const MEDIA_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Media {
+    async fn open(&self, media: &MediaRef) -> Result<Download, MediaError> {
+        let opened = timeout(MEDIA_PATIENCE, self.provider.fetch_media(media, self.limit)).await;
+        opened.map_err(|_| MediaError("timed out".into()))?.map_err(|error| MediaError(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl FetchMedia for Media {
+    async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
+        let download = self.open(media).await?;
+        let mime = download.mime.clone().or_else(|| media.mime.clone());
+        let data = download.into_memory().await.map_err(|error| MediaError(error.to_string()))?;
+        Ok(Fetched { data, mime: mime.unwrap_or_else(|| "application/octet-stream".into()) })
+    }
+
+    async fn fetch_to(&self, media: &MediaRef, path: &Path) -> Result<u64, MediaError> {
+        self.open(media).await?.into_file(path).await.map_err(|error| MediaError(error.to_string()))
+    }
+}

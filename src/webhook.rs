@@ -1,0 +1,217 @@
+//! The way in: verify and parse, store, answer 200.
+//!
+//! | what arrives | answer |
+//! |---|---|
+//! | a delivery that is durable, or was before | 200 |
+//! | an authentic delivery with nothing in it for this bot | 200 |
+//! | a handshake with our token | 200 and the challenge |
+//! | not JSON, not UTF-8, not of the provider's form | 400 |
+//! | no signature, or not ours | 401 |
+//! | a handshake with another token | 403 |
+//! | no such bot | 404 |
+//! | a method that the provider does not use | 405 |
+//! | a body that takes longer than the configured time | 408 |
+//! | a body over 4 MiB | 413 |
+//! | a compressed body: none of the providers sends one, and unpacking is how small bodies become large | 415 |
+//! | the store cannot make it durable | 503, and the upstream delivers it again |
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, RETRY_AFTER};
+use actix_web::web::{self, Bytes, BytesMut, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
+use tracing::{error, info, warn};
+
+use crate::clock::{Clock, in_words};
+use crate::message::{BotName, DeliveryStatus, Stage};
+use crate::http::Headers;
+use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
+use crate::store::{Accepted, Store, StoreError};
+
+/// Where webhooks arrive. The `server` table of the configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port to listen on. TLS ends in front of threedots.
+    pub listen: String,
+    /// How long a request's body may take to arrive.
+    #[serde(with = "in_words")]
+    pub body_timeout: Duration,
+    /// How many connections are open at the same time.
+    pub connections: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8080".into(), body_timeout: Duration::from_secs(10), connections: 25_000 }
+    }
+}
+
+/// The largest body: Meta's are 3 MB at most.
+pub const BODY_LIMIT: usize = 4 << 20;
+
+/// Takes webhooks in.
+pub struct Webhooks {
+    providers: HashMap<BotName, Arc<dyn Provider>>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    body_timeout: Duration,
+}
+
+/// What a webhook request is answered with.
+#[derive(Debug)]
+pub struct WebhookAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body: a handshake's challenge, or a short text.
+    pub body: String,
+}
+
+impl WebhookAnswer {
+    fn new(status: u16, body: impl Into<String>) -> Self {
+        Self { status, body: body.into() }
+    }
+}
+
+impl Webhooks {
+    /// Takes webhooks in for these bots.
+    pub fn new(
+        providers: HashMap<BotName, Arc<dyn Provider>>,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        config: &ServerConfig,
+    ) -> Self {
+        Self { providers, store, clock, body_timeout: config.body_timeout }
+    }
+
+    /// Answers one request. When the answer is 200, everything in it is durable.
+    pub async fn receive(&self, bot: &str, request: &WebhookRequest) -> WebhookAnswer {
+        let bot = BotName::new(bot);
+        let Some(provider) = self.providers.get(&bot) else { return WebhookAnswer::new(404, "no such bot") };
+        match provider.receive(request) {
+            Ok(Received::Challenge(challenge)) => WebhookAnswer::new(200, challenge),
+            Ok(Received::Events(events)) => self.accept(&bot, events, request.body.len()).await,
+            Err(refusal) => refuse(&bot, refusal),
+        }
+    }
+
+    async fn accept(&self, bot: &BotName, events: Events, bytes: usize) -> WebhookAnswer {
+        let began = Instant::now();
+        let Events { messages, statuses, echoes, ignored } = events;
+        let (total, accepted) = (messages.len(), self.store.accept(messages).await);
+        statuses.iter().for_each(note_status);
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(refused) => return turn_back(bot, &refused),
+        };
+        let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
+        info!(
+            webhook.bot = %bot,
+            webhook.bytes = bytes,
+            webhook.new = new,
+            webhook.duplicate = total - new,
+            webhook.statuses = statuses.len(),
+            webhook.echoes = echoes.len(),
+            webhook.not_ours = ignored.not_ours,
+            webhook.other = ignored.other,
+            webhook.malformed = ignored.malformed,
+            webhook.store_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "webhook"
+        );
+        WebhookAnswer::new(200, "ok")
+    }
+}
+
+fn refuse(bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
+    warn!(webhook.bot = %bot, webhook.refused = %refusal, "a webhook was refused");
+    match refusal {
+        WebhookError::Unsigned | WebhookError::WrongSignature => WebhookAnswer::new(401, "not authentic"),
+        WebhookError::WrongToken => WebhookAnswer::new(403, "not authentic"),
+        WebhookError::Malformed => WebhookAnswer::new(400, "not understood"),
+        WebhookError::WrongMethod => WebhookAnswer::new(405, "wrong method"),
+    }
+}
+
+fn turn_back(bot: &BotName, refused: &StoreError) -> WebhookAnswer {
+    error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
+    match refused {
+        // Delivered again it would be just as large: seven days of that help nobody.
+        StoreError::TooLarge { .. } => WebhookAnswer::new(413, "too large"),
+        _ => WebhookAnswer::new(503, "try again"),
+    }
+}
+
+/// A delivery that failed after all is worth a line of its own: nobody else tells.
+fn note_status(status: &DeliveryStatus) {
+    if let Stage::Failed(code) = status.stage {
+        let key = status.key.as_ref().map(|key| key.as_str());
+        warn!(webhook.bot = %status.bot, part.key = key, code, "the provider could not deliver a part of a reply");
+    }
+}
+
+/// Adds `GET` and `POST /webhooks/{bot}` to a server.
+pub fn routes(webhooks: Arc<Webhooks>) -> impl FnOnce(&mut ServiceConfig) {
+    move |server| {
+        let webhooks = web::Data::from(webhooks);
+        server.app_data(webhooks).service(web::resource("/webhooks/{bot}").route(web::route().to(handle)));
+    }
+}
+
+async fn handle(webhooks: web::Data<Webhooks>, bot: web::Path<String>, http: HttpRequest, body: Payload) -> HttpResponse {
+    let answer = match read(&webhooks, &http, body).await {
+        Ok(request) => webhooks.receive(&bot, &request).await,
+        Err(answer) => answer,
+    };
+    let status = actix_web::http::StatusCode::from_u16(answer.status).unwrap_or_default();
+    let mut response = HttpResponse::build(status);
+    // The challenge is whatever the caller sent: as plain text it can do no harm in a browser.
+    response.content_type("text/plain; charset=utf-8").insert_header(("x-content-type-options", "nosniff"));
+    if answer.status == 503 {
+        response.insert_header((RETRY_AFTER, "5"));
+    }
+    if matches!(answer.status, 408 | 413 | 415) {
+        // The rest of the body is still on its way: nobody will read it.
+        response.force_close();
+    }
+    response.body(answer.body)
+}
+
+async fn read(webhooks: &Webhooks, http: &HttpRequest, body: Payload) -> Result<WebhookRequest, WebhookAnswer> {
+    let method = match *http.method() {
+        actix_web::http::Method::GET => Method::Get,
+        actix_web::http::Method::POST => Method::Post,
+        _ => return Err(WebhookAnswer::new(405, "wrong method")),
+    };
+    let mut headers = Headers::default();
+    for (name, value) in http.headers() {
+        headers.push(name.as_str(), value.as_bytes());
+    }
+    if headers.get(CONTENT_ENCODING.as_str()).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err(WebhookAnswer::new(415, "send it uncompressed"));
+    }
+    let declared = headers.get(CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > BODY_LIMIT as u64) {
+        return Err(WebhookAnswer::new(413, "too large"));
+    }
+    let body = timeout(webhooks.body_timeout, collect(body)).await;
+    let body = body.map_err(|_| WebhookAnswer::new(408, "too slow"))??;
+    let query = http.query_string().to_owned();
+    Ok(WebhookRequest { method, query, headers, body, received: webhooks.clock.now() })
+}
+
+async fn collect(mut body: Payload) -> Result<Bytes, WebhookAnswer> {
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| WebhookAnswer::new(400, "the body broke off"))?;
+        if whole.len() + chunk.len() > BODY_LIMIT {
+            return Err(WebhookAnswer::new(413, "too large"));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
+}

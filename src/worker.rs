@@ -1,0 +1,219 @@
+//! Claims turns and runs them: so many at once, each in its own task and span, none after the stop.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, error, info, info_span, warn};
+
+use crate::clock::{Clock, in_words};
+use crate::message::{BotName, Conversation};
+use crate::store::{Claim, Ending, Settlement, Store, StoreError};
+use crate::turn::{self, Bot, Outcome, Report, Tools};
+
+/// How turns are worked off. The `worker` table of the configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// How many turns run at the same time, over all bots.
+    pub turns: usize,
+    /// How long one turn may hold its conversation. Must be longer than any bot's handler and sends may take.
+    #[serde(with = "in_words")]
+    pub lease: Duration,
+    /// At a shutdown, how long turns may go on before they are given back.
+    #[serde(with = "in_words")]
+    pub grace: Duration,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self { turns: 10_000, lease: Duration::from_secs(300), grace: Duration::from_secs(10) }
+    }
+}
+
+/// So often may a turn panic outside its handler before its messages are dead letters.
+const MOST_CRASHES: u32 = 3;
+/// How long a conversation waits whose bot is no longer in the configuration.
+const UNKNOWN_BOT_PAUSE: Duration = Duration::from_secs(3600);
+/// How long turns have for giving back what they hold, dots off included, once their time is up.
+const GIVE_BACK: Duration = Duration::from_secs(8);
+
+/// Claims turns and runs them.
+pub struct Worker {
+    bots: HashMap<BotName, Bot>,
+    tools: Tools,
+    config: WorkerConfig,
+    permits: Arc<Semaphore>,
+    turns: TaskTracker,
+    stopped: CancellationToken,
+    crashes: Mutex<HashMap<Conversation, Crashes>>,
+}
+
+/// How often a conversation's turns have panicked, and whether the pause for the last one has been made.
+#[derive(Default)]
+struct Crashes {
+    count: u32,
+    paused: bool,
+}
+
+impl Worker {
+    /// A worker for these bots.
+    pub fn new(bots: Vec<Bot>, store: Arc<dyn Store>, clock: Clock, config: WorkerConfig) -> Arc<Self> {
+        let cancelled = CancellationToken::new();
+        Arc::new(Self {
+            bots: bots.into_iter().map(|bot| (bot.name.clone(), bot)).collect(),
+            tools: Tools { store, clock, tasks: TaskTracker::new(), cancelled },
+            permits: Arc::new(Semaphore::new(config.turns)),
+            config,
+            turns: TaskTracker::new(),
+            stopped: CancellationToken::new(),
+            crashes: Mutex::default(),
+        })
+    }
+
+    /// Runs turns until [`Worker::stop`] is called.
+    ///
+    /// # Errors
+    /// When the store has failed: nothing can be done without it.
+    pub async fn run(self: Arc<Self>) -> Result<(), StoreError> {
+        loop {
+            let next = async {
+                // Closed never, and so never an error.
+                let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+                self.tools.store.claim(self.config.lease).await.map(|claim| (permit, claim))
+            };
+            let Some(next) = self.stopped.run_until_cancelled(next).await else { return Ok(()) };
+            let (permit, claim) = match next {
+                Ok(next) => next,
+                Err(StoreError::Closed) if self.stopped.is_cancelled() => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let worker = Arc::clone(&self);
+            let number = claim.messages.last().map(|waiting| waiting.seq.0).unwrap_or_default();
+            let span = info_span!("turn", turn.bot = %claim.conversation.bot, turn.seq = number);
+            let serve = async move {
+                worker.serve(claim).await;
+                drop(permit);
+            };
+            self.turns.spawn(serve.instrument(span));
+        }
+    }
+
+    /// Takes no more turns, lets those that run finish, gives back those that take too long, and waits for every
+    /// indicator to go off: at most the configured grace and some seconds.
+    pub async fn stop(&self) {
+        self.stopped.cancel();
+        self.turns.close();
+        self.tools.tasks.close();
+        if timeout(self.config.grace, self.turns.wait()).await.is_err() {
+            info!(turns = self.turns.len(), "the grace is over: giving turns back");
+        }
+        self.tools.cancelled.cancel();
+        let all_off = async {
+            self.turns.wait().await;
+            self.tools.tasks.wait().await;
+        };
+        if timeout(GIVE_BACK, all_off).await.is_err() {
+            warn!(turns = self.turns.len(), dots = self.tools.tasks.len(), "not all turns could be given back in time");
+        }
+    }
+
+    /// Runs one turn and writes its log line.
+    async fn serve(&self, claim: Claim) {
+        let began = Instant::now();
+        let conversation = claim.conversation.clone();
+        let Some(bot) = self.bots.get(&conversation.bot) else {
+            warn!("messages wait for a bot that is not in the configuration");
+            let at = self.tools.clock.now().plus(UNKNOWN_BOT_PAUSE);
+            self.after_store(self.tools.store.settle(claim, Settlement::Later { at }).await);
+            return;
+        };
+        let claim = match self.pause_after_crash(claim).await {
+            Ok(Some(claim)) => claim,
+            Ok(None) => return,
+            Err(error) => return self.after_store(Err(error)),
+        };
+        // The handler's panics are caught in the turn. One that arrives here is ours, or a provider's.
+        match AssertUnwindSafe(turn::run(bot, &self.tools, claim)).catch_unwind().await {
+            Ok(Ok(report)) => {
+                self.crashes().remove(&conversation);
+                log(&report, began.elapsed());
+            }
+            Ok(Err(error)) => self.after_store(Err(error)),
+            Err(_) => self.note_crash(conversation),
+        }
+    }
+
+    /// A conversation whose turn has panicked waits before the next one, and is dead after some of them.
+    async fn pause_after_crash(&self, claim: Claim) -> Result<Option<Claim>, StoreError> {
+        let crashes = match self.crashes().get_mut(&claim.conversation) {
+            Some(crashes) if crashes.count >= MOST_CRASHES || !crashes.paused => {
+                crashes.paused = true;
+                crashes.count
+            }
+            _ => return Ok(Some(claim)),
+        };
+        let settlement = if crashes >= MOST_CRASHES {
+            self.crashes().remove(&claim.conversation);
+            let dead = Ending::Dead { reason: "its turn panicked again and again".into() };
+            let endings = claim.messages.iter().map(|waiting| (waiting.seq, dead.clone())).collect();
+            Settlement::Done { endings, said: Vec::new(), failure_replied: None }
+        } else {
+            Settlement::Later { at: self.tools.clock.now().plus(Duration::from_secs(1 << crashes)) }
+        };
+        self.tools.store.settle(claim, settlement).await?;
+        Ok(None)
+    }
+
+    fn note_crash(&self, conversation: Conversation) {
+        let mut all = self.crashes();
+        let crashes = all.entry(conversation).or_default();
+        crashes.count += 1;
+        crashes.paused = false;
+        // Not the panic's text: it may quote a customer. The panic hook has told the place.
+        error!(turn.crashes = crashes.count, "a turn has panicked");
+    }
+
+    fn crashes(&self) -> MutexGuard<'_, HashMap<Conversation, Crashes>> {
+        self.crashes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn after_store(&self, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => {}
+            Err(StoreError::Fenced) => warn!("a turn took longer than its lease, and another has taken over"),
+            // The claim loop meets the same error and ends the process: no need to do it twice.
+            Err(error) => error!(%error, "a turn could not be recorded"),
+        }
+    }
+}
+
+/// The turn's one log line.
+fn log(report: &Report, total: Duration) {
+    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let turned_away: Vec<String> =
+        report.turned_away.iter().map(|(gate, count)| format!("{}={count}", gate.as_str())).collect();
+    let dead = report.outcome == Outcome::Dead;
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                turn.outcome = report.outcome.as_str(),
+                turn.reason = report.reason.as_deref(),
+                turn.messages = report.messages,
+                turn.parts = report.parts,
+                turn.turned_away = (!turned_away.is_empty()).then(|| turned_away.join(" ")),
+                turn.handler_ms = report.handler.map(milliseconds),
+                turn.total_ms = milliseconds(total),
+                "turn"
+            )
+        };
+    }
+    if dead { line!(warn) } else { line!(info) }
+}
