@@ -48,9 +48,10 @@ pub trait Handler: Send + Sync + 'static {
 pub struct HandlerError(String);
 
 impl HandlerError {
-    /// An error with a reason for the log.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+    /// An error with a reason for the log: one line of it, 200 characters at most.
+    pub fn new(reason: impl AsRef<str>) -> Self {
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        Self(reason.as_ref().chars().take(200).map(plain).collect())
     }
 }
 

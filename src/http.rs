@@ -3,6 +3,7 @@
 //! Never a redirect (it would carry the token elsewhere), never a proxy picked up from the environment, never a
 //! retry, https unless the host is this machine, an answer no longer than its limit, and errors that name no address.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub struct Call {
     /// The address. May hold secrets: never shown.
     pub url: Url,
     /// The headers. May hold secrets: never shown.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// What is sent.
     pub body: Body,
     /// How long the whole call may take, the body of the answer not included.
@@ -271,7 +272,8 @@ impl Transport for Client {
         for (name, value) in call.headers {
             let mut value = HeaderValue::from_str(&value).map_err(|_| CallError::NotSent("header"))?;
             value.set_sensitive(true);
-            request = request.header(HeaderName::from_static(name), value);
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| CallError::NotSent("header"))?;
+            request = request.header(name, value);
         }
         let request = match call.body {
             Body::Empty => request,

@@ -1,7 +1,40 @@
 //! threedots puts an AI, or any reply handler, behind a WhatsApp number and gets the three dots right.
-#![doc = ""]
+//!
+//! ```text
+//!        │ webhook                                            ▲ read, typing, reply
+//! ┌──────▼─────────┐   accept    ┌───────┐   claim   ┌────────┴───────┐   ask   ┌─────────┐
+//! │ webhook::      │────────────▶│ store │──────────▶│ turn, in the   │────────▶│ handler │
+//! │ verify, parse, │  durable,   └───────┘◀──────────│ typing guard   │◀────────└─────────┘
+//! │ store, 200     │  then 200       intend, settle  └────────────────┘  reply
+//! └────────────────┘
+//! ```
+//!
+//! The two files to read are [`turn`] (what happens to a message) and [`typing`] (when the dots are on). Around
+//! them, in reading order:
+//!
+//! - [`message`]: the values that everything speaks
+//! - [`webhook`]: the way in
+//! - [`store`]: the durable side; [`worker`]: claims turns and runs them
+//! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
+//! - [`outbox`]: the way out, each part once; [`provider`]: the upstreams; [`http`]: how calls leave
+//! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
+//! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see
+//! - [`app`]: puts it all together
+//!
+//! A bot of your own is a closure away:
+//!
+//! ```no_run
+//! use threedots::{App, Reply, Turn};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! App::from_env()?.handler(|turn: &Turn| Reply::text(format!("You said {}", turn.text()))).run().await?;
+//! # Ok(())
+//! # }
+//! ```
 
+pub mod app;
 pub mod clock;
+pub mod config;
 pub mod failure;
 pub mod gate;
 pub mod handler;
@@ -9,13 +42,16 @@ pub mod http;
 pub mod message;
 pub mod outbox;
 pub mod provider;
+pub mod sandbox;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 pub mod templates;
 pub mod turn;
 pub mod typing;
 pub mod webhook;
 pub mod worker;
 
+pub use app::App;
 pub use handler::{Handler, HandlerError, Turn};
-pub use message::{Inbound, Part, Payload, Reply};
+pub use message::{Content, Inbound, Part, Payload, Reply};

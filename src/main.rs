@@ -1,1 +1,89 @@
-fn main() {}
+//! The `threedots` command.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use threedots::app::{self, App};
+use threedots::config::{Config, DEFAULT};
+
+/// Puts an AI, or any reply handler, behind a WhatsApp number, and gets the three dots right.
+///
+/// Without a command it starts with its own sandbox and a phone in the browser.
+#[derive(Parser)]
+#[command(name = "threedots", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the bots of a configuration.
+    Serve {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = "threedots.toml")]
+        config: PathBuf,
+    },
+    /// Prints everything that is wrong with a configuration, and starts nothing.
+    Check {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = "threedots.toml")]
+        config: PathBuf,
+    },
+    /// Writes a first configuration, with every setting and its default.
+    Init {
+        /// The file to write. An existing one is left alone.
+        #[arg(long, value_name = "FILE", default_value = "threedots.toml")]
+        config: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        None => App::sandbox().run().await.map_err(|error| error.to_string()),
+        Some(Command::Serve { config }) => serve(&config).await,
+        Some(Command::Check { config }) => check(&config),
+        Some(Command::Init { config }) => init(&config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: &Path) -> Result<(), String> {
+    let config = Config::load(config, app::overlay()).map_err(|problems| problems.to_string())?;
+    App::new(config).run().await.map_err(|error| error.to_string())
+}
+
+fn check(path: &Path) -> Result<(), String> {
+    let config = Config::load(path, app::overlay()).map_err(|problems| problems.to_string())?;
+    let bots = config.bots.len();
+    App::new(config).check().map_err(|error| error.to_string())?;
+    say(&format!("{}: {bots} bot(s), no problem", path.display()));
+    Ok(())
+}
+
+fn init(path: &Path) -> Result<(), String> {
+    use std::io::Write;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(DEFAULT.as_bytes()));
+    written.map_err(|error| format!("{}: cannot be written: {}", path.display(), error.kind()))?;
+    say(&format!("{} is written: fill in the bot, then `threedots check --config {0}`", path.display()));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a command's answer")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "a command's complaint")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

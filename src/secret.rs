@@ -4,12 +4,30 @@ use std::fmt;
 use std::path::Path;
 
 use secrecy::SecretString;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 /// Where a secret is: `env:NAME` or `file:PATH`. A configuration file holds no secret itself.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Written")]
 pub struct SecretRef(String);
+
+/// What may stand in a configuration. A number is taken too: refused by the parser, it would be quoted.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Other(IgnoredAny),
+}
+
+impl From<Written> for SecretRef {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Text(text) => Self(text),
+            Written::Other(IgnoredAny) => Self("?".into()),
+        }
+    }
+}
 
 impl SecretRef {
     /// A reference to an environment variable.

@@ -11,10 +11,12 @@
 //! cursor. One contract suite runs against every implementation.
 
 pub mod memory;
+mod record;
 mod schedule;
 pub mod sled;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +26,44 @@ use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{Conversation, Inbound, MessageId, MessageRef, Part, PartKey};
 pub use schedule::Lease;
+
+/// Where messages are kept. The `store` table of the configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The engine.
+    pub kind: Engine,
+    /// The directory of what is kept.
+    pub path: PathBuf,
+    /// How much memory the engine may use for its cache, in bytes.
+    pub cache: u64,
+    /// How many messages may wait at the same time, over all bots; past that webhooks are answered with 503.
+    pub max_waiting: usize,
+    /// How many things said are kept of one conversation.
+    pub history: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            kind: Engine::Sled,
+            path: "threedots-data".into(),
+            cache: 32 << 20,
+            max_waiting: 100_000,
+            history: 200,
+        }
+    }
+}
+
+/// What a store keeps its data with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// Nothing: everything is forgotten at the end of the process, messages that were acknowledged included.
+    Memory,
+    /// sled, inside a guard: survives kill -9 and power cuts.
+    Sled,
+}
 
 /// The durable side of everything.
 #[async_trait]
@@ -62,7 +102,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// The number of a message, in the order of acceptance; never used twice by one store. Safe to log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
@@ -231,7 +271,21 @@ pub enum StoreError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// What was asked cannot be done, or could not be read again once it was written. Nothing was done.
+    #[error("the store cannot do this: {0}")]
+    Invalid(&'static str),
     /// It was closed.
     #[error("the store is closed")]
     Closed,
+}
+
+/// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
+const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
+
+/// Sets the state of one part of what is outgoing.
+fn marked(outgoing: Option<&mut Outgoing>, part: usize, state: PartState) -> Result<&Outgoing, StoreError> {
+    const UNKNOWN: StoreError = StoreError::Invalid("no such part is outgoing");
+    let outgoing = outgoing.ok_or(UNKNOWN)?;
+    outgoing.parts.get_mut(part).ok_or(UNKNOWN)?.state = state;
+    Ok(outgoing)
 }

@@ -43,6 +43,8 @@ pub struct Bot {
     pub typing: TypingConfig,
     /// How replies are sent.
     pub delivery: DeliveryConfig,
+    /// How bursts are merged.
+    pub merge: MergeConfig,
     /// How its turns are held.
     pub turn: TurnConfig,
     /// What the customer is told when the handler has failed; nothing if none.
@@ -62,16 +64,24 @@ pub struct TurnConfig {
     pub history: usize,
     /// How large a medium may be that the handler asks for, in bytes.
     pub media_limit: u64,
-    /// How long it must be quiet after a message before the turn begins. A constant writer is answered after five
-    /// times as long all the same.
-    #[serde(with = "in_words")]
-    pub quiet: Duration,
 }
 
 impl Default for TurnConfig {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(90), history: 100, media_limit: 16 << 20, quiet: Duration::ZERO }
+        Self { timeout: Duration::from_secs(90), history: 100, media_limit: 16 << 20 }
     }
+}
+
+/// How the messages of a burst become one turn. The `merge` table of a bot's configuration.
+///
+/// Messages that arrive during a turn become the next one together in any case.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MergeConfig {
+    /// How long it must be quiet after a message before the turn begins. A constant writer is answered after five
+    /// times as long all the same.
+    #[serde(with = "in_words")]
+    pub quiet: Duration,
 }
 
 /// What a turn works with.
@@ -146,7 +156,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     if let Some(outgoing) = claim.outgoing.take() {
         return attempt.resume(claim, outgoing).await;
     }
-    if let Some(until) = bot.turn.wait_for_quiet(&claim.messages, now) {
+    if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
         return attempt.give_back(claim, until, "more may come").await;
     }
     let Some(batch) = attempt.pass_gates(&claim, now) else { return attempt.keep_silent(claim).await };
@@ -393,7 +403,7 @@ impl Barred {
     }
 }
 
-impl TurnConfig {
+impl MergeConfig {
     /// Until when to wait for more messages, if it is worth waiting.
     fn wait_for_quiet(&self, waiting: &[Waiting], now: Timestamp) -> Option<Timestamp> {
         let (oldest, newest) = (waiting.first()?.accepted, waiting.last()?.accepted);

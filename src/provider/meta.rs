@@ -2,7 +2,7 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `settings` | what a number is configured with |
+//! | `config`, `settings` | what a number is configured with, before and after its secrets are fetched |
 //! | `webhook` | who is calling: handshake and signature |
 //! | `inbound`, `sender` | what a delivery carries, and who wrote it |
 //! | `outbound` | what one part of a reply looks like on the wire |
@@ -12,6 +12,7 @@
 //! Everything a bot says goes to one address as JSON: messages, read receipts, and the indicator, which exists only
 //! as part of a read receipt, goes away after 25 seconds or with a reply, and cannot be taken off.
 
+mod config;
 mod errors;
 mod inbound;
 mod media;
@@ -40,6 +41,7 @@ use super::{
 use crate::clock::Clock;
 use crate::http::{Answer, Body, Call, CallError, Download, Headers, Transport};
 use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
+pub use config::{AppSecrets, EndingSecret, MetaConfig};
 use errors::Refusal;
 use inbound::Reader;
 use media::MediaHosts;
@@ -89,7 +91,7 @@ impl Meta {
 
     fn request(&self, method: &'static str, url: Url, body: Body) -> Call {
         let token = format!("Bearer {}", self.settings.access_token.expose_secret());
-        Call { method, url, headers: vec![("authorization", token)], body, timeout: self.settings.send_timeout }
+        Call { method, url, headers: vec![("authorization".into(), token)], body, timeout: self.settings.send_timeout }
     }
 
     /// Posts to the one address for everything that a bot says.

@@ -297,6 +297,6 @@ fn the_refresh_can_be_turned_off_and_is_never_shorter_than_the_indicator_lasts()
 #[tokio::test]
 async fn the_token_travels_in_its_header_and_nowhere_else() {
     let call = sent(&received_message(), Part::text("hello")).await;
-    assert_eq!(call.headers, [("authorization", format!("Bearer {TOKEN}"))]);
+    assert_eq!(call.headers, [("authorization".to_owned(), format!("Bearer {TOKEN}"))]);
     assert!(!call.url.contains(TOKEN) && !call.body.to_string().contains(TOKEN));
 }

@@ -53,7 +53,7 @@ async fn fetch(
     let seen = upstream.seen();
     for call in &seen {
         assert_eq!((call.method, &call.body), ("GET", &Value::Null));
-        assert_eq!(call.headers, [("authorization", format!("Bearer {TOKEN}"))]);
+        assert_eq!(call.headers, [("authorization".to_owned(), format!("Bearer {TOKEN}"))]);
     }
     (fetched, seen.into_iter().map(|call| call.url).collect())
 }

@@ -1,0 +1,297 @@
+//! The composition root: the only place that names concrete types, and the one that starts and ends everything.
+
+mod assemble;
+mod playground;
+mod server;
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::config::{Config, Problems};
+use crate::handler::Handler;
+use crate::http::{Client, ClientError, Transport};
+use crate::sandbox::Sandbox;
+use crate::store::memory::Memory;
+use crate::store::sled::Sled;
+use crate::store::{Engine, Store, StoreConfig, StoreError};
+use crate::telemetry;
+use crate::turn::Bot;
+use crate::webhook::Webhooks;
+use crate::worker::Worker;
+use assemble::Parts;
+use playground::Playground;
+use server::Listening;
+
+/// A threedots that has not been started yet.
+///
+/// ```no_run
+/// use threedots::{App, Reply, Turn};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// App::from_env()?.handler(|turn: &Turn| Reply::text(format!("You said {}", turn.text()))).run().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct App {
+    /// None: the playground.
+    config: Option<Config>,
+    handler: Option<Arc<dyn Handler>>,
+    env: HashMap<String, String>,
+}
+
+impl App {
+    /// An app with its own sandbox for an upstream, and a phone in the browser: needs nothing.
+    pub fn sandbox() -> Self {
+        Self { config: None, handler: None, env: environment() }
+    }
+
+    /// An app with this configuration.
+    pub fn new(config: Config) -> Self {
+        Self { config: Some(config), handler: None, env: environment() }
+    }
+
+    /// An app with the configuration file that the environment variable `THREEDOTS_CONFIG` names; without it,
+    /// [`App::sandbox`].
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration.
+    pub fn from_env() -> Result<Self, Problems> {
+        match std::env::var(CONFIG_VARIABLE) {
+            Ok(path) => Ok(Self::new(Config::load(Path::new(&path), overlay())?)),
+            Err(_) => Ok(Self::sandbox()),
+        }
+    }
+
+    /// Answers with this handler: in the sandbox, and for every bot whose `handler.kind` is `custom`.
+    #[must_use]
+    pub fn handler(mut self, handler: impl Handler) -> Self {
+        self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Finds every problem that a start would find, and starts nothing.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn check(&self) -> Result<(), StartError> {
+        let Some(config) = &self.config else { return Ok(()) };
+        let env = |name: &str| self.env.get(name).cloned();
+        let transport = Client::new()? as Arc<dyn Transport>;
+        bots(config, &env, transport, self.handler.clone())?;
+        Ok(())
+    }
+
+    /// Runs until a signal ends it: logs, serves, and on SIGTERM or SIGINT stops taking messages in, finishes turns
+    /// or gives them back, and takes the dots off. A second signal leaves at once.
+    ///
+    /// # Errors
+    /// When it cannot start, or its store fails.
+    pub async fn run(self) -> Result<(), RunError> {
+        let log = self.config.as_ref().map_or_else(Default::default, |config| config.log.clone());
+        telemetry::start(&log);
+        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+        let mut running = self.start().await?;
+        running.announce();
+        let failure = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            failure = running.failed() => Some(failure),
+        };
+        info!("stopping: a second signal leaves at once");
+        tokio::select! {
+            () = running.stop() => {}
+            _ = terminate.recv() => warn!("left at once: what was not finished is done after the next start"),
+            _ = interrupt.recv() => warn!("left at once: what was not finished is done after the next start"),
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Starts everything and returns once it is listening.
+    ///
+    /// # Errors
+    /// When something is wrong with the configuration, the store cannot be opened, or a port cannot be had.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let env = |name: &str| self.env.get(name).cloned();
+        let transport = Client::new()? as Arc<dyn Transport>;
+        match self.config {
+            Some(config) => {
+                let bots = bots(&config, &env, transport, self.handler)?;
+                let listener = TcpListener::bind(&config.server.listen)
+                    .map_err(|error| StartError::Address(config.server.listen.clone(), error))?;
+                Running::start(config, bots, listener).await
+            }
+            None => {
+                let custom = self.handler.is_some();
+                let ground = Playground::open(&env, &overlay(), Arc::clone(&transport), custom)?;
+                let secrets = |name: &str| ground.secret(name).or_else(|| env(name));
+                let bots = bots(&ground.config, &secrets, transport, self.handler)?;
+                let mut running = Running::start(ground.config, bots, ground.product).await?;
+                running.add_sandbox(ground.sandbox, ground.listening, ground.directory);
+                Ok(running)
+            }
+        }
+    }
+}
+
+fn bots(
+    config: &Config,
+    env: &dyn Fn(&str) -> Option<String>,
+    transport: Arc<dyn Transport>,
+    handler: Option<Arc<dyn Handler>>,
+) -> Result<Vec<Bot>, Problems> {
+    let templates = assemble::templates(config)?;
+    assemble::bots(config, &templates, &Parts { env, transport, clock: Clock::System, handler })
+}
+
+/// Names the configuration file of [`App::from_env`].
+const CONFIG_VARIABLE: &str = "THREEDOTS_CONFIG";
+
+fn environment() -> HashMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// The environment variables that lie over the configuration file.
+pub fn overlay() -> Vec<(String, String)> {
+    environment().into_iter().filter(|(name, _)| name != CONFIG_VARIABLE).collect()
+}
+
+/// A threedots at work.
+pub struct Running {
+    /// Where webhooks arrive.
+    pub address: SocketAddr,
+    /// Where the phone is, if there is a sandbox.
+    pub phone: Option<SocketAddr>,
+    store: Arc<dyn Store>,
+    worker: Arc<Worker>,
+    claims: JoinHandle<Result<(), StoreError>>,
+    servers: Vec<(actix_web::dev::ServerHandle, JoinHandle<std::io::Result<()>>)>,
+    sandbox: Option<(Arc<Sandbox>, std::path::PathBuf)>,
+}
+
+impl Running {
+    async fn start(config: Config, bots: Vec<Bot>, listener: TcpListener) -> Result<Self, StartError> {
+        let clock = Clock::System;
+        let store = open(config.store.clone(), clock).await?;
+        let providers = bots.iter().map(|bot| (bot.name.clone(), Arc::clone(&bot.provider))).collect();
+        let webhooks = Arc::new(Webhooks::new(providers, Arc::clone(&store), clock, &config.server));
+        let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));
+        let Listening { address, server, handle } = listening.map_err(StartError::Listen)?;
+        let worker = Worker::new(bots, Arc::clone(&store), clock, config.worker);
+        Ok(Self {
+            address,
+            phone: None,
+            store,
+            claims: tokio::spawn(Arc::clone(&worker).run()),
+            worker,
+            servers: vec![(handle, tokio::spawn(server))],
+            sandbox: None,
+        })
+    }
+
+    fn add_sandbox(&mut self, sandbox: Arc<Sandbox>, listening: Listening, directory: std::path::PathBuf) {
+        self.phone = Some(listening.address);
+        self.servers.push((listening.handle, tokio::spawn(listening.server)));
+        self.sandbox = Some((sandbox, directory));
+    }
+
+    /// Ends when it can go on no longer.
+    pub async fn failed(&mut self) -> RunError {
+        match (&mut self.claims).await {
+            Ok(Err(error)) => RunError::Store(error),
+            _ => RunError::Worker,
+        }
+    }
+
+    /// Stops taking messages in, finishes turns or gives them back, and takes the dots off: within the configured
+    /// grace and some seconds.
+    pub async fn stop(self) {
+        // First the turns: webhooks that arrive meanwhile are made durable, and answered after the next start.
+        self.worker.stop().await;
+        for (handle, server) in self.servers {
+            if let Some((sandbox, _)) = &self.sandbox {
+                sandbox.shutdown().await;
+            }
+            handle.stop(true).await;
+            if let Ok(Err(problem)) = server.await {
+                error!(error = %problem, "a server ended badly");
+            }
+        }
+        self.store.close().await;
+        if let Some((_, directory)) = self.sandbox
+            && let Err(problem) = std::fs::remove_dir_all(&directory)
+        {
+            warn!(error = %problem.kind(), "the sandbox's directory could not be removed");
+        }
+        info!("stopped");
+    }
+
+    fn announce(&self) {
+        info!(address = %self.address, "listening for webhooks");
+        if let Some(phone) = self.phone {
+            // The one line that a person looks for: also where logs are JSON.
+            announce_phone(phone);
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is for the person who has just typed `cargo run`")]
+fn announce_phone(phone: SocketAddr) {
+    println!("\n  The phone is at http://{phone}/  (write \"hello\" to the bot; Ctrl-C ends it)\n");
+}
+
+async fn open(config: StoreConfig, clock: Clock) -> Result<Arc<dyn Store>, StartError> {
+    match config.kind {
+        Engine::Memory => Ok(Arc::new(Memory::new(config, clock))),
+        Engine::Sled => {
+            // Opening reads every record once.
+            let opened = tokio::task::spawn_blocking(move || Sled::open(&config, clock)).await;
+            let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;
+            Ok(Arc::new(store.map_err(|error| StartError::Store(error.to_string()))?))
+        }
+    }
+}
+
+/// Why a threedots could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// TLS.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The store.
+    #[error("the store cannot be opened: {0}")]
+    Store(String),
+    /// The configured address.
+    #[error("cannot listen on {0}: {1}: choose another `server.listen`")]
+    Address(String, std::io::Error),
+    /// Any address.
+    #[error("cannot listen: {0}")]
+    Listen(std::io::Error),
+}
+
+/// Why a threedots ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system does not tell of signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    /// The store failed. Nothing that was acknowledged is lost: the next start recovers it.
+    #[error("{0}; start threedots again: it recovers what was acknowledged")]
+    Store(StoreError),
+    /// The worker ended without a reason.
+    #[error("the worker has ended")]
+    Worker,
+}

@@ -1,0 +1,141 @@
+//! From a configuration to things that run: where every problem that reading could not see is found.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems, ProviderConfig};
+use crate::failure::FailureReply;
+use crate::gate::Gates;
+use crate::handler::Handler;
+use crate::handler::demo::Demo;
+use crate::handler::llm::{Llm, LlmConfig, Model};
+use crate::http::{Transport, is_private_enough};
+use crate::message::BotName;
+use crate::provider::Provider;
+use crate::provider::meta::Meta;
+use crate::templates::Templates;
+use crate::turn::{Barred, Bot};
+
+/// What is needed besides the configuration.
+pub(super) struct Parts<'a> {
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) clock: Clock,
+    pub(super) handler: Option<Arc<dyn Handler>>,
+}
+
+/// The templates that a configuration asks for.
+pub(super) fn templates(config: &Config) -> Result<Arc<Templates>, Problems> {
+    let loaded = match &config.templates {
+        Some(directory) => Templates::load(directory),
+        None => Templates::built_in().map_err(|error| vec![error]),
+    };
+    let problem = |error: &crate::templates::TemplateError| config.problem("templates", error.to_string());
+    loaded.map(Arc::new).map_err(|errors| Problems(errors.iter().map(problem).collect()))
+}
+
+/// Makes the bots. Connects to nothing.
+pub(super) fn bots(config: &Config, templates: &Arc<Templates>, parts: &Parts<'_>) -> Result<Vec<Bot>, Problems> {
+    let mut problems = Vec::new();
+    let mut bots = Vec::new();
+    for (name, bot) in &config.bots {
+        match make(config, name, bot, templates, parts) {
+            Ok(bot) => bots.push(bot),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(bots) } else { Err(Problems(problems)) }
+}
+
+fn make(
+    config: &Config,
+    name: &str,
+    bot: &BotConfig,
+    templates: &Arc<Templates>,
+    parts: &Parts<'_>,
+) -> Result<Bot, Vec<Problem>> {
+    let problem = |key: &str, text: String| config.problem(&format!("bots.{name}.{key}"), text);
+    let mut problems = Vec::new();
+    let mut note = |at: &str, found: Vec<(String, String)>| {
+        problems.extend(found.into_iter().map(|(key, text)| problem(&format!("{at}.{key}"), text)));
+    };
+    let bot_name = BotName::new(name);
+    let provider = match &bot.provider {
+        ProviderConfig::Meta(meta) => match meta.resolve(parts.env) {
+            Ok(settings) => {
+                let meta = Meta::new(bot_name.clone(), settings, Arc::clone(&parts.transport), parts.clock);
+                Some(Arc::new(meta) as Arc<dyn Provider>)
+            }
+            Err(found) => {
+                note("provider", found);
+                None
+            }
+        },
+    };
+    let handler: Option<Arc<dyn Handler>> = match &bot.handler {
+        HandlerConfig::Demo => Some(Arc::new(Demo)),
+        HandlerConfig::Llm(llm) => match make_llm(llm, templates, parts) {
+            Ok(llm) => Some(Arc::new(llm)),
+            Err(found) => {
+                note("handler", found);
+                None
+            }
+        },
+        HandlerConfig::Custom => match &parts.handler {
+            Some(handler) => Some(Arc::clone(handler)),
+            None => {
+                let text = "is \"custom\", and this program brings no handler: give one to App::handler, or use demo or llm";
+                note("handler", vec![("kind".into(), text.into())]);
+                None
+            }
+        },
+    };
+    let failure_reply = match FailureReply::new(&bot.failure_reply, templates) {
+        Ok(reply) => Some(reply).filter(|_| bot.failure_reply.enabled),
+        Err(error) => {
+            note("failure_reply", vec![("template".into(), error.to_string())]);
+            None
+        }
+    };
+    let (Some(provider), Some(handler), true) = (provider, handler, problems.is_empty()) else { return Err(problems) };
+    Ok(Bot {
+        name: bot_name,
+        provider,
+        handler,
+        gates: Gates::new(bot.gate.clone()),
+        merge: bot.merge.clone(),
+        turn: bot.turn.clone(),
+        typing: bot.typing.clone(),
+        delivery: bot.delivery.clone(),
+        failure_reply,
+        barred: Barred::default(),
+    })
+}
+
+fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> Result<Llm, Vec<(String, String)>> {
+    let mut problems = Vec::new();
+    let mut models = Vec::new();
+    for (number, model) in llm.models.iter().enumerate() {
+        let mut wrong = |key: &str, text: String| problems.push((format!("models[{number}].{key}"), text));
+        if !url::Url::parse(&model.base_url).is_ok_and(|url| is_private_enough(&url)) {
+            wrong("base_url", "must be an https address, or one on this machine: conversations travel there".into());
+        }
+        if model.model.is_empty() {
+            wrong("model", "is empty: name the model".into());
+        }
+        let api_key = model.api_key.as_ref().map(|key| key.resolve(parts.env)).transpose();
+        match api_key {
+            Ok(api_key) => models.push(Model { config: model.clone(), api_key }),
+            Err(text) => wrong("api_key", text),
+        }
+    }
+    let made = Llm::new(llm.clone(), models, Arc::clone(templates));
+    match made {
+        Ok(made) if problems.is_empty() => Ok(made),
+        Ok(_) => Err(problems),
+        Err(unusable) => {
+            problems.extend(unusable.into_iter().map(|found| (found.key.to_owned(), found.problem)));
+            Err(problems)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The HTTP server around the routes of others, and two questions an orchestrator asks.
+//!
+//! `GET /healthz`: the process is alive. `GET /readyz`: it takes messages in; 503 while it does not.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, HttpResponse, HttpServer};
+
+use crate::store::Store;
+use crate::webhook::{self, ServerConfig, Webhooks};
+
+/// How long a request's head may take, and how long a connection is kept without a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// At a shutdown, how long requests that have begun may take to end. Whole seconds.
+const DRAIN_SECONDS: u64 = 5;
+
+/// A server that is listening.
+pub(super) struct Listening {
+    pub(super) address: SocketAddr,
+    pub(super) server: Server,
+    pub(super) handle: ServerHandle,
+}
+
+/// Serves webhooks and health on `listener`.
+pub(super) fn webhooks(
+    listener: TcpListener,
+    config: &ServerConfig,
+    webhooks: Arc<Webhooks>,
+    store: Arc<dyn Store>,
+) -> std::io::Result<Listening> {
+    serve(listener, config.connections, move |server| {
+        let store = Arc::clone(&store);
+        server
+            .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("alive") }))
+            .route("/readyz", web::get().to(move || std::future::ready(readiness(&*store))))
+            .configure(webhook::routes(Arc::clone(&webhooks)));
+    })
+}
+
+fn readiness(store: &dyn Store) -> HttpResponse {
+    // Why not is for the log: anybody may ask this.
+    match store.failure() {
+        None => HttpResponse::Ok().body("ready"),
+        Some(_) => HttpResponse::ServiceUnavailable().body("not ready"),
+    }
+}
+
+/// Serves `routes` on `listener`.
+pub(super) fn serve<F>(listener: TcpListener, connections: usize, routes: F) -> std::io::Result<Listening>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let address = listener.local_addr()?;
+    let server = HttpServer::new(move || App::new().configure(|server| routes(server)))
+        // Signals are the app's: it has more to end than a server.
+        .disable_signals()
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(connections)
+        .backlog(4096)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    Ok(Listening { address, server, handle })
+}

@@ -1,0 +1,272 @@
+//! The configuration: the sum of small tables that live beside what they configure.
+//!
+//! One TOML file, the environment over it, secrets by reference. `templates/threedots.toml` is the commented default,
+//! compiled in and written by `threedots init`; a test holds it against the defaults in the code. Unknown keys are
+//! errors, and so are contradictions; all problems are reported at once, before anything starts.
+
+mod problem;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+use crate::failure::FailureReplyConfig;
+use crate::gate::GateConfig;
+use crate::handler::llm::LlmConfig;
+use crate::outbox::DeliveryConfig;
+use crate::provider::meta::MetaConfig;
+use crate::store::StoreConfig;
+use crate::telemetry::LogConfig;
+use crate::turn::{MergeConfig, TurnConfig};
+use crate::typing::TypingConfig;
+use crate::webhook::ServerConfig;
+use crate::worker::WorkerConfig;
+pub use problem::{Problem, Problems};
+use source::Source;
+
+/// The commented default, as `threedots init` writes it.
+pub const DEFAULT: &str = include_str!("../templates/threedots.toml");
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Where webhooks arrive.
+    pub server: ServerConfig,
+    /// Where messages are kept.
+    pub store: StoreConfig,
+    /// How turns are worked off.
+    pub worker: WorkerConfig,
+    /// What is logged.
+    pub log: LogConfig,
+    /// A directory with templates that replace those compiled in.
+    pub templates: Option<PathBuf>,
+    /// The bots, by their names.
+    pub bots: BTreeMap<String, BotConfig>,
+    /// Where each key stands, for problems that are found later.
+    places: Places,
+}
+
+/// One bot.
+#[derive(Clone, Debug, Default)]
+pub struct BotConfig {
+    /// The upstream that carries its messages.
+    pub provider: ProviderConfig,
+    /// What answers.
+    pub handler: HandlerConfig,
+    /// Whom and what it answers.
+    pub gate: GateConfig,
+    /// How bursts are merged.
+    pub merge: MergeConfig,
+    /// How its turns are held.
+    pub turn: TurnConfig,
+    /// The dots.
+    pub typing: TypingConfig,
+    /// How replies are sent.
+    pub delivery: DeliveryConfig,
+    /// What a customer is told when the handler has failed.
+    pub failure_reply: FailureReplyConfig,
+}
+
+/// An upstream, by the `kind` in a bot's `provider` table.
+#[derive(Clone, Debug)]
+pub enum ProviderConfig {
+    /// `kind = "meta"`
+    Meta(MetaConfig),
+}
+
+impl Default for ProviderConfig {
+    fn default() -> Self {
+        Self::Meta(MetaConfig::default())
+    }
+}
+
+/// A handler, by the `kind` in a bot's `handler` table.
+#[derive(Clone, Debug, Default)]
+pub enum HandlerConfig {
+    /// `kind = "demo"`
+    #[default]
+    Demo,
+    /// `kind = "llm"`
+    Llm(LlmConfig),
+    /// `kind = "custom"`: the one that a program of yours gives to [`App::handler`](crate::App::handler).
+    Custom,
+}
+
+/// Where each key stands.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    file: String,
+    text: String,
+    env: Vec<(String, String)>,
+}
+
+impl Config {
+    /// Reads a configuration file, with the environment over it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&file, &text, env),
+            Err(error) => {
+                let text = format!("cannot be read ({}): `threedots init` writes a first one", error.kind());
+                Err(Problems(vec![Problem { key: String::new(), place: file, text }]))
+            }
+        }
+    }
+
+    /// Reads a configuration from text; `file` is what problems call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let (mut source, config) = Self::read(file, text, env);
+        if config.bots.is_empty() && source.problems.is_empty() {
+            source.problem("bots", "there is no bot: add a table such as [bots.shop]");
+        }
+        if source.problems.is_empty() { Ok(config) } else { Err(Problems(source.problems)) }
+    }
+
+    /// The defaults, with the environment over them: for bots that are configured in code.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the environment.
+    pub fn defaults(env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
+        let (source, config) = Self::read("the environment", "", env);
+        if source.problems.is_empty() { Ok(config) } else { Err(Problems(source.problems)) }
+    }
+
+    fn read<'a>(
+        file: &'a str,
+        text: &'a str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> (Source<'a>, Self) {
+        let env: Vec<_> = env.into_iter().collect();
+        let mut source = Source::new(file, text, env.iter().cloned());
+        let mut config = Self {
+            places: Places { file: file.to_owned(), text: text.to_owned(), env },
+            templates: source.take_text("templates").map(PathBuf::from),
+            ..Self::default()
+        };
+        let table = source.take("server");
+        config.server = source.read("server", table);
+        let table = source.take("store");
+        config.store = source.read("store", table);
+        let table = source.take("worker");
+        config.worker = source.read("worker", table);
+        let table = source.take("log");
+        config.log = source.read("log", table);
+        for (name, bot) in source.take("bots") {
+            let at = format!("bots.{name}");
+            let toml::Value::Table(table) = bot else {
+                source.problem(&at, "must be a table");
+                continue;
+            };
+            if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_') {
+                source.problem(&at, "is part of an address: use lower-case letters, digits, `-` and `_`");
+            }
+            let bot = read_bot(&mut source, &at, table);
+            check_bot(&mut source, &at, &bot, &config.worker);
+            config.bots.insert(name, bot);
+        }
+        if config.worker.turns == 0 {
+            source.problem("worker.turns", "must be at least 1");
+        }
+        source.finish();
+        (source, config)
+    }
+
+    /// A problem with a key of this configuration, for whoever finds it after reading.
+    pub fn problem(&self, key: &str, text: impl Into<String>) -> Problem {
+        let Places { file, text: source, env } = &self.places;
+        let place = Source::new(file, source, env.iter().cloned()).place(key);
+        Problem { key: key.to_owned(), place, text: text.into() }
+    }
+}
+
+fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table) -> BotConfig {
+    let mut provider = source.take_from(&mut table, at, "provider");
+    let provider_at = format!("{at}.provider");
+    let provider = match take_kind(source, &mut provider, &provider_at, "meta").as_deref() {
+        Some("meta") => ProviderConfig::Meta(source.read(&provider_at, provider)),
+        _ => ProviderConfig::default(),
+    };
+    let mut handler = source.take_from(&mut table, at, "handler");
+    let handler_at = format!("{at}.handler");
+    let handler = match take_kind(source, &mut handler, &handler_at, "demo, llm, custom").as_deref() {
+        Some("llm") => HandlerConfig::Llm(source.read(&handler_at, handler)),
+        Some(kind) => {
+            for key in handler.keys() {
+                source.problem(&format!("{handler_at}.{key}"), &format!("is no setting of the {kind} handler: remove it"));
+            }
+            if kind == "custom" { HandlerConfig::Custom } else { HandlerConfig::Demo }
+        }
+        None => HandlerConfig::Demo,
+    };
+    let mut read = |name: &str| (format!("{at}.{name}"), source.take_from(&mut table, at, name));
+    let (gate, merge, turn) = (read("gate"), read("merge"), read("turn"));
+    let (typing, delivery, failure_reply) = (read("typing"), read("delivery"), read("failure_reply"));
+    for key in table.keys() {
+        source.problem(&format!("{at}.{key}"), "is no setting: remove it, or correct its name");
+    }
+    BotConfig {
+        provider,
+        handler,
+        gate: source.read(&gate.0, gate.1),
+        merge: source.read(&merge.0, merge.1),
+        turn: source.read(&turn.0, turn.1),
+        typing: source.read(&typing.0, typing.1),
+        delivery: source.read(&delivery.0, delivery.1),
+        failure_reply: source.read(&failure_reply.0, failure_reply.1),
+    }
+}
+
+/// Takes the `kind` out of a table, if it is one of `known`.
+fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) -> Option<String> {
+    match table.remove("kind") {
+        Some(toml::Value::String(kind)) if known.split(", ").any(|word| word == kind) => Some(kind),
+        found => {
+            let what = if found.is_some() { "is not known" } else { "is missing" };
+            source.problem(&format!("{at}.kind"), &format!("{what}: use one of {known}"));
+            None
+        }
+    }
+}
+
+/// Settings that contradict each other.
+fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig, worker: &WorkerConfig) {
+    // Typing before, a send, and typing's end: what a turn may take around its handler.
+    let around = bot.typing.call_timeout * 3 + bot.delivery.send_timeout * 2;
+    if worker.lease <= bot.turn.timeout + around {
+        let longest = (bot.turn.timeout + around).as_secs();
+        let text = format!(
+            "is not longer than a turn of {at} may take ({longest} s: its turn.timeout, two delivery.send_timeout, \
+             three typing.call_timeout): raise it, or lower those"
+        );
+        source.problem("worker.lease", &text);
+    }
+    for (key, zero) in [
+        ("turn.timeout", bot.turn.timeout.is_zero()),
+        ("typing.call_timeout", bot.typing.call_timeout.is_zero()),
+        ("delivery.send_timeout", bot.delivery.send_timeout.is_zero()),
+        ("delivery.attempts", bot.delivery.attempts == 0),
+        ("gate.per_minute", bot.gate.per_minute == 0),
+        ("gate.kinds", bot.gate.kinds.is_empty()),
+    ] {
+        if zero {
+            source.problem(&format!("{at}.{key}"), "must not be zero or empty: nothing would ever be answered");
+        }
+    }
+    if let HandlerConfig::Llm(llm) = &bot.handler
+        && llm.models.is_empty()
+    {
+        source.problem(&format!("{at}.handler.models"), "is empty: add at least one [[…handler.models]]");
+    }
+}

@@ -1,0 +1,182 @@
+//! The sandbox: the providers' other side, on loopback, and a phone to look at it with.
+//!
+//! It speaks an upstream's real wire from the other end: signed webhooks go out, and read, typing, send and media
+//! calls come in, with the upstream's own answers, error bodies and limits. A newcomer tries threedots against it
+//! without an account; tests and benchmarks take it for their upstream. Nothing on the product's side knows.
+//!
+//! - [`Sandbox::write`] is the customer's thumb: a [`Draft`] becomes a message and a webhook.
+//! - [`Sandbox::handle`] is the upstream's API, over plain values, without a socket.
+//! - [`Phone`] is what the customer sees, and keeps the timeline of what happened.
+//! - [`Faults`] is trouble to order.
+//!
+//! It imports nothing of the product's side but the clock and the opaque message id: two sides that share their
+//! parser share its mistakes.
+
+mod delivery;
+mod draft;
+mod fault;
+mod ids;
+mod media;
+pub mod meta;
+pub mod phone;
+mod settings;
+mod signing;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+pub use draft::Draft;
+pub use fault::{Calls, Failure, Fault, FaultId, Faults, Mischief, WebhookFault};
+pub use meta::{UpstreamAnswer, UpstreamRequest};
+pub use phone::{Customer, CustomerId, Phone};
+pub use settings::{RetrySchedule, SandboxSettings, StatusDelays};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Timestamp};
+use crate::message::MessageId;
+
+/// Carries webhooks away. The app's makes an HTTP call; a test's hands them to the product in the same process.
+#[async_trait]
+pub trait Courier: Send + Sync + 'static {
+    /// POSTs a webhook. Returns the status of the answer, or none if there was no answer.
+    async fn post(&self, url: &str, headers: Vec<(String, String)>, body: Bytes) -> Option<u16>;
+}
+
+/// An upstream, and the phones of its customers.
+pub struct Sandbox {
+    settings: SandboxSettings,
+    clock: Clock,
+    phone: Phone,
+    faults: Faults,
+    media: media::MediaStore,
+    ids: ids::Ids,
+    courier: Arc<dyn Courier>,
+    held: Mutex<Option<delivery::Webhook>>,
+    runtime: Handle,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Sandbox {
+    /// A sandbox without customers. Its tasks run on the tokio runtime that this is called in.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(settings: SandboxSettings, clock: Clock, courier: Arc<dyn Courier>) -> Arc<Self> {
+        let rules = phone::DotsRules { lifetime: settings.typing_lifetime, cooldown: settings.typing_cooldown };
+        let ids = ids::Ids::new(settings.seed.unwrap_or(clock.now().0));
+        Arc::new(Self {
+            settings,
+            clock,
+            phone: Phone::new(clock, rules),
+            faults: Faults::default(),
+            media: media::MediaStore::default(),
+            ids,
+            courier,
+            held: Mutex::new(None),
+            runtime: Handle::current(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// What it was set up with.
+    pub fn settings(&self) -> &SandboxSettings {
+        &self.settings
+    }
+
+    /// The customers' phones.
+    pub fn phone(&self) -> &Phone {
+        &self.phone
+    }
+
+    /// The trouble in force.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// A customer sends something: it stands in the chat, and a webhook goes out. Returns its id.
+    ///
+    /// # Errors
+    /// When there is no such customer.
+    pub fn write(self: &Arc<Self>, customer: &CustomerId, draft: Draft) -> Result<MessageId, UnknownCustomer> {
+        let customer = self.phone.customer(customer).ok_or(UnknownCustomer)?;
+        let id = self.ids.message();
+        let draft = draft.with_medium(|mime, bytes| {
+            let medium = self.ids.medium();
+            self.media.keep(medium.clone(), mime, bytes, media::Origin::Customer, self.clock.now());
+            medium
+        });
+        let quoted_from = draft.quotes.as_ref().and_then(|quoted| self.phone.message(quoted)).map(|quoted| quoted.from);
+        let at = match draft.reaction_to() {
+            Some((to, emoji)) => self.phone.customer_reacts(&customer.id, &id, to, emoji),
+            None => self.phone.customer_writes(&customer.id, &id, draft.body(), draft.quotes.clone()),
+        };
+        let at = at.ok_or(UnknownCustomer)?;
+        let payload = meta::message_webhook(&self.settings, &customer, &id, &draft, quoted_from, at);
+        self.deliver(delivery::Webhook::message(id.clone(), signing::to_wire(&payload)));
+        Ok(id)
+    }
+
+    /// Signs `body` and posts it once, whatever it is. Returns the status of the answer.
+    pub async fn inject(&self, body: impl Into<Bytes>) -> Option<u16> {
+        self.attempt(&delivery::Webhook::injected(body.into())).await
+    }
+
+    /// Ends everything that is under way, and returns when nothing is.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Ends when [`shutdown`](Self::shutdown) begins.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.stop.clone().cancelled_owned()
+    }
+
+    /// Runs `task` until it ends or the sandbox does, whoever waits for it.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        let task = async move {
+            stop.run_until_cancelled_owned(task).await;
+        };
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Makes it known, at the right time, that dots have lapsed.
+    fn watch_lapse(self: &Arc<Self>, until: Timestamp) {
+        let sandbox = Arc::clone(self);
+        self.spawn(async move {
+            // More than once if the machine's clock is set back meanwhile.
+            while sandbox.clock.now() < until {
+                sandbox.clock.sleep_until(until).await;
+            }
+            sandbox.phone.lapse();
+        });
+    }
+}
+
+/// Sleeps, if there is anything to sleep: a timer of no time still takes a tick.
+async fn pause(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sandbox(…)")
+    }
+}
+
+/// No customer of the sandbox's has this id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sandbox knows no such customer")]
+pub struct UnknownCustomer;

@@ -1,0 +1,107 @@
+//! What a sandbox is set up with.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The account, the number and the habits of a sandbox's upstream.
+#[derive(Clone)]
+pub struct SandboxSettings {
+    /// The id of the bot's number, as it stands in the paths of calls.
+    pub phone_number_id: String,
+    /// The digits of the bot's number.
+    pub display_phone_number: String,
+    /// The id of the business account, as it stands in webhooks.
+    pub account_id: String,
+    /// The token that calls must carry.
+    pub access_token: String,
+    /// The secret that webhooks are signed with.
+    pub app_secret: String,
+    /// Where webhooks go.
+    pub webhook_url: String,
+    /// The bot's name on the customers' phones.
+    pub bot_name: String,
+    /// How long the dots show if nothing takes them off. Meta: 25 s.
+    pub typing_lifetime: Duration,
+    /// For how long after the dots came on another typing call shows nothing. Seen on a real number: 25 s.
+    pub typing_cooldown: Duration,
+    /// When the bot's messages are reported on.
+    pub statuses: StatusDelays,
+    /// When a webhook that was not taken is sent again.
+    pub retries: RetrySchedule,
+    /// How long a webhook may take before it counts as unanswered.
+    pub webhook_patience: Duration,
+    /// Decides every identifier that the sandbox gives out: the same seed, the same identifiers. None takes it from the
+    /// clock, so that a store which outlives the sandbox never meets an identifier twice.
+    pub seed: Option<u64>,
+}
+
+impl Default for SandboxSettings {
+    fn default() -> Self {
+        Self {
+            phone_number_id: "106540352242922".to_owned(),
+            display_phone_number: "12125550199".to_owned(),
+            account_id: "102290129340398".to_owned(),
+            access_token: "sandbox-access-token".to_owned(),
+            app_secret: "sandbox-app-secret".to_owned(),
+            webhook_url: "http://127.0.0.1:8080/webhook".to_owned(),
+            bot_name: "Demo bot".to_owned(),
+            typing_lifetime: Duration::from_secs(25),
+            typing_cooldown: Duration::from_secs(25),
+            statuses: StatusDelays::default(),
+            retries: RetrySchedule::default(),
+            webhook_patience: Duration::from_secs(20),
+            seed: None,
+        }
+    }
+}
+
+impl fmt::Debug for SandboxSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SandboxSettings(…)")
+    }
+}
+
+/// How long after a send each status is reported; none if it never is.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusDelays {
+    /// The upstream has it.
+    pub sent: Option<Duration>,
+    /// The phone has it.
+    pub delivered: Option<Duration>,
+    /// The customer has seen it.
+    pub read: Option<Duration>,
+}
+
+impl Default for StatusDelays {
+    fn default() -> Self {
+        Self {
+            sent: Some(Duration::from_millis(100)),
+            delivered: Some(Duration::from_millis(400)),
+            read: Some(Duration::from_millis(1500)),
+        }
+    }
+}
+
+/// How a webhook that was not taken is repeated: after `first`, then after twice as long each time, up to `longest`,
+/// until it is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct RetrySchedule {
+    /// The first pause.
+    pub first: Duration,
+    /// No pause is longer.
+    pub longest: Duration,
+}
+
+impl Default for RetrySchedule {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) }
+    }
+}
+
+impl RetrySchedule {
+    /// The pause after the attempt of this number, counted from 1.
+    pub(super) fn pause(&self, attempt: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
+        self.first.saturating_mul(doubled).min(self.longest)
+    }
+}

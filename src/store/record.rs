@@ -1,0 +1,55 @@
+//! How the stores write a value down: a version byte, then JSON.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Seq, StoreError, Waiting};
+use crate::clock::Timestamp;
+use crate::message::Inbound;
+
+/// The version that is written. A store's data may hold this one and earlier ones.
+pub(super) const VERSION: u8 = 1;
+
+/// The longest record that is taken in, in bytes.
+pub(super) const LIMIT: usize = 1024 * 1024;
+
+/// Writes a value down.
+///
+/// Reads it back at once, for JSON has no infinite numbers and no bottomless nesting: what cannot be read again is
+/// better refused than found at the next start.
+pub(super) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Vec<u8>, StoreError> {
+    const UNREADABLE: StoreError = StoreError::Invalid("a value has no lasting form");
+    let mut record = vec![VERSION];
+    serde_json::to_writer(&mut record, value).map_err(|_| UNREADABLE)?;
+    if record.len() > LIMIT {
+        return Err(StoreError::TooLarge { limit: LIMIT });
+    }
+    decode::<T>(&record).map_err(|Unreadable| UNREADABLE)?;
+    Ok(record)
+}
+
+/// Reads a value.
+pub(super) fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, Unreadable> {
+    match record.split_first() {
+        Some((&VERSION, json)) => serde_json::from_slice(json).map_err(|_| Unreadable),
+        _ => Err(Unreadable),
+    }
+}
+
+/// What is written of a waiting message: its number stands beside it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Arrival {
+    pub(super) accepted: Timestamp,
+    pub(super) inbound: Inbound,
+}
+
+impl Arrival {
+    /// The message, under its number.
+    pub(super) fn numbered(self, seq: Seq) -> Waiting {
+        Waiting { seq, accepted: self.accepted, inbound: self.inbound }
+    }
+}
+
+/// A record does not hold what it should.
+#[derive(Debug)]
+pub(super) struct Unreadable;
