@@ -9,7 +9,7 @@ use super::MessageId;
 
 /// What an inbound message says.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Content {
     /// Words.
     Text {

@@ -114,7 +114,7 @@ impl From<Payload> for Part {
 
 /// What one message of ours says.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Payload {
     /// Words.
     Text {

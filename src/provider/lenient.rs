@@ -90,6 +90,16 @@ pub(crate) fn object(json: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(json).ok()
 }
 
+/// Whether `value` is nested no deeper than `levels`. What is kept as it came has to go into records of ours, a few
+/// levels down, and be read again there.
+pub(crate) fn is_within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(values) => levels > 0 && values.iter().all(|value| is_within(value, levels - 1)),
+        Value::Object(fields) => levels > 0 && fields.values().all(|value| is_within(value, levels - 1)),
+        _ => true,
+    }
+}
+
 /// A view of an object that has been read.
 #[derive(Clone, Copy)]
 pub(crate) struct Object<'a>(pub(crate) &'a Map<String, Value>);

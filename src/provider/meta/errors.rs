@@ -23,7 +23,7 @@ pub(super) struct Refusal<'a> {
 impl Refusal<'_> {
     /// What the caller can do about it.
     pub(super) fn meaning(&self, repeat: Repeat) -> ProviderError {
-        let wait = retry_after(self.headers, self.now).max(throttled(self.headers)).map(|wait| wait.min(LONGEST_WAIT));
+        let wait = retry_after(self.headers, self.now).max(throttled(self.headers));
         let by_status = || by_status(self.status, wait, repeat);
         let client_error = (400..500).contains(&self.status);
         let Some(error) = self.answer.and_then(|answer| Object(answer).object("error")) else { return by_status() };
@@ -44,11 +44,11 @@ impl Refusal<'_> {
     }
 }
 
-/// How long Meta says that the account stays throttled: the longest of the minutes that it names.
+/// How long Meta says that the account stays throttled, a day at most: the longest of the minutes that it names.
 fn throttled(headers: &Headers) -> Option<Duration> {
     let usage = lenient::object(headers.get("x-business-use-case-usage")?)?;
     let uses = usage.values().filter_map(Value::as_array).flatten().filter_map(Value::as_object).map(Object);
     let minutes = uses.filter_map(|one| one.int("estimated_time_to_regain_access")).max()?;
     let minutes = u64::try_from(minutes).ok().filter(|minutes| *minutes > 0)?;
-    Some(Duration::from_secs(minutes.saturating_mul(60)))
+    Some(Duration::from_secs(minutes.saturating_mul(60)).min(LONGEST_WAIT))
 }

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use crate::message::MessageId;
 use crate::message::content::{ContactCard, Content, MediaKind, MediaRef, OrderItem};
-use crate::provider::lenient::Object;
+use crate::provider::lenient::{Object, is_within};
+
+/// How many levels of the upstream's own JSON a message may carry on.
+const DEEPEST: usize = 64;
 
 /// What `message` says; none if it lacks what its type needs and no error explains why.
 ///
@@ -27,7 +30,7 @@ pub(crate) fn read(message: Object<'_>, around: &[i64]) -> Option<Content> {
         "interactive" => interactive(message),
         "button" => message.object("button").and_then(|button| choice(button.text("payload"), button.text("text"))),
         "reaction" => reaction(message),
-        "order" => message.object("order").map(|wire| order(wire).unwrap_or_else(|| unknown(kind.clone(), message))),
+        "order" => message.object("order").and_then(|wire| order(wire).or_else(|| unknown(&kind, message))),
         "system" => message.object("system").map(system),
         "edit" => edit(message),
         "revoke" => original(message, "revoke").map(|message| Content::Revoke { message }),
@@ -36,7 +39,8 @@ pub(crate) fn read(message: Object<'_>, around: &[i64]) -> Option<Content> {
             let what = message.object("unsupported").and_then(|wire| wire.text("type"));
             return Some(Content::Unsupported { what, codes });
         }
-        _ => codes.is_empty().then(|| unknown(kind.clone(), message)),
+        _ if codes.is_empty() => unknown(&kind, message),
+        _ => None,
     };
     content.or_else(|| (!codes.is_empty()).then_some(Content::Unsupported { what: Some(kind), codes }))
 }
@@ -97,7 +101,7 @@ fn interactive(message: Object<'_>) -> Option<Content> {
             choice(chosen.text("id"), chosen.text("title"))
         }
         "nfm_reply" => wire.object(&kind).map(form),
-        _ => Some(unknown(kind, message)),
+        _ => unknown(&kind, message),
     }
 }
 
@@ -110,9 +114,12 @@ fn choice(id: Option<String>, title: Option<String>) -> Option<Content> {
 /// The answers come as JSON inside a string. What cannot be read stays that string.
 fn form(wire: Object<'_>) -> Content {
     let answers = match wire.get("response_json") {
-        Some(Value::String(json)) => serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.clone())),
-        Some(other) => other.clone(),
-        None => Value::Null,
+        Some(Value::String(json)) => {
+            let read = serde_json::from_str(json).ok().filter(|answers| is_within(answers, DEEPEST));
+            read.unwrap_or_else(|| Value::String(json.clone()))
+        }
+        Some(read) if is_within(read, DEEPEST) => read.clone(),
+        _ => Value::Null,
     };
     Content::Form { name: wire.text("name"), answers }
 }
@@ -153,6 +160,7 @@ fn original(message: Object<'_>, name: &str) -> Option<MessageId> {
     message.object(name)?.text("original_message_id").map(MessageId::new)
 }
 
-fn unknown(what: String, message: Object<'_>) -> Content {
-    Content::Unknown { what, raw: Value::Object(message.0.clone()) }
+fn unknown(what: &str, message: Object<'_>) -> Option<Content> {
+    let raw = Value::Object(message.0.clone());
+    is_within(&raw, DEEPEST).then(|| Content::Unknown { what: what.to_owned(), raw })
 }

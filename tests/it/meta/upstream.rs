@@ -1,6 +1,5 @@
 //! An upstream in a test's hand: it answers what it was told to, and remembers what it was asked.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,7 +34,7 @@ impl Given {
 pub(crate) struct Seen {
     pub(crate) method: &'static str,
     pub(crate) url: String,
-    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Value,
     #[serde(skip)]
     pub(crate) timeout: Duration,
@@ -67,7 +66,8 @@ impl Transport for Upstream {
                 json!({ "fields": fields, "file": String::from_utf8_lossy(&file), "mime": mime })
             }
         };
-        let (method, url, headers, timeout) = (call.method, call.url.into(), call.headers, call.timeout);
+        let (method, url, timeout) = (call.method, call.url.into(), call.timeout);
+        let headers = call.headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
         self.seen.lock().expect("no test panics in here").push(Seen { method, url, headers, body, timeout });
         let answer = self.answers.lock().expect("no test panics in here").pop_front();
         match answer.expect("there was an answer left for this call") {
