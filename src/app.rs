@@ -9,14 +9,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, Problems};
+use crate::config::{Config, Problem, Problems};
 use crate::handler::Handler;
-use crate::http::{Client, ClientError, Transport};
+use crate::handler::demo::Demo;
+use crate::http::{Answer, Call, CallError, Client, ClientError, Transport};
 use crate::sandbox::Sandbox;
 use crate::store::memory::{self, Memory};
 use crate::store::sled::{self, Sled};
@@ -52,9 +54,38 @@ impl App {
         Self { config: None, handler: None, env: environment() }
     }
 
+    /// An app with the configuration in a file, and the environment over it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, secrets and templates that cannot be had included.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let (config, problems) = Config::load(path, overlay());
+        Self::with_problems(config, problems)
+    }
+
     /// An app with this configuration.
-    pub fn new(config: Config) -> Self {
-        Self { config: Some(config), handler: None, env: environment() }
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, secrets and templates that cannot be had included.
+    pub fn new(config: Config) -> Result<Self, Problems> {
+        Self::with_problems(config, Vec::new())
+    }
+
+    fn with_problems(config: Config, mut problems: Vec<Problem>) -> Result<Self, Problems> {
+        let app = Self { config: Some(config), handler: None, env: environment() };
+        // A key that could not be read stands at its default, of which there is nothing to say.
+        let noted: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        let found = app.assemble_without_handler().err().map(|found| found.0).unwrap_or_default();
+        problems.extend(found.into_iter().filter(|problem| !noted.contains(&problem.key)));
+        if problems.is_empty() { Ok(app) } else { Err(Problems(problems)) }
+    }
+
+    /// Makes everything once and throws it away: only so is every problem found before anything starts.
+    fn assemble_without_handler(&self) -> Result<(), Problems> {
+        let Some(config) = &self.config else { return Ok(()) };
+        let env = |name: &str| self.env.get(name).cloned();
+        let later: Arc<dyn Handler> = Arc::new(Demo);
+        bots(config, &env, Arc::new(Nowhere), Some(later)).map(drop)
     }
 
     /// An app with the configuration file that the environment variable `THREEDOTS_CONFIG` names; without it,
@@ -63,10 +94,12 @@ impl App {
     /// # Errors
     /// Everything that is wrong with the configuration.
     pub fn from_env() -> Result<Self, Problems> {
-        match std::env::var(CONFIG_VARIABLE) {
-            Ok(path) => Ok(Self::new(Config::load(Path::new(&path), overlay())?)),
-            Err(_) => Ok(Self::sandbox()),
-        }
+        std::env::var(CONFIG_VARIABLE).map_or_else(|_| Ok(Self::sandbox()), |path| Self::load(Path::new(&path)))
+    }
+
+    /// How many bots it has.
+    pub fn bots(&self) -> usize {
+        self.config.as_ref().map_or(1, |config| config.bots.len())
     }
 
     /// Answers with this handler: in the sandbox, and for every bot whose `handler.kind` is `custom`.
@@ -74,18 +107,6 @@ impl App {
     pub fn handler(mut self, handler: impl Handler) -> Self {
         self.handler = Some(Arc::new(handler));
         self
-    }
-
-    /// Finds every problem that a start would find, and starts nothing.
-    ///
-    /// # Errors
-    /// All of them.
-    pub fn check(&self) -> Result<(), StartError> {
-        let Some(config) = &self.config else { return Ok(()) };
-        let env = |name: &str| self.env.get(name).cloned();
-        let transport = Client::new()? as Arc<dyn Transport>;
-        bots(config, &env, transport, self.handler.clone())?;
-        Ok(())
     }
 
     /// Runs until a signal ends it: logs, serves, and on SIGTERM or SIGINT stops taking messages in, finishes turns
@@ -138,6 +159,16 @@ impl App {
                 Ok(running)
             }
         }
+    }
+}
+
+/// Makes no call.
+struct Nowhere;
+
+#[async_trait]
+impl Transport for Nowhere {
+    async fn call(&self, _: Call) -> Result<Answer, CallError> {
+        Err(CallError::NotSent("this is only a check"))
     }
 }
 

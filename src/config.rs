@@ -103,31 +103,30 @@ struct Places {
 }
 
 impl Config {
-    /// Reads a configuration file, with the environment over it.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
+    /// Reads a configuration file, with the environment over it. Whatever is wrong is noted and left at its default,
+    /// so that the rest can be looked at too.
+    pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<Problem>) {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&file, &text, env),
             Err(error) => {
                 let text = format!("cannot be read ({}): `threedots init` writes a first one", error.kind());
-                Err(Problems(vec![Problem { key: String::new(), place: file, text }]))
+                (Self::default(), vec![Problem { key: String::new(), place: file, text }])
             }
         }
     }
 
     /// Reads a configuration from text; `file` is what problems call it.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn parse(file: &str, text: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
+    pub fn parse(
+        file: &str,
+        text: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> (Self, Vec<Problem>) {
         let (mut source, config) = Self::read(file, text, env);
         if config.bots.is_empty() && source.problems.is_empty() {
             source.problem("bots", "there is no bot: add a table such as [bots.shop]");
         }
-        if source.problems.is_empty() { Ok(config) } else { Err(Problems(source.problems)) }
+        (config, source.problems)
     }
 
     /// The defaults, with the environment over them: for bots that are configured in code.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use threedots::app::{self, App};
-use threedots::config::{Config, DEFAULT};
+use threedots::App;
+use threedots::config::DEFAULT;
 
 /// Puts an AI, or any reply handler, behind a WhatsApp number, and gets the three dots right.
 ///
@@ -57,15 +57,13 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: &Path) -> Result<(), String> {
-    let config = Config::load(config, app::overlay()).map_err(|problems| problems.to_string())?;
-    App::new(config).run().await.map_err(|error| error.to_string())
+    let app = App::load(config).map_err(|problems| problems.to_string())?;
+    app.run().await.map_err(|error| error.to_string())
 }
 
 fn check(path: &Path) -> Result<(), String> {
-    let config = Config::load(path, app::overlay()).map_err(|problems| problems.to_string())?;
-    let bots = config.bots.len();
-    App::new(config).check().map_err(|error| error.to_string())?;
-    say(&format!("{}: {bots} bot(s), no problem", path.display()));
+    let app = App::load(path).map_err(|problems| problems.to_string())?;
+    say(&format!("{}: {} bot(s), no problem", path.display(), app.bots()));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! All integration tests, in one binary.
 
+mod architecture;
 mod flow;
 mod interleavings;
 mod meta;

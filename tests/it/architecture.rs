@@ -1,0 +1,156 @@
+//! Who may import whom: read from the source, so that a cycle cannot arrive unnoticed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
+    ("message", &[]),
+    ("clock", &[]),
+    ("templates", &[]),
+    ("secret", &[]),
+    ("http", &[]),
+    ("telemetry", &[]),
+    ("sandbox", &[]),
+    ("handler", &["http", "secret", "templates"]),
+    ("provider", &["http", "secret"]),
+    // A store keeps what was said, which is the handler's word for it.
+    ("store", &["handler"]),
+    ("typing", &["provider", "handler"]),
+    ("gate", &["store"]),
+    ("failure", &["templates"]),
+    ("outbox", &["provider", "store", "typing"]),
+    ("turn", &["failure", "gate", "handler", "http", "outbox", "provider", "store", "typing"]),
+    ("worker", &["store", "turn"]),
+    ("webhook", &["http", "provider", "store"]),
+    // The sum of the small tables that live beside what they configure.
+    ("config", &["failure", "gate", "handler", "outbox", "provider", "store", "telemetry", "turn", "typing", "webhook", "worker"]),
+    ("app", &["*"]),
+    ("main", &["App", "config"]),
+    ("lib", &["*"]),
+];
+
+const EVERYWHERE: [&str; 2] = ["message", "clock"];
+
+/// Where the crates live that have one place each.
+const ONE_PLACE: [(&str, &[&str]); 5] = [
+    ("actix_web", &["webhook", "sandbox", "app"]),
+    ("sled", &["store/sled"]),
+    ("async_openai", &["handler/llm"]),
+    ("reqwest", &["http"]),
+    ("clap", &["main"]),
+];
+
+fn sources() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![root.clone()];
+    let mut sources = BTreeMap::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).expect("src").map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let name: PathBuf = path.strip_prefix(&root).expect("below src").with_extension("");
+            sources.insert(name.to_str().expect("text").to_owned(), code(&path));
+        }
+    }
+    assert!(sources.len() > 30, "the sources were not found");
+    sources
+}
+
+/// A file without its comments and its unit tests.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).expect("a source file");
+    let text = text.split("#[cfg(test)]\nmod tests").next().expect("the first part").to_owned();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The names that follow `path::` in `text`, braces and all.
+fn roots<'a>(text: &'a str, path: &'a str) -> BTreeSet<&'a str> {
+    let found = text.match_indices(path).filter(|(at, _)| {
+        let before = text[..*at].chars().next_back();
+        before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
+    });
+    let names = found.flat_map(|(at, _)| {
+        let rest = &text[at + path.len()..];
+        let list = rest.strip_prefix('{').and_then(|list| list.split('}').next()).unwrap_or(rest);
+        let count = if rest.starts_with('{') { usize::MAX } else { 1 };
+        list.split(',').take(count).map(|name| {
+            let name = name.trim();
+            &name[..name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len())]
+        })
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn a_module_imports_only_what_it_may() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let module = file.split('/').next().expect("a name");
+        let (_, allowed) = MAY_IMPORT.iter().find(|(known, _)| *known == module).unwrap_or_else(|| {
+            panic!("src/{file}.rs: say in MAY_IMPORT what the module `{module}` may import")
+        });
+        let path = if module == "main" { "threedots::" } else { "crate::" };
+        for import in roots(&text, path) {
+            let fine = import == module || allowed.contains(&import) || allowed.contains(&"*");
+            if !fine && !EVERYWHERE.contains(&import) {
+                wrong.push(format!("src/{file}.rs imports {path}{import}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_provider_or_a_handler_knows_no_other() {
+    for (file, text) in sources() {
+        for family in ["provider", "handler"] {
+            let mine = file.split('/').nth(1);
+            let Some(mine) = mine.filter(|_| file.starts_with(family)) else { continue };
+            let others: &[&str] = if family == "provider" { &["meta"] } else { &["demo", "llm"] };
+            for other in others.iter().filter(|other| **other != mine) {
+                let path = format!("{family}::{other}");
+                assert!(!text.contains(&path) && !text.contains(&format!("super::{other}::")), "src/{file}.rs: {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn some_crates_have_one_place_each() {
+    for (file, text) in sources() {
+        for (name, places) in ONE_PLACE {
+            let at_home = places.iter().any(|place| file == *place || file.starts_with(&format!("{place}/")));
+            let uses = !roots(&text, &format!("{name}::")).is_empty() || text.contains(&format!("use {name};"));
+            // Inside the store, `sled` is also the name of a module of ours.
+            let module = name == "sled" && text.contains("store::sled");
+            assert!(at_home || module || !uses, "src/{file}.rs uses {name}, which lives in {places:?}");
+        }
+    }
+}
+
+#[test]
+fn every_path_that_a_document_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = std::fs::read_to_string(root.join(document)).expect(document);
+        let code = text.split('`').skip(1).step_by(2);
+        let paths = code.filter(|code| {
+            ["src/", "tests/", "templates/", "examples/", "benches/", ".ci/"].iter().any(|start| code.starts_with(start))
+        });
+        let mut named = 0;
+        for path in paths {
+            named += 1;
+            assert!(path.contains('<') || root.join(path).exists(), "{document} names {path}, which is not there");
+        }
+        assert!(named > 0, "{document} names no path");
+    }
+}
+
+#[test]
+fn no_file_holds_two_subjects() {
+    for (file, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= 500, "src/{file}.rs has {lines} lines of code: split it");
+    }
+}
