@@ -19,7 +19,7 @@ use crate::config::{Config, Problem, Problems};
 use crate::handler::Handler;
 use crate::handler::demo::Demo;
 use crate::http::{Answer, Call, CallError, Client, ClientError, Transport};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{PageError, Sandbox};
 use crate::store::memory::{self, Memory};
 use crate::store::sled::{self, Sled};
 use crate::store::{Engine, Store, StoreConfig, StoreError};
@@ -312,6 +312,9 @@ pub enum StartError {
     /// TLS.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The sandbox's page.
+    #[error("the phone's page: {0}")]
+    Page(PageError),
     /// The store.
     #[error("the store cannot be opened: {0}")]
     Store(String),

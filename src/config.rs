@@ -117,11 +117,7 @@ impl Config {
     }
 
     /// Reads a configuration from text; `file` is what problems call it.
-    pub fn parse(
-        file: &str,
-        text: &str,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) -> (Self, Vec<Problem>) {
+    pub fn parse(file: &str, text: &str, env: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<Problem>) {
         let (mut source, config) = Self::read(file, text, env);
         if config.bots.is_empty() && source.problems.is_empty() {
             source.problem("bots", "there is no bot: add a table such as [bots.shop]");

@@ -2,6 +2,7 @@
 //!
 //! The bot here is configured as any bot is, and what it talks to speaks Meta's wire on a real socket.
 
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::config::{BotConfig, Config, HandlerConfig, ProviderConfig};
 use crate::handler::llm::{LlmConfig, ModelConfig};
 use crate::http::{Body, Call, Transport};
 use crate::provider::meta::MetaConfig;
-use crate::sandbox::{Courier, Customer, Page, Sandbox, SandboxSettings};
+use crate::sandbox::{self, Courier, Customer, Page, Sandbox, SandboxSettings};
 use crate::secret::SecretRef;
 
 /// The bot's name, which is part of its webhook's address.
@@ -61,10 +62,10 @@ impl Playground {
         config.store.path.clone_from(&directory);
         let sandbox = Sandbox::new(settings.clone(), Clock::System, Arc::new(Post(transport)));
         sandbox.phone().add(Customer::new("15550100001", "Ada"));
-        let page = Page::built_in();
+        let page = Page::new(pages(&config)).map_err(StartError::Page)?;
         let served = Arc::clone(&sandbox);
         let routes = move |server: &mut actix_web::web::ServiceConfig| {
-            server.configure(crate::sandbox::configure(Arc::clone(&served), page.clone()));
+            sandbox::configure(Arc::clone(&served), page.clone())(server);
         };
         let listening = server::serve(phone, CONNECTIONS, routes).map_err(StartError::Listen)?;
         Ok(Self { config, product, sandbox, listening, settings, directory })
@@ -79,6 +80,15 @@ impl Playground {
             _ => None,
         }
     }
+}
+
+/// The page's templates that the configuration's directory replaces.
+fn pages(config: &Config) -> HashMap<String, String> {
+    let Some(directory) = &config.templates else { return HashMap::new() };
+    let files = std::fs::read_dir(directory.join("pages")).into_iter().flatten().flatten();
+    let named = files
+        .filter_map(|file| Some((file.file_name().into_string().ok()?, std::fs::read_to_string(file.path()).ok()?)));
+    named.collect()
 }
 
 fn listen(port: u16) -> Result<TcpListener, StartError> {

@@ -24,7 +24,22 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("worker", &["store", "turn"]),
     ("webhook", &["http", "provider", "store"]),
     // The sum of the small tables that live beside what they configure.
-    ("config", &["failure", "gate", "handler", "outbox", "provider", "store", "telemetry", "turn", "typing", "webhook", "worker"]),
+    (
+        "config",
+        &[
+            "failure",
+            "gate",
+            "handler",
+            "outbox",
+            "provider",
+            "store",
+            "telemetry",
+            "turn",
+            "typing",
+            "webhook",
+            "worker",
+        ],
+    ),
     ("app", &["*"]),
     ("main", &["App", "config"]),
     ("lib", &["*"]),
@@ -87,9 +102,10 @@ fn a_module_imports_only_what_it_may() {
     let mut wrong = Vec::new();
     for (file, text) in sources() {
         let module = file.split('/').next().expect("a name");
-        let (_, allowed) = MAY_IMPORT.iter().find(|(known, _)| *known == module).unwrap_or_else(|| {
-            panic!("src/{file}.rs: say in MAY_IMPORT what the module `{module}` may import")
-        });
+        let (_, allowed) = MAY_IMPORT
+            .iter()
+            .find(|(known, _)| *known == module)
+            .unwrap_or_else(|| panic!("src/{file}.rs: say in MAY_IMPORT what the module `{module}` may import"));
         let path = if module == "main" { "threedots::" } else { "crate::" };
         for import in roots(&text, path) {
             let fine = import == module || allowed.contains(&import) || allowed.contains(&"*");
@@ -136,7 +152,9 @@ fn every_path_that_a_document_names_exists() {
         let text = std::fs::read_to_string(root.join(document)).expect(document);
         let code = text.split('`').skip(1).step_by(2);
         let paths = code.filter(|code| {
-            ["src/", "tests/", "templates/", "examples/", "benches/", ".ci/"].iter().any(|start| code.starts_with(start))
+            ["src/", "tests/", "templates/", "examples/", "benches/", ".ci/"]
+                .iter()
+                .any(|start| code.starts_with(start))
         });
         let mut named = 0;
         for path in paths {
