@@ -3,6 +3,7 @@
 mod architecture;
 mod flow;
 mod interleavings;
+mod llm;
 mod meta;
 mod sandbox;
 mod world;

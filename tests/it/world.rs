@@ -246,6 +246,7 @@ impl Transport for Direct {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
         let mut headers: Vec<(String, String)> =
             call.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+        headers.push(("host".into(), call.url.authority().to_owned()));
         let body = match call.body {
             Body::Empty => Bytes::new(),
             Body::Json(body) => {
