@@ -95,7 +95,7 @@ impl Faults {
                 trouble.before += fault.before;
                 trouble.after += fault.after;
                 if trouble.failure.is_none() {
-                    trouble.failure = fault.failure.clone();
+                    trouble.failure = fault.failure;
                     trouble.takes_effect = fault.takes_effect;
                 }
                 use_up(&mut fault.times)
@@ -220,7 +220,7 @@ impl Calls {
 }
 
 /// How a call fails.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// 429, code 130429: the number sends too much. With a `Retry-After` in seconds, or without.
     TooMany {
