@@ -308,6 +308,7 @@ async fn another_site_can_neither_post_nor_read() {
         ("another port's origin", post_json(&send_path(), &hello).insert_header(("origin", "http://127.0.0.1:3000"))),
         ("https", post_json(&send_path(), &hello).insert_header(("origin", "https://127.0.0.1:8080"))),
         ("no origin to speak of", post_json(&send_path(), &hello).insert_header(("origin", "null"))),
+        ("a call", TestRequest::post().uri("/graph/v25.0/1/messages").insert_header(("host", "evil.example:8080"))),
         ("another machine", post_json(&send_path(), &hello).peer_addr("192.0.2.1:5000".parse().unwrap())),
         ("a page", get("/").insert_header(("host", "evil.example:8080"))),
         ("a feed", get(&format!("/phone/{ADA}/events")).insert_header(("host", "evil.example:8080"))),
