@@ -34,13 +34,18 @@ pub(super) fn webhooks(
     webhooks: Arc<Webhooks>,
     store: Arc<dyn Store>,
 ) -> std::io::Result<Listening> {
-    serve(listener, config.connections, |_, _| {}, move |server| {
-        let store = Arc::clone(&store);
-        server
-            .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("alive") }))
-            .route("/readyz", web::get().to(move || std::future::ready(readiness(&*store))))
-            .configure(webhook::routes(Arc::clone(&webhooks)));
-    })
+    serve(
+        listener,
+        config.connections,
+        |_, _| {},
+        move |server| {
+            let store = Arc::clone(&store);
+            server
+                .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("alive") }))
+                .route("/readyz", web::get().to(move || std::future::ready(readiness(&*store))))
+                .configure(webhook::routes(Arc::clone(&webhooks)));
+        },
+    )
 }
 
 fn readiness(store: &dyn Store) -> HttpResponse {

@@ -6,4 +6,5 @@ mod interleavings;
 mod llm;
 mod meta;
 mod sandbox;
+mod store;
 mod world;

@@ -225,6 +225,7 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
     };
     Outgoing {
         to: reference(claim.conversation.chat.as_str(), "m"),
+        turned_away: Vec::new(),
         answers: claim.messages.iter().map(|waiting| waiting.seq).collect(),
         parts: words.iter().map(part).collect(),
         failure: None,
