@@ -213,6 +213,7 @@ impl Place {
     fn trouble(&self, fault: Fault) -> OpenError {
         match fault {
             Fault::Disk(error) => self.io(error),
+            Fault::Unsupported(reason) => OpenError::Unsupported { path: self.directory.clone(), reason },
             fault => OpenError::Damaged { path: self.directory.clone(), reason: fault.to_string() },
         }
     }
