@@ -131,15 +131,6 @@ impl Config {
         (config, source.problems)
     }
 
-    /// The defaults, with the environment over them: for bots that are configured in code.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the environment.
-    pub fn defaults(env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
-        let (source, config) = Self::read("the environment", "", env);
-        if source.problems.is_empty() { Ok(config) } else { Err(Problems(source.problems)) }
-    }
-
     fn read<'a>(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> (Source<'a>, Self) {
         let env: Vec<_> = env.into_iter().collect();
         let mut source = Source::new(file, text, env.iter().cloned());

@@ -9,6 +9,33 @@
 //! - [`Phone`] is what the customer sees, and keeps the timeline of what happened.
 //! - [`Faults`] is trouble to order.
 //!
+//! ```
+//! use std::sync::Arc;
+//! use async_trait::async_trait;
+//! use bytes::Bytes;
+//! use threedots::clock::Clock;
+//! use threedots::sandbox::{Courier, Sandbox, SandboxSettings};
+//!
+//! struct Webhook;
+//!
+//! #[async_trait]
+//! impl Courier for Webhook {
+//!     async fn post(&self, _url: &str, _headers: Vec<(String, String)>, _body: Bytes) -> Option<u16> {
+//!         Some(200) // where a bot would take the message
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let sandbox = Sandbox::new(SandboxSettings::default(), Clock::tokio(), Arc::new(Webhook));
+//! let ada = sandbox.new_customer("Ada");
+//! sandbox.write(&ada, "hello".into()).unwrap();
+//! sandbox.phone().wait_for(|phone| phone.story().len() == 2).await;
+//! assert!(sandbox.phone().story()[1].ends_with("webhook message #1: 200"));
+//! # sandbox.shutdown().await;
+//! # }
+//! ```
+//!
 //! It imports nothing of the product's side but the clock and the opaque message id: two sides that share their
 //! parser share its mistakes.
 

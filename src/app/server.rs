@@ -2,11 +2,12 @@
 //!
 //! `GET /healthz`: the process is alive. `GET /readyz`: it takes messages in; 503 while it does not.
 
+use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
 
@@ -33,7 +34,7 @@ pub(super) fn webhooks(
     webhooks: Arc<Webhooks>,
     store: Arc<dyn Store>,
 ) -> std::io::Result<Listening> {
-    serve(listener, config.connections, move |server| {
+    let routes = move |server: &mut ServiceConfig| {
         let store = Arc::clone(&store);
         let alive = || std::future::ready(say(HttpResponse::Ok(), "alive"));
         let ready = move || std::future::ready(readiness(&*store));
@@ -41,7 +42,8 @@ pub(super) fn webhooks(
             .service(web::resource("/healthz").get(alive).route(web::head().to(alive)))
             .service(web::resource("/readyz").get(ready.clone()).route(web::head().to(ready)))
             .configure(webhook::routes(Arc::clone(&webhooks)));
-    })
+    };
+    serve(listener, config.connections, |_, _| {}, routes)
 }
 
 fn readiness(store: &dyn Store) -> HttpResponse {
@@ -56,13 +58,22 @@ fn say(mut answer: HttpResponseBuilder, words: &'static str) -> HttpResponse {
     answer.content_type("text/plain; charset=utf-8").insert_header(("cache-control", "no-store")).body(words)
 }
 
+/// Sees a connection before its first request.
+type OnConnect = fn(&dyn Any, &mut Extensions);
+
 /// Serves `routes` on `listener`.
-pub(super) fn serve<F>(listener: TcpListener, connections: usize, routes: F) -> std::io::Result<Listening>
+pub(super) fn serve<F>(
+    listener: TcpListener,
+    connections: usize,
+    on_connect: OnConnect,
+    routes: F,
+) -> std::io::Result<Listening>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || App::new().configure(|server| routes(server)))
+        .on_connect(on_connect)
         // Signals are the app's: it has more to end than a server.
         .disable_signals()
         .client_request_timeout(HEAD_TIMEOUT)

@@ -108,10 +108,13 @@ impl Sandbox {
         let (call, what, about) =
             (self.phone.called(parsed.about.as_ref(), parsed.call), parsed.call, parsed.about.clone());
         let trouble = self.faults.for_call(what);
-        let (answer, answered) = oneshot::channel();
+        let (mut answer, answered) = oneshot::channel();
         let sandbox = Arc::clone(self);
         self.spawn(async move {
             let result = sandbox.take_its_course(&request, &parsed, &trouble).await;
+            if let (Some(Failure::Hang), Ok(UpstreamAnswer::Reset)) = (&trouble.failure, &result) {
+                answer.closed().await;
+            }
             let moment = match &result {
                 _ if answer.is_closed() => What::CallUnanswered { call, what },
                 Ok(UpstreamAnswer::Whole { .. }) => What::Answered { call, what },
@@ -139,11 +142,7 @@ impl Sandbox {
                 let refused = if trouble.takes_effect { self.perform(request, parsed, true).err() } else { None };
                 match (refused, failure) {
                     (Some(refusal), _) => Err(refusal),
-                    (None, Failure::Reset) => Ok(UpstreamAnswer::Reset),
-                    (None, Failure::Hang) => {
-                        std::future::pending::<()>().await;
-                        Ok(UpstreamAnswer::Reset)
-                    }
+                    (None, Failure::Reset | Failure::Hang) => Ok(UpstreamAnswer::Reset),
                     (None, failure) => Err(Refusal::injected(failure)),
                 }
             }

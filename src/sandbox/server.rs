@@ -1,7 +1,7 @@
 //! The sandbox on a socket of this machine: the upstream's API under `/graph`, and the phones' pages.
 //!
-//! For this machine alone. The pages and their endpoints answer only to a browser that asked for this machine by
-//! name, and take posts only from their own pages: another web site, open in the same browser, can reach the port too.
+//! For this machine alone. All of it answers only to who asks for this machine by name, and takes posts only from
+//! its own pages: another web site, open in the same browser, can reach the port too.
 
 mod actions;
 mod feed;
@@ -40,6 +40,7 @@ pub fn configure(sandbox: Arc<Sandbox>, page: Page) -> impl Fn(&mut ServiceConfi
     let shell = Data::new(Shell { sandbox, page });
     move |config| {
         let graph = web::scope("/graph")
+            .wrap(from_fn(guard::only_ours))
             .app_data(web::PayloadConfig::new(graph::LARGEST_BODY))
             .default_service(web::to(graph::handle));
         // It takes every path that nobody has taken before it.

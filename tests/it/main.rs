@@ -3,6 +3,8 @@
 mod architecture;
 mod flow;
 mod interleavings;
+mod llm;
 mod meta;
 mod sandbox;
+mod store;
 mod world;

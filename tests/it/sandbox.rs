@@ -4,7 +4,9 @@
 mod calls;
 mod faults;
 mod media;
+mod page;
 mod phone;
+mod socket;
 mod webhooks;
 
 use std::collections::VecDeque;

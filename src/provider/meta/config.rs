@@ -158,7 +158,8 @@ impl MetaConfig {
         if self.phone_number_id.is_empty() || !self.phone_number_id.chars().all(|c| c.is_ascii_digit()) {
             wrong("phone_number_id", "must be the digits under \"Phone number ID\" in Meta's dashboard".into());
         }
-        if !self.graph_version.strip_prefix('v').is_some_and(|rest| rest.parse::<f32>().is_ok()) {
+        let version = self.graph_version.strip_prefix('v').and_then(|number| number.parse::<f32>().ok());
+        if version.is_none() {
             wrong("graph_version", "must look like \"v25.0\"".into());
         }
         if self.typing_refresh && self.typing_refresh_every < Duration::from_secs(25) {

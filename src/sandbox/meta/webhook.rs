@@ -31,11 +31,13 @@ pub(in crate::sandbox) fn message_webhook(
         message.insert("group_id".to_owned(), json!(group));
     }
     if let Some(quoted) = &draft.quotes {
-        let from = match quoted_from {
-            Some(Side::Customer) => customer.id.as_str(),
-            Some(Side::Bot) | None => &settings.display_phone_number,
-        };
-        message.insert("context".to_owned(), json!({ "from": from, "id": quoted.as_str() }));
+        let mut context = json!({ "id": quoted.as_str() });
+        match quoted_from {
+            Some(Side::Customer) if customer.hides_phone => {}
+            Some(Side::Customer) => context["from"] = json!(customer.id.as_str()),
+            Some(Side::Bot) | None => context["from"] = json!(settings.display_phone_number),
+        }
+        message.insert("context".to_owned(), context);
     }
     message.insert(kind.to_owned(), object);
     envelope(settings, json!({ "contacts": [contact(customer)], "messages": [message] }))

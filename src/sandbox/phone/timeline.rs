@@ -104,7 +104,7 @@ pub enum What {
         /// The error's code; none if the answer has none.
         code: Option<i64>,
     },
-    /// A call was never answered: the connection broke, or the caller gave up, or it hangs.
+    /// A call was never answered: the connection broke, or the caller gave up.
     CallUnanswered {
         /// Which.
         call: u64,

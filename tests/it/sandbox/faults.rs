@@ -128,6 +128,8 @@ async fn a_hanging_upstream_never_answers_and_has_delivered_only_if_told_to() {
         world.sandbox.faults().add(fault);
         assert!(tokio::time::timeout(Duration::from_secs(3600), world.send("hi")).await.is_err());
         assert_eq!(world.sandbox.phone().replies(&world.ada).len(), replies);
+        seconds(0.1).await;
+        assert!(world.sandbox.phone().story().last().unwrap().ends_with(": no answer"), "once the caller gave up");
     }
     world.sandbox.shutdown().await;
 }

@@ -101,9 +101,12 @@ async fn a_customer_who_hides_the_phone_number_is_known_by_user_id_alone() {
     (hidden.hides_phone, hidden.username) = (true, Some("lin.l".to_owned()));
     let user_id = hidden.user_id.clone();
     world.sandbox.phone().add(hidden);
-    world.sandbox.write(&"12125550103".into(), "hello".into()).unwrap();
+    let first = world.sandbox.write(&"12125550103".into(), "hello".into()).unwrap();
+    world.sandbox.write(&"12125550103".into(), Draft::text("again").quoting(&first)).unwrap();
     seconds(0.1).await;
-    let value = world.letterbox.posts().pop().unwrap().value();
+    let posts = world.letterbox.posts();
+    assert!(posts.iter().all(|post| !String::from_utf8_lossy(&post.body).contains("12125550103")));
+    let value = posts[0].value();
     assert_eq!(value["contacts"], json!([{ "profile": { "name": "Lin", "username": "lin.l" }, "user_id": user_id }]));
     assert_eq!(value["messages"][0].get("from"), None);
     assert_eq!(value["messages"][0]["from_user_id"], json!(user_id));

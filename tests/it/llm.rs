@@ -1,0 +1,182 @@
+//! The llm handler against a stub of an OpenAI-compatible server, over real sockets.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde_json::{Value, json};
+use threedots::handler::llm::{Llm, LlmConfig, Model, ModelConfig};
+use threedots::sandbox::Draft;
+use threedots::templates::Templates;
+
+use crate::world::{Setup, World};
+
+/// A language model in a test's hand.
+struct Stub {
+    base_url: String,
+    requests: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Stub {
+    /// Answers with "Answer N", or with this status.
+    async fn start(status: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        let requests: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let seen = Arc::clone(&requests);
+        let server = HttpServer::new(move || {
+            let seen = Arc::clone(&seen);
+            let answer = move |body: web::Json<Value>| {
+                let number = {
+                    let mut seen = seen.lock().expect("no test panics in here");
+                    seen.push(body.into_inner());
+                    seen.len()
+                };
+                async move {
+                    if status != 200 {
+                        let error = json!({ "error": { "message": "SECRET PROVIDER WORDS", "type": "server_error" } });
+                        let status = actix_web::http::StatusCode::from_u16(status).expect("a status");
+                        return HttpResponse::build(status).json(error);
+                    }
+                    let message = json!({ "role": "assistant", "content": format!("Answer {number}") });
+                    HttpResponse::Ok().json(json!({ "choices": [{ "index": 0, "message": message }] }))
+                }
+            };
+            // An image of a few megabytes is a long line of base64.
+            let limit = web::JsonConfig::default().limit(32 << 20);
+            App::new().app_data(limit).route("/v1/chat/completions", web::post().to(answer))
+        });
+        tokio::spawn(server.workers(1).listen(listener).expect("listening").run());
+        Self { base_url, requests }
+    }
+
+    fn requests(&self) -> Vec<Value> {
+        self.requests.lock().expect("no test panics in here").clone()
+    }
+}
+
+/// An address at which nobody listens.
+fn dead_end() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}/v1", listener.local_addr().expect("an address"))
+}
+
+fn llm(config: LlmConfig, addresses: &[&str]) -> Llm {
+    let models = addresses.iter().map(|base_url| Model {
+        config: ModelConfig {
+            base_url: (*base_url).to_owned(),
+            model: "stub".into(),
+            timeout: Duration::from_secs(5),
+            api_key: None,
+        },
+        api_key: Some("key".to_owned().into()),
+    });
+    let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
+    Llm::new(config, models.collect(), templates).expect("a handler")
+}
+
+/// Writes, and waits for the answer to it.
+async fn say(world: &World, words: &str) {
+    let before = world.replies().len();
+    world.write(words);
+    let answered = world.phone().wait_for(|phone| phone.replies(&world.customer).len() > before);
+    tokio::time::timeout(Duration::from_secs(20), answered).await.expect("an answer");
+}
+
+#[tokio::test]
+async fn the_fifth_request_carries_the_earlier_turns_and_the_rendered_prompt() {
+    let stub = Stub::start(200).await;
+    let world = Setup::new(llm(LlmConfig::default(), &[&stub.base_url])).start();
+    for number in 1..=5 {
+        say(&world, &format!("Question {number}")).await;
+    }
+    assert_eq!(world.replies(), ["Answer 1", "Answer 2", "Answer 3", "Answer 4", "Answer 5"]);
+    let fifth = &stub.requests()[4];
+    let messages = fifth["messages"].as_array().expect("messages");
+    let system = messages[0]["content"].as_str().expect("a prompt");
+    assert!(system.starts_with("You are shop,") && system.contains("talking with Ada."), "{system}");
+    assert!(!system.contains("{{") && !system.contains("{%"), "{system}");
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).strftime("%-d %B %Y").to_string();
+    assert!(system.contains(&today), "{system}");
+    let said: Vec<String> = messages[1..]
+        .iter()
+        .map(|said| format!("{}: {}", said["role"].as_str().expect("a role"), said["content"]))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "user: \"Question 1\"",
+            "assistant: \"Answer 1\"",
+            "user: \"Question 2\"",
+            "assistant: \"Answer 2\"",
+            "user: \"Question 3\"",
+            "assistant: \"Answer 3\"",
+            "user: \"Question 4\"",
+            "assistant: \"Answer 4\"",
+            "user: \"Question 5\"",
+        ]
+    );
+    assert_eq!((fifth["model"].as_str(), fifth["max_tokens"].as_u64()), (Some("stub"), Some(800)));
+}
+
+#[tokio::test]
+async fn history_is_trimmed_to_its_budget_and_never_begins_with_the_bot() {
+    let stub = Stub::start(200).await;
+    // Each thing said costs 4 tokens and a quarter of its bytes: "Question N" 6, "Answer N" 6.
+    let config = LlmConfig { history_tokens: 20, ..LlmConfig::default() };
+    let world = Setup::new(llm(config, &[&stub.base_url])).start();
+    for number in 1..=4 {
+        say(&world, &format!("Question {number}")).await;
+    }
+    let fourth = &stub.requests()[3]["messages"];
+    let contents: Vec<&str> =
+        fourth.as_array().expect("messages")[1..].iter().map(|said| said["content"].as_str().expect("words")).collect();
+    assert_eq!(contents, ["Question 3", "Answer 3", "Question 4"]);
+}
+
+#[tokio::test]
+async fn a_dead_first_address_falls_to_the_second() {
+    let stub = Stub::start(200).await;
+    let world = Setup::new(llm(LlmConfig::default(), &[&dead_end(), &stub.base_url])).start();
+    say(&world, "hello").await;
+    assert_eq!(world.replies(), ["Answer 1"]);
+}
+
+#[tokio::test]
+async fn a_failing_model_is_asked_once_and_falls_to_the_next() {
+    let (broken, stub) = (Stub::start(429).await, Stub::start(200).await);
+    let world = Setup::new(llm(LlmConfig::default(), &[&broken.base_url, &stub.base_url])).start();
+    say(&world, "hello").await;
+    assert_eq!(world.replies(), ["Answer 1"]);
+    assert_eq!(broken.requests().len(), 1, "a retry would cost the customer the time that the next model needs");
+}
+
+#[tokio::test]
+async fn when_no_model_answers_the_canned_reply_does_and_the_dots_are_gone() {
+    let broken = Stub::start(500).await;
+    let world = Setup::new(llm(LlmConfig::default(), &[&dead_end(), &broken.base_url])).start();
+    say(&world, "hello").await;
+    let replies = world.replies();
+    assert_eq!(replies, ["Sorry, Ada, I cannot think straight at the moment. Please try again in a few minutes."]);
+    assert!(!world.phone().dots_showing(&world.customer));
+    assert!(world.dead().await.is_empty(), "it was answered");
+}
+
+#[tokio::test]
+async fn the_images_of_a_burst_reach_the_model_with_its_words() {
+    let stub = Stub::start(200).await;
+    let mut setup = Setup::new(llm(LlmConfig::default(), &[&stub.base_url]));
+    setup.merge.quiet = Duration::from_millis(300);
+    let world = setup.start();
+    world.write("Look at this:");
+    world.sandbox.write(&world.customer, Draft::image(Some("my shoe"))).expect("a customer");
+    say(&world, "Do you have it in blue?").await;
+    let messages = stub.requests()[0]["messages"].as_array().expect("messages").clone();
+    assert_eq!(messages.len(), 4);
+    assert_eq!(messages[1]["content"], "Look at this:");
+    assert_eq!(messages[2]["content"][0]["text"], "[image] my shoe");
+    let image = messages[2]["content"][1]["image_url"]["url"].as_str().expect("an image");
+    assert!(image.starts_with("data:image/png;base64,iVBOR"), "{}", &image[..40]);
+    assert_eq!(messages[3]["content"], "Do you have it in blue?");
+}
