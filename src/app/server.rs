@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
 
 use crate::store::Store;
 use crate::webhook::{self, ServerConfig, Webhooks};
@@ -34,26 +34,28 @@ pub(super) fn webhooks(
     webhooks: Arc<Webhooks>,
     store: Arc<dyn Store>,
 ) -> std::io::Result<Listening> {
-    serve(
-        listener,
-        config.connections,
-        |_, _| {},
-        move |server| {
-            let store = Arc::clone(&store);
-            server
-                .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("alive") }))
-                .route("/readyz", web::get().to(move || std::future::ready(readiness(&*store))))
-                .configure(webhook::routes(Arc::clone(&webhooks)));
-        },
-    )
+    let routes = move |server: &mut ServiceConfig| {
+        let store = Arc::clone(&store);
+        let alive = || std::future::ready(say(HttpResponse::Ok(), "alive"));
+        let ready = move || std::future::ready(readiness(&*store));
+        server
+            .service(web::resource("/healthz").get(alive).route(web::head().to(alive)))
+            .service(web::resource("/readyz").get(ready.clone()).route(web::head().to(ready)))
+            .configure(webhook::routes(Arc::clone(&webhooks)));
+    };
+    serve(listener, config.connections, |_, _| {}, routes)
 }
 
 fn readiness(store: &dyn Store) -> HttpResponse {
     // Why not is for the log: anybody may ask this.
     match store.failure() {
-        None => HttpResponse::Ok().body("ready"),
-        Some(_) => HttpResponse::ServiceUnavailable().body("not ready"),
+        None => say(HttpResponse::Ok(), "ready"),
+        Some(_) => say(HttpResponse::ServiceUnavailable(), "not ready"),
     }
+}
+
+fn say(mut answer: HttpResponseBuilder, words: &'static str) -> HttpResponse {
+    answer.content_type("text/plain; charset=utf-8").insert_header(("cache-control", "no-store")).body(words)
 }
 
 /// Sees a connection before its first request.
