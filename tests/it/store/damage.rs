@@ -127,6 +127,17 @@ async fn data_of_a_newer_version_is_left_alone() {
 }
 
 #[tokio::test]
+async fn data_with_other_settings_is_left_alone() {
+    let place = Place::new();
+    drop(sled::Config::new().path(place.file("sled")).segment_size(1 << 20).open().unwrap());
+    for _ in 0..3 {
+        let error = Sled::open(place.settings(), place.clock).unwrap_err();
+        assert!(matches!(error, OpenError::Unsupported { .. }), "{error}");
+    }
+    assert!(place.file("sled/db").is_file());
+}
+
+#[tokio::test]
 async fn a_place_that_cannot_be_used_is_an_error_and_no_quarantine() {
     let place = Place::new();
     fs::write(place.settings().path, b"a file").unwrap();

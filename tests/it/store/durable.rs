@@ -13,6 +13,11 @@ use super::bench::{
     Bench, HISTORY_KEPT, LEASE, Place, chat, conversation, ids, message, message_saying, new, outgoing, said,
 };
 
+/// The data of a store that is closed, as sled sees it.
+fn tree(path: &Path) -> sled::Db {
+    sled::Config::new().path(path).segment_size(8 * 1024 * 1024).open().unwrap()
+}
+
 const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test(start_paused = true)]
@@ -177,10 +182,12 @@ async fn no_value_is_longer_than_four_thousand_bytes() {
     store.accept(vec![message(&chat, &"i".repeat(10_000))]).await.unwrap();
     store.close().await;
 
-    let tree = sled::Config::new().path(place.file("sled")).open().unwrap();
+    let tree = tree(&place.file("sled"));
     let longest = tree.iter().values().map(|value| value.unwrap().len()).max().unwrap();
     assert!(longest <= 4_000 && longest > 3_000, "{longest}");
     drop(tree);
+    // Where sled puts what it never syncs.
+    assert_eq!(fs::read_dir(place.file("sled/blobs")).unwrap().count(), 0);
 
     let store = place.open();
     let claim = store.claim(LEASE).await.unwrap();
@@ -194,7 +201,7 @@ async fn old_marks_leave_no_trace() {
     let bench = Bench::sled();
     let path = bench.disk.as_ref().unwrap().1.path.join("sled");
     let marked = || {
-        let tree = sled::Config::new().path(&path).open().unwrap();
+        let tree = tree(&path);
         [b"d", b"e"].map(|kind| tree.scan_prefix(kind).count())
     };
     bench.accept_new((0..600).map(|n| message("ann", &n.to_string()))).await;
