@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod architecture;
+mod configuration;
 mod floods;
 mod flow;
 mod foreign_words;
