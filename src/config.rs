@@ -9,6 +9,7 @@ mod problem;
 mod source;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,12 +98,18 @@ pub enum HandlerConfig {
     Custom,
 }
 
-/// Where each key stands.
-#[derive(Clone, Debug, Default)]
+/// Where each key stands. The file may hold what it should not: neither is ever shown.
+#[derive(Clone, Default)]
 struct Places {
     file: String,
     text: String,
     env: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Places(…)")
+    }
 }
 
 impl Config {
@@ -132,7 +139,9 @@ impl Config {
     }
 
     fn read<'a>(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> (Source<'a>, Self) {
-        let env: Vec<_> = env.into_iter().collect();
+        // No more of the environment than is ours; and in order, so that a table comes before what stands in it.
+        let mut env: Vec<_> = env.into_iter().filter(|(name, _)| name.starts_with(source::PREFIX)).collect();
+        env.sort_unstable();
         let mut source = Source::new(file, text, env.iter().cloned());
         let mut config = Self {
             places: Places { file: file.to_owned(), text: text.to_owned(), env },

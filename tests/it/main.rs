@@ -1,10 +1,17 @@
 //! All integration tests, in one binary.
 
 mod architecture;
+mod configuration;
+mod floods;
 mod flow;
+mod foreign_words;
+mod hostile;
 mod interleavings;
 mod llm;
 mod meta;
+mod product;
+mod replays;
 mod sandbox;
 mod store;
+mod upstream_identity;
 mod world;
