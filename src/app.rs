@@ -74,9 +74,9 @@ impl App {
     fn with_problems(config: Config, mut problems: Vec<Problem>) -> Result<Self, Problems> {
         let app = Self { config: Some(config), handler: None, env: environment() };
         // A key that could not be read stands at its default, of which there is nothing to say.
-        let noted: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
         let found = app.assemble_without_handler().err().map(|found| found.0).unwrap_or_default();
-        problems.extend(found.into_iter().filter(|problem| !noted.contains(&problem.key)));
+        let found: Vec<Problem> = found.into_iter().filter(|new| !problems.iter().any(|old| old.covers(new))).collect();
+        problems.extend(found);
         if problems.is_empty() { Ok(app) } else { Err(Problems(problems)) }
     }
 
@@ -178,8 +178,7 @@ fn bots(
     transport: Arc<dyn Transport>,
     handler: Option<Arc<dyn Handler>>,
 ) -> Result<Vec<Bot>, Problems> {
-    let templates = assemble::templates(config)?;
-    assemble::bots(config, &templates, &Parts { env, transport, clock: Clock::System, handler })
+    assemble::bots(config, &Parts { env, transport, clock: Clock::System, handler })
 }
 
 /// Names the configuration file of [`App::from_env`].

@@ -79,9 +79,11 @@ pub mod in_words {
 
     /// Reads a duration.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        // What stands there is not quoted: it may be a secret that was put in the wrong place.
+        let wrong = || D::Error::custom("is no duration: write for example \"26s\" or \"10m\"");
+        let text = String::deserialize(deserializer).map_err(|_| wrong())?;
         let parsed = text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-        parsed.ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: write for example \"26s\" or \"10m\"")))
+        parsed.ok_or_else(wrong)
     }
 
     /// Writes a duration.

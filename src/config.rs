@@ -4,11 +4,14 @@
 //! compiled in and written by `threedots init`; a test holds it against the defaults in the code. Unknown keys are
 //! errors, and so are contradictions; all problems are reported at once, before anything starts.
 
+mod places;
 mod problem;
 mod source;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Table;
 
@@ -110,7 +113,10 @@ impl Config {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&file, &text, env),
             Err(error) => {
-                let text = format!("cannot be read ({}): `threedots init` writes a first one", error.kind());
+                let text = match error.kind() {
+                    ErrorKind::NotFound => "is not there: `threedots init` writes a first one".into(),
+                    kind => format!("cannot be read ({kind}): name a TOML file, in UTF-8, that you may read"),
+                };
                 (Self::default(), vec![Problem { key: String::new(), place: file, text }])
             }
         }
@@ -123,15 +129,6 @@ impl Config {
             source.problem("bots", "there is no bot: add a table such as [bots.shop]");
         }
         (config, source.problems)
-    }
-
-    /// The defaults, with the environment over them: for bots that are configured in code.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the environment.
-    pub fn defaults(env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
-        let (source, config) = Self::read("the environment", "", env);
-        if source.problems.is_empty() { Ok(config) } else { Err(Problems(source.problems)) }
     }
 
     fn read<'a>(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> (Source<'a>, Self) {
@@ -162,12 +159,10 @@ impl Config {
                 source.problem(&at, "is part of an address: use lower-case letters, digits, `-` and `_`");
             }
             let bot = read_bot(&mut source, &at, table);
-            check_bot(&mut source, &at, &bot, &config.worker);
+            check_bot(&mut source, &at, &bot);
             config.bots.insert(name, bot);
         }
-        if config.worker.turns == 0 {
-            source.problem("worker.turns", "must be at least 1");
-        }
+        check(&mut source, &config);
         source.finish();
         (source, config)
     }
@@ -224,6 +219,8 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table) -> BotConfig {
 fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) -> Option<String> {
     match table.remove("kind") {
         Some(toml::Value::String(kind)) if known.split(", ").any(|word| word == kind) => Some(kind),
+        // All of the table could not be read.
+        None if source.is_noted(at) => None,
         found => {
             let what = if found.is_some() { "is not known" } else { "is missing" };
             source.problem(&format!("{at}.kind"), &format!("{what}: use one of {known}"));
@@ -232,18 +229,43 @@ fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) 
     }
 }
 
-/// Settings that contradict each other.
-fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig, worker: &WorkerConfig) {
-    // Typing before, a send, and typing's end: what a turn may take around its handler.
-    let around = bot.typing.call_timeout * 3 + bot.delivery.send_timeout * 2;
-    if worker.lease <= bot.turn.timeout + around {
-        let longest = (bot.turn.timeout + around).as_secs();
+/// Settings that contradict each other, or under which nothing would happen.
+fn check(source: &mut Source<'_>, config: &Config) {
+    let Config { server, store, worker, .. } = config;
+    let port = server.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() && !source.is_noted("server.listen") {
+        source.problem("server.listen", "must be an address and a port, such as \"127.0.0.1:8080\"");
+    }
+    for (key, zero) in [
+        ("server.body_timeout", server.body_timeout.is_zero()),
+        ("server.connections", server.connections == 0),
+        ("store.max_waiting", store.max_waiting == 0),
+        ("worker.turns", worker.turns == 0),
+    ] {
+        must_not_be_zero(source, key, zero);
+    }
+    let Some((name, longest)) =
+        config.bots.iter().map(|(name, bot)| (name, longest_turn(bot))).max_by_key(|(_, longest)| *longest)
+    else {
+        return;
+    };
+    if worker.lease <= longest {
         let text = format!(
-            "is not longer than a turn of {at} may take ({longest} s: its turn.timeout, two delivery.send_timeout, \
-             three typing.call_timeout): raise it, or lower those"
+            "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, two delivery.send_timeout, \
+             three typing.call_timeout): raise it, or lower those",
+            longest.as_secs()
         );
         source.problem("worker.lease", &text);
     }
+}
+
+/// Typing before, the handler, its reply's upload and send, and typing's end.
+fn longest_turn(bot: &BotConfig) -> Duration {
+    let around = bot.typing.call_timeout.saturating_mul(3).saturating_add(bot.delivery.send_timeout.saturating_mul(2));
+    bot.turn.timeout.saturating_add(around)
+}
+
+fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
     for (key, zero) in [
         ("turn.timeout", bot.turn.timeout.is_zero()),
         ("typing.call_timeout", bot.typing.call_timeout.is_zero()),
@@ -252,13 +274,20 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig, worker: &Worker
         ("gate.per_minute", bot.gate.per_minute == 0),
         ("gate.kinds", bot.gate.kinds.is_empty()),
     ] {
-        if zero {
-            source.problem(&format!("{at}.{key}"), "must not be zero or empty: nothing would ever be answered");
-        }
+        must_not_be_zero(source, &format!("{at}.{key}"), zero);
     }
+    let models = format!("{at}.handler.models");
     if let HandlerConfig::Llm(llm) = &bot.handler
         && llm.models.is_empty()
+        && !source.is_noted(&models)
     {
-        source.problem(&format!("{at}.handler.models"), "is empty: add at least one [[…handler.models]]");
+        source.problem(&models, &format!("is empty: add at least one [[{models}]]"));
+    }
+}
+
+fn must_not_be_zero(source: &mut Source<'_>, key: &str, zero: bool) {
+    // A list can be empty because what stood in it could not be read.
+    if zero && !source.is_noted(key) {
+        source.problem(key, "must not be zero or empty: nothing would ever be answered");
     }
 }

@@ -1,5 +1,6 @@
 //! The `threedots` command.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -71,7 +72,12 @@ fn init(path: &Path) -> Result<(), String> {
     use std::io::Write;
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| file.write_all(DEFAULT.as_bytes()));
-    written.map_err(|error| format!("{}: cannot be written: {}", path.display(), error.kind()))?;
+    written.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            format!("{}: is there already, and stays as it is: name another with --config", path.display())
+        }
+        kind => format!("{}: cannot be written: {kind}", path.display()),
+    })?;
     say(&format!("{} is written: fill in the bot, then `threedots check --config {0}`", path.display()));
     Ok(())
 }

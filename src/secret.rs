@@ -30,11 +30,6 @@ impl From<Written> for SecretRef {
 }
 
 impl SecretRef {
-    /// A reference to an environment variable.
-    pub fn env(name: &str) -> Self {
-        Self(format!("env:{name}"))
-    }
-
     /// Fetches the secret. `env` looks up environment variables.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Logs: one line for each webhook, one span and one line for each turn, and nothing that belongs to a customer.
 //!
-//! Only threedots' own events are written in detail. Other crates' are let through as warnings at most, and the
-//! OpenAI client's never: at their finer levels libraries print what they carry, bodies and headers included.
+//! Only threedots' own events are written in detail. Other crates' are let through as warnings at most: at their finer
+//! levels libraries print what they carry, bodies and headers included. Two crates are never let through: the OpenAI
+//! client, which warns with the answer's text, and the HTTP server, to which every stranger's broken request is an error.
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
@@ -96,7 +97,7 @@ fn is_ours_or_urgent(event: &Metadata<'_>, most: LevelFilter) -> bool {
     if target == "threedots" || target.starts_with("threedots::") {
         return *event.level() <= most;
     }
-    *event.level() <= Level::WARN && !target.starts_with("async_openai")
+    *event.level() <= Level::WARN && !["async_openai", "actix_http"].iter().any(|noisy| target.starts_with(noisy))
 }
 
 /// A panic's place, and not its text: that may quote a customer.

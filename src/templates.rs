@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
 /// The templates that are compiled in.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -34,22 +34,26 @@ impl Templates {
         Ok(Self(templates))
     }
 
-    /// The ones compiled in, under those in `directory`: every `*.txt` and `*.html` one folder deep, such as
-    /// `prompts/shop.txt`.
+    /// The ones compiled in, under those in `directory`: every `*.txt` one folder deep, such as `prompts/shop.txt`;
+    /// and all files that cannot be read or are no templates. In the place of such a one stands an empty template, so
+    /// that whoever looks for more that is wrong does not find it missing.
     ///
     /// # Errors
-    /// All files that cannot be read or are no templates.
-    pub fn load(directory: &Path) -> Result<Self, Vec<TemplateError>> {
-        let mut templates = Self::built_in().map_err(|error| vec![error])?;
+    /// As [`Templates::built_in`].
+    pub fn load(directory: &Path) -> Result<(Self, Vec<TemplateError>), TemplateError> {
+        let mut templates = Self::built_in()?;
         let mut errors = Vec::new();
         let unreadable = |path: &Path, error: &std::io::Error| TemplateError {
             name: path.display().to_string(),
-            problem: format!("cannot be read: {error}"),
+            problem: format!("cannot be read: {error}: correct its path or its permissions"),
         };
         let list = |path: &Path| -> std::io::Result<Vec<_>> {
             std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect()
         };
-        let folders = list(directory).map_err(|error| vec![unreadable(directory, &error)])?;
+        let folders = list(directory).unwrap_or_else(|error| {
+            errors.push(unreadable(directory, &error));
+            Vec::new()
+        });
         for folder in folders.iter().filter(|path| path.is_dir()) {
             let files = list(folder).unwrap_or_else(|error| {
                 errors.push(unreadable(folder, &error));
@@ -57,17 +61,21 @@ impl Templates {
             });
             for file in files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "txt")) {
                 let Some(name) = file.strip_prefix(directory).ok().and_then(Path::to_str) else { continue };
-                match std::fs::read_to_string(file) {
-                    Ok(source) => {
-                        if let Err(error) = templates.0.add_template_owned(name.to_owned(), source) {
-                            errors.push(TemplateError::new(name, &error));
-                        }
-                    }
-                    Err(error) => errors.push(unreadable(file, &error)),
+                let source = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error));
+                let added = source.and_then(|source| {
+                    let added = templates.0.add_template_owned(name.to_owned(), source);
+                    added.map_err(|error| TemplateError::new(name, &error))
+                });
+                if let Err(error) = added {
+                    errors.push(error);
+                    templates
+                        .0
+                        .add_template_owned(name.to_owned(), "")
+                        .map_err(|error| TemplateError::new(name, &error))?;
                 }
             }
         }
-        if errors.is_empty() { Ok(templates) } else { Err(errors) }
+        Ok((templates, errors))
     }
 
     /// Whether there is a template of this name.
@@ -98,7 +106,16 @@ pub struct TemplateError {
 impl TemplateError {
     fn new(name: &str, error: &minijinja::Error) -> Self {
         let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
-        // The kind alone: an error's detail can quote a value, and a value can be a customer's.
-        Self { name: name.to_owned(), problem: format!("{}{line}", error.kind()) }
+        let problem = match error.kind() {
+            ErrorKind::TemplateNotFound => {
+                "there is none of this name: put it into the directory that `templates` names, or name another".into()
+            }
+            ErrorKind::UndefinedError => {
+                format!("it uses a value that it is not given{line}: correct the value's name")
+            }
+            // The kind alone: an error's detail can quote a value, and a value can be a customer's.
+            kind => format!("{kind}{line}: correct the template"),
+        };
+        Self { name: name.to_owned(), problem }
     }
 }

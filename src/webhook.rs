@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, RETRY_AFTER};
 use actix_web::web::{self, Bytes, BytesMut, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt;
@@ -100,6 +100,14 @@ impl Webhooks {
         }
     }
 
+    /// A bot's webhook that was not even read is for its operator to know; the addresses that strangers try are not.
+    fn note_unread(&self, bot: &str, answer: &WebhookAnswer) {
+        let bot = BotName::new(bot);
+        if self.providers.contains_key(&bot) {
+            warn!(webhook.bot = %bot, webhook.status = answer.status, webhook.refused = answer.body, "a webhook was refused");
+        }
+    }
+
     async fn accept(&self, bot: &BotName, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
@@ -172,14 +180,19 @@ async fn handle(
 ) -> HttpResponse {
     let answer = match read(&webhooks, &http, body).await {
         Ok(request) => webhooks.receive(&bot, &request).await,
-        Err(answer) => answer,
+        Err(answer) => {
+            webhooks.note_unread(&bot, &answer);
+            answer
+        }
     };
     let status = actix_web::http::StatusCode::from_u16(answer.status).unwrap_or_default();
     let mut response = HttpResponse::build(status);
     // The challenge is whatever the caller sent: as plain text it can do no harm in a browser.
     response.content_type("text/plain; charset=utf-8").insert_header(("x-content-type-options", "nosniff"));
-    if answer.status == 503 {
-        response.insert_header((RETRY_AFTER, "5"));
+    match answer.status {
+        405 => drop(response.insert_header((ALLOW, "GET, POST"))),
+        503 => drop(response.insert_header((RETRY_AFTER, "5"))),
+        _ => {}
     }
     if matches!(answer.status, 408 | 413 | 415) {
         // The rest of the body is still on its way: nobody will read it.

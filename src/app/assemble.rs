@@ -13,7 +13,7 @@ use crate::http::{Transport, is_private_enough};
 use crate::message::BotName;
 use crate::provider::Provider;
 use crate::provider::meta::Meta;
-use crate::templates::Templates;
+use crate::templates::{TemplateError, Templates};
 use crate::turn::{Barred, Bot};
 
 /// What is needed besides the configuration.
@@ -24,22 +24,23 @@ pub(super) struct Parts<'a> {
     pub(super) handler: Option<Arc<dyn Handler>>,
 }
 
-/// The templates that a configuration asks for.
-pub(super) fn templates(config: &Config) -> Result<Arc<Templates>, Problems> {
+/// The templates that a configuration asks for, and what is wrong with them.
+fn templates(config: &Config) -> Result<(Arc<Templates>, Vec<Problem>), Problems> {
+    let problem = |error: &TemplateError| config.problem("templates", error.to_string());
     let loaded = match &config.templates {
         Some(directory) => Templates::load(directory),
-        None => Templates::built_in().map_err(|error| vec![error]),
+        None => Templates::built_in().map(|templates| (templates, Vec::new())),
     };
-    let problem = |error: &crate::templates::TemplateError| config.problem("templates", error.to_string());
-    loaded.map(Arc::new).map_err(|errors| Problems(errors.iter().map(problem).collect()))
+    let (templates, errors) = loaded.map_err(|error| Problems(vec![problem(&error)]))?;
+    Ok((Arc::new(templates), errors.iter().map(problem).collect()))
 }
 
 /// Makes the bots. Connects to nothing.
-pub(super) fn bots(config: &Config, templates: &Arc<Templates>, parts: &Parts<'_>) -> Result<Vec<Bot>, Problems> {
-    let mut problems = Vec::new();
+pub(super) fn bots(config: &Config, parts: &Parts<'_>) -> Result<Vec<Bot>, Problems> {
+    let (templates, mut problems) = templates(config)?;
     let mut bots = Vec::new();
     for (name, bot) in &config.bots {
-        match make(config, name, bot, templates, parts) {
+        match make(config, name, bot, &templates, parts) {
             Ok(bot) => bots.push(bot),
             Err(found) => problems.extend(found),
         }

@@ -14,15 +14,17 @@ use bytes::Bytes;
 use super::StartError;
 use super::server::{self, Listening};
 use crate::clock::Clock;
-use crate::config::{BotConfig, Config, HandlerConfig, ProviderConfig};
-use crate::handler::llm::{LlmConfig, ModelConfig};
+use crate::config::{Config, Problems};
+use crate::handler::llm::ModelConfig;
 use crate::http::{Body, Call, Transport};
-use crate::provider::meta::MetaConfig;
 use crate::sandbox::{self, Courier, Customer, Page, Sandbox, SandboxSettings};
-use crate::secret::SecretRef;
 
 /// The bot's name, which is part of its webhook's address.
 const BOT: &str = "demo";
+/// What the sandbox's secrets are called: no environment has such names.
+const ACCESS_TOKEN: &str = "sandbox access token";
+const APP_SECRET: &str = "sandbox app secret";
+const VERIFY_TOKEN: &str = "sandbox verify token";
 /// The ports that are tried first: a bookmark goes on working.
 const PRODUCT_PORT: u16 = 8080;
 const PHONE_PORT: u16 = 3333;
@@ -51,13 +53,16 @@ impl Playground {
         let (product, phone) = (listen(PRODUCT_PORT)?, listen(PHONE_PORT)?);
         let product_address = product.local_addr().map_err(StartError::Listen)?;
         let phone_address = phone.local_addr().map_err(StartError::Listen)?;
-        let mut config = Config::defaults(overlay.iter().cloned()).map_err(StartError::Config)?;
         let settings = SandboxSettings {
             webhook_url: format!("http://{product_address}/webhooks/{BOT}"),
             bot_name: "three dots".into(),
             ..SandboxSettings::default()
         };
-        config.bots.insert(BOT.into(), bot(env, &settings, &format!("http://{phone_address}/graph"), custom));
+        let text = written(&settings, &format!("http://{phone_address}/graph"), &handler(env, custom));
+        let (mut config, problems) = Config::parse("the sandbox's configuration", &text, overlay.iter().cloned());
+        if !problems.is_empty() {
+            return Err(StartError::Config(Problems(problems)));
+        }
         let directory = std::env::temp_dir().join(format!("threedots-{}", std::process::id()));
         config.store.path.clone_from(&directory);
         let sandbox = Sandbox::new(settings.clone(), Clock::System, Arc::new(Post(transport)));
@@ -67,16 +72,16 @@ impl Playground {
         let routes = move |server: &mut actix_web::web::ServiceConfig| {
             sandbox::configure(Arc::clone(&served), page.clone())(server);
         };
-        let listening = server::serve(phone, CONNECTIONS, routes).map_err(StartError::Listen)?;
+        let listening = server::serve(phone, CONNECTIONS, sandbox::on_connect, routes).map_err(StartError::Listen)?;
         Ok(Self { config, product, sandbox, listening, settings, directory })
     }
 
     /// Looks a secret up: the sandbox's own, under names that no environment has.
     pub(super) fn secret(&self, name: &str) -> Option<String> {
         match name {
-            "sandbox access token" => Some(self.settings.access_token.clone()),
-            "sandbox app secret" => Some(self.settings.app_secret.clone()),
-            "sandbox verify token" => Some("sandbox".into()),
+            ACCESS_TOKEN => Some(self.settings.access_token.clone()),
+            APP_SECRET => Some(self.settings.app_secret.clone()),
+            VERIFY_TOKEN => Some("sandbox".into()),
             _ => None,
         }
     }
@@ -96,32 +101,38 @@ fn listen(port: u16) -> Result<TcpListener, StartError> {
     TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).map_err(StartError::Listen)
 }
 
-fn bot(env: &dyn Fn(&str) -> Option<String>, settings: &SandboxSettings, graph: &str, custom: bool) -> BotConfig {
-    let provider = MetaConfig {
-        phone_number_id: settings.phone_number_id.clone(),
-        access_token: SecretRef::env("sandbox access token"),
-        app_secret: crate::provider::meta::AppSecrets::One(SecretRef::env("sandbox app secret")),
-        verify_token: SecretRef::env("sandbox verify token"),
-        base_url: graph.to_owned(),
-        ..MetaConfig::default()
-    };
-    let handler = match (custom, env("OPENAI_API_KEY"), env("OPENAI_BASE_URL")) {
-        (true, _, _) => HandlerConfig::Custom,
-        (false, None, None) => HandlerConfig::Demo,
-        (false, key, base_url) => HandlerConfig::Llm(llm(key.is_some(), base_url, env("OPENAI_MODEL"))),
-    };
-    BotConfig { provider: ProviderConfig::Meta(provider), handler, ..BotConfig::default() }
+/// A bot's configuration as anybody would write it, so that `THREEDOTS_BOTS__DEMO__…` works here too.
+fn written(settings: &SandboxSettings, graph: &str, handler: &str) -> String {
+    format!(
+        r#"
+        [bots.{BOT}.provider]
+        kind = "meta"
+        phone_number_id = "{}"
+        access_token = "env:{ACCESS_TOKEN}"
+        app_secret = "env:{APP_SECRET}"
+        verify_token = "env:{VERIFY_TOKEN}"
+        base_url = "{graph}"
+        [bots.{BOT}.handler]
+        {handler}
+        "#,
+        settings.phone_number_id
+    )
 }
 
-fn llm(has_key: bool, base_url: Option<String>, model: Option<String>) -> LlmConfig {
+/// The demo, unless the program brings a handler or the environment a model.
+fn handler(env: &dyn Fn(&str) -> Option<String>, custom: bool) -> String {
+    let (key, base_url, model) = (env("OPENAI_API_KEY"), env("OPENAI_BASE_URL"), env("OPENAI_MODEL"));
+    if custom {
+        return "kind = \"custom\"".into();
+    }
+    if key.is_none() && base_url.is_none() {
+        return "kind = \"demo\"".into();
+    }
     let default = ModelConfig::default();
-    let model = ModelConfig {
-        base_url: base_url.unwrap_or(default.base_url),
-        model: model.unwrap_or(default.model),
-        api_key: has_key.then(|| SecretRef::env("OPENAI_API_KEY")),
-        ..ModelConfig::default()
-    };
-    LlmConfig { models: vec![model], ..LlmConfig::default() }
+    let text = |value: Option<String>, default: String| toml::Value::String(value.unwrap_or(default)).to_string();
+    let api_key = if key.is_some() { ", api_key = \"env:OPENAI_API_KEY\"" } else { "" };
+    let (base_url, model) = (text(base_url, default.base_url), text(model, default.model));
+    format!("kind = \"llm\"\nmodels = [{{ base_url = {base_url}, model = {model}{api_key} }}]")
 }
 
 /// Carries the sandbox's webhooks to the product, over a real socket.

@@ -2,13 +2,14 @@
 //!
 //! `GET /healthz`: the process is alive. `GET /readyz`: it takes messages in; 503 while it does not.
 
+use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
 
 use crate::store::Store;
 use crate::webhook::{self, ServerConfig, Webhooks};
@@ -33,30 +34,46 @@ pub(super) fn webhooks(
     webhooks: Arc<Webhooks>,
     store: Arc<dyn Store>,
 ) -> std::io::Result<Listening> {
-    serve(listener, config.connections, move |server| {
+    let routes = move |server: &mut ServiceConfig| {
         let store = Arc::clone(&store);
+        let alive = || std::future::ready(say(HttpResponse::Ok(), "alive"));
+        let ready = move || std::future::ready(readiness(&*store));
         server
-            .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("alive") }))
-            .route("/readyz", web::get().to(move || std::future::ready(readiness(&*store))))
+            .service(web::resource("/healthz").get(alive).route(web::head().to(alive)))
+            .service(web::resource("/readyz").get(ready.clone()).route(web::head().to(ready)))
             .configure(webhook::routes(Arc::clone(&webhooks)));
-    })
+    };
+    serve(listener, config.connections, |_, _| {}, routes)
 }
 
 fn readiness(store: &dyn Store) -> HttpResponse {
     // Why not is for the log: anybody may ask this.
     match store.failure() {
-        None => HttpResponse::Ok().body("ready"),
-        Some(_) => HttpResponse::ServiceUnavailable().body("not ready"),
+        None => say(HttpResponse::Ok(), "ready"),
+        Some(_) => say(HttpResponse::ServiceUnavailable(), "not ready"),
     }
 }
 
+fn say(mut answer: HttpResponseBuilder, words: &'static str) -> HttpResponse {
+    answer.content_type("text/plain; charset=utf-8").insert_header(("cache-control", "no-store")).body(words)
+}
+
+/// Sees a connection before its first request.
+type OnConnect = fn(&dyn Any, &mut Extensions);
+
 /// Serves `routes` on `listener`.
-pub(super) fn serve<F>(listener: TcpListener, connections: usize, routes: F) -> std::io::Result<Listening>
+pub(super) fn serve<F>(
+    listener: TcpListener,
+    connections: usize,
+    on_connect: OnConnect,
+    routes: F,
+) -> std::io::Result<Listening>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || App::new().configure(|server| routes(server)))
+        .on_connect(on_connect)
         // Signals are the app's: it has more to end than a server.
         .disable_signals()
         .client_request_timeout(HEAD_TIMEOUT)

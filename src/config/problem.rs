@@ -13,6 +13,24 @@ pub struct Problem {
     pub text: String,
 }
 
+/// Said of what should be a table: nothing in it was read.
+pub(super) const NO_TABLE: &str = "must be a table";
+
+impl Problem {
+    /// Whether `other` is only what this one leads to: it is about the same key, about something in a table that could
+    /// not be read, or about a list that has lost an element.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let unread = self.key.strip_suffix(".kind").or_else(|| (self.text == NO_TABLE).then_some(&*self.key));
+        let inside = |outer: &str| other.key.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        self.key == other.key || unread.is_some_and(inside) || self.is_in_list(&other.key)
+    }
+
+    /// Whether it is about an element of the list `key`.
+    pub(super) fn is_in_list(&self, key: &str) -> bool {
+        self.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('['))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let separator = if self.key.is_empty() { "" } else { ": " };

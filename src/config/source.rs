@@ -1,14 +1,13 @@
 //! A configuration's text: one TOML file with the environment over it, and where in it each key stands.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
-use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::problem::Problem;
+use super::places;
+use super::problem::{NO_TABLE, Problem};
 
 /// Environment variables with this prefix are configuration: `THREEDOTS_SERVER__LISTEN` is `server.listen`.
 const PREFIX: &str = "THREEDOTS_";
@@ -18,8 +17,14 @@ pub(super) struct Source<'a> {
     file: &'a str,
     text: &'a str,
     table: Table,
-    overlaid: HashMap<String, String>,
+    overlaid: HashMap<String, Overlaid>,
     pub(super) problems: Vec<Problem>,
+}
+
+/// What an environment variable says about a key.
+struct Overlaid {
+    variable: String,
+    value: String,
 }
 
 impl<'a> Source<'a> {
@@ -40,7 +45,7 @@ impl<'a> Source<'a> {
     }
 
     fn not_toml(&mut self, error: &toml::de::Error) {
-        let line = error.span().map_or(1, |span| line_of(self.text, span.start));
+        let line = error.span().map_or(1, |span| places::line_of(self.text, span.start));
         let place = format!("{}:{line}", self.file);
         // Its first line: the others quote the file, and a file can hold what it should not.
         let what = error.message().lines().next().unwrap_or("not TOML").to_owned();
@@ -54,8 +59,7 @@ impl<'a> Source<'a> {
             let entry = table.entry(name.clone()).or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(inner) = entry else {
                 let text = format!("`{name}` is no table, so nothing can stand in it: unset the variable");
-                let place = format!("environment variable {variable}");
-                self.problems.push(Problem { key: path.join("."), place, text });
+                self.problems.push(Problem { key: path.join("."), place: of_variable(variable), text });
                 return;
             };
             table = inner;
@@ -63,7 +67,7 @@ impl<'a> Source<'a> {
         // What reads as a TOML value is one; everything else is text.
         let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("v"));
         table.insert(last.clone(), parsed.unwrap_or_else(|| Value::String(value.to_owned())));
-        self.overlaid.insert(path.join("."), variable.to_owned());
+        self.overlaid.insert(path.join("."), Overlaid { variable: variable.to_owned(), value: value.to_owned() });
     }
 
     /// Takes the table at the top level that is called `name`.
@@ -83,7 +87,7 @@ impl<'a> Source<'a> {
             Some(Value::Table(table)) => table,
             None => Table::new(),
             Some(_) => {
-                self.problem(key, "must be a table");
+                self.problem(key, NO_TABLE);
                 Table::new()
             }
         }
@@ -111,29 +115,33 @@ impl<'a> Source<'a> {
     /// Reads a table, which stands at `at`, into settings. A setting that is wrong is noted and left at its default,
     /// so that the next one is looked at too.
     pub(super) fn read<T: DeserializeOwned + Default>(&mut self, at: &str, mut table: Table) -> T {
+        // The list elements that were taken out: those behind them have moved up.
+        let mut taken: Vec<(String, usize)> = Vec::new();
         loop {
             let error = match serde_path_to_error::deserialize(Value::Table(table.clone())) {
                 Ok(settings) => return settings,
                 Err(error) => error,
             };
             let path: Vec<Segment> = error.path().iter().cloned().collect();
-            let key = path.iter().fold(at.to_owned(), |mut key, segment| {
-                // Writing to a text cannot fail.
-                let _ = match segment {
-                    Segment::Map { key: name } => write!(key, ".{name}"),
-                    Segment::Seq { index } => write!(key, "[{index}]"),
-                    Segment::Enum { .. } | Segment::Unknown => Ok(()),
-                };
-                key
-            });
-            let text = error.inner().message().lines().next().unwrap_or_default().to_owned();
+            let key = key_of(at, &path, &taken);
+            let text = plainly(error.inner().message());
+            // In the environment nobody writes quotes: what reads as a number can be meant as text.
+            let meant = self.overlaid.get(&key).filter(|_| text == A_TEXT).map(|overlaid| overlaid.value.clone());
+            if let (Some(meant), Some(value)) = (meant, value_at(&mut table, &path)) {
+                *value = Value::String(meant);
+                continue;
+            }
             self.problem(&key, &text);
-            let first = path.iter().find_map(|segment| match segment {
-                Segment::Map { key } => Some(key),
-                _ => None,
-            });
-            if first.is_none_or(|first| table.remove(first).is_none()) {
+            // Where it says nothing of the place, or what is missing is a part of it: what stands around it.
+            let Some(out) =
+                (1..=path.len()).rev().map(|length| &path[..length]).find(|path| take_out(&mut table, path))
+            else {
                 return T::default();
+            };
+            if let Some((Segment::Seq { .. }, _)) = out.split_last()
+                && let Some((list, number)) = key_of(at, out, &taken).trim_end_matches(']').rsplit_once('[')
+            {
+                taken.push((list.to_owned(), number.parse().unwrap_or_default()));
             }
         }
     }
@@ -144,33 +152,103 @@ impl<'a> Source<'a> {
         self.problems.push(problem);
     }
 
-    /// Where a key stands: the variable that set it, or the line in the file; for one that is nowhere, the line of
+    /// Whether there is something wrong with a key, or with an element of the list that it is.
+    pub(super) fn is_noted(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key == key || problem.is_in_list(key))
+    }
+
+    /// Where a key stands: the variable that set it, or the line in the file; for one that is nowhere, the place of
     /// the table that it is missing from.
     pub(super) fn place(&self, key: &str) -> String {
-        if let Some(variable) = self.overlaid.get(key) {
-            return format!("environment variable {variable}");
-        }
-        let at = DeTable::parse(self.text).ok().and_then(|root| {
-            let mut found = None;
-            let mut table = Some(root.get_ref().clone());
-            for name in key.split(['.', '[']) {
-                let Some((spanned, value)) = table.as_ref().and_then(|table| table.get_key_value(name)) else { break };
-                found = Some(spanned.span().start);
-                let inner = match value.get_ref() {
-                    DeValue::Table(inner) => Some(inner.clone()),
-                    _ => None,
-                };
-                table = inner;
+        let in_file = places::longest(self.text, key);
+        for end in places::ends(key).rev() {
+            let beginning = &key[..end];
+            if let Some(overlaid) = self.overlaid.get(beginning) {
+                return of_variable(&overlaid.variable);
             }
-            found
-        });
-        match at {
-            Some(at) => format!("{}:{}", self.file, line_of(self.text, at)),
-            None => self.file.to_owned(),
+            if let Some((_, line)) = in_file.filter(|(length, _)| *length >= end) {
+                return format!("{}:{line}", self.file);
+            }
+            let inside = |known: &&String| known.strip_prefix(beginning).is_some_and(|rest| rest.starts_with('.'));
+            if let Some(overlaid) = self.overlaid.keys().filter(inside).min().and_then(|key| self.overlaid.get(key)) {
+                return of_variable(&overlaid.variable);
+            }
         }
+        self.file.to_owned()
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+fn of_variable(variable: &str) -> String {
+    format!("environment variable {variable}")
+}
+
+/// The key that a path leads to, with the numbers that list elements had before others were taken out.
+fn key_of(at: &str, path: &[Segment], taken: &[(String, usize)]) -> String {
+    path.iter().fold(at.to_owned(), |key, segment| match segment {
+        Segment::Map { key: name } => format!("{key}.{name}"),
+        Segment::Seq { index } => {
+            let mut before: Vec<_> = taken.iter().filter(|(list, _)| *list == key).map(|(_, number)| *number).collect();
+            before.sort_unstable();
+            let number = before.into_iter().fold(*index, |number, gone| number + usize::from(gone <= number));
+            format!("{key}[{number}]")
+        }
+        Segment::Enum { .. } | Segment::Unknown => key,
+    })
+}
+
+/// What a path leads to.
+fn value_at<'t>(table: &'t mut Table, path: &[Segment]) -> Option<&'t mut Value> {
+    let (first, rest) = path.split_first()?;
+    let Segment::Map { key } = first else { return None };
+    rest.iter().try_fold(table.get_mut(key)?, |value, segment| match (segment, value) {
+        (Segment::Map { key }, Value::Table(table)) => table.get_mut(key),
+        (Segment::Seq { index }, Value::Array(list)) => list.get_mut(*index),
+        _ => None,
+    })
+}
+
+/// Takes out what a path leads to. Whether there was anything.
+fn take_out(table: &mut Table, path: &[Segment]) -> bool {
+    match path.split_last() {
+        Some((Segment::Map { key }, [])) => table.remove(key).is_some(),
+        Some((Segment::Map { key }, outer)) => match value_at(table, outer) {
+            Some(Value::Table(table)) => table.remove(key).is_some(),
+            _ => false,
+        },
+        Some((Segment::Seq { index }, outer)) => match value_at(table, outer) {
+            Some(Value::Array(list)) if *index < list.len() => {
+                list.remove(*index);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+const A_TEXT: &str = "must be a text in quotes";
+
+/// What serde says, in words for an operator, and without the value that it quotes: that may be a secret which was
+/// put in the wrong place.
+fn plainly(message: &str) -> String {
+    let message = message.lines().next().unwrap_or_default();
+    let expected = message.rsplit_once("expected ").map_or("", |(_, expected)| expected);
+    let choice = expected.trim_start_matches("one of ").replace('`', "").replace(" or ", ", ");
+    if message.starts_with("unknown field") {
+        return format!("is no setting: remove it, or correct its name (there are: {choice})");
+    }
+    if message.starts_with("unknown variant") {
+        return format!("is not known: use one of {}", choice);
+    }
+    if !message.starts_with("invalid ") {
+        return message.to_owned();
+    }
+    match expected {
+        "a string" | "path string" => A_TEXT.into(),
+        "a boolean" => "must be true or false".into(),
+        "usize" | "u64" | "u32" => "must be a whole number, and not negative".into(),
+        "a sequence" => "must be a list, such as [\"…\", \"…\"]".into(),
+        other if other.starts_with("struct ") => NO_TABLE.into(),
+        other => format!("must be {other}"),
+    }
 }

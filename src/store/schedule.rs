@@ -3,7 +3,8 @@
 //! A conversation with something to do stands in line, is held back until a time, or is leased. Whoever waits for
 //! one is woken by an event or by the earliest deadline (a hold-back's or a lease's end); nobody polls.
 
-use std::collections::{BTreeMap, HashMap};
+mod line;
+
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use super::StoreError;
 use crate::clock::{Clock, Timestamp};
 use crate::message::Conversation;
+use line::Line;
 
 /// A lease on a conversation. Dropped before it is settled, it gives the conversation back at once, with no runtime
 /// needed for that. Past its end, somebody else may have the conversation, and no write under it succeeds.
@@ -31,7 +33,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.schedule.give_back(&self.held);
+        let mut line = self.schedule.line();
+        line.free(&self.held);
+        let ready = line.newly_ready();
+        drop(line);
+        self.schedule.wake(ready);
     }
 }
 
@@ -56,45 +62,39 @@ pub(super) struct Held {
 pub(super) struct Schedule {
     clock: Clock,
     max_waiting: usize,
-    state: Mutex<State>,
+    line: Mutex<Line>,
+    /// Woken one at a time by a conversation that becomes ready, and all together by a new earliest deadline: so each
+    /// of them knows it, and it does not matter which of them goes away.
     changed: Notify,
+    stopped: Mutex<Option<StoreError>>,
 }
 
 impl Schedule {
     /// An empty schedule that lets `max_waiting` messages wait, all conversations together.
     pub(super) fn new(clock: Clock, max_waiting: usize) -> Arc<Self> {
-        Arc::new(Self { clock, max_waiting, state: Mutex::default(), changed: Notify::new() })
-    }
-
-    /// Whether so many new messages may wait besides those that do already.
-    pub(super) fn admit(&self, messages: usize) -> Result<(), StoreError> {
-        let state = self.lock();
-        if messages > self.max_waiting.saturating_sub(state.waiting) { Err(StoreError::Full) } else { Ok(()) }
-    }
-
-    /// So many messages more wait in a conversation.
-    pub(super) fn add(&self, conversation: &Conversation, messages: usize, now: Timestamp) {
-        let mut state = self.lock();
-        let mut ready = state.promote(now);
-        state.waiting += messages;
-        if let Some(entry) = state.entries.get_mut(conversation) {
-            entry.waiting += messages;
-        } else {
-            state.put(conversation, messages, false);
-            ready += 1;
-        }
-        drop(state);
-        self.wake(ready);
+        let (line, changed, stopped) = (Mutex::default(), Notify::new(), Mutex::default());
+        Arc::new(Self { clock, max_waiting, line, changed, stopped })
     }
 
     /// Takes up a conversation as it was when the store was last open.
     pub(super) fn restore(&self, conversation: &Conversation, messages: usize, outgoing: bool, not_before: Timestamp) {
-        let mut state = self.lock();
-        state.waiting += messages;
-        state.put(conversation, messages, outgoing);
+        let mut line = self.line();
+        line.add(conversation, messages);
+        line.set_outgoing(conversation, outgoing);
         if not_before > self.clock.now() {
-            state.hold_back(conversation, not_before);
+            line.hold_back(conversation, not_before);
         }
+    }
+
+    /// Whether so many new messages may wait besides those that do already.
+    pub(super) fn admit(&self, messages: usize) -> Result<(), StoreError> {
+        let room = self.max_waiting.saturating_sub(self.line().waiting());
+        if messages <= room { Ok(()) } else { Err(StoreError::Full) }
+    }
+
+    /// So many messages more wait in a conversation.
+    pub(super) fn add(&self, conversation: &Conversation, messages: usize, now: Timestamp) {
+        self.change(now, |line| line.add(conversation, messages));
     }
 
     /// Waits for a conversation that nobody holds, and leases it.
@@ -103,13 +103,15 @@ impl Schedule {
     pub(super) async fn claim(self: &Arc<Self>, lease: Duration) -> Result<Lease, StoreError> {
         loop {
             let mut changed = pin!(self.changed.notified());
-            // Before the look at the state, so that no change after it goes unnoticed.
+            // Before the look at the line, so that no change after it goes unnoticed.
             changed.as_mut().enable();
-            let deadline = match self.take(lease)? {
-                Taken::Held(held) => return Ok(Lease { held, schedule: self.clone() }),
-                Taken::Nothing { deadline } => deadline,
-            };
-            match deadline {
+            self.running()?;
+            let now = self.clock.now();
+            if let Some(held) = self.change(now, |line| line.take(now, lease)) {
+                return Ok(Lease { held, schedule: self.clone() });
+            }
+            let earliest = self.line().earliest();
+            match earliest {
                 None => changed.await,
                 Some(at) => tokio::select! {
                     () = changed => {}
@@ -121,7 +123,7 @@ impl Schedule {
 
     /// Whether a conversation is still held.
     pub(super) fn check(&self, held: &Held, now: Timestamp) -> Result<(), StoreError> {
-        match self.lock().held_until(held) {
+        match self.line().held_until(held) {
             Some(until) if now < until => Ok(()),
             _ => Err(StoreError::Fenced),
         }
@@ -129,74 +131,57 @@ impl Schedule {
 
     /// The conversation has something outgoing from now on.
     pub(super) fn intended(&self, held: &Held) {
-        if let Some(entry) = self.lock().entries.get_mut(&held.conversation) {
-            entry.outgoing = true;
-        }
+        self.line().set_outgoing(&held.conversation, true);
     }
 
     /// So many of the conversation's messages are done with, nothing is outgoing, and nobody holds it any longer.
     pub(super) fn done(&self, held: &Held, messages: usize, now: Timestamp) {
-        let mut state = self.lock();
-        let mut ready = state.promote(now);
-        state.waiting = state.waiting.saturating_sub(messages);
-        if let Some(entry) = state.entries.get_mut(&held.conversation) {
-            entry.waiting = entry.waiting.saturating_sub(messages);
-            entry.outgoing = false;
-        }
-        ready += state.free(held);
-        drop(state);
-        self.wake(ready);
+        self.change(now, |line| {
+            line.subtract(&held.conversation, messages);
+            line.set_outgoing(&held.conversation, false);
+            line.free(held);
+        });
     }
 
     /// Nobody holds the conversation any longer, and nobody is to claim it before `at`.
     pub(super) fn later(&self, held: &Held, at: Timestamp, now: Timestamp) {
-        let mut state = self.lock();
-        let mut ready = state.promote(now);
-        let freed = state.free(held);
-        let held_back = freed > 0 && at > now;
-        if held_back {
-            state.hold_back(&held.conversation, at);
-        } else {
-            ready += freed;
-        }
-        let earliest = held_back && state.earliest() == Some(at);
-        drop(state);
-        self.wake(ready);
-        if earliest {
-            self.changed.notify_waiters();
-        }
+        self.change(now, |line| {
+            line.free(held);
+            if at > now {
+                line.hold_back(&held.conversation, at);
+            }
+        });
     }
 
     /// From now on every claim fails with `error`; what is held may still be settled.
     pub(super) fn stop(&self, error: StoreError) {
-        self.lock().stopped = Some(error);
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         self.changed.notify_waiters();
     }
 
     /// Fails once the schedule has been stopped.
     pub(super) fn running(&self) -> Result<(), StoreError> {
-        self.open().map(drop)
+        match &*self.stopped.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 
-    fn give_back(&self, held: &Held) {
-        let ready = self.lock().free(held);
+    /// Changes the line, and wakes whom that concerns.
+    fn change<T>(&self, now: Timestamp, change: impl FnOnce(&mut Line) -> T) -> T {
+        let mut line = self.line();
+        // First those who were due before.
+        line.promote(now);
+        let earliest = line.earliest();
+        let outcome = change(&mut line);
+        let sooner = line.earliest().is_some_and(|at| earliest.is_none_or(|known| at < known));
+        let ready = line.newly_ready();
+        drop(line);
         self.wake(ready);
-    }
-
-    fn take(&self, lease: Duration) -> Result<Taken, StoreError> {
-        let mut state = self.open()?;
-        let now = self.clock.now();
-        // Whoever else was due is taken by those who are woken here.
-        let ready = state.promote(now);
-        let taken = state.take(now, lease);
-        // All who wait know the earliest deadline, so that it does not matter who of them goes away.
-        let earliest = matches!(taken, Taken::Held(_)) && state.earliest() == Some(now.plus(lease));
-        drop(state);
-        self.wake(ready);
-        if earliest {
+        if sooner {
             self.changed.notify_waiters();
         }
-        Ok(taken)
+        outcome
     }
 
     fn wake(&self, claimers: usize) {
@@ -205,140 +190,8 @@ impl Schedule {
         }
     }
 
-    fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
-        let state = self.lock();
-        match &state.stopped {
-            Some(error) => Err(error.clone()),
-            None => Ok(state),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-enum Taken {
-    Held(Held),
-    Nothing { deadline: Option<Timestamp> },
-}
-
-#[derive(Default)]
-struct State {
-    /// Every conversation that has something to do, or is held.
-    entries: HashMap<Conversation, Entry>,
-    /// Those that are ready, by their place in the line.
-    line: BTreeMap<u64, Conversation>,
-    /// The ends of hold-backs and of leases.
-    deadlines: BTreeMap<Deadline, Conversation>,
-    /// The last number given to a place, a hold-back or a lease.
-    last: u64,
-    /// How many messages wait, all conversations together.
-    waiting: usize,
-    stopped: Option<StoreError>,
-}
-
-/// When, and the number that tells it from others of the same time. A lease's number is its token.
-type Deadline = (Timestamp, u64);
-
-struct Entry {
-    waiting: usize,
-    outgoing: bool,
-    place: Place,
-}
-
-enum Place {
-    Ready(u64),
-    HeldBack,
-    Held(Deadline),
-}
-
-impl State {
-    /// Puts a conversation that was not known at the end of the line.
-    fn put(&mut self, conversation: &Conversation, waiting: usize, outgoing: bool) {
-        let place = self.queue(conversation.clone());
-        self.entries.insert(conversation.clone(), Entry { waiting, outgoing, place });
-    }
-
-    /// Takes the first in the line.
-    fn take(&mut self, now: Timestamp, lease: Duration) -> Taken {
-        let Some((_, conversation)) = self.line.pop_first() else {
-            return Taken::Nothing { deadline: self.earliest() };
-        };
-        let token = self.number();
-        let until = (now.plus(lease), token);
-        self.deadlines.insert(until, conversation.clone());
-        if let Some(entry) = self.entries.get_mut(&conversation) {
-            entry.place = Place::Held(until);
-        }
-        Taken::Held(Held { conversation, token })
-    }
-
-    /// Ends a lease that has not ended yet. Says how many conversations are ready because of it.
-    fn free(&mut self, held: &Held) -> usize {
-        let Some(until) = self.held_until(held) else { return 0 };
-        self.deadlines.remove(&(until, held.token));
-        self.line_up(&held.conversation)
-    }
-
-    /// Moves those whose hold-back or lease has ended to the end of the line. Says how many.
-    fn promote(&mut self, now: Timestamp) -> usize {
-        let mut ready = 0;
-        while let Some(first) = self.deadlines.first_entry()
-            && first.key().0 <= now
-        {
-            let conversation = first.remove();
-            ready += self.line_up(&conversation);
-        }
-        ready
-    }
-
-    /// Puts a conversation at the end of the line, or forgets it if it has nothing to do.
-    fn line_up(&mut self, conversation: &Conversation) -> usize {
-        let Some(entry) = self.entries.get(conversation) else { return 0 };
-        if entry.waiting == 0 && !entry.outgoing {
-            self.entries.remove(conversation);
-            return 0;
-        }
-        let place = self.queue(conversation.clone());
-        self.move_to(conversation, place);
-        1
-    }
-
-    /// Takes a conversation out of the line until `at`.
-    fn hold_back(&mut self, conversation: &Conversation, at: Timestamp) {
-        let deadline = (at, self.number());
-        self.deadlines.insert(deadline, conversation.clone());
-        self.move_to(conversation, Place::HeldBack);
-    }
-
-    fn move_to(&mut self, conversation: &Conversation, place: Place) {
-        let Some(entry) = self.entries.get_mut(conversation) else { return };
-        if let Place::Ready(number) = std::mem::replace(&mut entry.place, place) {
-            self.line.remove(&number);
-        }
-    }
-
-    fn queue(&mut self, conversation: Conversation) -> Place {
-        let number = self.number();
-        self.line.insert(number, conversation);
-        Place::Ready(number)
-    }
-
-    fn held_until(&self, held: &Held) -> Option<Timestamp> {
-        match self.entries.get(&held.conversation)?.place {
-            Place::Held((until, token)) if token == held.token => Some(until),
-            _ => None,
-        }
-    }
-
-    fn earliest(&self) -> Option<Timestamp> {
-        self.deadlines.first_key_value().map(|((at, _), _)| *at)
-    }
-
-    fn number(&mut self) -> u64 {
-        self.last += 1;
-        self.last
+    fn line(&self) -> MutexGuard<'_, Line> {
+        // Nothing in there panics half-way through a change.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -99,8 +99,10 @@ async fn the_fifth_request_carries_the_earlier_turns_and_the_rendered_prompt() {
     assert!(!system.contains("{{") && !system.contains("{%"), "{system}");
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).strftime("%-d %B %Y").to_string();
     assert!(system.contains(&today), "{system}");
-    let said: Vec<String> =
-        messages[1..].iter().map(|said| format!("{}: {}", said["role"].as_str().unwrap(), said["content"])).collect();
+    let said: Vec<String> = messages[1..]
+        .iter()
+        .map(|said| format!("{}: {}", said["role"].as_str().expect("a role"), said["content"]))
+        .collect();
     assert_eq!(
         said,
         [
@@ -129,7 +131,7 @@ async fn history_is_trimmed_to_its_budget_and_never_begins_with_the_bot() {
     }
     let fourth = &stub.requests()[3]["messages"];
     let contents: Vec<&str> =
-        fourth.as_array().unwrap()[1..].iter().map(|said| said["content"].as_str().unwrap()).collect();
+        fourth.as_array().expect("messages")[1..].iter().map(|said| said["content"].as_str().expect("words")).collect();
     assert_eq!(contents, ["Question 3", "Answer 3", "Question 4"]);
 }
 
@@ -170,7 +172,7 @@ async fn the_images_of_a_burst_reach_the_model_with_its_words() {
     world.write("Look at this:");
     world.sandbox.write(&world.customer, Draft::image(Some("my shoe"))).expect("a customer");
     say(&world, "Do you have it in blue?").await;
-    let messages = stub.requests()[0]["messages"].as_array().unwrap().clone();
+    let messages = stub.requests()[0]["messages"].as_array().expect("messages").clone();
     assert_eq!(messages.len(), 4);
     assert_eq!(messages[1]["content"], "Look at this:");
     assert_eq!(messages[2]["content"][0]["text"], "[image] my shoe");

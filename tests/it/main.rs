@@ -8,4 +8,5 @@ mod llm;
 mod meta;
 mod real;
 mod sandbox;
+mod store;
 mod world;

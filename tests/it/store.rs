@@ -5,6 +5,7 @@
 mod bench;
 mod contract;
 mod crash;
+mod damage;
 mod durable;
 mod model;
 

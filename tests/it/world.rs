@@ -8,7 +8,7 @@ use bytes::Bytes;
 use threedots::clock::Clock;
 use threedots::failure::{FailureReply, FailureReplyConfig};
 use threedots::gate::{GateConfig, Gates};
-use threedots::http::{Answer, Body, Call, CallError, Headers, Transport};
+use threedots::http::{Answer, Body, Call, CallError, Transport};
 use threedots::message::{BotName, MessageId};
 use threedots::outbox::DeliveryConfig;
 use threedots::provider::meta::{Meta, MetaSettings};
@@ -27,23 +27,23 @@ use threedots::worker::{Worker, WorkerConfig};
 use threedots::{Handler, Reply, Turn};
 
 /// The bot's name.
-pub const BOT: &str = "shop";
+pub(crate) const BOT: &str = "shop";
 
 /// How a world is made. The defaults are the product's.
-pub struct Setup {
-    pub handler: Arc<dyn Handler>,
-    pub gate: GateConfig,
-    pub merge: MergeConfig,
-    pub turn: TurnConfig,
-    pub typing: TypingConfig,
-    pub delivery: DeliveryConfig,
-    pub failure_reply: FailureReplyConfig,
-    pub worker: WorkerConfig,
-    pub sandbox: SandboxSettings,
+pub(crate) struct Setup {
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) gate: GateConfig,
+    pub(crate) merge: MergeConfig,
+    pub(crate) turn: TurnConfig,
+    pub(crate) typing: TypingConfig,
+    pub(crate) delivery: DeliveryConfig,
+    pub(crate) failure_reply: FailureReplyConfig,
+    pub(crate) worker: WorkerConfig,
+    pub(crate) sandbox: SandboxSettings,
 }
 
 impl Setup {
-    pub fn new(handler: impl Handler) -> Self {
+    pub(crate) fn new(handler: impl Handler) -> Self {
         Self {
             handler: Arc::new(handler),
             gate: GateConfig::default(),
@@ -58,14 +58,14 @@ impl Setup {
     }
 
     /// The product, the sandbox, and one customer; turns are being worked off.
-    pub fn start(self) -> World {
+    pub(crate) fn start(self) -> World {
         let mut world = self.build();
         world.work();
         world
     }
 
     /// The same, and nobody works yet.
-    pub fn build(self) -> World {
+    pub(crate) fn build(self) -> World {
         let clock = Clock::tokio();
         let courier = Arc::new(InProcess(OnceLock::new()));
         let sandbox = Sandbox::new(self.sandbox.clone(), clock, Arc::clone(&courier) as Arc<dyn Courier>);
@@ -80,11 +80,11 @@ impl Setup {
         let worker = self.worker.clone();
         let bot = self.bot(Arc::clone(&provider));
         let worker = Worker::new(vec![bot], Arc::clone(&store), clock, worker);
-        World { sandbox, customer: customer.id, store, worker, webhooks, provider, clock, claims: None }
+        World { sandbox, customer: customer.id, store, worker, provider, clock, claims: None }
     }
 
     /// The bot alone, for a test that holds its turns itself.
-    pub fn bot(self, provider: Arc<dyn Provider>) -> Bot {
+    pub(crate) fn bot(self, provider: Arc<dyn Provider>) -> Bot {
         let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
         let failure_reply = FailureReply::new(&self.failure_reply, &templates).expect("the failure reply");
         Bot {
@@ -118,57 +118,56 @@ fn provider(sandbox: &Arc<Sandbox>, clock: Clock) -> Arc<dyn Provider> {
 }
 
 /// One bot, one sandbox, one customer or more.
-pub struct World {
-    pub sandbox: Arc<Sandbox>,
-    pub customer: CustomerId,
-    pub store: Arc<dyn Store>,
-    pub worker: Arc<Worker>,
-    pub webhooks: Arc<Webhooks>,
-    pub provider: Arc<dyn Provider>,
-    pub clock: Clock,
+pub(crate) struct World {
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) customer: CustomerId,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) clock: Clock,
     claims: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl World {
     /// Begins to work off turns.
-    pub fn work(&mut self) {
+    pub(crate) fn work(&mut self) {
         let worker = Arc::clone(&self.worker);
         self.claims = Some(tokio::spawn(async move {
             worker.run().await.expect("the store of a test does not fail");
         }));
     }
 
-    pub fn phone(&self) -> &Phone {
+    pub(crate) fn phone(&self) -> &Phone {
         self.sandbox.phone()
     }
 
     /// The customer writes.
-    pub fn write(&self, words: &str) -> MessageId {
+    pub(crate) fn write(&self, words: &str) -> MessageId {
         self.write_as(&self.customer, words)
     }
 
-    pub fn write_as(&self, customer: &CustomerId, words: &str) -> MessageId {
+    pub(crate) fn write_as(&self, customer: &CustomerId, words: &str) -> MessageId {
         self.sandbox.write(customer, Draft::text(words)).expect("a customer of this sandbox")
     }
 
     /// Another customer, by number.
-    pub fn customer(&self, number: usize) -> CustomerId {
+    pub(crate) fn customer(&self, number: usize) -> CustomerId {
         let customer = Customer::new(&format!("1555010{number:04}"), &format!("Customer {number}"));
         self.phone().add(customer.clone());
         customer.id
     }
 
     /// Lets the (paused) clock go on, until everything that could happen in that time has happened.
-    pub async fn pass(&self, seconds: u64) {
+    pub(crate) async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    pub async fn pass_ms(&self, milliseconds: u64) {
+    pub(crate) async fn pass_ms(&self, milliseconds: u64) {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     }
 
     /// The calls that the upstream got, in order, each with the second in which it came in.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         let start = self.phone().seen(&self.customer).first().map(|moment| moment.at).unwrap_or_default();
         let calls = self.phone().timeline().into_iter().filter_map(|moment| match moment.what {
             What::Called { what, .. } => Some(format!("{} s: {what}", moment.at.since(start).as_secs())),
@@ -178,7 +177,7 @@ impl World {
     }
 
     /// What the customer saw, in order, each with the second in which it happened.
-    pub fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         let seen = self.phone().seen(&self.customer);
         let start = seen.first().map(|moment| moment.at).unwrap_or_default();
         let tell = |moment: &threedots::sandbox::phone::Moment| {
@@ -195,28 +194,16 @@ impl World {
     }
 
     /// The bot's words on the customer's phone, in order.
-    pub fn replies(&self) -> Vec<String> {
+    pub(crate) fn replies(&self) -> Vec<String> {
         self.replies_to(&self.customer)
     }
 
-    pub fn replies_to(&self, customer: &CustomerId) -> Vec<String> {
+    pub(crate) fn replies_to(&self, customer: &CustomerId) -> Vec<String> {
         self.phone().replies(customer).iter().map(|reply| reply.body.words().to_owned()).collect()
     }
 
-    pub async fn dead(&self) -> Vec<DeadLetter> {
+    pub(crate) async fn dead(&self) -> Vec<DeadLetter> {
         self.store.dead(None, 1000).await.expect("dead letters")
-    }
-
-    /// Posts a body to the bot's webhook, signed or not, and returns the status.
-    pub async fn post(&self, headers: Headers, body: impl Into<Bytes>) -> u16 {
-        let request = WebhookRequest {
-            method: Method::Post,
-            query: String::new(),
-            headers,
-            body: body.into(),
-            received: self.clock.now(),
-        };
-        self.webhooks.receive(BOT, &request).await.status
     }
 }
 
@@ -270,6 +257,6 @@ impl Transport for Direct {
 }
 
 /// A handler that says everything back, at once.
-pub fn echo() -> impl Handler {
+pub(crate) fn echo() -> impl Handler {
     |turn: &Turn| Reply::text(format!("You said: {}", turn.text()))
 }

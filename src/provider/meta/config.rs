@@ -1,8 +1,11 @@
 //! The `provider` table of a bot's configuration with `kind = "meta"`.
 
+use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::de::value::StrDeserializer;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -42,13 +45,42 @@ pub struct MetaConfig {
 }
 
 /// One secret, or several with their ends.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum AppSecrets {
     /// One.
     One(SecretRef),
     /// Several: a webhook is authentic if any of them says so.
     Several(Vec<EndingSecret>),
+}
+
+impl<'de> Deserialize<'de> for AppSecrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+/// A list is several secrets, whatever else may be wrong with it; everything else is one.
+struct OneOrSeveral;
+
+impl<'de> Visitor<'de> for OneOrSeveral {
+    type Value = AppSecrets;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"env:NAME\" or \"file:PATH\", or a list such as [{ secret = \"env:NEW\" }]")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<AppSecrets, E> {
+        SecretRef::deserialize(StrDeserializer::new(text)).map(AppSecrets::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AppSecrets, A::Error> {
+        let mut secrets = Vec::new();
+        while let Some(secret) = list.next_element()? {
+            secrets.push(secret);
+        }
+        Ok(AppSecrets::Several(secrets))
+    }
 }
 
 /// A secret that may have an end.
@@ -99,16 +131,21 @@ impl MetaConfig {
         };
         let access_token = fetch("access_token", &self.access_token);
         let verify_token = fetch("verify_token", &self.verify_token);
-        let secrets = match &self.app_secret {
+        let secrets: Vec<_> = match &self.app_secret {
             AppSecrets::One(secret) => vec![(fetch("app_secret", secret), None)],
             AppSecrets::Several(secrets) => {
-                secrets.iter().map(|ending| (fetch("app_secret", &ending.secret), ending.until.as_deref())).collect()
+                let each = secrets.iter().enumerate().map(|(number, ending)| {
+                    let secret = fetch(&format!("app_secret[{number}].secret"), &ending.secret);
+                    (secret, ending.until.as_deref())
+                });
+                each.collect()
             }
         };
-        let app_secrets = secrets.into_iter().map(|(secret, until)| {
+        let app_secrets = secrets.into_iter().enumerate().map(|(number, (secret, until))| {
             let until = until.map(|until| {
                 end(until).unwrap_or_else(|| {
-                    wrong("app_secret", format!("`{until}` is no date: write for example 2026-12-31"));
+                    let key = format!("app_secret[{number}].until");
+                    wrong(&key, "is no date: write for example \"2026-12-31\"".into());
                     Timestamp(0)
                 })
             });
@@ -121,7 +158,8 @@ impl MetaConfig {
         if self.phone_number_id.is_empty() || !self.phone_number_id.chars().all(|c| c.is_ascii_digit()) {
             wrong("phone_number_id", "must be the digits under \"Phone number ID\" in Meta's dashboard".into());
         }
-        if !self.graph_version.strip_prefix('v').is_some_and(|rest| rest.parse::<f32>().is_ok()) {
+        let version = self.graph_version.strip_prefix('v').and_then(|number| number.parse::<f32>().ok());
+        if version.is_none() {
             wrong("graph_version", "must look like \"v25.0\"".into());
         }
         if self.typing_refresh && self.typing_refresh_every < Duration::from_secs(25) {

@@ -12,12 +12,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Shared;
 use super::fault::Fault;
+use super::guard::SEGMENT;
 use super::ledger::Ledger;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
 /// How many writes share one sync, at most.
 const GROUP: usize = 256;
+
+/// How much may be written before it is made durable, by [`Ledger::unsynced`]: an eighth of a segment of sled's file.
+///
+/// sled uses a segment again once what it held stands in a later one that is complete, durable or not. A segment that
+/// cannot be completed between two syncs therefore never takes the place of something that a power cut would lose.
+const MOST_UNSYNCED: usize = SEGMENT / 8;
 
 /// How many writes may queue up before their callers wait.
 pub(super) const QUEUE: usize = 4 * GROUP;
@@ -117,22 +124,28 @@ impl Committer {
         for write in group.drain(..) {
             latest = latest.max(write.now);
             // Let go of between two writes, so that a group does not keep readers waiting.
-            let reply = match self.shared.exclusively().as_mut() {
-                Some(ledger) => (write.apply)(ledger)?,
+            let (reply, unsynced) = match self.shared.exclusively().as_mut() {
+                Some(ledger) => ((write.apply)(ledger)?, ledger.unsynced()),
                 None => continue,
             };
-            if write.when == When::Applied { reply() } else { replies.push(reply) }
+            if write.when == When::Applied {
+                reply()
+            } else {
+                replies.push(reply)
+            }
+            if unsynced > MOST_UNSYNCED {
+                self.make_durable(latest)?;
+                replies.drain(..).for_each(|reply| reply());
+            }
         }
         self.make_durable(latest)?;
-        for reply in replies {
-            reply();
-        }
+        replies.drain(..).for_each(|reply| reply());
         Ok(())
     }
 
     fn make_durable(&self, now: Timestamp) -> Result<(), Fault> {
         match self.shared.exclusively().as_mut() {
-            Some(ledger) if ledger.is_dirty() => ledger.expire(now)?,
+            Some(ledger) if ledger.unsynced() > 0 => ledger.expire(now)?,
             // Nothing but repetitions and refusals: what they speak of became durable with an earlier group.
             _ => return Ok(()),
         }

@@ -12,6 +12,8 @@ pub(super) enum Fault {
     Disk(std::io::Error),
     /// The data is not what it should be; or sled is not.
     Damaged(String),
+    /// The data is sound, and not of the kind that we write.
+    Unsupported(String),
 }
 
 impl Fault {
@@ -48,6 +50,7 @@ impl From<sled::Error> for Fault {
                 Self::Damaged(error.to_string())
             }
             sled::Error::Io(error) => Self::Disk(error),
+            sled::Error::Unsupported(what) => Self::Unsupported(what),
             other => Self::Damaged(other.to_string()),
         }
     }
@@ -59,6 +62,7 @@ impl std::fmt::Display for Fault {
             Self::Refused(error) => error.fmt(f),
             Self::Disk(error) => write!(f, "the disk failed: {error}"),
             Self::Damaged(what) => write!(f, "the data is damaged: {what}"),
+            Self::Unsupported(what) => write!(f, "the data was written otherwise: {what}"),
         }
     }
 }

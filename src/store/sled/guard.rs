@@ -35,6 +35,9 @@ const UNFINISHED_OPENINGS: u32 = 2;
 /// How often sled's own thread writes and collects garbage, in milliseconds.
 const FLUSH_EVERY: u64 = 500;
 
+/// The length of a segment of sled's file, in bytes; 512 KiB if one does not ask. See the committer for why it matters.
+pub(super) const SEGMENT: usize = 8 * 1024 * 1024;
+
 /// A store that is open.
 pub(super) struct Guarded {
     pub(super) ledger: Ledger,
@@ -210,6 +213,7 @@ impl Place {
     fn trouble(&self, fault: Fault) -> OpenError {
         match fault {
             Fault::Disk(error) => self.io(error),
+            Fault::Unsupported(reason) => OpenError::Unsupported { path: self.directory.clone(), reason },
             fault => OpenError::Damaged { path: self.directory.clone(), reason: fault.to_string() },
         }
     }
@@ -227,7 +231,7 @@ fn open_and_read(
     written: bool,
     progress: &dyn Fn(),
 ) -> Result<(Ledger, Found), Fault> {
-    let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes);
+    let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes).segment_size(SEGMENT);
     let db = config.flush_every_ms(Some(FLUSH_EVERY)).open()?;
     progress();
     let found = match check(&db, progress)? {

@@ -3,13 +3,12 @@
 //! There is one writer, so a write may read first. Nothing in here is durable before the committer has made it so.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
-use sled::Batch;
 
 use super::fault::Fault;
-use super::records::{self, Hash, LAST, Records};
+use super::records::{self, Changes, Hash, LAST, Records};
 use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{Conversation, Inbound};
@@ -27,8 +26,8 @@ pub(super) struct Ledger {
     /// The number given to a message last.
     last: Seq,
     history_kept: u64,
-    /// Whether anything has been written since the last flush.
-    dirty: AtomicBool,
+    /// About how many bytes sled has written since the last flush.
+    unsynced: AtomicUsize,
 }
 
 /// A message on its way in.
@@ -83,7 +82,7 @@ impl Ledger {
     /// The data in a tree.
     pub(super) fn new(db: sled::Db, last: Seq, history_kept: usize) -> Self {
         let history_kept = u64::try_from(history_kept).unwrap_or(u64::MAX);
-        Self { db, last, history_kept, dirty: AtomicBool::new(false) }
+        Self { db, last, history_kept, unsynced: AtomicUsize::new(0) }
     }
 
     /// Takes messages in, all of them or none; `admit` is asked whether there is room for the new ones.
@@ -93,14 +92,14 @@ impl Ledger {
         now: Timestamp,
         admit: impl FnOnce(usize) -> Result<(), StoreError>,
     ) -> Result<Vec<Accepted>, Fault> {
-        let mut batch = Batch::default();
+        let mut changes = Changes::default();
         let mut last = self.last;
         let mut here = HashMap::new();
         let mut answers = Vec::with_capacity(arriving.len());
         for message in arriving {
             let known = match here.get(&message.mark) {
                 Some(seq) => Some(*seq),
-                None => self.marked(message.mark, now, &mut batch)?,
+                None => self.marked(message.mark, now, &mut changes)?,
             };
             if let Some(seq) = known {
                 answers.push(Accepted::Duplicate(seq));
@@ -109,12 +108,12 @@ impl Ledger {
             last = Seq(last.0 + 1);
             here.insert(message.mark, last);
             answers.push(Accepted::New(last));
-            self.write_arriving(&mut batch, message, last, now)?;
+            self.write_arriving(&mut changes, message, last, now)?;
         }
         if last > self.last {
             admit(here.len())?;
-            batch.insert(LAST, &last.0.to_be_bytes());
-            self.write(batch)?;
+            changes.insert(LAST.to_vec(), &last.0.to_be_bytes());
+            self.write(changes)?;
             self.last = last;
         }
         Ok(answers)
@@ -135,9 +134,9 @@ impl Ledger {
     /// Records what is about to be sent.
     pub(super) fn intend(&mut self, conversation: &Conversation, record: &[u8]) -> Result<(), Fault> {
         let key = records::of_conversation(b'o', Hash::of_conversation(conversation));
-        let mut batch = Batch::default();
-        records::replace(&self.db, &mut batch, &key, record)?;
-        self.write(batch)
+        let mut changes = Changes::default();
+        changes.replace(&self.db, &key, record)?;
+        self.write(changes)
     }
 
     /// Records what became of one part of what is outgoing.
@@ -150,7 +149,7 @@ impl Ledger {
     /// Ends messages, and with them what was outgoing. Says how many messages there were.
     pub(super) fn done(&mut self, conversation: &Conversation, done: Done, now: Timestamp) -> Result<usize, Fault> {
         let place = Hash::of_conversation(conversation);
-        let mut batch = Batch::default();
+        let mut changes = Changes::default();
         let mut ended = HashSet::new();
         for (seq, ending) in done.endings {
             let key = records::message(place, seq);
@@ -159,29 +158,29 @@ impl Ledger {
             }
             ended.insert(seq);
             if let Ending::Dead { reason } = ending {
-                self.write_dead(&mut batch, &key, seq, reason, now)?;
+                self.write_dead(&mut changes, &key, seq, reason, now)?;
             }
-            records::remove(&self.db, &mut batch, &key)?;
+            changes.take_out(&self.db, &key)?;
         }
-        records::remove(&self.db, &mut batch, &records::of_conversation(b'o', place))?;
-        self.write_said(&mut batch, place, &done.said)?;
+        changes.take_out(&self.db, &records::of_conversation(b'o', place))?;
+        self.write_said(&mut changes, place, &done.said)?;
         let mut known = self.known(place)?;
         if done.failure_replied.is_some() || known.not_before != Timestamp::default() {
             known.failure_replied = done.failure_replied.or(known.failure_replied);
             known.not_before = Timestamp::default();
-            self.write_known(&mut batch, place, &known)?;
+            self.write_known(&mut changes, place, &known)?;
         }
-        self.write(batch)?;
+        self.write(changes)?;
         Ok(ended.len())
     }
 
     /// Holds a conversation back.
     pub(super) fn later(&mut self, conversation: &Conversation, at: Timestamp) -> Result<(), Fault> {
         let place = Hash::of_conversation(conversation);
-        let mut batch = Batch::default();
+        let mut changes = Changes::default();
         let known = Known { not_before: at, ..self.known(place)? };
-        self.write_known(&mut batch, place, &known)?;
-        self.write(batch)
+        self.write_known(&mut changes, place, &known)?;
+        self.write(changes)
     }
 
     /// The newest `most` things that were said, oldest first.
@@ -206,26 +205,24 @@ impl Ledger {
         let kept = u32::try_from(DEDUPLICATED_FOR.as_secs() / 3600).unwrap_or(u32::MAX);
         // Of the last hour before that, some may have a few minutes to live.
         let end = records::expiry_hour(records::hour(now).saturating_sub(kept));
-        let mut batch = Batch::default();
-        let mut any = false;
+        let mut changes = Changes::default();
         for key in self.db.range(&b"e"[..]..&end).keys().take(EXPIRED_AT_ONCE) {
             let key = key?;
-            batch.remove(records::mark(records::hash(key.get(5..).unwrap_or_default())?));
-            batch.remove(key);
-            any = true;
+            changes.remove(records::mark(records::hash(key.get(5..).unwrap_or_default())?));
+            changes.remove(key.to_vec());
         }
-        if any { self.write(batch) } else { Ok(()) }
+        self.write(changes)
     }
 
-    /// Whether anything has been written since the last [`Ledger::flush`].
-    pub(super) fn is_dirty(&self) -> bool {
-        self.dirty.load(Relaxed)
+    /// About how many bytes sled has written since the last [`Ledger::flush`].
+    pub(super) fn unsynced(&self) -> usize {
+        self.unsynced.load(Relaxed)
     }
 
     /// Hands everything that was written to the kernel. Readers may go on meanwhile, the writer must not.
     pub(super) fn flush(&self) -> Result<(), Fault> {
         self.db.flush()?;
-        self.dirty.store(false, Relaxed);
+        self.unsynced.store(0, Relaxed);
         Ok(())
     }
 
@@ -244,14 +241,14 @@ impl Ledger {
         }
     }
 
-    /// The number of a message that was accepted lately. A mark that is too old is left for the batch to replace.
-    fn marked(&self, mark: Hash, now: Timestamp, batch: &mut Batch) -> Result<Option<Seq>, Fault> {
+    /// The number of a message that was accepted lately. A mark that is too old is left for the changes to replace.
+    fn marked(&self, mark: Hash, now: Timestamp, changes: &mut Changes) -> Result<Option<Seq>, Fault> {
         let Some(value) = self.db.get(records::mark(mark))? else { return Ok(None) };
         let (seq, accepted) = read_mark(&value)?;
         if now.since(accepted) < DEDUPLICATED_FOR {
             return Ok(Some(seq));
         }
-        batch.remove(records::expiry(records::hour(accepted), mark));
+        changes.remove(records::expiry(records::hour(accepted), mark));
         Ok(None)
     }
 
@@ -262,21 +259,21 @@ impl Ledger {
         }
     }
 
-    fn write_arriving(&self, batch: &mut Batch, message: &Arriving, seq: Seq, now: Timestamp) -> Result<(), Fault> {
-        records::put(batch, &records::message(message.place, seq), &message.record);
-        batch.insert(records::mark(message.mark), write_mark(seq, now));
-        batch.insert(records::expiry(records::hour(now), message.mark), &[]);
+    fn write_arriving(&self, changes: &mut Changes, message: &Arriving, seq: Seq, now: Timestamp) -> Result<(), Fault> {
+        changes.put(&records::message(message.place, seq), &message.record);
+        changes.insert(records::mark(message.mark), &write_mark(seq, now));
+        changes.insert(records::expiry(records::hour(now), message.mark), &[]);
         if !records::exists(&self.db, &records::of_conversation(b'c', message.place))? {
             let conversation = message.conversation.clone();
             let known = Known { conversation, failure_replied: None, not_before: Timestamp::default() };
-            self.write_known(batch, message.place, &known)?;
+            self.write_known(changes, message.place, &known)?;
         }
         Ok(())
     }
 
     fn write_dead(
         &self,
-        batch: &mut Batch,
+        changes: &mut Changes,
         key: &[u8],
         seq: Seq,
         reason: String,
@@ -286,12 +283,12 @@ impl Ledger {
         let message = record::decode::<Arrival>(&record)?.numbered(seq);
         // No limit here: what was taken in must find an end.
         let letter = record::write(&DeadLetter { message, reason, since })?;
-        records::put(batch, &records::dead(seq), &letter);
+        changes.put(&records::dead(seq), &letter);
         Ok(())
     }
 
     /// Adds to a conversation's history, and takes off at its other end what is too much.
-    fn write_said(&self, batch: &mut Batch, place: Hash, said: &[Vec<u8>]) -> Result<(), Fault> {
+    fn write_said(&self, changes: &mut Changes, place: Hash, said: &[Vec<u8>]) -> Result<(), Fault> {
         if said.is_empty() {
             return Ok(());
         }
@@ -299,25 +296,25 @@ impl Ledger {
         let end = next + said.len() as u64;
         let kept = end.saturating_sub(self.history_kept);
         for key in self.db.range(records::said(place, 0)..records::said(place, kept)).keys() {
-            batch.remove(key?);
+            changes.remove(key?.to_vec());
         }
         for record in said {
             if next >= kept {
-                records::put(batch, &records::said(place, next), record);
+                changes.put(&records::said(place, next), record);
             }
             next += 1;
         }
         Ok(())
     }
 
-    fn write_known(&self, batch: &mut Batch, place: Hash, known: &Known) -> Result<(), Fault> {
+    fn write_known(&self, changes: &mut Changes, place: Hash, known: &Known) -> Result<(), Fault> {
         let key = records::of_conversation(b'c', place);
-        records::replace(&self.db, batch, &key, &record::encode(known)?)
+        changes.replace(&self.db, &key, &record::encode(known)?)
     }
 
-    fn write(&mut self, batch: Batch) -> Result<(), Fault> {
-        self.dirty.store(true, Relaxed);
-        Ok(self.db.apply_batch(batch)?)
+    fn write(&mut self, changes: Changes) -> Result<(), Fault> {
+        *self.unsynced.get_mut() += changes.apply(&self.db)?;
+        Ok(())
     }
 }
 

@@ -70,6 +70,14 @@ pub enum OpenError {
         /// The newest format that this program knows.
         known: u8,
     },
+    /// It was written with other settings of sled's than ours.
+    #[error("the store in {} was written otherwise: {reason}", path.display())]
+    Unsupported {
+        /// The store's directory.
+        path: PathBuf,
+        /// What sled says.
+        reason: String,
+    },
     /// The opening made no progress. Tried again, it is found out whether the data is to blame.
     #[error("opening the store in {} made no progress for {after:?}", path.display())]
     TooSlow {

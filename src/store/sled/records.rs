@@ -27,6 +27,9 @@ use crate::store::Seq;
 /// The length of a chunk that is not the last, in bytes. No value is longer.
 pub(super) const CHUNK: usize = 4_000;
 
+/// What sled writes for a change besides it, in bytes: every tenth change of a leaf writes the leaf anew.
+const OVERHEAD: usize = 1_000;
+
 /// The key of the number given last. It stands in every tree, so that an emptied one shows.
 pub(super) const LAST: &[u8] = b"l";
 
@@ -109,37 +112,65 @@ pub(super) fn hash(bytes: &[u8]) -> Result<Hash, Fault> {
     }
 }
 
-/// Writes a record where there is none.
-pub(super) fn put(batch: &mut Batch, key: &[u8], record: &[u8]) {
-    let mut chunks = record.chunks_exact(CHUNK);
-    let mut number = 0;
-    for chunk in &mut chunks {
-        batch.insert(chunk_key(key, number), chunk);
-        number += 1;
+/// Changes that take effect together, or not at all. Of two to one key, the later counts.
+#[derive(Default)]
+pub(super) struct Changes {
+    batch: Batch,
+    weight: usize,
+}
+
+impl Changes {
+    /// Sets a value.
+    pub(super) fn insert(&mut self, key: Vec<u8>, value: &[u8]) {
+        self.weight += OVERHEAD + key.len() + value.len();
+        self.batch.insert(key, value);
     }
-    // Empty, if the record is a whole number of chunks.
-    batch.insert(chunk_key(key, number), chunks.remainder());
-}
 
-/// Writes a record, whatever was there.
-pub(super) fn replace(tree: &Tree, batch: &mut Batch, key: &[u8], record: &[u8]) -> Result<(), Fault> {
-    remove(tree, batch, key)?;
-    // The later of two writes to one key in a batch is the one that counts.
-    put(batch, key, record);
-    Ok(())
-}
+    /// Removes a value, if it is there.
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.weight += OVERHEAD + key.len();
+        self.batch.remove(key);
+    }
 
-/// Removes a record, if there is one.
-pub(super) fn remove(tree: &Tree, batch: &mut Batch, key: &[u8]) -> Result<(), Fault> {
-    for number in 0.. {
-        let key = chunk_key(key, number);
-        let Some(chunk) = tree.get(&key)? else { break };
-        batch.remove(key);
-        if chunk.len() < CHUNK {
-            break;
+    /// Writes a record where there is none.
+    pub(super) fn put(&mut self, key: &[u8], record: &[u8]) {
+        let mut chunks = record.chunks_exact(CHUNK);
+        let mut number = 0;
+        for chunk in &mut chunks {
+            self.insert(chunk_key(key, number), chunk);
+            number += 1;
         }
+        // Empty, if the record is a whole number of chunks.
+        self.insert(chunk_key(key, number), chunks.remainder());
     }
-    Ok(())
+
+    /// Writes a record, whatever was there.
+    pub(super) fn replace(&mut self, tree: &Tree, key: &[u8], record: &[u8]) -> Result<(), Fault> {
+        self.take_out(tree, key)?;
+        self.put(key, record);
+        Ok(())
+    }
+
+    /// Removes a record, if there is one.
+    pub(super) fn take_out(&mut self, tree: &Tree, key: &[u8]) -> Result<(), Fault> {
+        for number in 0.. {
+            let key = chunk_key(key, number);
+            let Some(chunk) = tree.get(&key)? else { break };
+            self.remove(key);
+            if chunk.len() < CHUNK {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the changes. Says about how many bytes sled writes for them.
+    pub(super) fn apply(self, tree: &Tree) -> Result<usize, Fault> {
+        if self.weight > 0 {
+            tree.apply_batch(self.batch)?;
+        }
+        Ok(self.weight)
+    }
 }
 
 /// Whether there is a record.

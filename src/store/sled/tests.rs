@@ -24,7 +24,7 @@ fn failing_in(settings: &Settings) -> Arc<Sled> {
 
 fn message(id: &str) -> Inbound {
     let at = json!({"bot": "shop", "chat": "ann", "sender": "ann", "message": id, "time": 0});
-    serde_json::from_value(json!({"at": at, "content": {"kind": "text", "body": "words"}})).unwrap()
+    serde_json::from_value(json!({"at": at, "content": {"type": "text", "body": "words"}})).unwrap()
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A store to try things on, and values to try them with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use threedots::store::{
     Accepted, Claim, Ending, Outgoing, OutgoingPart, PartState, Seq, Settlement, Store, StoreError,
 };
 use threedots::{Inbound, Part};
+use tokio::task::JoinHandle;
 
 /// How many messages may wait.
 pub(super) const MAX_WAITING: usize = 1_200;
@@ -50,7 +52,7 @@ impl Bench {
     /// On disk, for so many waiting messages.
     pub(super) fn sled_of(clock: Clock, max_waiting: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let settings = sled::Settings { max_waiting, ..settings(&directory) };
+        let settings = sled::Settings { max_waiting, ..settings_in(&directory) };
         let store = Arc::new(Sled::open(settings.clone(), clock).unwrap());
         Self { store, clock, disk: Some((directory, settings)), _still: stand_still() }
     }
@@ -104,12 +106,43 @@ impl Bench {
 }
 
 /// Settings of a durable store that keep to the limits of these tests.
-pub(super) fn settings(directory: &TempDir) -> sled::Settings {
+pub(super) fn settings_in(directory: &TempDir) -> sled::Settings {
     sled::Settings {
         path: directory.path().join("store"),
         max_waiting: MAX_WAITING,
         history_kept: HISTORY_KEPT,
         ..sled::Settings::default()
+    }
+}
+
+/// A store in a directory, and the time that it goes by.
+pub(super) struct Place {
+    pub(super) directory: TempDir,
+    pub(super) clock: Clock,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), clock: Clock::tokio() }
+    }
+
+    pub(super) fn settings(&self) -> sled::Settings {
+        settings_in(&self.directory)
+    }
+
+    pub(super) fn open(&self) -> Sled {
+        Sled::open(self.settings(), self.clock).unwrap()
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.settings().path.join(name)
+    }
+
+    /// A store that was filled and closed: two messages of Ann's, one of Ben's.
+    pub(super) async fn filled(&self) {
+        let store = self.open();
+        store.accept(vec![message("ann", "1"), message("ben", "2"), message("ann", "3")]).await.unwrap();
+        store.close().await;
     }
 }
 
@@ -124,6 +157,17 @@ fn stand_still() -> mpsc::Sender<()> {
 /// The outcome of what must not wait for ever.
 pub(super) async fn within<T>(waiting: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_hours(1_000_000), waiting).await.expect("woken in time")
+}
+
+/// Tasks that wait for a claim each, all of them waiting already.
+pub(super) async fn wait_for_claims(bench: &Bench, tasks: usize) -> Vec<JoinHandle<Result<Claim, StoreError>>> {
+    let wait = |_| {
+        let store = bench.store.clone();
+        tokio::spawn(async move { store.claim(LEASE).await })
+    };
+    let waiting = (0..tasks).map(wait).collect();
+    let_others_run().await;
+    waiting
 }
 
 /// Lets every other task run until it waits.
@@ -181,6 +225,7 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
     };
     Outgoing {
         to: reference(claim.conversation.chat.as_str(), "m"),
+        turned_away: Vec::new(),
         answers: claim.messages.iter().map(|waiting| waiting.seq).collect(),
         parts: words.iter().map(part).collect(),
         failure: None,

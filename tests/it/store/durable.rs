@@ -1,52 +1,24 @@
-//! What the store on disk adds to the contract: it comes back, whatever happened to it.
+//! What the store on disk adds to the contract: it comes back.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use tempfile::TempDir;
-use threedots::clock::{Clock, Timestamp};
+use threedots::clock::Timestamp;
 use threedots::store::sled::{OpenError, Settings, Sled};
 use threedots::store::{Accepted, Ending, PartState, Settlement, Store, StoreError};
 
 use super::bench::{
-    Bench, HISTORY_KEPT, LEASE, chat, conversation, ids, message, message_saying, new, outgoing, said, settings,
+    Bench, HISTORY_KEPT, LEASE, Place, chat, conversation, ids, message, message_saying, new, outgoing, said,
 };
 
+/// The data of a store that is closed, as sled sees it.
+fn tree(path: &Path) -> sled::Db {
+    sled::Config::new().path(path).segment_size(8 * 1024 * 1024).open().unwrap()
+}
+
 const MINUTE: Duration = Duration::from_mins(1);
-
-/// A store in a directory, and the time that it goes by.
-struct Place {
-    directory: TempDir,
-    clock: Clock,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), clock: Clock::tokio() }
-    }
-
-    fn settings(&self) -> Settings {
-        settings(&self.directory)
-    }
-
-    fn open(&self) -> Sled {
-        Sled::open(self.settings(), self.clock).unwrap()
-    }
-
-    fn file(&self, name: &str) -> std::path::PathBuf {
-        self.settings().path.join(name)
-    }
-
-    /// A store that was filled and closed: two messages of Ann's, one of Ben's.
-    async fn filled(&self) {
-        let store = self.open();
-        store.accept(vec![message("ann", "1"), message("ben", "2"), message("ann", "3")]).await.unwrap();
-        store.close().await;
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn everything_is_there_again_after_a_restart() {
@@ -172,130 +144,6 @@ async fn a_store_has_one_process_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_half_written_snapshot_does_not_keep_it_from_opening() {
-    let place = Place::new();
-    place.filled().await;
-    let snapshot = place.file("sled/snap.00000000000FFFFF.generating");
-    fs::write(&snapshot, b"half").unwrap();
-    let store = place.open();
-    assert_eq!(store.opened().waiting, 3);
-    assert_eq!(store.opened().quarantine, None);
-    assert!(!snapshot.exists());
-}
-
-#[tokio::test]
-async fn damaged_data_is_moved_aside_and_reported() {
-    let nonsense = |data: &Path| fs::write(data, b"nonsense".repeat(100_000)).unwrap();
-    let zeros = |data: &Path| fs::write(data, vec![0; 1 << 20]).unwrap();
-    let empty = |data: &Path| fs::write(data, b"").unwrap();
-    let gone = |data: &Path| fs::remove_file(data).unwrap();
-    let damages: [(&str, &dyn Fn(&Path)); 4] =
-        [("nonsense", &nonsense), ("zeros", &zeros), ("empty", &empty), ("gone", &gone)];
-    for (name, damage) in damages {
-        let place = Place::new();
-        place.filled().await;
-        damage(&place.file("sled/db"));
-
-        let store = place.open();
-        assert_eq!(store.opened().waiting, 0, "{name}");
-        let quarantine = store.opened().quarantine.clone().expect(name);
-        assert!(!quarantine.reason.is_empty(), "{name}");
-        let seconds = place.clock.now().0 / 1000;
-        assert_eq!(quarantine.moved_to, place.file(&format!("bad-{seconds}")), "{name}");
-        assert!(quarantine.moved_to.join("conf").is_file(), "{name}");
-        new(store.accept(vec![message("ann", "1")]).await.unwrap()[0]);
-        store.close().await;
-
-        let store = place.open();
-        assert_eq!((store.opened().waiting, &store.opened().quarantine), (1, &None), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn two_quarantines_of_one_second_do_not_meet() {
-    let place = Place { clock: Clock::tokio(), ..Place::new() };
-    let mut moved = Vec::new();
-    tokio::time::pause();
-    for _ in 0..3 {
-        place.filled().await;
-        fs::write(place.file("sled/db"), b"").unwrap();
-        let store = place.open();
-        moved.push(store.opened().quarantine.clone().unwrap().moved_to);
-        store.close().await;
-    }
-    moved.dedup();
-    assert_eq!(moved.len(), 3);
-    assert!(moved.iter().all(|directory| directory.is_dir()));
-}
-
-#[tokio::test]
-async fn a_bit_that_flips_in_the_data_is_never_served() {
-    for at in (0..12_000).step_by(500) {
-        let place = Place::new();
-        place.filled().await;
-        let mut data = fs::read(place.file("sled/db")).unwrap();
-        let Some(byte) = data.get_mut(at) else { break };
-        *byte ^= 0x10;
-        fs::write(place.file("sled/db"), data).unwrap();
-        // Noticed, or in a place that does not matter; never a record that was not written.
-        let store = place.open();
-        for _ in 0..store.opened().waiting.min(1) {
-            let claim = store.claim(LEASE).await.unwrap();
-            let expected = [message("ann", "1"), message("ben", "2"), message("ann", "3")];
-            assert!(claim.messages.iter().all(|waiting| expected.contains(&waiting.inbound)), "at {at}");
-        }
-        store.close().await;
-    }
-}
-
-#[tokio::test]
-async fn two_openings_without_an_end_move_the_data_aside() {
-    let place = Place::new();
-    place.filled().await;
-    // As a process leaves it that was ended twice while it opened the store.
-    fs::write(place.file("OPENING"), "2").unwrap();
-    let store = place.open();
-    assert!(store.opened().quarantine.is_some());
-    assert_eq!(store.opened().waiting, 0);
-    assert!(!place.file("OPENING").exists());
-}
-
-#[tokio::test]
-async fn one_opening_without_an_end_changes_nothing() {
-    let place = Place::new();
-    place.filled().await;
-    for _ in 0..3 {
-        fs::write(place.file("OPENING"), "1").unwrap();
-        let store = place.open();
-        assert_eq!((store.opened().waiting, &store.opened().quarantine), (3, &None));
-        assert!(!place.file("OPENING").exists());
-        store.close().await;
-    }
-}
-
-#[tokio::test]
-async fn data_of_a_newer_version_is_left_alone() {
-    let place = Place::new();
-    place.filled().await;
-    fs::write(place.file("sled/format"), "2").unwrap();
-    for _ in 0..3 {
-        let error = Sled::open(place.settings(), place.clock).unwrap_err();
-        assert!(matches!(error, OpenError::Newer { format: 2, known: 1, .. }), "{error}");
-    }
-    fs::write(place.file("sled/format"), "1").unwrap();
-    assert_eq!(place.open().opened().waiting, 3);
-}
-
-#[tokio::test]
-async fn a_place_that_cannot_be_used_is_an_error_and_no_quarantine() {
-    let place = Place::new();
-    fs::write(place.settings().path, b"a file").unwrap();
-    let error = Sled::open(place.settings(), place.clock).unwrap_err();
-    assert!(matches!(error, OpenError::Io { .. }), "{error}");
-    assert!(error.to_string().contains(&place.settings().path.display().to_string()));
-}
-
-#[tokio::test]
 async fn nobody_else_can_read_the_files() {
     let place = Place::new();
     place.filled().await;
@@ -334,10 +182,12 @@ async fn no_value_is_longer_than_four_thousand_bytes() {
     store.accept(vec![message(&chat, &"i".repeat(10_000))]).await.unwrap();
     store.close().await;
 
-    let tree = sled::Config::new().path(place.file("sled")).open().unwrap();
+    let tree = tree(&place.file("sled"));
     let longest = tree.iter().values().map(|value| value.unwrap().len()).max().unwrap();
     assert!(longest <= 4_000 && longest > 3_000, "{longest}");
     drop(tree);
+    // Where sled puts what it never syncs.
+    assert_eq!(fs::read_dir(place.file("sled/blobs")).unwrap().count(), 0);
 
     let store = place.open();
     let claim = store.claim(LEASE).await.unwrap();
@@ -351,7 +201,7 @@ async fn old_marks_leave_no_trace() {
     let bench = Bench::sled();
     let path = bench.disk.as_ref().unwrap().1.path.join("sled");
     let marked = || {
-        let tree = sled::Config::new().path(&path).open().unwrap();
+        let tree = tree(&path);
         [b"d", b"e"].map(|kind| tree.scan_prefix(kind).count())
     };
     bench.accept_new((0..600).map(|n| message("ann", &n.to_string()))).await;
@@ -398,16 +248,4 @@ async fn what_is_queued_when_the_store_closes_is_written() {
     assert_eq!(taken + refused, 300);
     assert!(taken > 0);
     assert_eq!(place.open().opened().waiting, taken);
-}
-
-#[tokio::test]
-async fn garbage_behind_the_data_does_no_harm() {
-    let place = Place::new();
-    place.filled().await;
-    let mut data = OpenOptions::new().write(true).open(place.file("sled/db")).unwrap();
-    data.seek(SeekFrom::End(0)).unwrap();
-    data.write_all(&b"tail".repeat(10_000)).unwrap();
-    drop(data);
-    let store = place.open();
-    assert!(store.opened().waiting == 3 || store.opened().quarantine.is_some());
 }

@@ -1,0 +1,134 @@
+//! What the product calls: Meta's `/messages` and a language model, as cheap as they can be.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use actix_web::web::{self, Bytes};
+use actix_web::{App, HttpResponse, HttpServer};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::board::Board;
+use crate::wire::{GRAPH_VERSION, message_number, sender_number};
+
+/// So many held answers are let go at the same time: at once they would need as many connections again.
+const LET_GO_AT_ONCE: usize = 200;
+const COMPLETION: &str = concat!(
+    r#"{"id":"chatcmpl-bench","object":"chat.completion","created":1767225600,"model":"stub","choices":[{"index":0,"#,
+    r#""message":{"role":"assistant","content":"Yes, we are open on Sunday from ten to four. Shall I keep a table "#,
+    r#"for you?","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":120,"#,
+    r#""completion_tokens":20,"total_tokens":140},"system_fingerprint":"fp_bench"}"#
+);
+
+/// Both stubs, on one port each.
+pub(crate) struct Stubs {
+    pub(crate) graph: SocketAddr,
+    pub(crate) model: SocketAddr,
+    pub(crate) hold: Arc<Hold>,
+}
+
+/// Whether the model keeps its callers waiting.
+pub(crate) struct Hold {
+    holding: AtomicBool,
+    held: AtomicUsize,
+    let_go: Semaphore,
+}
+
+impl Hold {
+    /// From now on nobody is answered.
+    pub(crate) fn begin(&self) {
+        // What the last time has left.
+        self.let_go.forget_permits(usize::MAX);
+        self.holding.store(true, Relaxed);
+    }
+
+    /// How many wait for an answer.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+
+    /// Everybody is answered, some at a time.
+    pub(crate) fn end(&self) {
+        self.holding.store(false, Relaxed);
+        self.let_go.add_permits(LET_GO_AT_ONCE);
+    }
+
+    async fn wait(&self) {
+        if !self.holding.load(Relaxed) {
+            return;
+        }
+        self.held.fetch_add(1, Relaxed);
+        if let Ok(turn) = self.let_go.acquire().await {
+            turn.forget();
+        }
+        self.held.fetch_sub(1, Relaxed);
+    }
+
+    /// A reply has arrived: one more may go.
+    fn next(&self) {
+        if self.held.load(Relaxed) > 0 && !self.holding.load(Relaxed) {
+            self.let_go.add_permits(1);
+        }
+    }
+}
+
+/// Starts both stubs on a thread of their own.
+pub(crate) fn start(board: Arc<Board>) -> std::io::Result<Stubs> {
+    let (graph, model) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    let hold = Hold { holding: AtomicBool::new(false), held: AtomicUsize::new(0), let_go: Semaphore::new(0) };
+    let hold = Arc::new(hold);
+    let stubs = Stubs { graph: graph.local_addr()?, model: model.local_addr()?, hold: Arc::clone(&hold) };
+    let upstream = web::Data::new(Upstream { board, hold });
+    let app = move || {
+        App::new()
+            .app_data(upstream.clone())
+            .route(&format!("/{GRAPH_VERSION}/{{number}}/messages"), web::post().to(messages))
+            .route("/v1/chat/completions", web::post().to(complete))
+    };
+    std::thread::Builder::new().name("stubs".into()).spawn(move || {
+        let server = HttpServer::new(app).workers(1).backlog(4096).disable_signals().listen(graph)?.listen(model)?;
+        actix_web::rt::System::new().block_on(server.run())
+    })?;
+    Ok(stubs)
+}
+
+struct Upstream {
+    board: Arc<Board>,
+    hold: Arc<Hold>,
+}
+
+/// As much of a call as tells what it is.
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    message_id: Option<&'a str>,
+    #[serde(borrow)]
+    to: Option<&'a str>,
+}
+
+async fn messages(upstream: web::Data<Upstream>, body: Bytes) -> HttpResponse {
+    let Ok(call) = serde_json::from_slice::<Call<'_>>(&body) else { return HttpResponse::BadRequest().finish() };
+    let message = call.message_id.and_then(message_number);
+    let sender = call.to.and_then(sender_number);
+    let answer = match (message, sender) {
+        (Some(message), _) => {
+            upstream.board.typing(message);
+            r#"{"success":true}"#.to_owned()
+        }
+        (None, Some(sender)) => {
+            upstream.board.reply(sender);
+            upstream.hold.next();
+            format!(
+                r#"{{"messaging_product":"whatsapp","contacts":[{{"input":"+1555{sender:07}","wa_id":"1555{sender:07}"}}],"messages":[{{"id":"wamid.OUT{sender:07}"}}]}}"#
+            )
+        }
+        (None, None) => return HttpResponse::BadRequest().finish(),
+    };
+    HttpResponse::Ok().content_type("application/json").body(answer)
+}
+
+async fn complete(upstream: web::Data<Upstream>, _: Bytes) -> HttpResponse {
+    upstream.hold.wait().await;
+    HttpResponse::Ok().content_type("application/json").body(COMPLETION)
+}

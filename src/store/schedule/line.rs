@@ -1,0 +1,159 @@
+//! The order in which conversations are served: no clock, no lock, no wake-ups, and nothing slower than a look-up in
+//! a tree.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::Held;
+use crate::clock::Timestamp;
+use crate::message::Conversation;
+
+/// Every conversation that has something to do, or is held.
+#[derive(Default)]
+pub(super) struct Line {
+    entries: HashMap<Conversation, Entry>,
+    /// Those that are ready, by their places.
+    ready: BTreeMap<u64, Conversation>,
+    /// The ends of hold-backs and of leases.
+    deadlines: BTreeMap<Deadline, Conversation>,
+    /// The last number given to a place, a hold-back or a lease.
+    last: u64,
+    /// How many messages wait, all conversations together.
+    waiting: usize,
+    newly_ready: usize,
+}
+
+/// When, and the number that tells it from others of the same time. A lease's number is its token.
+type Deadline = (Timestamp, u64);
+
+struct Entry {
+    waiting: usize,
+    outgoing: bool,
+    place: Place,
+}
+
+enum Place {
+    Ready(u64),
+    HeldBack,
+    Held(Deadline),
+}
+
+impl Line {
+    /// How many messages wait, all conversations together.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// The next end of a hold-back or of a lease.
+    pub(super) fn earliest(&self) -> Option<Timestamp> {
+        self.deadlines.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// How many conversations have become ready since this was last asked.
+    pub(super) fn newly_ready(&mut self) -> usize {
+        std::mem::take(&mut self.newly_ready)
+    }
+
+    /// So many messages more wait in a conversation.
+    pub(super) fn add(&mut self, conversation: &Conversation, messages: usize) {
+        self.waiting += messages;
+        if let Some(entry) = self.entries.get_mut(conversation) {
+            entry.waiting += messages;
+            return;
+        }
+        let place = self.join(conversation);
+        self.entries.insert(conversation.clone(), Entry { waiting: messages, outgoing: false, place });
+    }
+
+    /// Leases the first that is ready.
+    pub(super) fn take(&mut self, now: Timestamp, lease: Duration) -> Option<Held> {
+        let (_, conversation) = self.ready.pop_first()?;
+        let token = self.number();
+        let until = (now.plus(lease), token);
+        self.deadlines.insert(until, conversation.clone());
+        self.move_to(&conversation, Place::Held(until));
+        Some(Held { conversation, token })
+    }
+
+    /// When a lease ends, if it has not been ended.
+    pub(super) fn held_until(&self, held: &Held) -> Option<Timestamp> {
+        match self.entries.get(&held.conversation)?.place {
+            Place::Held((until, token)) if token == held.token => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Whether something is outgoing in a conversation.
+    pub(super) fn set_outgoing(&mut self, conversation: &Conversation, outgoing: bool) {
+        if let Some(entry) = self.entries.get_mut(conversation) {
+            entry.outgoing = outgoing;
+        }
+    }
+
+    /// So many messages less wait in a conversation.
+    pub(super) fn subtract(&mut self, conversation: &Conversation, messages: usize) {
+        self.waiting = self.waiting.saturating_sub(messages);
+        if let Some(entry) = self.entries.get_mut(conversation) {
+            entry.waiting = entry.waiting.saturating_sub(messages);
+        }
+    }
+
+    /// Ends a lease, unless that has happened.
+    pub(super) fn free(&mut self, held: &Held) {
+        if let Some(until) = self.held_until(held) {
+            self.deadlines.remove(&(until, held.token));
+            self.line_up(&held.conversation);
+        }
+    }
+
+    /// Takes a conversation out of the line until `at`; not if somebody holds it.
+    pub(super) fn hold_back(&mut self, conversation: &Conversation, at: Timestamp) {
+        let entry = self.entries.get(conversation);
+        if !entry.is_some_and(|entry| matches!(entry.place, Place::Ready(_))) {
+            return;
+        }
+        let deadline = (at, self.number());
+        self.deadlines.insert(deadline, conversation.clone());
+        self.move_to(conversation, Place::HeldBack);
+    }
+
+    /// Moves those whose hold-back or lease has ended to the end of the line.
+    pub(super) fn promote(&mut self, now: Timestamp) {
+        while let Some(first) = self.deadlines.first_entry()
+            && first.key().0 <= now
+        {
+            let conversation = first.remove();
+            self.line_up(&conversation);
+        }
+    }
+
+    /// Puts a conversation at the end of the line, or forgets it if it has nothing to do.
+    fn line_up(&mut self, conversation: &Conversation) {
+        let Some(entry) = self.entries.get(conversation) else { return };
+        if entry.waiting == 0 && !entry.outgoing {
+            self.entries.remove(conversation);
+            return;
+        }
+        let place = self.join(conversation);
+        self.move_to(conversation, place);
+    }
+
+    fn join(&mut self, conversation: &Conversation) -> Place {
+        let number = self.number();
+        self.ready.insert(number, conversation.clone());
+        self.newly_ready += 1;
+        Place::Ready(number)
+    }
+
+    fn move_to(&mut self, conversation: &Conversation, place: Place) {
+        let Some(entry) = self.entries.get_mut(conversation) else { return };
+        if let Place::Ready(number) = std::mem::replace(&mut entry.place, place) {
+            self.ready.remove(&number);
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
