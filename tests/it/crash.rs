@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use threedots::clock::{Clock, Timestamp};
+use threedots::sandbox::{Mischief, WebhookFault};
 
 use crate::real::account::{Account, Double};
 use crate::real::load::Load;
@@ -39,6 +40,8 @@ async fn kill_again_and_again(kills: usize) {
     let upstream = Upstream::start();
     let home = Home::new(&upstream, "");
     let phone = upstream.sandbox.phone();
+    // Every webhook comes twice at the same time, and each of the two until it is taken.
+    upstream.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
     let mut load = Load::start(&upstream, &mut dice, 10, 4, 120, "");
 
     let started = Instant::now();

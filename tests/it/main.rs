@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod architecture;
+mod concurrency;
 mod crash;
 mod flow;
 mod interleavings;
@@ -8,5 +9,6 @@ mod llm;
 mod meta;
 mod real;
 mod sandbox;
+mod shutdown;
 mod store;
 mod world;

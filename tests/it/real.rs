@@ -8,7 +8,7 @@ pub(crate) mod load;
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -107,24 +107,30 @@ impl Upstream {
         customer.id
     }
 
-    /// A configuration of one bot that talks with this upstream.
-    pub(crate) fn config(&self, store: &str, handler: &str, rest: &str) -> String {
-        let Self { address, port, .. } = self;
+    /// A configuration of one bot that talks with this upstream. Its data and its secrets are in `directory`.
+    pub(crate) fn config(&self, directory: &Path, handler: &str, rest: &str) -> String {
+        let Self { address, port, sandbox, .. } = self;
+        let settings = sandbox.settings();
+        let secrets = [("token", &settings.access_token), ("secret", &settings.app_secret)];
+        for (name, secret) in secrets.into_iter().chain([("word", &"verify".to_owned())]) {
+            fs::write(directory.join(name), secret).unwrap();
+        }
+        let directory = directory.display();
         format!(
             r#"
             {rest}
             [server]
             listen = "127.0.0.1:{port}"
             [store]
-            path = "{store}"
+            path = "{directory}/data"
             [log]
             format = "json"
             [bots.shop.provider]
             kind = "meta"
             phone_number_id = "{}"
-            access_token = "env:TEST_TOKEN"
-            app_secret = "env:TEST_SECRET"
-            verify_token = "env:TEST_VERIFY"
+            access_token = "file:{directory}/token"
+            app_secret = "file:{directory}/secret"
+            verify_token = "file:{directory}/word"
             base_url = "http://{address}/graph"
             [bots.shop.gate]
             per_minute = 1000000
@@ -133,12 +139,12 @@ impl Upstream {
             [bots.shop.handler]
             {handler}
             "#,
-            self.sandbox.settings().phone_number_id,
+            settings.phone_number_id,
         )
     }
 
     /// The same, with our model for a handler.
-    pub(crate) fn config_with_model(&self, store: &str, rest: &str) -> String {
+    pub(crate) fn config_with_model(&self, directory: &Path, rest: &str) -> String {
         let handler = format!(
             r#"
             kind = "llm"
@@ -148,7 +154,7 @@ impl Upstream {
             "#,
             self.address
         );
-        self.config(store, &handler, rest)
+        self.config(directory, &handler, rest)
     }
 
     pub(crate) async fn stop(self) {
@@ -240,7 +246,7 @@ impl Home {
     pub(crate) fn new(upstream: &Upstream, rest: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let home = Self { directory, port: upstream.port };
-        let config = upstream.config_with_model(home.store().to_str().unwrap(), rest);
+        let config = upstream.config_with_model(home.directory.path(), rest);
         fs::write(home.directory.path().join("threedots.toml"), config).unwrap();
         home
     }
@@ -261,8 +267,6 @@ impl Home {
             .args(["serve", "--config"])
             .arg(self.directory.path().join("threedots.toml"))
             .env_clear()
-            .envs([("TEST_TOKEN", "sandbox-access-token"), ("TEST_SECRET", "sandbox-app-secret")])
-            .env("TEST_VERIFY", "sandbox")
             .envs(over.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -339,6 +343,10 @@ impl Binary {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits until it has ended, and says how.
