@@ -3,6 +3,8 @@
 mod architecture;
 mod configuration;
 mod floods;
+mod concurrency;
+mod crash;
 mod flow;
 mod foreign_words;
 mod hostile;
@@ -11,7 +13,9 @@ mod llm;
 mod meta;
 mod product;
 mod replays;
+mod real;
 mod sandbox;
+mod shutdown;
 mod store;
 mod upstream_identity;
 mod world;
