@@ -1,10 +1,10 @@
 //! All integration tests, in one binary.
 
 mod architecture;
-mod configuration;
-mod floods;
 mod concurrency;
+mod configuration;
 mod crash;
+mod floods;
 mod flow;
 mod foreign_words;
 mod hostile;
@@ -12,8 +12,8 @@ mod interleavings;
 mod llm;
 mod meta;
 mod product;
-mod replays;
 mod real;
+mod replays;
 mod sandbox;
 mod shutdown;
 mod store;
