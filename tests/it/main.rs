@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod architecture;
+mod canaries;
 mod configuration;
 mod floods;
 mod flow;
@@ -8,6 +9,7 @@ mod foreign_words;
 mod hostile;
 mod interleavings;
 mod llm;
+mod logs;
 mod meta;
 mod product;
 mod replays;
