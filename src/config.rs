@@ -21,7 +21,7 @@ use crate::gate::GateConfig;
 use crate::handler::llm::LlmConfig;
 use crate::outbox::DeliveryConfig;
 use crate::provider::meta::MetaConfig;
-use crate::store::StoreConfig;
+use crate::store::{DEDUPLICATED_FOR, StoreConfig};
 use crate::telemetry::LogConfig;
 use crate::turn::{MergeConfig, TurnConfig};
 use crate::typing::TypingConfig;
@@ -284,6 +284,15 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
         ("gate.kinds", bot.gate.kinds.is_empty()),
     ] {
         must_not_be_zero(source, &format!("{at}.{key}"), zero);
+    }
+    if bot.gate.max_age > DEDUPLICATED_FOR {
+        // A message that is repeated later than that would be taken for a new one, and answered again.
+        source.problem(&format!("{at}.gate.max_age"), "is longer than a message is known for: 192h at the most");
+    }
+    let ProviderConfig::Meta(meta) = &bot.provider;
+    if bot.delivery.send_timeout < meta.timeout {
+        let text = "is shorter than the provider's own `timeout`: a send that is still answered would count as unknown";
+        source.problem(&format!("{at}.delivery.send_timeout"), text);
     }
     let models = format!("{at}.handler.models");
     if let HandlerConfig::Llm(llm) = &bot.handler

@@ -2,7 +2,9 @@
 
 mod architecture;
 mod canaries;
+mod concurrency;
 mod configuration;
+mod crash;
 mod floods;
 mod flow;
 mod foreign_words;
@@ -12,8 +14,10 @@ mod llm;
 mod logs;
 mod meta;
 mod product;
+mod real;
 mod replays;
 mod sandbox;
+mod shutdown;
 mod store;
 mod upstream_identity;
 mod world;
