@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod architecture;
+mod canaries;
 mod concurrency;
 mod configuration;
 mod crash;
@@ -10,6 +11,7 @@ mod foreign_words;
 mod hostile;
 mod interleavings;
 mod llm;
+mod logs;
 mod meta;
 mod product;
 mod real;
