@@ -66,11 +66,7 @@ async fn kill_again_and_again(kills: usize) {
     }
     let mut binary = home.start_and_wait().await;
     load.end().await;
-    let account = || {
-        let mut account = Account::of(phone, &load.customers);
-        account.acknowledged.extend(load.acknowledged.lock().unwrap().iter());
-        account
-    };
+    let account = || upstream.account(&load.customers);
     let deadline = Instant::now() + PATIENCE;
     while !account().unanswered().is_empty() {
         let waiting = account().unanswered();

@@ -5,15 +5,16 @@
 pub(crate) mod account;
 pub(crate) mod load;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use account::Account;
 use actix_web::dev::ServerHandle;
 use actix_web::web::{Data, Json, post};
 use actix_web::{App, HttpServer};
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use threedots::clock::Clock;
 use threedots::http::{Body, Call, Client, Transport};
+use threedots::message::MessageId;
 use threedots::sandbox::{
     self, Courier, Customer, CustomerId, Page, RetrySchedule, Sandbox, SandboxSettings, StatusDelays,
 };
@@ -69,6 +71,7 @@ pub(crate) struct Upstream {
     pub(crate) model: Data<Model>,
     /// The port that webhooks go to.
     pub(crate) port: u16,
+    courier: Arc<Post>,
     address: SocketAddr,
     server: ServerHandle,
 }
@@ -84,8 +87,8 @@ impl Upstream {
             retries: RetrySchedule { first: Duration::from_millis(30), longest: Duration::from_millis(300) },
             ..SandboxSettings::default()
         };
-        let courier = Arc::new(Post(Client::new().unwrap()));
-        let sandbox = Sandbox::new(settings, Clock::System, courier);
+        let courier = Arc::new(Post { client: Client::new().unwrap(), taken: Mutex::default() });
+        let sandbox = Sandbox::new(settings, Clock::System, Arc::clone(&courier) as Arc<dyn Courier>);
         let model = Data::new(Model::new());
         let routes = sandbox::configure(Arc::clone(&sandbox), Page::new(HashMap::new()).unwrap());
         let shared = model.clone();
@@ -98,13 +101,27 @@ impl Upstream {
         let server = HttpServer::new(server).workers(2).disable_signals().listen(listener).unwrap().run();
         let handle = server.handle();
         tokio::spawn(server);
-        Self { sandbox, model, port, address, server: handle }
+        Self { sandbox, model, port, courier, address, server: handle }
     }
 
     pub(crate) fn customer(&self, number: usize) -> CustomerId {
         let customer = Customer::new(&format!("1555010{number:04}"), &format!("Customer {number}"));
         self.sandbox.phone().add(customer.clone());
         customer.id
+    }
+
+    /// What happened so far; `customers` are those who wrote, by their numbers.
+    pub(crate) fn account(&self, customers: &[CustomerId]) -> Account {
+        // First the answers: what is acknowledged in between must not look as if it had none.
+        let mut account = Account::of(self.sandbox.phone(), customers);
+        account.acknowledge(self.sandbox.phone(), self.courier.taken.lock().unwrap().iter());
+        account
+    }
+
+    /// Whether a message's webhook was answered with 200.
+    pub(crate) fn taken(&self) -> impl Fn(&MessageId) -> bool + Send + 'static {
+        let courier = Arc::clone(&self.courier);
+        move |id| courier.taken.lock().unwrap().contains(id)
     }
 
     /// A configuration of one bot that talks with this upstream. Its data and its secrets are in `directory`.
@@ -217,8 +234,11 @@ async fn complete(model: Data<Model>, asked: Json<Value>) -> Json<Value> {
     Json(json!({ "choices": [{ "message": { "content": words } }] }))
 }
 
-/// Carries the sandbox's webhooks.
-struct Post(Arc<Client>);
+/// Carries the sandbox's webhooks, and remembers which messages were in those that were answered with 200.
+struct Post {
+    client: Arc<Client>,
+    taken: Mutex<HashSet<MessageId>>,
+}
 
 #[async_trait]
 impl Courier for Post {
@@ -228,10 +248,17 @@ impl Courier for Post {
             method: "POST",
             url: url.parse().unwrap(),
             headers: headers.map(|(name, value)| (name.into(), value)).collect(),
-            body: Body::Json(body),
+            body: Body::Json(body.clone()),
             timeout: Duration::from_secs(30),
         };
-        self.0.call(call).await.ok().map(|answer| answer.status)
+        let status = self.client.call(call).await.ok()?.status;
+        if status == 200 {
+            let webhook: Value = serde_json::from_slice(&body).unwrap();
+            let messages = webhook["entry"][0]["changes"][0]["value"]["messages"].as_array().cloned();
+            let ids = messages.into_iter().flatten().map(|message| MessageId::new(message["id"].as_str().unwrap()));
+            self.taken.lock().unwrap().extend(ids);
+        }
+        Some(status)
     }
 }
 

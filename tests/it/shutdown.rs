@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use threedots::sandbox::{Calls, CustomerId, Draft, Fault};
 
-use crate::real::account::Account;
 use crate::real::load::Load;
 use crate::real::{Dice, Home, PATIENCE, Upstream, until};
 
@@ -24,12 +23,6 @@ async fn sigterm_under_load_loses_nothing_and_repeats_nothing() {
     upstream.sandbox.faults().add(slow_sends);
     upstream.model.holds.send_replace(true);
     let mut load = Load::start(&upstream, &mut dice, 20, 4, 100, "hold");
-    let account = |load: &Load| {
-        let mut account = Account::of(phone, &load.customers);
-        account.acknowledged.extend(load.acknowledged.lock().unwrap().iter());
-        account
-    };
-
     let mut binary = home.start_and_wait().await;
     let held = || upstream.model.held.load(Ordering::SeqCst);
     until("turns that hang, and others that do not", || held() >= 5 && phone.timeline().len() > 500).await;
@@ -39,19 +32,19 @@ async fn sigterm_under_load_loses_nothing_and_repeats_nothing() {
     let took = began.elapsed();
     assert_eq!(status.code(), Some(0), "SEED={seed}");
     assert!(took < Duration::from_secs(1) + SOME_SECONDS, "SEED={seed}: it took {took:?}");
-    let left = account(&load).unanswered().len();
+    let left = upstream.account(&load.customers).unanswered().len();
     assert!(left >= 5, "SEED={seed}: nothing was left to do");
 
     upstream.model.holds.send_replace(false);
     let _binary = home.start_and_wait().await;
     load.end().await;
     let deadline = Instant::now() + PATIENCE;
-    while !account(&load).unanswered().is_empty() {
-        let waiting = account(&load).unanswered();
+    while !upstream.account(&load.customers).unanswered().is_empty() {
+        let waiting = upstream.account(&load.customers).unanswered();
         assert!(Instant::now() < deadline, "SEED={seed}: acknowledged and never answered: {waiting:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let account = account(&load);
+    let account = upstream.account(&load.customers);
     assert_eq!(account.disorder(), [""; 0], "SEED={seed}");
     let twice: Vec<_> = account.doubles().into_iter().map(|double| double.key).collect();
     assert_eq!(twice, [""; 0], "SEED={seed}: sent twice");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use threedots::clock::Timestamp;
+use threedots::message::MessageId;
 use threedots::sandbox::phone::{What, Why};
 use threedots::sandbox::{CustomerId, Phone};
 
@@ -21,7 +22,7 @@ impl fmt::Display for Word {
 }
 
 impl Word {
-    /// The first one in a text.
+    /// All that stand in a text.
     fn all(text: &str) -> Vec<Self> {
         let word = |word: &str| {
             let (who, number) = word.split_once(':')?;
@@ -66,13 +67,9 @@ impl Account {
         let mut account = Self { acknowledged: BTreeSet::new(), arrivals: Vec::new(), taken: Vec::new(), lapsed: 0 };
         for moment in phone.timeline() {
             match moment.what {
-                What::WebhookAnswered { message, event, status: Some(200), took } => {
+                What::WebhookAnswered { status: Some(200), took, .. } => {
                     let posted = Timestamp(moment.at.0 - u64::try_from(took.as_millis()).unwrap());
                     account.taken.push((posted, moment.at));
-                    if event == "message" {
-                        let message = message.and_then(|id| phone.message(&id)).unwrap();
-                        account.acknowledged.extend(Word::all(message.body.words()));
-                    }
                 }
                 What::Reply { key, text, .. } => account.arrivals.push(Arrival {
                     at: moment.at,
@@ -85,6 +82,12 @@ impl Account {
             }
         }
         account
+    }
+
+    /// Notes that these were acknowledged.
+    pub(crate) fn acknowledge<'a>(&mut self, phone: &Phone, messages: impl Iterator<Item = &'a MessageId>) {
+        let words = messages.filter_map(|id| phone.message(id)).flat_map(|message| Word::all(message.body.words()));
+        self.acknowledged.extend(words);
     }
 
     /// What was acknowledged and stands in no reply.
@@ -109,9 +112,7 @@ impl Account {
         let mut chats: BTreeMap<usize, Vec<&Arrival>> = BTreeMap::new();
         for arrival in &self.arrivals {
             let chat = chats.entry(arrival.who).or_default();
-            if chat.last().is_none_or(|last| last.key != arrival.key) {
-                chat.push(arrival);
-            } else if chat.last().is_some_and(|last| last.answers != arrival.answers) {
+            if chat.last().is_none_or(|last| (&last.key, &last.answers) != (&arrival.key, &arrival.answers)) {
                 chat.push(arrival);
             }
         }

@@ -1,12 +1,12 @@
 //! Customers who write and write, each message with its number.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use threedots::message::MessageId;
-use threedots::sandbox::phone::{Body, Tick};
+use threedots::sandbox::phone::Body;
 use threedots::sandbox::{CustomerId, Draft, Sandbox};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +20,6 @@ const LONGEST_BATCH: u64 = 3;
 /// Customers at work.
 pub(crate) struct Load {
     pub(crate) customers: Vec<CustomerId>,
-    /// What was posted once, and answered with 200.
-    pub(crate) acknowledged: Arc<Mutex<BTreeSet<Word>>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -40,19 +38,20 @@ impl Load {
     ) -> Self {
         let mut load = Self {
             customers: (0..steady + once).map(|who| upstream.customer(who)).collect(),
-            acknowledged: Arc::default(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
         };
         for (who, customer) in load.customers.iter().take(steady).enumerate() {
             let (sandbox, customer, stop) = (Arc::clone(&upstream.sandbox), customer.clone(), load.stop.clone());
+            let taken = upstream.taken();
             let (mut dice, extra) = (Dice::new(dice.up_to(u64::MAX - 1)), extra.to_owned());
             load.tasks.spawn(async move {
                 for number in 1.. {
                     let extra = if number % 10 == 5 { extra.as_str() } else { "" };
                     let draft = Draft::text(&format!("{} {extra}", Word { who, number }));
                     let id = sandbox.write(&customer, draft).unwrap();
-                    while sandbox.phone().tick(&id) < Some(Tick::Sent) {
+                    // Not its tick: it can be read before it is durable, and so before its webhook is answered.
+                    while !taken(&id) {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                     tokio::time::sleep(dice.millis(0, pause)).await;
@@ -70,7 +69,7 @@ impl Load {
                 numbers: HashMap::new(),
                 dice: Dice::new(dice.up_to(u64::MAX - 1)),
             };
-            load.tasks.spawn(poster.post(Arc::clone(&load.acknowledged), load.stop.clone(), pause));
+            load.tasks.spawn(poster.post(load.stop.clone(), pause));
         }
         load
     }
@@ -93,25 +92,23 @@ struct Poster {
 }
 
 impl Poster {
-    async fn post(mut self, acknowledged: Arc<Mutex<BTreeSet<Word>>>, stop: CancellationToken, pause: u64) {
+    async fn post(mut self, stop: CancellationToken, pause: u64) {
         while !stop.is_cancelled() {
-            let messages = (0..=self.dice.up_to(LONGEST_BATCH - 1)).map(|_| self.message());
-            let (words, messages): (Vec<_>, Vec<_>) = messages.collect::<Vec<_>>().into_iter().unzip();
-            if self.sandbox.inject(batch(&self.sandbox, &messages).to_string()).await == Some(200) {
-                acknowledged.lock().unwrap().extend(words);
-            }
+            let messages: Vec<_> = (0..=self.dice.up_to(LONGEST_BATCH - 1)).map(|_| self.message()).collect();
+            // Whether it is taken or not.
+            self.sandbox.inject(batch(&self.sandbox, &messages).to_string()).await;
             tokio::time::sleep(self.dice.millis(0, pause)).await;
         }
     }
 
     /// Somebody writes: it stands on the phone, and is on no webhook yet.
-    fn message(&mut self) -> (Word, Value) {
+    fn message(&mut self) -> Value {
         let most = self.customers.len() as u64 - 1;
         let (who, customer) = &self.customers[usize::try_from(self.dice.up_to(most)).unwrap()];
         let number = self.numbers.entry(*who).or_default();
         *number += 1;
         let word = Word { who: *who, number: *number };
-        (word, write(&self.sandbox, customer, &word.to_string(), &format!("wamid.once-{who}-{number}")))
+        write(&self.sandbox, customer, &word.to_string(), &format!("wamid.once-{who}-{number}"))
     }
 }
 
