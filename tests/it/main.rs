@@ -2,6 +2,7 @@
 
 mod architecture;
 mod browser;
+mod demo;
 mod flow;
 mod interleavings;
 mod llm;
