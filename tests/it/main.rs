@@ -2,11 +2,22 @@
 
 mod architecture;
 mod browser;
+mod concurrency;
+mod configuration;
+mod crash;
 mod demo;
+mod floods;
 mod flow;
+mod foreign_words;
+mod hostile;
 mod interleavings;
 mod llm;
 mod meta;
+mod product;
+mod real;
+mod replays;
 mod sandbox;
+mod shutdown;
 mod store;
+mod upstream_identity;
 mod world;
