@@ -1,10 +1,12 @@
 //! All integration tests, in one binary.
 
 mod architecture;
+mod browser;
 mod canaries;
 mod concurrency;
 mod configuration;
 mod crash;
+mod demo;
 mod floods;
 mod flow;
 mod foreign_words;
