@@ -21,5 +21,6 @@ mod replays;
 mod sandbox;
 mod shutdown;
 mod store;
+mod typing;
 mod upstream_identity;
 mod world;
