@@ -7,8 +7,9 @@
 //! | `check` | that reading, and what the schedule is built from |
 //! | `files` | modes, the lock, syncs |
 //! | `committer` | the one thread that writes: group commit, and fail-stop |
-//! | `ledger` | the operations, one atomic batch each |
-//! | `records` | keys, and the chunks of long records |
+//! | `ledger` | the operations |
+//! | `records` | the keys of what is stored |
+//! | `tree` | sled's tree, with changes that are staged until they are applied together, and long values cut up |
 //! | `fault` | refusals, and what ends the store |
 //!
 //! sled's own `flush` survives a crash of the process and not a power cut: a commit is a batch, a flush, and an
@@ -27,6 +28,7 @@ mod open;
 mod records;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
