@@ -139,7 +139,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Stages changes. Says about how many bytes sled will write for all that are staged.
+    /// Stages changes.
     pub(super) fn stage(&mut self, changes: Changes) {
         for (key, value) in changes.0 {
             self.weight += OVERHEAD + key.len() + value.as_ref().map_or(0, Vec::len);
