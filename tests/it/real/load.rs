@@ -48,7 +48,7 @@ impl Load {
             load.tasks.spawn(async move {
                 for number in 1.. {
                     let extra = if number % 10 == 5 { extra.as_str() } else { "" };
-                    let draft = Draft::text(&format!("{} {extra}", Word { who, number }));
+                    let draft = Draft::text(format!("{} {extra}", Word { who, number }));
                     let id = sandbox.write(&customer, draft).unwrap();
                     // Not its tick: it can be read before it is durable, and so before its webhook is answered.
                     while !taken(&id) {
