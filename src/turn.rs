@@ -4,30 +4,33 @@
 //! gates ──▶ read + typing ──▶ handler, in the guard ──▶ intent ──▶ send ──▶ settle
 //! ```
 
-use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+mod barred;
+mod media;
+mod report;
+mod settings;
 
-use async_trait::async_trait;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
 use futures_util::FutureExt;
-use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
 
-use crate::clock::{Clock, Timestamp, in_words};
+use crate::clock::{Clock, Timestamp};
 use crate::failure::FailureReply;
-use crate::gate::{Gates, TurnedAway};
-use crate::handler::{FetchMedia, Fetched, Handler, MediaError, Presence, Said, Speaker, Turn};
-use crate::http::Download;
-use crate::message::{BotName, MediaRef, Part, Reply};
+use crate::gate::Gates;
+use crate::handler::{Handler, Presence, Said, Speaker, Turn};
+use crate::message::{BotName, Part, Reply};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox};
-use crate::provider::{Code, Provider};
+use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{self, Quiet, TypingConfig};
+use barred::BARRED_FOR;
+pub use barred::Barred;
+use media::Media;
+pub use report::{Outcome, Report};
+pub use settings::{MergeConfig, TurnConfig};
 
 /// A bot: one number on one provider, with its handler and its policies.
 pub struct Bot {
@@ -53,37 +56,6 @@ pub struct Bot {
     pub barred: Barred,
 }
 
-/// How a bot's turns are held. The `turn` table of a bot's configuration.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TurnConfig {
-    /// How long the handler may take.
-    #[serde(with = "in_words")]
-    pub timeout: Duration,
-    /// How much of a conversation the handler is given, in things said.
-    pub history: usize,
-    /// How large a medium may be that the handler asks for, in bytes.
-    pub media_limit: u64,
-}
-
-impl Default for TurnConfig {
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(90), history: 100, media_limit: 16 << 20 }
-    }
-}
-
-/// How the messages of a burst become one turn. The `merge` table of a bot's configuration.
-///
-/// Messages that arrive during a turn become the next one together in any case.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MergeConfig {
-    /// How long it must be quiet after a message before the turn begins. A constant writer is answered after five
-    /// times as long all the same.
-    #[serde(with = "in_words")]
-    pub quiet: Duration,
-}
-
 /// What a turn works with.
 pub struct Tools {
     /// The durable side.
@@ -95,53 +67,6 @@ pub struct Tools {
     /// Cancelled when turns must be given back.
     pub cancelled: CancellationToken,
 }
-
-/// How a turn ended: its log line.
-#[derive(Debug)]
-pub struct Report {
-    /// In one word.
-    pub outcome: Outcome,
-    /// Why, where there is a reason. Codes only.
-    pub reason: Option<String>,
-    /// How many messages it was about.
-    pub messages: usize,
-    /// How many of them each gate turned away.
-    pub turned_away: BTreeMap<TurnedAway, usize>,
-    /// How many parts the reply had.
-    pub parts: usize,
-    /// How long the handler took.
-    pub handler: Option<Duration>,
-}
-
-/// How a turn ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// A reply was delivered.
-    Answered,
-    /// Nothing was said, on purpose.
-    Silent,
-    /// There should have been a reply, and there is none: the messages are dead letters.
-    Dead,
-    /// Given back until later.
-    Later,
-}
-
-impl Outcome {
-    /// The word for it in logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Silent => "silent",
-            Self::Dead => "dead",
-            Self::Later => "later",
-        }
-    }
-}
-
-/// While a bot may not send, this long lies between two attempts.
-const BARRED_FOR: Duration = Duration::from_secs(60);
-/// A constant writer is answered after so many quiet windows.
-const MOST_QUIET_WINDOWS: u32 = 5;
 
 /// Holds one turn: answers everything that the claimed conversation has waiting.
 ///
@@ -381,52 +306,6 @@ impl Batch {
     }
 }
 
-/// Whether a bot may send at all. Shared by all its turns: one refusal spares the others the attempt.
-#[derive(Default)]
-pub struct Barred(Mutex<Option<Timestamp>>);
-
-impl Barred {
-    fn until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().filter(|until| now < *until)
-    }
-
-    fn bar(&self, bot: &BotName, code: Code, until: Timestamp) {
-        error!(%bot, %code, "the provider does not let this bot send: check its token, its permissions and its account. \
-            Its messages wait; the next attempt is in {} s", BARRED_FOR.as_secs());
-        *self.lock() = Some(until);
-    }
-
-    fn lift(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl MergeConfig {
-    /// Until when to wait for more messages, if it is worth waiting.
-    fn wait_for_quiet(&self, waiting: &[Waiting], now: Timestamp) -> Option<Timestamp> {
-        let (oldest, newest) = (waiting.first()?.accepted, waiting.last()?.accepted);
-        let quiet = newest.plus(self.quiet).min(oldest.plus(self.quiet * MOST_QUIET_WINDOWS));
-        (now < quiet).then_some(quiet)
-    }
-}
-
-impl Report {
-    fn of(claim: &Claim) -> Self {
-        Self {
-            outcome: Outcome::Later,
-            reason: None,
-            messages: claim.messages.len(),
-            turned_away: BTreeMap::new(),
-            parts: 0,
-            handler: None,
-        }
-    }
-}
-
 /// The answered messages end as answered, or dead; those that a gate turned away end along with them.
 fn endings(outgoing: &Outgoing, dead: Option<&str>) -> Vec<(Seq, Ending)> {
     let ending = dead.map_or(Ending::Answered, |reason| Ending::Dead { reason: reason.to_owned() });
@@ -453,34 +332,4 @@ fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
         Said { by: Speaker::Customer, words, time: waiting.inbound.at.time }
     });
     heard.collect()
-}
-
-/// The media of a turn's messages, fetched through its provider.
-struct Media {
-    provider: Arc<dyn Provider>,
-    limit: u64,
-}
-
-/// How long an upstream may take to say where a medium is.
-const MEDIA_PATIENCE: Duration = Duration::from_secs(30);
-
-impl Media {
-    async fn open(&self, media: &MediaRef) -> Result<Download, MediaError> {
-        let opened = timeout(MEDIA_PATIENCE, self.provider.fetch_media(media, self.limit)).await;
-        opened.map_err(|_| MediaError("timed out".into()))?.map_err(|error| MediaError(error.to_string()))
-    }
-}
-
-#[async_trait]
-impl FetchMedia for Media {
-    async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
-        let download = self.open(media).await?;
-        let mime = download.mime.clone().or_else(|| media.mime.clone());
-        let data = download.into_memory().await.map_err(|error| MediaError(error.to_string()))?;
-        Ok(Fetched { data, mime: mime.unwrap_or_else(|| "application/octet-stream".into()) })
-    }
-
-    async fn fetch_to(&self, media: &MediaRef, path: &Path) -> Result<u64, MediaError> {
-        self.open(media).await?.into_file(path).await.map_err(|error| MediaError(error.to_string()))
-    }
 }

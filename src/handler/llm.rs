@@ -4,6 +4,7 @@
 //! budget allows, and the waiting messages with their images. Models are asked one after the other until one answers;
 //! if none does, the customer gets the canned reply, and never a word of what went wrong.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ impl Default for LlmConfig {
 }
 
 /// One model behind one address.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// The address that `/chat/completions` is added to.
@@ -76,6 +77,13 @@ pub struct ModelConfig {
     /// How long it may take to answer.
     #[serde(with = "in_words")]
     pub timeout: Duration,
+}
+
+/// The address may hold credentials.
+impl fmt::Debug for ModelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ModelConfig({})", self.model)
+    }
 }
 
 impl Default for ModelConfig {

@@ -4,10 +4,13 @@
 //! panics, or reads for ever. So: half-written snapshots go first; the opening runs on a thread of its own, under a
 //! deadline, with panics caught; everything is read once; and what cannot be used is moved aside, never deleted.
 //!
+//! That the data is to blame must have been seen. A process that was killed while it opened the store, however often,
+//! says nothing about the data: it may have been an impatient supervisor.
+//!
 //! | in the store's directory | |
 //! |---|---|
 //! | `store.lock` | locked by the process that has the store open |
-//! | `OPENING` | how many openings in a row did not come to an end; gone once one has |
+//! | `STUCK` | how many openings in a row came to a standstill; gone once one has not |
 //! | `sled/` | sled's files, and `format`, which says that there is data and how it is written |
 //! | `bad-…/` | what was moved aside, and when, in seconds since 1970 |
 
@@ -25,12 +28,13 @@ use super::files;
 use super::ledger::Ledger;
 use super::open::{OpenError, Opened, Quarantine, Settings};
 use super::records::LAST;
+use super::tree::{Changes, Tree};
 use crate::clock::Timestamp;
 use crate::store::Seq;
 use crate::store::record::VERSION;
 
-/// Openings that did not come to an end, after which the data is taken for the cause.
-const UNFINISHED_OPENINGS: u32 = 2;
+/// Openings that came to a standstill, after which the data is taken for the cause.
+const STUCK_OPENINGS: u32 = 2;
 
 /// How often sled's own thread writes and collects garbage, in milliseconds.
 const FLUSH_EVERY: u64 = 500;
@@ -57,13 +61,11 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
     let lock = Arc::new(place.lock(&place.lock, settings.lock_timeout)?);
 
     let mut quarantine = None;
-    let unfinished = place.unfinished().map_err(io)?;
-    if unfinished >= UNFINISHED_OPENINGS {
-        quarantine = place.quarantine("its opening came to no end, time and again", now).map_err(io)?;
+    let mut stuck = place.stuck().map_err(io)?;
+    if stuck >= STUCK_OPENINGS {
+        quarantine = place.quarantine("its opening came to a standstill, time and again", now).map_err(io)?;
+        stuck = 0;
     }
-    let unfinished = if quarantine.is_some() { 0 } else { unfinished };
-    files::write(&place.marker, &(unfinished + 1).to_string()).map_err(io)?;
-
     let mut tree = place.open_tree(settings, &lock);
     if let Err(OpenError::Damaged { reason, .. }) = &tree
         && quarantine.is_none()
@@ -71,9 +73,9 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
         quarantine = place.quarantine(reason, now).map_err(io)?;
         tree = place.open_tree(settings, &lock);
     }
-    // An opening that is stuck has come to no end; one that failed has.
-    if !matches!(tree, Err(OpenError::TooSlow { .. })) {
-        files::remove(&place.marker).map_err(io)?;
+    match &tree {
+        Err(OpenError::TooSlow { .. }) => files::write(&place.marker, &(stuck + 1).to_string()).map_err(io)?,
+        _ => files::remove(&place.marker).map_err(io)?,
     }
     let (ledger, found) = tree?;
     let data = File::open(&place.data).map_err(io)?;
@@ -97,7 +99,7 @@ impl Place {
         Self {
             directory: directory.to_owned(),
             lock: directory.join("store.lock"),
-            marker: directory.join("OPENING"),
+            marker: directory.join("STUCK"),
             data: tree.join("db"),
             format: tree.join("format"),
             tree,
@@ -109,8 +111,8 @@ impl Place {
         lock.ok_or_else(|| OpenError::Locked { path: file.to_owned() })
     }
 
-    /// How many openings in a row came to no end.
-    fn unfinished(&self) -> io::Result<u32> {
+    /// How many openings in a row came to a standstill.
+    fn stuck(&self) -> io::Result<u32> {
         let marker = files::read(&self.marker)?;
         // What cannot be read was being written when the power failed: one opening.
         Ok(marker.map_or(0, |count| count.trim().parse().unwrap_or(1)))
@@ -233,16 +235,20 @@ fn open_and_read(
 ) -> Result<(Ledger, Found), Fault> {
     let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes).segment_size(SEGMENT);
     let db = config.flush_every_ms(Some(FLUSH_EVERY)).open()?;
+    let mut tree = Tree::new(db);
     progress();
-    let found = match check(&db, progress)? {
+    let found = match check(&tree, progress)? {
         Some(found) => found,
         None if written => return Err(Fault::damaged("there was data, and there is none")),
         None => {
-            db.insert(LAST, &Seq::default().0.to_be_bytes())?;
+            let mut first = Changes::default();
+            first.insert(LAST.to_vec(), &Seq::default().0.to_be_bytes());
+            tree.stage(first);
+            tree.apply()?;
             Found::default()
         }
     };
-    db.flush()?;
+    tree.flush()?;
     files::secure(path)?;
-    Ok((Ledger::new(db, found.last, settings.history_kept), found))
+    Ok((Ledger::new(tree, found.last, settings.history_kept), found))
 }

@@ -30,10 +30,12 @@ async fn what_was_acknowledged_survives_kill_9() {
     let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
     let mut acknowledged = BTreeMap::new();
     for round in 0..ROUNDS {
-        // Each is killed as it opens the store, then another one in the middle of its work.
-        let (mut child, mut lines) = start(&settings, round);
-        read_until(&mut lines, |line| line == OPENING);
-        kill(&mut child);
+        // Three are killed as they open the store, then another one in the middle of its work.
+        for _ in 0..3 {
+            let (mut child, mut lines) = start(&settings, round);
+            read_until(&mut lines, |line| line == OPENING);
+            kill(&mut child);
+        }
 
         let (mut child, mut lines) = start(&settings, round);
         let most = 20 + 11 * round;

@@ -3,9 +3,10 @@
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use threedots::store::Store;
-use threedots::store::sled::{OpenError, Sled};
+use threedots::store::sled::{OpenError, Settings, Sled};
 
 use super::bench::{LEASE, Place, message, new};
 
@@ -24,7 +25,7 @@ async fn a_half_written_snapshot_does_not_keep_it_from_opening() {
     assert!(!snapshot.exists());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn damaged_data_is_moved_aside_and_reported() {
     let damages: [(&str, Damage); 4] = [
         ("nonsense", |data| fs::write(data, b"nonsense".repeat(100_000)).unwrap()),
@@ -89,27 +90,39 @@ async fn a_bit_that_flips_in_the_data_is_never_served() {
 }
 
 #[tokio::test]
-async fn two_openings_without_an_end_move_the_data_aside() {
+async fn two_openings_that_come_to_a_standstill_move_the_data_aside() {
     let place = Place::new();
     place.filled().await;
-    // As a process leaves it that was ended twice while it opened the store.
-    fs::write(place.file("OPENING"), "2").unwrap();
+    get_stuck(&place, 2).await;
     let store = place.open();
     assert!(store.opened().quarantine.is_some());
     assert_eq!(store.opened().waiting, 0);
-    assert!(!place.file("OPENING").exists());
+    store.close().await;
+    get_stuck(&place, 1).await;
+    assert_eq!(place.open().opened().quarantine, None);
 }
 
 #[tokio::test]
-async fn one_opening_without_an_end_changes_nothing() {
+async fn one_opening_that_comes_to_a_standstill_changes_nothing() {
     let place = Place::new();
     place.filled().await;
     for _ in 0..3 {
-        fs::write(place.file("OPENING"), "1").unwrap();
+        get_stuck(&place, 1).await;
         let store = place.open();
         assert_eq!((store.opened().waiting, &store.opened().quarantine), (3, &None));
-        assert!(!place.file("OPENING").exists());
         store.close().await;
+    }
+}
+
+/// Opens a store without patience, until it has come to a standstill `times` times in a row.
+async fn get_stuck(place: &Place, times: u32) {
+    let settings = Settings { open_timeout: Duration::ZERO, ..place.settings() };
+    while fs::read_to_string(place.file("STUCK")).ok() != Some(times.to_string()) {
+        match Sled::open(settings.clone(), place.clock) {
+            // Now and then it is open before anybody looks at the time.
+            Ok(store) => store.close().await,
+            Err(error) => assert!(matches!(error, OpenError::TooSlow { .. }), "{error}"),
+        }
     }
 }
 

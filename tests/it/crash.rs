@@ -1,0 +1,139 @@
+//! kill -9 of the real binary, under load and as it starts: what was acknowledged is answered, and answered once.
+//!
+//! The one exception: a part whose send was in flight at a kill. The upstream had it and no record of that could be
+//! made any more, so the next process sends it again. Each is counted and named, and shown to be one: it reached the
+//! upstream within a moment of a kill.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::time::{Duration, Instant};
+
+use threedots::clock::{Clock, Timestamp};
+use threedots::sandbox::{Mischief, WebhookFault};
+
+use crate::real::account::{Account, Double};
+use crate::real::load::Load;
+use crate::real::{Dice, Home, PATIENCE, Upstream};
+
+/// How long before a kill a part may have arrived whose send was in flight.
+const MOMENT: Duration = Duration::from_millis(250);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_answered_once_whenever_the_process_is_killed() {
+    kill_again_and_again(20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: the same with 200 kills"]
+async fn what_was_acknowledged_is_answered_once_after_200_kills() {
+    kill_again_and_again(200).await;
+}
+
+/// A kill, in the upstream's time.
+struct Kill {
+    before: Timestamp,
+    after: Timestamp,
+    early: bool,
+}
+
+async fn kill_again_and_again(kills: usize) {
+    let (mut dice, seed) = Dice::seeded();
+    let upstream = Upstream::start();
+    let home = Home::new(&upstream, "");
+    let phone = upstream.sandbox.phone();
+    // Every webhook comes twice at the same time, and each of the two until it is taken.
+    upstream.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
+    let mut load = Load::start(&upstream, &mut dice, 10, 4, 120, "");
+
+    let started = Instant::now();
+    let mut done: Vec<Kill> = Vec::new();
+    let mut start_up = Duration::ZERO;
+    for early in plan(kills, &mut dice) {
+        let began = Instant::now();
+        let mut binary = home.start();
+        if early {
+            // Within some milliseconds, or somewhere in the opening of the store: on a slow machine that comes later.
+            let last = u64::try_from(start_up.as_millis()).unwrap();
+            let after = if dice.up_to(1) == 0 { dice.millis(1, 30) } else { dice.millis(last / 4, last) };
+            tokio::time::sleep(after).await;
+        } else {
+            assert!(binary.is_ready().await, "SEED={seed}: start {} failed: {}", done.len() + 1, home.tail());
+            start_up = began.elapsed();
+            tokio::time::sleep(dice.millis(20, 1200)).await;
+        }
+        let before = Clock::System.now();
+        binary.kill();
+        done.push(Kill { before, after: Clock::System.now(), early });
+    }
+    let mut binary = home.start_and_wait().await;
+    load.end().await;
+    let account = || upstream.account(&load.customers);
+    let deadline = Instant::now() + PATIENCE;
+    while !account().unanswered().is_empty() {
+        let waiting = account().unanswered();
+        assert!(Instant::now() < deadline, "SEED={seed}: acknowledged and never answered: {waiting:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let taken = started.elapsed();
+
+    // Everything is settled: the next process has nothing left to say.
+    binary.signal("TERM");
+    assert!(binary.ended().await.success());
+    let said = account().arrivals.len();
+    let mut binary = home.start_and_wait().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    binary.signal("TERM");
+    assert!(binary.ended().await.success());
+
+    let account = account();
+    assert_eq!(account.arrivals.len(), said, "SEED={seed}: something was answered again after everything was settled");
+    assert_eq!(account.disorder(), [""; 0], "SEED={seed}");
+    let doubles = account.doubles();
+    for double in &doubles {
+        let why = in_flight(double, &done, &account);
+        println!("doubled: {} {}", double.key, why.as_deref().unwrap_or("without a kill"));
+        assert!(why.is_some(), "SEED={seed}: {double:?} was not in flight at any of the kills");
+    }
+    for customer in &load.customers {
+        assert!(!phone.dots_showing(customer), "SEED={seed}: dots are left");
+    }
+    home.check_log(&load.customers);
+    let early = done.iter().filter(|kill| kill.early).count();
+    println!(
+        "{kills} kills in {} s, {early} of them at the start (which takes {} ms): {} messages acknowledged, all \
+         answered, in {} parts; doubled in flight: {}; out of order: 0; failed starts: 0",
+        taken.as_secs(),
+        start_up.as_millis(),
+        account.acknowledged.len(),
+        account.arrivals.len() - doubles.len(),
+        doubles.len(),
+    );
+    assert!(account.acknowledged.len() > kills, "there was no load");
+    upstream.stop().await;
+}
+
+/// Which of the kills come early: a third, three of them in a row.
+fn plan(kills: usize, dice: &mut Dice) -> Vec<bool> {
+    let mut plan = vec![false, true, true, true];
+    let early = kills / 3 - 3;
+    let mut rest: Vec<bool> = (plan.len()..kills).map(|number| number - 4 < early).collect();
+    for last in (1..rest.len()).rev() {
+        rest.swap(last, usize::try_from(dice.up_to(last as u64)).unwrap());
+    }
+    plan.append(&mut rest);
+    plan
+}
+
+/// How it is known that a part's send was in flight at a kill; none if it was not.
+fn in_flight(double: &Double, kills: &[Kill], account: &Account) -> Option<String> {
+    let (number, kill) = kills.iter().enumerate().find(|(_, kill)| {
+        // What the process sent in its last moment may be read by the upstream a little later.
+        double.first <= kill.after.plus(MOMENT) && kill.before < double.again
+    })?;
+    let early = kill.before.since(double.first);
+    // On a machine that stood still meanwhile, no webhook was taken either that came a moment after the part.
+    let stood_still = || {
+        let later = double.first.plus(MOMENT);
+        !account.taken.iter().any(|(posted, answered)| *posted > later && *answered < kill.before)
+    };
+    (early <= MOMENT || stood_still()).then(|| format!("arrived {} ms before kill {}", early.as_millis(), number + 1))
+}
