@@ -78,35 +78,41 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     if let Some(until) = bot.barred.until(now) {
         return attempt.give_back(claim, until, "the bot may not send").await;
     }
+    // Whatever follows or replaces the handler's work is boxed: thousands of turns may wait for their handlers.
     if let Some(outgoing) = claim.outgoing.take() {
-        return attempt.resume(claim, outgoing).await;
+        return Box::pin(attempt.resume(claim, outgoing)).await;
     }
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
         return attempt.give_back(claim, until, "more may come").await;
     }
-    let Some(batch) = attempt.pass_gates(&claim, now) else { return attempt.keep_silent(claim).await };
+    let Some(batch) = attempt.pass_gates(&claim, now) else {
+        return Box::pin(attempt.keep_silent(claim)).await;
+    };
 
     let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
-    let dots = typing::show(&tools.tasks, &bot.provider, &bot.typing, &batch.newest.inbound.at);
+    let dots = typing::show(&tools.tasks, &bot.provider, &bot.typing, &batch.newest().inbound.at);
     let answer = attempt.ask(&batch, history, dots.presence()).await;
-    match answer {
-        Answer::Send(parts) => attempt.deliver(claim, &batch, parts, None, dots.quiet().await).await,
-        Answer::Failed(reason) => attempt.fail(claim, &batch, reason, dots.quiet().await).await,
-        Answer::Silence => {
-            dots.off().await;
-            attempt.keep_silent(claim).await
+    let end = async {
+        match answer {
+            Answer::Send(parts) => attempt.deliver(claim, &batch, parts, None, dots.quiet().await).await,
+            Answer::Failed(reason) => attempt.fail(claim, &batch, reason, dots.quiet().await).await,
+            Answer::Silence => {
+                dots.off().await;
+                attempt.keep_silent(claim).await
+            }
+            Answer::Cancelled => {
+                dots.off().await;
+                attempt.give_back(claim, now, "shutting down").await
+            }
         }
-        Answer::Cancelled => {
-            dots.off().await;
-            attempt.give_back(claim, now, "shutting down").await
-        }
-    }
+    };
+    Box::pin(end).await
 }
 
 /// What a turn answers, and what ends along with it.
 struct Batch {
+    /// One at the least.
     admitted: Vec<Waiting>,
-    newest: Waiting,
     turned_away: Vec<Seq>,
 }
 
@@ -127,7 +133,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// What the gates let through; none if they let nothing through.
     fn pass_gates(&mut self, claim: &Claim, now: Timestamp) -> Option<Batch> {
-        let (mut admitted, mut turned_away) = (Vec::new(), Vec::new());
+        let (mut admitted, mut turned_away) = (Vec::with_capacity(claim.messages.len()), Vec::new());
         for waiting in &claim.messages {
             match self.bot.gates.admit(waiting, now) {
                 Ok(()) => admitted.push(waiting.clone()),
@@ -137,8 +143,7 @@ impl Attempt<'_> {
                 }
             }
         }
-        let newest = admitted.last().cloned()?;
-        Some(Batch { admitted, newest, turned_away })
+        if admitted.is_empty() { None } else { Some(Batch { admitted, turned_away }) }
     }
 
     /// Calls the handler and makes its reply ready to send. Whatever the handler does (answer, fail, hang, panic),
@@ -151,7 +156,7 @@ impl Attempt<'_> {
         let _cancels = cancelled.clone().drop_guard();
         let turn = Turn {
             bot: self.bot.name.clone(),
-            contact: batch.newest.inbound.contact.clone(),
+            contact: batch.newest().inbound.contact.clone(),
             messages: batch.admitted.iter().map(|waiting| waiting.inbound.clone()).collect(),
             history,
             now: self.tools.clock.now(),
@@ -190,7 +195,7 @@ impl Attempt<'_> {
     async fn fail(self, claim: Claim, batch: &Batch, reason: String, dots: Quiet) -> Result<Report, StoreError> {
         let now = self.tools.clock.now();
         let due = self.bot.failure_reply.as_ref().filter(|reply| reply.is_due(claim.failure_replied, now));
-        match due.and_then(|reply| reply.words(&batch.newest.inbound)) {
+        match due.and_then(|reply| reply.words(&batch.newest().inbound)) {
             Some(words) => self.deliver(claim, batch, vec![Part::text(words)], Some(reason), dots).await,
             None => {
                 dots.off().await;
@@ -296,12 +301,16 @@ impl Attempt<'_> {
 }
 
 impl Batch {
+    fn newest(&self) -> &Waiting {
+        self.admitted.last().expect("a batch is made of one message or more")
+    }
+
     fn outgoing(&self, parts: Vec<Part>, failure: Option<String>) -> Outgoing {
         Outgoing {
             answers: self.admitted.iter().map(|waiting| waiting.seq).collect(),
             turned_away: self.turned_away.clone(),
             failure,
-            ..outbox::address(&self.newest, parts)
+            ..outbox::address(self.newest(), parts)
         }
     }
 }

@@ -120,7 +120,8 @@ impl Ledger {
     /// Everything that a claim of a conversation holds.
     pub(super) fn load(&self, conversation: &Conversation) -> Result<Loaded, Fault> {
         let place = Hash::of_conversation(conversation);
-        let mut messages = Vec::new();
+        // Nearly always one, and held for as long as a handler takes.
+        let mut messages = Vec::with_capacity(1);
         for entry in self.tree.records_under(&records::of_conversation(b'm', place)) {
             let (key, record) = entry?;
             messages.push(record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&key)?)));
