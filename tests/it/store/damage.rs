@@ -24,7 +24,7 @@ async fn a_half_written_snapshot_does_not_keep_it_from_opening() {
     assert!(!snapshot.exists());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn damaged_data_is_moved_aside_and_reported() {
     let damages: [(&str, Damage); 4] = [
         ("nonsense", |data| fs::write(data, b"nonsense".repeat(100_000)).unwrap()),
