@@ -11,8 +11,9 @@ use threedots::sandbox::{CustomerId, Draft, Sandbox};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Dice;
 use super::account::Word;
-use super::{Dice, Upstream};
+use super::upstream::Upstream;
 
 /// So many messages go into one webhook of a load's own, at the most.
 const LONGEST_BATCH: u64 = 3;
@@ -48,7 +49,7 @@ impl Load {
             load.tasks.spawn(async move {
                 for number in 1.. {
                     let extra = if number % 10 == 5 { extra.as_str() } else { "" };
-                    let draft = Draft::text(&format!("{} {extra}", Word { who, number }));
+                    let draft = Draft::text(format!("{} {extra}", Word { who, number }));
                     let id = sandbox.write(&customer, draft).unwrap();
                     // Not its tick: it can be read before it is durable, and so before its webhook is answered.
                     while !taken(&id) {
