@@ -97,6 +97,9 @@ impl Default for ModelConfig {
     }
 }
 
+/// The longest name that a prompt is given, in characters.
+const LONGEST_NAME: usize = 40;
+
 /// A model that can be asked.
 pub struct Model {
     /// Where and what.
@@ -151,7 +154,7 @@ impl Llm {
     fn prompt(&self, bot: &BotName, contact: &Contact, now: Timestamp) -> Result<String, TemplateError> {
         let now = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         let date = now.unwrap_or_default().to_zoned(self.time_zone.clone()).strftime("%A, %-d %B %Y").to_string();
-        let contact = contact.name.as_deref().unwrap_or_default();
+        let contact = plain_name(contact);
         self.templates.render(&self.config.prompt, context! { bot => bot.as_str(), contact, date })
     }
 
@@ -324,6 +327,14 @@ fn within(budget: usize, history: &[Said]) -> &[Said] {
         kept = rest;
     }
     kept
+}
+
+/// A customer's name, for the one place where a customer's words stand in the system role: a single short line, in
+/// which there is no room for instructions.
+fn plain_name(contact: &Contact) -> String {
+    let name = contact.name.as_deref().unwrap_or_default();
+    let plain = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '.' | '\'');
+    name.chars().filter(plain).take(LONGEST_NAME).collect::<String>().trim().to_owned()
 }
 
 /// A message in words.

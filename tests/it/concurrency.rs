@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::real::account::Account;
 use crate::real::load::{batch, write};
-use crate::real::{Upstream, until};
+use crate::real::until;
+use crate::real::upstream::Upstream;
 
 /// The product in this process, with a handler that says what it was told, and counts.
 async fn start(upstream: &Upstream, directory: &TempDir) -> (Running, Arc<AtomicUsize>) {

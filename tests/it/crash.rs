@@ -11,8 +11,10 @@ use threedots::clock::{Clock, Timestamp};
 use threedots::sandbox::{Mischief, WebhookFault};
 
 use crate::real::account::{Account, Double};
+use crate::real::binary::Home;
 use crate::real::load::Load;
-use crate::real::{Dice, Home, PATIENCE, Upstream};
+use crate::real::upstream::Upstream;
+use crate::real::{Dice, PATIENCE};
 
 /// How long before a kill a part may have arrived whose send was in flight.
 const MOMENT: Duration = Duration::from_millis(250);

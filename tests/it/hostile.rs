@@ -225,6 +225,18 @@ async fn garbage_among_five_messages_costs_the_other_four_nothing() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_large_to_keep_costs_its_neighbours_nothing() {
+    let mut world = World::open().await;
+    let large = text("BAD", &BAD.repeat(60_000));
+    let [first, last] = ["first", "last"].map(|words| text(words, &format!("the {words} of three")));
+    world.answers(&signed(delivery(&[first, large, last]).as_bytes()), 200).await;
+    for words in ["first", "last"] {
+        world.upstream.sent(&format!("the {words} of three")).await;
+    }
+    world.close().await;
+}
+
+#[tokio::test]
 async fn a_header_of_100_kilobytes_does_no_harm_and_one_of_200_is_too_large() {
     let mut world = World::open().await;
     let body = bad_delivery();

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use threedots::sandbox::{Calls, CustomerId, Draft, Fault};
 
+use crate::real::binary::Home;
 use crate::real::load::Load;
-use crate::real::{Dice, Home, PATIENCE, Upstream, until};
+use crate::real::upstream::Upstream;
+use crate::real::{Dice, PATIENCE, until};
 
 /// What a stop may take besides its grace: to give turns back, and to end what is on the wire.
 const SOME_SECONDS: Duration = Duration::from_secs(15);

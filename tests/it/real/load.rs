@@ -11,8 +11,9 @@ use threedots::sandbox::{CustomerId, Draft, Sandbox};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Dice;
 use super::account::Word;
-use super::{Dice, Upstream};
+use super::upstream::Upstream;
 
 /// So many messages go into one webhook of a load's own, at the most.
 const LONGEST_BATCH: u64 = 3;

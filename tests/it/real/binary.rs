@@ -1,0 +1,158 @@
+//! The binary as a child process, and the directory that it lives in.
+
+use std::fs::{self, OpenOptions};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use threedots::sandbox::CustomerId;
+
+use super::PATIENCE;
+use super::upstream::Upstream;
+
+/// Where the binary lives: its configuration, its data, its log.
+pub(crate) struct Home {
+    directory: TempDir,
+    port: u16,
+}
+
+impl Home {
+    /// A home with the upstream's model for a handler.
+    pub(crate) fn new(upstream: &Upstream, rest: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        let home = Self { directory, port: upstream.port };
+        let config = upstream.config_with_model(home.directory.path(), rest);
+        fs::write(home.directory.path().join("threedots.toml"), config).unwrap();
+        home
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Everything that the binary has said, over all its runs.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts the binary. Over the file lies what stands in `over`.
+    pub(crate) fn start_with(&self, over: &[(&str, &str)]) -> Binary {
+        let log = OpenOptions::new().create(true).append(true).open(self.directory.path().join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_threedots"))
+            .args(["serve", "--config"])
+            .arg(self.directory.path().join("threedots.toml"))
+            .env_clear()
+            .envs(over.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Binary { child, port: self.port }
+    }
+
+    pub(crate) fn start(&self) -> Binary {
+        self.start_with(&[])
+    }
+
+    /// Starts the binary, and returns when it takes webhooks.
+    pub(crate) async fn start_and_wait(&self) -> Binary {
+        let mut binary = self.start();
+        let ready = binary.is_ready().await;
+        assert!(ready, "it did not start: {}", self.tail());
+        binary
+    }
+
+    /// The last lines of the log.
+    pub(crate) fn tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+
+    /// Whatever happened, this stands in no log, and nothing was moved aside.
+    pub(crate) fn check_log(&self, customers: &[CustomerId]) {
+        let log = self.log();
+        for bad in ["moved it aside", "a panic", "panicked", "the store has failed", "could not be recorded"] {
+            assert!(!log.contains(bad), "`{bad}` stands in the log");
+        }
+        for customer in customers {
+            assert!(!log.contains(customer.as_str()), "a customer's number stands in the log");
+        }
+        for entry in fs::read_dir(self.store()).unwrap() {
+            let name = entry.unwrap().file_name();
+            assert!(!name.to_str().unwrap().starts_with("bad-"), "data was moved aside");
+        }
+    }
+}
+
+/// A running binary. Dropped, it is killed.
+pub(crate) struct Binary {
+    child: Child,
+    port: u16,
+}
+
+impl Binary {
+    /// Waits until it takes webhooks; false if it ended instead.
+    pub(crate) async fn is_ready(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if get(self.port, "/readyz").await == Some(200) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        false
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until it has ended, and says how.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The status of a GET.
+async fn get(port: u16, path: &str) -> Option<u16> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
+}
