@@ -25,7 +25,7 @@ use crate::message::{BotName, Part, Reply};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox};
 use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
-use crate::typing::{self, Quiet, TypingConfig};
+use crate::typing::{self, Dots, Quiet, TypingConfig};
 use barred::BARRED_FOR;
 pub use barred::Barred;
 use media::Media;
@@ -78,7 +78,6 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     if let Some(until) = bot.barred.until(now) {
         return attempt.give_back(claim, until, "the bot may not send").await;
     }
-    // Whatever follows or replaces the handler's work is boxed: thousands of turns may wait for their handlers.
     if let Some(outgoing) = claim.outgoing.take() {
         return Box::pin(attempt.resume(claim, outgoing)).await;
     }
@@ -92,21 +91,8 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
     let dots = typing::show(&tools.tasks, &bot.provider, &bot.typing, &batch.newest().inbound.at);
     let answer = attempt.ask(&batch, history, dots.presence()).await;
-    let end = async {
-        match answer {
-            Answer::Send(parts) => attempt.deliver(claim, &batch, parts, None, dots.quiet().await).await,
-            Answer::Failed(reason) => attempt.fail(claim, &batch, reason, dots.quiet().await).await,
-            Answer::Silence => {
-                dots.off().await;
-                attempt.keep_silent(claim).await
-            }
-            Answer::Cancelled => {
-                dots.off().await;
-                attempt.give_back(claim, now, "shutting down").await
-            }
-        }
-    };
-    Box::pin(end).await
+    // What follows the handler's work, or takes its place, is boxed: thousands of turns may wait for their handlers.
+    Box::pin(attempt.end(claim, &batch, answer, dots)).await
 }
 
 /// What a turn answers, and what ends along with it.
@@ -187,6 +173,23 @@ impl Attempt<'_> {
         match outbox::prepare(&*self.bot.provider, parts, self.bot.delivery.send_timeout).await {
             Ok(parts) => Answer::Send(parts),
             Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+
+    /// Ends the turn by what came of asking. Whoever holds a [`Quiet`] may send; nobody else can.
+    async fn end(self, claim: Claim, batch: &Batch, answer: Answer, dots: Dots) -> Result<Report, StoreError> {
+        match answer {
+            Answer::Send(parts) => self.deliver(claim, batch, parts, None, dots.quiet().await).await,
+            Answer::Failed(reason) => self.fail(claim, batch, reason, dots.quiet().await).await,
+            Answer::Silence => {
+                dots.off().await;
+                self.keep_silent(claim).await
+            }
+            Answer::Cancelled => {
+                dots.off().await;
+                let now = self.tools.clock.now();
+                self.give_back(claim, now, "shutting down").await
+            }
         }
     }
 
