@@ -79,7 +79,8 @@ async fn kill_again_and_again(kills: usize) {
                 while !binary.has_open("store.lock") && began.elapsed() < PATIENCE {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                tokio::time::sleep(start_up.mul_f64(f64::from(dice.up_to(50)) / 100.0)).await;
+                let half = u64::try_from(start_up.as_millis() / 2).unwrap();
+                tokio::time::sleep(dice.millis(0, half)).await;
             }
             When::AtWork | When::Acknowledged | When::Sent => {
                 assert!(binary.is_ready().await, "SEED={seed}: start {} failed: {}", done.len() + 1, home.tail());
