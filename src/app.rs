@@ -247,10 +247,11 @@ impl Running {
     pub async fn stop(self) {
         // First the turns: webhooks that arrive meanwhile are made durable, and answered after the next start.
         self.worker.stop().await;
+        if let Some((sandbox, _)) = &self.sandbox {
+            // Its pages listen for as long as it lives.
+            sandbox.shutdown().await;
+        }
         for (handle, server) in self.servers {
-            if let Some((sandbox, _)) = &self.sandbox {
-                sandbox.shutdown().await;
-            }
             handle.stop(true).await;
             if let Ok(Err(problem)) = server.await {
                 error!(error = %problem, "a server ended badly");

@@ -9,6 +9,7 @@ mod problem;
 mod source;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::gate::GateConfig;
 use crate::handler::llm::LlmConfig;
 use crate::outbox::DeliveryConfig;
 use crate::provider::meta::MetaConfig;
-use crate::store::StoreConfig;
+use crate::store::{DEDUPLICATED_FOR, StoreConfig};
 use crate::telemetry::LogConfig;
 use crate::turn::{MergeConfig, TurnConfig};
 use crate::typing::TypingConfig;
@@ -97,12 +98,18 @@ pub enum HandlerConfig {
     Custom,
 }
 
-/// Where each key stands.
-#[derive(Clone, Debug, Default)]
+/// Where each key stands. The file may hold what it should not: neither is ever shown.
+#[derive(Clone, Default)]
 struct Places {
     file: String,
     text: String,
     env: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Places(…)")
+    }
 }
 
 impl Config {
@@ -132,7 +139,9 @@ impl Config {
     }
 
     fn read<'a>(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> (Source<'a>, Self) {
-        let env: Vec<_> = env.into_iter().collect();
+        // No more of the environment than is ours; and in order, so that a table comes before what stands in it.
+        let mut env: Vec<_> = env.into_iter().filter(|(name, _)| name.starts_with(source::PREFIX)).collect();
+        env.sort_unstable();
         let mut source = Source::new(file, text, env.iter().cloned());
         let mut config = Self {
             places: Places { file: file.to_owned(), text: text.to_owned(), env },
@@ -275,6 +284,15 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
         ("gate.kinds", bot.gate.kinds.is_empty()),
     ] {
         must_not_be_zero(source, &format!("{at}.{key}"), zero);
+    }
+    if bot.gate.max_age > DEDUPLICATED_FOR {
+        // A message that is repeated later than that would be taken for a new one, and answered again.
+        source.problem(&format!("{at}.gate.max_age"), "is longer than a message is known for: 192h at the most");
+    }
+    let ProviderConfig::Meta(meta) = &bot.provider;
+    if bot.delivery.send_timeout < meta.timeout {
+        let text = "is shorter than the provider's own `timeout`: a send that is still answered would count as unknown";
+        source.problem(&format!("{at}.delivery.send_timeout"), text);
     }
     let models = format!("{at}.handler.models");
     if let HandlerConfig::Llm(llm) = &bot.handler

@@ -274,7 +274,7 @@ pub enum StoreError {
 }
 
 /// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
-const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
+pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
 
 /// Sets the state of one part of what is outgoing.
 fn marked(outgoing: Option<&mut Outgoing>, part: usize, state: PartState) -> Result<&Outgoing, StoreError> {

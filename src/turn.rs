@@ -4,30 +4,33 @@
 //! gates ──▶ read + typing ──▶ handler, in the guard ──▶ intent ──▶ send ──▶ settle
 //! ```
 
-use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+mod barred;
+mod media;
+mod report;
+mod settings;
 
-use async_trait::async_trait;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
 use futures_util::FutureExt;
-use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
 
-use crate::clock::{Clock, Timestamp, in_words};
+use crate::clock::{Clock, Timestamp};
 use crate::failure::FailureReply;
-use crate::gate::{Gates, TurnedAway};
-use crate::handler::{FetchMedia, Fetched, Handler, MediaError, Presence, Said, Speaker, Turn};
-use crate::http::Download;
-use crate::message::{BotName, MediaRef, Part, Reply};
+use crate::gate::Gates;
+use crate::handler::{Handler, Presence, Said, Speaker, Turn};
+use crate::message::{BotName, Part, Reply};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox};
-use crate::provider::{Code, Provider};
+use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
-use crate::typing::{self, Quiet, TypingConfig};
+use crate::typing::{self, Dots, Quiet, TypingConfig};
+use barred::BARRED_FOR;
+pub use barred::Barred;
+use media::Media;
+pub use report::{Outcome, Report};
+pub use settings::{MergeConfig, TurnConfig};
 
 /// A bot: one number on one provider, with its handler and its policies.
 pub struct Bot {
@@ -53,37 +56,6 @@ pub struct Bot {
     pub barred: Barred,
 }
 
-/// How a bot's turns are held. The `turn` table of a bot's configuration.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TurnConfig {
-    /// How long the handler may take.
-    #[serde(with = "in_words")]
-    pub timeout: Duration,
-    /// How much of a conversation the handler is given, in things said.
-    pub history: usize,
-    /// How large a medium may be that the handler asks for, in bytes.
-    pub media_limit: u64,
-}
-
-impl Default for TurnConfig {
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(90), history: 100, media_limit: 16 << 20 }
-    }
-}
-
-/// How the messages of a burst become one turn. The `merge` table of a bot's configuration.
-///
-/// Messages that arrive during a turn become the next one together in any case.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MergeConfig {
-    /// How long it must be quiet after a message before the turn begins. A constant writer is answered after five
-    /// times as long all the same.
-    #[serde(with = "in_words")]
-    pub quiet: Duration,
-}
-
 /// What a turn works with.
 pub struct Tools {
     /// The durable side.
@@ -96,53 +68,6 @@ pub struct Tools {
     pub cancelled: CancellationToken,
 }
 
-/// How a turn ended: its log line.
-#[derive(Debug)]
-pub struct Report {
-    /// In one word.
-    pub outcome: Outcome,
-    /// Why, where there is a reason. Codes only.
-    pub reason: Option<String>,
-    /// How many messages it was about.
-    pub messages: usize,
-    /// How many of them each gate turned away.
-    pub turned_away: BTreeMap<TurnedAway, usize>,
-    /// How many parts the reply had.
-    pub parts: usize,
-    /// How long the handler took.
-    pub handler: Option<Duration>,
-}
-
-/// How a turn ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// A reply was delivered.
-    Answered,
-    /// Nothing was said, on purpose.
-    Silent,
-    /// There should have been a reply, and there is none: the messages are dead letters.
-    Dead,
-    /// Given back until later.
-    Later,
-}
-
-impl Outcome {
-    /// The word for it in logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Silent => "silent",
-            Self::Dead => "dead",
-            Self::Later => "later",
-        }
-    }
-}
-
-/// While a bot may not send, this long lies between two attempts.
-const BARRED_FOR: Duration = Duration::from_secs(60);
-/// A constant writer is answered after so many quiet windows.
-const MOST_QUIET_WINDOWS: u32 = 5;
-
 /// Holds one turn: answers everything that the claimed conversation has waiting.
 ///
 /// # Errors
@@ -154,34 +79,26 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
         return attempt.give_back(claim, until, "the bot may not send").await;
     }
     if let Some(outgoing) = claim.outgoing.take() {
-        return attempt.resume(claim, outgoing).await;
+        return Box::pin(attempt.resume(claim, outgoing)).await;
     }
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
         return attempt.give_back(claim, until, "more may come").await;
     }
-    let Some(batch) = attempt.pass_gates(&claim, now) else { return attempt.keep_silent(claim).await };
+    let Some(batch) = attempt.pass_gates(&claim, now) else {
+        return Box::pin(attempt.keep_silent(claim)).await;
+    };
 
     let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
-    let dots = typing::show(&tools.tasks, &bot.provider, &bot.typing, &batch.newest.inbound.at);
+    let dots = typing::show(&tools.tasks, &bot.provider, &bot.typing, &batch.newest().inbound.at);
     let answer = attempt.ask(&batch, history, dots.presence()).await;
-    match answer {
-        Answer::Send(parts) => attempt.deliver(claim, &batch, parts, None, dots.quiet().await).await,
-        Answer::Failed(reason) => attempt.fail(claim, &batch, reason, dots.quiet().await).await,
-        Answer::Silence => {
-            dots.off().await;
-            attempt.keep_silent(claim).await
-        }
-        Answer::Cancelled => {
-            dots.off().await;
-            attempt.give_back(claim, now, "shutting down").await
-        }
-    }
+    // What follows the handler's work, or takes its place, is boxed: thousands of turns may wait for their handlers.
+    Box::pin(attempt.end(claim, &batch, answer, dots)).await
 }
 
 /// What a turn answers, and what ends along with it.
 struct Batch {
+    /// One at the least.
     admitted: Vec<Waiting>,
-    newest: Waiting,
     turned_away: Vec<Seq>,
 }
 
@@ -202,7 +119,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// What the gates let through; none if they let nothing through.
     fn pass_gates(&mut self, claim: &Claim, now: Timestamp) -> Option<Batch> {
-        let (mut admitted, mut turned_away) = (Vec::new(), Vec::new());
+        let (mut admitted, mut turned_away) = (Vec::with_capacity(claim.messages.len()), Vec::new());
         for waiting in &claim.messages {
             match self.bot.gates.admit(waiting, now) {
                 Ok(()) => admitted.push(waiting.clone()),
@@ -212,8 +129,7 @@ impl Attempt<'_> {
                 }
             }
         }
-        let newest = admitted.last().cloned()?;
-        Some(Batch { admitted, newest, turned_away })
+        if admitted.is_empty() { None } else { Some(Batch { admitted, turned_away }) }
     }
 
     /// Calls the handler and makes its reply ready to send. Whatever the handler does (answer, fail, hang, panic),
@@ -226,7 +142,7 @@ impl Attempt<'_> {
         let _cancels = cancelled.clone().drop_guard();
         let turn = Turn {
             bot: self.bot.name.clone(),
-            contact: batch.newest.inbound.contact.clone(),
+            contact: batch.newest().inbound.contact.clone(),
             messages: batch.admitted.iter().map(|waiting| waiting.inbound.clone()).collect(),
             history,
             now: self.tools.clock.now(),
@@ -260,12 +176,29 @@ impl Attempt<'_> {
         }
     }
 
+    /// Ends the turn by what came of asking. Whoever holds a [`Quiet`] may send; nobody else can.
+    async fn end(self, claim: Claim, batch: &Batch, answer: Answer, dots: Dots) -> Result<Report, StoreError> {
+        match answer {
+            Answer::Send(parts) => self.deliver(claim, batch, parts, None, dots.quiet().await).await,
+            Answer::Failed(reason) => self.fail(claim, batch, reason, dots.quiet().await).await,
+            Answer::Silence => {
+                dots.off().await;
+                self.keep_silent(claim).await
+            }
+            Answer::Cancelled => {
+                dots.off().await;
+                let now = self.tools.clock.now();
+                self.give_back(claim, now, "shutting down").await
+            }
+        }
+    }
+
     /// There is no reply to be had: says so to the customer, if the bot is set to and it is time, and leaves dead
     /// letters in any case.
     async fn fail(self, claim: Claim, batch: &Batch, reason: String, dots: Quiet) -> Result<Report, StoreError> {
         let now = self.tools.clock.now();
         let due = self.bot.failure_reply.as_ref().filter(|reply| reply.is_due(claim.failure_replied, now));
-        match due.and_then(|reply| reply.words(&batch.newest.inbound)) {
+        match due.and_then(|reply| reply.words(&batch.newest().inbound)) {
             Some(words) => self.deliver(claim, batch, vec![Part::text(words)], Some(reason), dots).await,
             None => {
                 dots.off().await;
@@ -371,58 +304,16 @@ impl Attempt<'_> {
 }
 
 impl Batch {
+    fn newest(&self) -> &Waiting {
+        self.admitted.last().expect("a batch is made of one message or more")
+    }
+
     fn outgoing(&self, parts: Vec<Part>, failure: Option<String>) -> Outgoing {
         Outgoing {
             answers: self.admitted.iter().map(|waiting| waiting.seq).collect(),
             turned_away: self.turned_away.clone(),
             failure,
-            ..outbox::address(&self.newest, parts)
-        }
-    }
-}
-
-/// Whether a bot may send at all. Shared by all its turns: one refusal spares the others the attempt.
-#[derive(Default)]
-pub struct Barred(Mutex<Option<Timestamp>>);
-
-impl Barred {
-    fn until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().filter(|until| now < *until)
-    }
-
-    fn bar(&self, bot: &BotName, code: Code, until: Timestamp) {
-        error!(%bot, %code, "the provider does not let this bot send: check its token, its permissions and its account. \
-            Its messages wait; the next attempt is in {} s", BARRED_FOR.as_secs());
-        *self.lock() = Some(until);
-    }
-
-    fn lift(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl MergeConfig {
-    /// Until when to wait for more messages, if it is worth waiting.
-    fn wait_for_quiet(&self, waiting: &[Waiting], now: Timestamp) -> Option<Timestamp> {
-        let (oldest, newest) = (waiting.first()?.accepted, waiting.last()?.accepted);
-        let quiet = newest.plus(self.quiet).min(oldest.plus(self.quiet * MOST_QUIET_WINDOWS));
-        (now < quiet).then_some(quiet)
-    }
-}
-
-impl Report {
-    fn of(claim: &Claim) -> Self {
-        Self {
-            outcome: Outcome::Later,
-            reason: None,
-            messages: claim.messages.len(),
-            turned_away: BTreeMap::new(),
-            parts: 0,
-            handler: None,
+            ..outbox::address(self.newest(), parts)
         }
     }
 }
@@ -453,34 +344,4 @@ fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
         Said { by: Speaker::Customer, words, time: waiting.inbound.at.time }
     });
     heard.collect()
-}
-
-/// The media of a turn's messages, fetched through its provider.
-struct Media {
-    provider: Arc<dyn Provider>,
-    limit: u64,
-}
-
-/// How long an upstream may take to say where a medium is.
-const MEDIA_PATIENCE: Duration = Duration::from_secs(30);
-
-impl Media {
-    async fn open(&self, media: &MediaRef) -> Result<Download, MediaError> {
-        let opened = timeout(MEDIA_PATIENCE, self.provider.fetch_media(media, self.limit)).await;
-        opened.map_err(|_| MediaError("timed out".into()))?.map_err(|error| MediaError(error.to_string()))
-    }
-}
-
-#[async_trait]
-impl FetchMedia for Media {
-    async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
-        let download = self.open(media).await?;
-        let mime = download.mime.clone().or_else(|| media.mime.clone());
-        let data = download.into_memory().await.map_err(|error| MediaError(error.to_string()))?;
-        Ok(Fetched { data, mime: mime.unwrap_or_else(|| "application/octet-stream".into()) })
-    }
-
-    async fn fetch_to(&self, media: &MediaRef, path: &Path) -> Result<u64, MediaError> {
-        self.open(media).await?.into_file(path).await.map_err(|error| MediaError(error.to_string()))
-    }
 }

@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, in_words};
 use crate::http::Headers;
-use crate::message::{BotName, DeliveryStatus, Stage};
+use crate::message::{BotName, DeliveryStatus, Inbound, Stage};
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Store, StoreError};
 
@@ -111,29 +111,53 @@ impl Webhooks {
     async fn accept(&self, bot: &BotName, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
-        let total = messages.len();
-        // Three of four deliveries are statuses: they have nothing to wait for.
-        let accepted = if messages.is_empty() { Ok(Vec::new()) } else { self.store.accept(messages).await };
         statuses.iter().for_each(note_status);
-        let accepted = match accepted {
-            Ok(accepted) => accepted,
-            Err(refused) => return turn_back(bot, &refused),
+        let (accepted, too_large) = match self.keep(messages).await {
+            Ok(kept) => kept,
+            Err(refused) => {
+                error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
+                return WebhookAnswer::new(503, "try again");
+            }
         };
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
         info!(
             webhook.bot = %bot,
             webhook.bytes = bytes,
             webhook.new = new,
-            webhook.duplicate = total - new,
+            webhook.duplicate = accepted.len() - new,
             webhook.statuses = statuses.len(),
             webhook.echoes = echoes.len(),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
             webhook.malformed = ignored.malformed,
+            webhook.too_large = too_large,
             webhook.store_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             "webhook"
         );
         WebhookAnswer::new(200, "ok")
+    }
+
+    /// Makes messages durable: all of them, but for those that are too large to be kept, which are counted. Delivered
+    /// again they would be just as large, and their neighbours must not wait for that.
+    async fn keep(&self, messages: Vec<Inbound>) -> Result<(Vec<Accepted>, usize), StoreError> {
+        // Three of four deliveries are statuses: they have nothing to wait for.
+        if messages.is_empty() {
+            return Ok((Vec::new(), 0));
+        }
+        let all = messages.clone();
+        match self.store.accept(messages).await {
+            Err(StoreError::TooLarge { .. }) => {}
+            accepted => return accepted.map(|accepted| (accepted, 0)),
+        }
+        let (mut accepted, mut too_large) = (Vec::new(), 0);
+        for message in all {
+            match self.store.accept(vec![message]).await {
+                Ok(one) => accepted.extend(one),
+                Err(StoreError::TooLarge { .. }) => too_large += 1,
+                Err(refused) => return Err(refused),
+            }
+        }
+        Ok((accepted, too_large))
     }
 }
 
@@ -144,15 +168,6 @@ fn refuse(bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
         WebhookError::WrongToken => WebhookAnswer::new(403, "not authentic"),
         WebhookError::Malformed => WebhookAnswer::new(400, "not understood"),
         WebhookError::WrongMethod => WebhookAnswer::new(405, "wrong method"),
-    }
-}
-
-fn turn_back(bot: &BotName, refused: &StoreError) -> WebhookAnswer {
-    error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
-    match refused {
-        // Delivered again it would be just as large: seven days of that help nobody.
-        StoreError::TooLarge { .. } => WebhookAnswer::new(413, "too large"),
-        _ => WebhookAnswer::new(503, "try again"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse, HttpServer};
@@ -12,6 +13,8 @@ use tokio::sync::Semaphore;
 use crate::board::Board;
 use crate::wire::{GRAPH_VERSION, message_number, sender_number};
 
+/// Longer than any caller keeps an idle connection: one that is closed under a call is no part of this.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// So many held answers are let go at the same time: at once they would need as many connections again.
 const LET_GO_AT_ONCE: usize = 200;
 const COMPLETION: &str = concat!(
@@ -87,7 +90,13 @@ pub(crate) fn start(board: Arc<Board>) -> std::io::Result<Stubs> {
             .route("/v1/chat/completions", web::post().to(complete))
     };
     std::thread::Builder::new().name("stubs".into()).spawn(move || {
-        let server = HttpServer::new(app).workers(1).backlog(4096).disable_signals().listen(graph)?.listen(model)?;
+        let server = HttpServer::new(app)
+            .workers(1)
+            .backlog(4096)
+            .keep_alive(KEEP_ALIVE)
+            .disable_signals()
+            .listen(graph)?
+            .listen(model)?;
         actix_web::rt::System::new().block_on(server.run())
     })?;
     Ok(stubs)

@@ -10,7 +10,7 @@ use super::places;
 use super::problem::{NO_TABLE, Problem};
 
 /// Environment variables with this prefix are configuration: `THREEDOTS_SERVER__LISTEN` is `server.listen`.
-const PREFIX: &str = "THREEDOTS_";
+pub(super) const PREFIX: &str = "THREEDOTS_";
 
 /// The text, taken apart, and what is wrong with it so far.
 pub(super) struct Source<'a> {

@@ -34,7 +34,7 @@ const SLOWEST: u64 = 300;
 #[async_trait]
 impl Handler for Demo {
     async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
-        let text = turn.text();
+        let text = asked(turn);
         let mut words = text.split_whitespace();
         let (first, second) = (words.next().unwrap_or_default().to_lowercase(), words.next());
         match first.as_str() {
@@ -73,6 +73,14 @@ impl Handler for Demo {
             }
             _ => Ok(say(Reply::text(answer(turn))).await),
         }
+    }
+}
+
+/// What the customer wants: a button of ours is named after the words that it stands for.
+fn asked(turn: &Turn) -> String {
+    match turn.newest().map(|newest| &newest.content) {
+        Some(Content::Choice { id, .. }) => id.clone(),
+        _ => turn.text(),
     }
 }
 

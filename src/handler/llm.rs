@@ -4,6 +4,8 @@
 //! budget allows, and the waiting messages with their images. Models are asked one after the other until one answers;
 //! if none does, the customer gets the canned reply, and never a word of what went wrong.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,6 @@ use jiff::tz::TimeZone;
 use minijinja::context;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -64,7 +65,7 @@ impl Default for LlmConfig {
 }
 
 /// One model behind one address.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// The address that `/chat/completions` is added to.
@@ -78,6 +79,13 @@ pub struct ModelConfig {
     pub timeout: Duration,
 }
 
+/// The address may hold credentials.
+impl fmt::Debug for ModelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ModelConfig({})", self.model)
+    }
+}
+
 impl Default for ModelConfig {
     fn default() -> Self {
         Self {
@@ -88,6 +96,9 @@ impl Default for ModelConfig {
         }
     }
 }
+
+/// The longest name that a prompt is given, in characters.
+const LONGEST_NAME: usize = 40;
 
 /// A model that can be asked.
 pub struct Model {
@@ -143,7 +154,7 @@ impl Llm {
     fn prompt(&self, bot: &BotName, contact: &Contact, now: Timestamp) -> Result<String, TemplateError> {
         let now = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         let date = now.unwrap_or_default().to_zoned(self.time_zone.clone()).strftime("%A, %-d %B %Y").to_string();
-        let contact = contact.name.as_deref().unwrap_or_default();
+        let contact = plain_name(contact);
         self.templates.render(&self.config.prompt, context! { bot => bot.as_str(), contact, date })
     }
 
@@ -153,27 +164,26 @@ impl Llm {
     }
 
     /// The conversation as the model is to see it.
-    async fn messages(&self, turn: &Turn) -> Result<Vec<Value>, TemplateError> {
+    async fn messages<'a>(&self, turn: &'a Turn) -> Result<Vec<Line<'a>>, TemplateError> {
         let system = self.prompt(&turn.bot, &turn.contact, turn.now)?;
-        let mut messages = vec![json!({ "role": "system", "content": system })];
+        let mut messages = vec![Line { role: "system", content: Words::Text(system.into()) }];
         messages.extend(within(self.config.history_tokens, &turn.history).iter().map(|said| {
             let role = match said.by {
                 Speaker::Customer => "user",
                 Speaker::Bot => "assistant",
             };
-            json!({ "role": role, "content": said.words })
+            Line { role, content: Words::Text(said.words.as_str().into()) }
         }));
         for message in &turn.messages {
-            let words = describe(message);
+            let text = describe(message);
             let image = if self.config.images { image_of(turn, message).await } else { None };
             let content = match image {
-                Some(url) => json!([
-                    { "type": "text", "text": words },
-                    { "type": "image_url", "image_url": { "url": url } },
-                ]),
-                None => json!(words),
+                Some(url) => {
+                    Words::Parts([ContentPart::Text { text }, ContentPart::ImageUrl { image_url: Address { url } }])
+                }
+                None => Words::Text(text.into()),
             };
-            messages.push(json!({ "role": "user", "content": content }));
+            messages.push(Line { role: "user", content });
         }
         Ok(messages)
     }
@@ -182,9 +192,9 @@ impl Llm {
         &self,
         model: &ModelConfig,
         client: &Client<OpenAIConfig>,
-        messages: &[Value],
+        messages: &[Line<'_>],
     ) -> Result<String, Unanswered> {
-        let request = json!({ "model": model.model, "messages": messages, "max_tokens": self.config.max_tokens });
+        let request = Request { model: &model.model, messages, max_tokens: self.config.max_tokens };
         let asked = timeout(model.timeout, client.chat().create_byot::<_, Completion>(request)).await;
         let completion = asked.map_err(|_| Unanswered::TimedOut)?.map_err(|error| Unanswered::of(&error))?;
         let words = completion.choices.into_iter().next().and_then(|choice| choice.message.content);
@@ -253,6 +263,40 @@ impl Unanswered {
     }
 }
 
+/// What a model is asked. Borrowed from the turn: a conversation with images in it is megabytes.
+#[derive(Serialize)]
+struct Request<'a> {
+    model: &'a str,
+    messages: &'a [Line<'a>],
+    max_tokens: u32,
+}
+
+/// One thing said, in the model's terms.
+#[derive(Serialize)]
+struct Line<'a> {
+    role: &'static str,
+    content: Words<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Words<'a> {
+    Text(Cow<'a, str>),
+    Parts([ContentPart; 2]),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ContentPart {
+    Text { text: String },
+    ImageUrl { image_url: Address },
+}
+
+#[derive(Serialize)]
+struct Address {
+    url: String,
+}
+
 /// As much of a chat completion as we read: other servers than OpenAI's leave out more than they add.
 #[derive(Deserialize)]
 struct Completion {
@@ -283,6 +327,14 @@ fn within(budget: usize, history: &[Said]) -> &[Said] {
         kept = rest;
     }
     kept
+}
+
+/// A customer's name, for the one place where a customer's words stand in the system role: a single short line, in
+/// which there is no room for instructions.
+fn plain_name(contact: &Contact) -> String {
+    let name = contact.name.as_deref().unwrap_or_default();
+    let plain = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '.' | '\'');
+    name.chars().filter(plain).take(LONGEST_NAME).collect::<String>().trim().to_owned()
 }
 
 /// A message in words.

@@ -7,13 +7,19 @@
 //! | `check` | that reading, and what the schedule is built from |
 //! | `files` | modes, the lock, syncs |
 //! | `committer` | the one thread that writes: group commit, and fail-stop |
-//! | `ledger` | the operations, one atomic batch each |
-//! | `records` | keys, and the chunks of long records |
+//! | `ledger` | the operations |
+//! | `records` | the keys of what is stored |
+//! | `tree` | sled's tree, with changes that are staged until they are applied together, and long values cut up |
 //! | `fault` | refusals, and what ends the store |
 //!
-//! sled's own `flush` survives a crash of the process and not a power cut: a commit is a batch, a flush, and an
-//! `fdatasync` through a descriptor of ours. No value is longer than 4,000 bytes. Under both rules 270 simulated
-//! power cuts lost none of 357,606 acknowledged records, which is why there is no journal beside the tree.
+//! What sled writes survives a crash of the process, and not a power cut. Three rules make up for that:
+//! - A commit is a batch, sled's `flush`, and an `fdatasync` through a descriptor of ours.
+//! - No value is longer than 4,000 bytes, so that sled puts none into a file of its own, which it never syncs.
+//! - Segments are long, and a sync comes before a whole one can have been written: else sled uses old segments again
+//!   while what replaces them is not durable.
+//!
+//! Without the third, 8 of 210 simulated power cuts under records of up to 60 kB left data that could not be opened,
+//! or lacked messages. With all three, 510 cuts lost nothing, which is why there is no journal beside the tree.
 //!
 //! Deleted is not gone: what was deleted stays readable in sled's files until the space is used again.
 
@@ -27,6 +33,7 @@ mod open;
 mod records;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

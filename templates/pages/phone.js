@@ -140,8 +140,12 @@
   };
   const fit = () => {
     words.style.height = "auto";
-    words.style.height = `${Math.min(words.scrollHeight, 120)}px`;
+    const borders = words.offsetHeight - words.clientHeight;
+    const wanted = words.scrollHeight + borders;
+    words.style.height = `${Math.min(wanted, 120)}px`;
+    words.style.overflowY = wanted > 120 ? "auto" : "hidden";
   };
+  addEventListener("resize", fit);
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -172,3 +172,16 @@ fn no_file_holds_two_subjects() {
         assert!(lines <= 500, "src/{file}.rs has {lines} lines of code: split it");
     }
 }
+
+#[test]
+fn secrets_are_compared_in_constant_time() {
+    let sources = sources();
+    let signature = &sources["provider/signature"];
+    assert!(signature.contains("verify_slice(") && signature.contains(".ct_eq("));
+    // `benches/timing.rs` measures it; this keeps a comparison that stops early from coming back unnoticed.
+    assert!(!signature.contains("=="));
+    let secret = |line: &&str| ["token", "secret", "signature"].iter().any(|word| line.contains(word));
+    let compared: Vec<_> =
+        sources["provider/meta/webhook"].lines().filter(secret).filter(|line| line.contains("==")).collect();
+    assert!(compared.is_empty(), "{compared:?}");
+}

@@ -49,7 +49,9 @@ contract! {
     a_lease_that_has_ended_fences_even_if_nobody_else_came
     a_claim_of_another_store_is_fenced
     all_who_wait_are_woken_by_a_batch
+    a_claim_that_is_dropped_wakes_who_waits
     a_hold_back_wakes_who_waits_when_it_ends
+    a_hold_back_wakes_whoever_is_left
     a_lease_wakes_who_waits_when_it_ends
     a_wait_that_is_cancelled_loses_nothing
     a_wait_that_is_cancelled_after_its_wake_up_hands_it_on

@@ -15,7 +15,7 @@ use crate::http::is_private_enough;
 use crate::secret::SecretRef;
 
 /// One number on Meta's Cloud API, as it is configured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetaConfig {
     /// The number's identifier in Meta's dashboard; not the phone number itself.
@@ -42,6 +42,13 @@ pub struct MetaConfig {
     pub typing_refresh_every: Duration,
     /// How many times they are lit again for one message.
     pub typing_refreshes: u32,
+}
+
+/// The address may hold credentials: that is refused, but not before somebody may have shown it.
+impl fmt::Debug for MetaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MetaConfig({})", self.phone_number_id)
+    }
 }
 
 /// One secret, or several with their ends.

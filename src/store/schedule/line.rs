@@ -115,6 +115,8 @@ impl Line {
         let deadline = (at, self.number());
         self.deadlines.insert(deadline, conversation.clone());
         self.move_to(conversation, Place::HeldBack);
+        // It was, for a moment.
+        self.newly_ready = self.newly_ready.saturating_sub(1);
     }
 
     /// Moves those whose hold-back or lease has ended to the end of the line.

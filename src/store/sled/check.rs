@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::fault::Fault;
 use super::ledger::{self, Known};
-use super::records::{self, Hash, LAST, Records};
+use super::records::{self, Hash, LAST};
+use super::tree::Tree;
 use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::Conversation;
@@ -31,12 +32,12 @@ pub(super) struct Unfinished {
 }
 
 /// Reads everything. Nothing, if the tree has never held anything. Calls `progress` every now and then.
-pub(super) fn check(db: &sled::Db, progress: &dyn Fn()) -> Result<Option<Found>, Fault> {
-    let Some(last) = db.get(LAST)? else {
-        return if db.is_empty() { Ok(None) } else { Err(Fault::damaged("the last number is missing")) };
+pub(super) fn check(tree: &Tree, progress: &dyn Fn()) -> Result<Option<Found>, Fault> {
+    let Some(last) = tree.value(LAST)? else {
+        return if tree.is_empty() { Ok(None) } else { Err(Fault::damaged("the last number is missing")) };
     };
     let last = Seq(records::number(&last)?);
-    let mut walk = Walk { db, progress, read: 0 };
+    let mut walk = Walk { tree, progress, read: 0 };
     let mut work: HashMap<Hash, Work> = HashMap::new();
     walk.each::<Known>(b"c", |_, _| Ok(()))?;
     walk.each::<Said>(b"h", |_, _| Ok(()))?;
@@ -52,12 +53,11 @@ pub(super) fn check(db: &sled::Db, progress: &dyn Fn()) -> Result<Option<Found>,
         Ok(())
     })?;
     walk.marks()?;
-    // What was being sent comes first: its number is none.
+    // What was being sent comes first.
     let mut work: Vec<(Hash, Work)> = work.into_iter().collect();
     work.sort_by_key(|(_, work)| (!work.outgoing, work.oldest));
-    let reader = ledger::Ledger::new(db.clone(), last, 0);
     let unfinished = work.into_iter().map(|(place, work)| {
-        let Known { conversation, not_before, .. } = reader.known(place)?;
+        let Known { conversation, not_before, .. } = ledger::known(tree, place)?;
         Ok(Unfinished { conversation, messages: work.messages, outgoing: work.outgoing, not_before })
     });
     Ok(Some(Found { last, unfinished: unfinished.collect::<Result<_, Fault>>()? }))
@@ -71,7 +71,7 @@ struct Work {
 }
 
 struct Walk<'a> {
-    db: &'a sled::Db,
+    tree: &'a Tree,
     progress: &'a dyn Fn(),
     read: usize,
 }
@@ -82,7 +82,7 @@ impl Walk<'_> {
         kind: &[u8],
         mut seen: impl FnMut(&[u8], T) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        for entry in Records::under(self.db, kind) {
+        for entry in self.tree.records_under(kind) {
             let (key, record) = entry?;
             seen(&key, record::decode(&record)?)?;
             self.step();
@@ -91,11 +91,11 @@ impl Walk<'_> {
     }
 
     fn marks(&mut self) -> Result<(), Fault> {
-        for entry in self.db.scan_prefix(b"d") {
+        for entry in self.tree.entries_under(b"d") {
             ledger::read_mark(&entry?.1)?;
             self.step();
         }
-        for entry in self.db.scan_prefix(b"e") {
+        for entry in self.tree.entries_under(b"e") {
             let (key, _) = entry?;
             records::hash(key.get(5..).unwrap_or_default())?;
             self.step();

@@ -14,13 +14,15 @@ use super::Shared;
 use super::fault::Fault;
 use super::guard::SEGMENT;
 use super::ledger::Ledger;
+#[cfg(doc)]
+use super::tree::Tree;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
 /// How many writes share one sync, at most.
 const GROUP: usize = 256;
 
-/// How much may be written before it is made durable, by [`Ledger::unsynced`]: an eighth of a segment of sled's file.
+/// How much may be written before it is made durable, by [`Tree::weight`]: an eighth of a segment of sled's file.
 ///
 /// sled uses a segment again once what it held stands in a later one that is complete, durable or not. A segment that
 /// cannot be completed between two syncs therefore never takes the place of something that a power cut would lose.
@@ -119,40 +121,53 @@ impl Committer {
     }
 
     fn commit(&self, group: &mut Vec<Write>) -> Result<(), Fault> {
-        let mut replies = Vec::with_capacity(group.len());
-        let mut latest = Timestamp::default();
-        for write in group.drain(..) {
-            latest = latest.max(write.now);
-            // Let go of between two writes, so that a group does not keep readers waiting.
-            let (reply, unsynced) = match self.shared.exclusively().as_mut() {
-                Some(ledger) => ((write.apply)(ledger)?, ledger.unsynced()),
-                None => continue,
-            };
-            if write.when == When::Applied {
-                reply()
-            } else {
-                replies.push(reply)
+        let mut writes = group.drain(..);
+        while writes.len() > 0 {
+            let applied = self.apply(&mut writes)?;
+            applied.at_once.into_iter().for_each(|reply| reply());
+            // Without a change there are repetitions and refusals: what they speak of became durable long ago.
+            if applied.changed {
+                if let Some(ledger) = self.shared.ledger().as_ref() {
+                    ledger.tree.flush()?;
+                }
+                // sled's flush reaches the kernel and no further.
+                self.data.sync_data()?;
             }
-            if unsynced > MOST_UNSYNCED {
-                self.make_durable(latest)?;
-                replies.drain(..).for_each(|reply| reply());
-            }
+            applied.when_durable.into_iter().for_each(|reply| reply());
         }
-        self.make_durable(latest)?;
-        replies.drain(..).for_each(|reply| reply());
         Ok(())
     }
 
-    fn make_durable(&self, now: Timestamp) -> Result<(), Fault> {
-        match self.shared.exclusively().as_mut() {
-            Some(ledger) if ledger.unsynced() > 0 => ledger.expire(now)?,
-            // Nothing but repetitions and refusals: what they speak of became durable with an earlier group.
-            _ => return Ok(()),
+    /// Applies as many writes as may share a sync, as one batch.
+    fn apply(&self, writes: &mut impl Iterator<Item = Write>) -> Result<Applied, Fault> {
+        let mut applied = Applied::default();
+        let mut latest = Timestamp::default();
+        let mut guard = self.shared.exclusively();
+        let Some(ledger) = guard.as_mut() else { return Ok(applied) };
+        for write in writes {
+            latest = latest.max(write.now);
+            let reply = (write.apply)(ledger)?;
+            if write.when == When::Applied {
+                applied.at_once.push(reply)
+            } else {
+                applied.when_durable.push(reply)
+            }
+            if ledger.tree.weight() > MOST_UNSYNCED {
+                break;
+            }
         }
-        if let Some(ledger) = self.shared.ledger().as_ref() {
-            ledger.flush()?;
+        if ledger.tree.weight() > 0 {
+            ledger.expire(latest)?;
         }
-        // sled's flush reaches the kernel and no further.
-        Ok(self.data.sync_data()?)
+        applied.changed = ledger.tree.apply()?;
+        Ok(applied)
     }
+}
+
+/// Writes that have been applied and not yet answered.
+#[derive(Default)]
+struct Applied {
+    changed: bool,
+    at_once: Vec<Reply>,
+    when_durable: Vec<Reply>,
 }

@@ -28,6 +28,7 @@ use super::files;
 use super::ledger::Ledger;
 use super::open::{OpenError, Opened, Quarantine, Settings};
 use super::records::LAST;
+use super::tree::{Changes, Tree};
 use crate::clock::Timestamp;
 use crate::store::Seq;
 use crate::store::record::VERSION;
@@ -234,16 +235,20 @@ fn open_and_read(
 ) -> Result<(Ledger, Found), Fault> {
     let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes).segment_size(SEGMENT);
     let db = config.flush_every_ms(Some(FLUSH_EVERY)).open()?;
+    let mut tree = Tree::new(db);
     progress();
-    let found = match check(&db, progress)? {
+    let found = match check(&tree, progress)? {
         Some(found) => found,
         None if written => return Err(Fault::damaged("there was data, and there is none")),
         None => {
-            db.insert(LAST, &Seq::default().0.to_be_bytes())?;
+            let mut first = Changes::default();
+            first.insert(LAST.to_vec(), &Seq::default().0.to_be_bytes());
+            tree.stage(first);
+            tree.apply()?;
             Found::default()
         }
     };
-    db.flush()?;
+    tree.flush()?;
     files::secure(path)?;
-    Ok((Ledger::new(db, found.last, settings.history_kept), found))
+    Ok((Ledger::new(tree, found.last, settings.history_kept), found))
 }

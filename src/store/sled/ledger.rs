@@ -1,14 +1,14 @@
-//! What the store knows, on top of one sled tree: reads, and writes of one atomic batch each.
+//! What the store knows: reads for everybody, and writes for the committer.
 //!
-//! There is one writer, so a write may read first. Nothing in here is durable before the committer has made it so.
+//! There is one writer, so a write may read first. It stages its changes, all of them or none.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
-use super::records::{self, Changes, Hash, LAST, Records};
+use super::records::{self, Hash, LAST};
+use super::tree::{Changes, Tree};
 use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{Conversation, Inbound};
@@ -22,12 +22,10 @@ const EXPIRED_AT_ONCE: usize = 250;
 
 /// The data.
 pub(super) struct Ledger {
-    db: sled::Db,
+    pub(super) tree: Tree,
     /// The number given to a message last.
     last: Seq,
     history_kept: u64,
-    /// About how many bytes sled has written since the last flush.
-    unsynced: AtomicUsize,
 }
 
 /// A message on its way in.
@@ -80,9 +78,9 @@ impl Arriving {
 
 impl Ledger {
     /// The data in a tree.
-    pub(super) fn new(db: sled::Db, last: Seq, history_kept: usize) -> Self {
+    pub(super) fn new(tree: Tree, last: Seq, history_kept: usize) -> Self {
         let history_kept = u64::try_from(history_kept).unwrap_or(u64::MAX);
-        Self { db, last, history_kept, unsynced: AtomicUsize::new(0) }
+        Self { tree, last, history_kept }
     }
 
     /// Takes messages in, all of them or none; `admit` is asked whether there is room for the new ones.
@@ -113,7 +111,7 @@ impl Ledger {
         if last > self.last {
             admit(here.len())?;
             changes.insert(LAST.to_vec(), &last.0.to_be_bytes());
-            self.write(changes)?;
+            self.tree.stage(changes);
             self.last = last;
         }
         Ok(answers)
@@ -122,21 +120,23 @@ impl Ledger {
     /// Everything that a claim of a conversation holds.
     pub(super) fn load(&self, conversation: &Conversation) -> Result<Loaded, Fault> {
         let place = Hash::of_conversation(conversation);
-        let mut messages = Vec::new();
-        for entry in Records::under(&self.db, &records::of_conversation(b'm', place)) {
+        // Nearly always one, and held for as long as a handler takes.
+        let mut messages = Vec::with_capacity(1);
+        for entry in self.tree.records_under(&records::of_conversation(b'm', place)) {
             let (key, record) = entry?;
             messages.push(record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&key)?)));
         }
         let outgoing = self.outgoing(place)?;
-        Ok(Loaded { messages, outgoing, failure_replied: self.known(place)?.failure_replied })
+        Ok(Loaded { messages, outgoing, failure_replied: known(&self.tree, place)?.failure_replied })
     }
 
     /// Records what is about to be sent.
     pub(super) fn intend(&mut self, conversation: &Conversation, record: &[u8]) -> Result<(), Fault> {
         let key = records::of_conversation(b'o', Hash::of_conversation(conversation));
         let mut changes = Changes::default();
-        changes.replace(&self.db, &key, record)?;
-        self.write(changes)
+        self.tree.replace(&mut changes, &key, record)?;
+        self.tree.stage(changes);
+        Ok(())
     }
 
     /// Records what became of one part of what is outgoing.
@@ -153,24 +153,24 @@ impl Ledger {
         let mut ended = HashSet::new();
         for (seq, ending) in done.endings {
             let key = records::message(place, seq);
-            if ended.contains(&seq) || !records::exists(&self.db, &key)? {
+            if ended.contains(&seq) || !self.tree.holds(&key)? {
                 continue;
             }
             ended.insert(seq);
             if let Ending::Dead { reason } = ending {
                 self.write_dead(&mut changes, &key, seq, reason, now)?;
             }
-            changes.take_out(&self.db, &key)?;
+            self.tree.take_out(&mut changes, &key)?;
         }
-        changes.take_out(&self.db, &records::of_conversation(b'o', place))?;
+        self.tree.take_out(&mut changes, &records::of_conversation(b'o', place))?;
         self.write_said(&mut changes, place, &done.said)?;
-        let mut known = self.known(place)?;
+        let mut known = known(&self.tree, place)?;
         if done.failure_replied.is_some() || known.not_before != Timestamp::default() {
             known.failure_replied = done.failure_replied.or(known.failure_replied);
             known.not_before = Timestamp::default();
             self.write_known(&mut changes, place, &known)?;
         }
-        self.write(changes)?;
+        self.tree.stage(changes);
         Ok(ended.len())
     }
 
@@ -178,9 +178,10 @@ impl Ledger {
     pub(super) fn later(&mut self, conversation: &Conversation, at: Timestamp) -> Result<(), Fault> {
         let place = Hash::of_conversation(conversation);
         let mut changes = Changes::default();
-        let known = Known { not_before: at, ..self.known(place)? };
+        let known = Known { not_before: at, ..known(&self.tree, place)? };
         self.write_known(&mut changes, place, &known)?;
-        self.write(changes)
+        self.tree.stage(changes);
+        Ok(())
     }
 
     /// The newest `most` things that were said, oldest first.
@@ -189,14 +190,14 @@ impl Ledger {
         let Some(newest) = self.newest_said(place)? else { return Ok(Vec::new()) };
         let older = (newest + 1).saturating_sub(u64::try_from(most).unwrap_or(u64::MAX));
         let first = records::said(place, older);
-        let entries = Records::between(&self.db, &first, &records::said(place, newest + 1));
+        let entries = self.tree.records_between(&first, &records::said(place, newest + 1));
         entries.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
     }
 
     /// Dead letters behind `after`.
     pub(super) fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, Fault> {
         let first = Seq(after.map_or(0, |seq| seq.0.saturating_add(1)));
-        let letters = Records::between(&self.db, &records::dead(first), b"y").take(most);
+        let letters = self.tree.records_between(&records::dead(first), b"y").take(most);
         letters.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
     }
 
@@ -206,36 +207,16 @@ impl Ledger {
         // Of the last hour before that, some may have a few minutes to live.
         let end = records::expiry_hour(records::hour(now).saturating_sub(kept));
         let mut changes = Changes::default();
-        for key in self.db.range(&b"e"[..]..&end).keys().take(EXPIRED_AT_ONCE) {
-            let key = key?;
+        for key in self.tree.keys(b"e", &end, EXPIRED_AT_ONCE)? {
             changes.remove(records::mark(records::hash(key.get(5..).unwrap_or_default())?));
-            changes.remove(key.to_vec());
+            changes.remove(key);
         }
-        self.write(changes)
-    }
-
-    /// About how many bytes sled has written since the last [`Ledger::flush`].
-    pub(super) fn unsynced(&self) -> usize {
-        self.unsynced.load(Relaxed)
-    }
-
-    /// Hands everything that was written to the kernel. Readers may go on meanwhile, the writer must not.
-    pub(super) fn flush(&self) -> Result<(), Fault> {
-        self.db.flush()?;
-        self.unsynced.store(0, Relaxed);
+        self.tree.stage(changes);
         Ok(())
     }
 
-    /// What is known of a conversation from which there has been a message.
-    pub(super) fn known(&self, place: Hash) -> Result<Known, Fault> {
-        match records::get(&self.db, &records::of_conversation(b'c', place))? {
-            Some(record) => Ok(record::decode(&record)?),
-            None => Err(Fault::damaged("a conversation is missing")),
-        }
-    }
-
     fn outgoing(&self, place: Hash) -> Result<Option<Outgoing>, Fault> {
-        match records::get(&self.db, &records::of_conversation(b'o', place))? {
+        match self.tree.record(&records::of_conversation(b'o', place))? {
             Some(record) => Ok(Some(record::decode(&record)?)),
             None => Ok(None),
         }
@@ -243,7 +224,7 @@ impl Ledger {
 
     /// The number of a message that was accepted lately. A mark that is too old is left for the changes to replace.
     fn marked(&self, mark: Hash, now: Timestamp, changes: &mut Changes) -> Result<Option<Seq>, Fault> {
-        let Some(value) = self.db.get(records::mark(mark))? else { return Ok(None) };
+        let Some(value) = self.tree.value(&records::mark(mark))? else { return Ok(None) };
         let (seq, accepted) = read_mark(&value)?;
         if now.since(accepted) < DEDUPLICATED_FOR {
             return Ok(Some(seq));
@@ -253,8 +234,8 @@ impl Ledger {
     }
 
     fn newest_said(&self, place: Hash) -> Result<Option<u64>, Fault> {
-        match self.db.scan_prefix(records::of_conversation(b'h', place)).next_back().transpose()? {
-            Some((key, _)) => Ok(Some(records::number(records::without_chunk(&key)?)?)),
+        match self.tree.last_key(&records::of_conversation(b'h', place))? {
+            Some(key) => Ok(Some(records::number(records::without_chunk(&key)?)?)),
             None => Ok(None),
         }
     }
@@ -263,7 +244,7 @@ impl Ledger {
         changes.put(&records::message(message.place, seq), &message.record);
         changes.insert(records::mark(message.mark), &write_mark(seq, now));
         changes.insert(records::expiry(records::hour(now), message.mark), &[]);
-        if !records::exists(&self.db, &records::of_conversation(b'c', message.place))? {
+        if !self.tree.holds(&records::of_conversation(b'c', message.place))? {
             let conversation = message.conversation.clone();
             let known = Known { conversation, failure_replied: None, not_before: Timestamp::default() };
             self.write_known(changes, message.place, &known)?;
@@ -279,7 +260,7 @@ impl Ledger {
         reason: String,
         since: Timestamp,
     ) -> Result<(), Fault> {
-        let Some(record) = records::get(&self.db, key)? else { return Ok(()) };
+        let Some(record) = self.tree.record(key)? else { return Ok(()) };
         let message = record::decode::<Arrival>(&record)?.numbered(seq);
         // No limit here: what was taken in must find an end.
         let letter = record::write(&DeadLetter { message, reason, since })?;
@@ -295,8 +276,8 @@ impl Ledger {
         let mut next = self.newest_said(place)?.map_or(0, |newest| newest + 1);
         let end = next + said.len() as u64;
         let kept = end.saturating_sub(self.history_kept);
-        for key in self.db.range(records::said(place, 0)..records::said(place, kept)).keys() {
-            changes.remove(key?.to_vec());
+        for key in self.tree.keys(&records::said(place, 0), &records::said(place, kept), usize::MAX)? {
+            changes.remove(key);
         }
         for record in said {
             if next >= kept {
@@ -309,12 +290,15 @@ impl Ledger {
 
     fn write_known(&self, changes: &mut Changes, place: Hash, known: &Known) -> Result<(), Fault> {
         let key = records::of_conversation(b'c', place);
-        changes.replace(&self.db, &key, &record::encode(known)?)
+        self.tree.replace(changes, &key, &record::encode(known)?)
     }
+}
 
-    fn write(&mut self, changes: Changes) -> Result<(), Fault> {
-        *self.unsynced.get_mut() += changes.apply(&self.db)?;
-        Ok(())
+/// What is known of a conversation from which there has been a message.
+pub(super) fn known(tree: &Tree, place: Hash) -> Result<Known, Fault> {
+    match tree.record(&records::of_conversation(b'c', place))? {
+        Some(record) => Ok(record::decode(&record)?),
+        None => Err(Fault::damaged("a conversation is missing")),
     }
 }
 

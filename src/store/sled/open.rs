@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where a [`Sled`] keeps its data, and its limits.
+/// Where a [`Sled`](super::Sled) keeps its data, and its limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The directory; made if need be.

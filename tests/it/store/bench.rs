@@ -23,7 +23,7 @@ pub(super) const MAX_WAITING: usize = 1_200;
 /// How many things said are kept.
 pub(super) const HISTORY_KEPT: usize = 5;
 
-/// Longer than any test waits.
+/// Longer than anything else that a test waits for.
 pub(super) const LEASE: Duration = Duration::from_hours(10_000);
 
 /// A store whose time stands still but for `tokio::time::advance`.
@@ -154,9 +154,9 @@ fn stand_still() -> mpsc::Sender<()> {
     sender
 }
 
-/// The outcome of what must not wait for ever.
+/// The outcome of what must not wait for ever, nor until a lease ends.
 pub(super) async fn within<T>(waiting: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_hours(1_000_000), waiting).await.expect("woken in time")
+    tokio::time::timeout(LEASE / 2, waiting).await.expect("woken in time")
 }
 
 /// Tasks that wait for a claim each, all of them waiting already.

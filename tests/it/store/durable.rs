@@ -1,6 +1,6 @@
 //! What the store on disk adds to the contract: it comes back.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use super::bench::{
 
 /// The data of a store that is closed, as sled sees it.
 fn tree(path: &Path) -> sled::Db {
+    // sled's threads may hold its lock for a moment longer.
+    File::open(path.join("db")).unwrap().lock().unwrap();
     sled::Config::new().path(path).segment_size(8 * 1024 * 1024).open().unwrap()
 }
 

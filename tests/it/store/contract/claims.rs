@@ -158,6 +158,28 @@ pub(in crate::store) async fn a_hold_back_wakes_who_waits_when_it_ends(bench: &B
     assert_eq!(chats.len(), 3);
 }
 
+pub(in crate::store) async fn a_hold_back_wakes_whoever_is_left(bench: &Bench) {
+    bench.accept(message("ann", "1")).await;
+    let claim = bench.claim().await;
+    let mut waiting = wait_for_claims(bench, 3).await;
+    bench.later(claim, MINUTE).await;
+    let_others_run().await;
+    // Whichever of them minds the end of the hold-back, it may be one of those that go away.
+    for wait in waiting.drain(..2) {
+        wait.abort();
+    }
+    tokio::time::advance(MINUTE).await;
+    assert_eq!(ids(&within(waiting.remove(0)).await.unwrap().unwrap()), ["1"]);
+}
+
+pub(in crate::store) async fn a_claim_that_is_dropped_wakes_who_waits(bench: &Bench) {
+    bench.accept(message("ann", "1")).await;
+    let claim = bench.claim().await;
+    let mut waiting = wait_for_claims(bench, 1).await;
+    drop(claim);
+    assert_eq!(ids(&within(waiting.remove(0)).await.unwrap().unwrap()), ["1"]);
+}
+
 pub(in crate::store) async fn a_lease_wakes_who_waits_when_it_ends(bench: &Bench) {
     bench.accept(message("ann", "1")).await;
     let mut waiting = wait_for_claims(bench, 4).await;

@@ -1,0 +1,234 @@
+//! A sled tree with one writer, whose changes are staged, and then applied all together.
+//!
+//! Records are cut into chunks. For a leaf of sled's tree holds up to 17 values, and one of more than a quarter of a
+//! segment goes to a file of its own, which sled never syncs. The first chunk that is shorter than [`CHUNK`] is the
+//! record's last, so that a record that was cut off shows.
+//!
+//! Staging is what makes groups fast: sled writes its log out before and after every batch.
+
+use std::collections::BTreeMap;
+
+use sled::{Batch, IVec};
+
+use super::fault::Fault;
+use super::records::{chunk_key, without_chunk};
+
+/// The length of a chunk that is not the last, in bytes. No value is longer.
+const CHUNK: usize = 4_000;
+
+/// What sled writes for a change besides it, in bytes: every tenth change of a leaf writes the leaf anew.
+const OVERHEAD: usize = 1_000;
+
+/// Changes: values that are set, and, without one, removed. Of two to one key, the later counts.
+#[derive(Default)]
+pub(super) struct Changes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
+
+impl Changes {
+    /// Sets a value.
+    pub(super) fn insert(&mut self, key: Vec<u8>, value: &[u8]) {
+        self.0.insert(key, Some(value.to_vec()));
+    }
+
+    /// Removes a value, if it is there.
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.0.insert(key, None);
+    }
+
+    /// Writes a record where there is none.
+    pub(super) fn put(&mut self, key: &[u8], record: &[u8]) {
+        let mut chunks = record.chunks_exact(CHUNK);
+        let mut number = 0;
+        for chunk in &mut chunks {
+            self.insert(chunk_key(key, number), chunk);
+            number += 1;
+        }
+        // Empty, if the record is a whole number of chunks.
+        self.insert(chunk_key(key, number), chunks.remainder());
+    }
+}
+
+/// The tree, as the writer sees it: with what is staged. There is nothing staged while others read.
+pub(super) struct Tree {
+    db: sled::Db,
+    staged: Changes,
+    weight: usize,
+}
+
+impl Tree {
+    /// A tree with nothing staged.
+    pub(super) fn new(db: sled::Db) -> Self {
+        Self { db, staged: Changes::default(), weight: 0 }
+    }
+
+    /// A value.
+    pub(super) fn value(&self, key: &[u8]) -> Result<Option<IVec>, Fault> {
+        match self.staged.0.get(key) {
+            Some(staged) => Ok(staged.as_deref().map(IVec::from)),
+            None => Ok(self.db.get(key)?),
+        }
+    }
+
+    /// Whether there is a record.
+    pub(super) fn holds(&self, key: &[u8]) -> Result<bool, Fault> {
+        Ok(self.value(&chunk_key(key, 0))?.is_some())
+    }
+
+    /// A record.
+    pub(super) fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let mut record = Vec::new();
+        for number in 0.. {
+            match self.value(&chunk_key(key, number))? {
+                Some(chunk) => {
+                    record.extend_from_slice(&chunk);
+                    if chunk.len() < CHUNK {
+                        break;
+                    }
+                }
+                None if number == 0 => return Ok(None),
+                None => return Err(Fault::damaged("a chunk is missing")),
+            }
+        }
+        Ok(Some(record))
+    }
+
+    /// The first keys from `first` up to, and without, `end`: `most` of those that are not staged, and all that are.
+    pub(super) fn keys(&self, first: &[u8], end: &[u8], most: usize) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut keys = Vec::new();
+        for key in self.db.range(first..end).keys().take(most) {
+            let key = key?.to_vec();
+            if !self.staged.0.contains_key(&key) {
+                keys.push(key);
+            }
+        }
+        let staged = self.staged.0.range(first.to_vec()..end.to_vec());
+        keys.extend(staged.filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()));
+        Ok(keys)
+    }
+
+    /// The last key that begins with `prefix`.
+    pub(super) fn last_key(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let staged = self.staged.0.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        let mut last = staged.filter(|(_, value)| value.is_some()).last().map(|(key, _)| key.clone());
+        for key in self.db.scan_prefix(prefix).keys().rev() {
+            let key = key?.to_vec();
+            if !self.staged.0.contains_key(&key) {
+                last = last.max(Some(key));
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    /// Removes a record, if there is one.
+    pub(super) fn take_out(&self, changes: &mut Changes, key: &[u8]) -> Result<(), Fault> {
+        for number in 0.. {
+            let key = chunk_key(key, number);
+            let Some(chunk) = self.value(&key)? else { break };
+            changes.remove(key);
+            if chunk.len() < CHUNK {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a record, whatever was there.
+    pub(super) fn replace(&self, changes: &mut Changes, key: &[u8], record: &[u8]) -> Result<(), Fault> {
+        self.take_out(changes, key)?;
+        changes.put(key, record);
+        Ok(())
+    }
+
+    /// Stages changes.
+    pub(super) fn stage(&mut self, changes: Changes) {
+        for (key, value) in changes.0 {
+            self.weight += OVERHEAD + key.len() + value.as_ref().map_or(0, Vec::len);
+            self.staged.0.insert(key, value);
+        }
+    }
+
+    /// About how many bytes sled will write for what is staged.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Applies what is staged, all of it or nothing. Says whether there was anything.
+    pub(super) fn apply(&mut self) -> Result<bool, Fault> {
+        if self.staged.0.is_empty() {
+            return Ok(false);
+        }
+        let mut batch = Batch::default();
+        for (key, value) in std::mem::take(&mut self.staged).0 {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        self.weight = 0;
+        self.db.apply_batch(batch)?;
+        Ok(true)
+    }
+
+    /// Hands everything that was applied to the kernel.
+    pub(super) fn flush(&self) -> Result<(), Fault> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    /// The records whose keys begin with `prefix`.
+    pub(super) fn records_under(&self, prefix: &[u8]) -> Records {
+        Records(self.db.scan_prefix(prefix))
+    }
+
+    /// The records from the key `first` up to, and without, `end`.
+    pub(super) fn records_between(&self, first: &[u8], end: &[u8]) -> Records {
+        Records(self.db.range(first..end))
+    }
+
+    /// The entries whose keys begin with `prefix`.
+    pub(super) fn entries_under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(IVec, IVec), Fault>> {
+        self.db.scan_prefix(prefix).map(|entry| Ok(entry?))
+    }
+
+    /// Whether there is nothing at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.db.is_empty()
+    }
+}
+
+/// A record under its key, which is without a chunk's number.
+pub(super) type Entry = (Vec<u8>, Vec<u8>);
+
+/// Records in the order of their keys.
+pub(super) struct Records(sled::Iter);
+
+impl Records {
+    fn chunk(&mut self) -> Result<Option<(IVec, IVec)>, Fault> {
+        Ok(self.0.next().transpose()?)
+    }
+
+    fn read(&mut self) -> Result<Option<Entry>, Fault> {
+        let Some((mut at, mut chunk)) = self.chunk()? else { return Ok(None) };
+        let key = without_chunk(&at)?.to_vec();
+        let mut record = Vec::new();
+        for number in 0.. {
+            if *at != chunk_key(&key, number) {
+                return Err(Fault::damaged("a chunk is missing"));
+            }
+            record.extend_from_slice(&chunk);
+            if chunk.len() < CHUNK {
+                break;
+            }
+            (at, chunk) = self.chunk()?.ok_or_else(|| Fault::damaged("a chunk is missing"))?;
+        }
+        Ok(Some((key, record)))
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Entry, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}

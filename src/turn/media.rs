@@ -1,0 +1,43 @@
+//! The media of a turn's messages, fetched through its provider when the handler asks for them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+
+use crate::handler::{FetchMedia, Fetched, MediaError};
+use crate::http::Download;
+use crate::message::MediaRef;
+use crate::provider::Provider;
+
+/// The media of a turn's messages, fetched through its provider.
+pub(super) struct Media {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) limit: u64,
+}
+
+/// How long an upstream may take to say where a medium is.
+const MEDIA_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Media {
+    async fn open(&self, media: &MediaRef) -> Result<Download, MediaError> {
+        let opened = timeout(MEDIA_PATIENCE, self.provider.fetch_media(media, self.limit)).await;
+        opened.map_err(|_| MediaError("timed out".into()))?.map_err(|error| MediaError(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl FetchMedia for Media {
+    async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
+        let download = self.open(media).await?;
+        let mime = download.mime.clone().or_else(|| media.mime.clone());
+        let data = download.into_memory().await.map_err(|error| MediaError(error.to_string()))?;
+        Ok(Fetched { data, mime: mime.unwrap_or_else(|| "application/octet-stream".into()) })
+    }
+
+    async fn fetch_to(&self, media: &MediaRef, path: &Path) -> Result<u64, MediaError> {
+        self.open(media).await?.into_file(path).await.map_err(|error| MediaError(error.to_string()))
+    }
+}

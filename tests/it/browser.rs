@@ -1,0 +1,126 @@
+//! The real binary and a real browser: what a newcomer sees on the phone in the first five minutes.
+
+mod process;
+mod visit;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fantoccini::key::Key;
+use serde_json::json;
+use tokio::time::sleep;
+use visit::{By, Visit};
+
+const HELLO: &str = "reply: Hello, Ada! I am the demo bot. Write anything and I say it back, or try: slow 40, fail, \
+                     panic, hang, silent, long, buttons, beat.";
+const SORRY: &str = "reply: Sorry, Ada, something went wrong on our side and I could not answer. Please try again in a \
+                     little while.";
+
+/// How long dots last on the upstream's phones, in milliseconds.
+const LIFETIME: f64 = 25_000.0;
+/// A feed and a slow machine come on top.
+const SLACK: f64 = 5_000.0;
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
+async fn the_dots_come_after_the_ticks_and_go_with_the_reply_the_failure_and_the_silence() {
+    let phone = Visit::begin(1280, 800).await;
+    assert_eq!(phone.write("hello", By::Click).await, ["wrote: hello", "read", "dots on", HELLO, "dots off"]);
+    assert_eq!(phone.write("fail", By::Enter).await, ["wrote: fail", "read", "dots on", SORRY, "dots off"]);
+
+    let known = phone.seen().await.len();
+    assert_eq!(phone.write("silent", By::Click).await, ["wrote: silent", "read", "dots on", "dots off"]);
+    let seen = phone.seen().await;
+    let shown = seen[known + 3].at - seen[known + 2].at;
+    assert!(shown < LIFETIME + SLACK, "the dots showed for {shown} ms");
+    // Dots that somebody still keeps on come back in second 26, so nothing but waiting shows that nobody does.
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(phone.seen().await.len(), known + 4, "no reply, and no dots again");
+    phone.load().await;
+    assert_eq!((phone.count("message-in").await, phone.count("dots").await), (2, 0));
+    phone.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
+async fn a_reply_button_is_found_and_pressed_with_the_keyboard_alone_on_a_narrow_screen() {
+    let phone = Visit::begin(390, 844).await;
+    phone.find("input").await.click().await.expect("a click");
+    let asked = phone.write("buttons", By::Enter).await;
+    assert_eq!(asked[2..], ["dots on", "reply: What shall I show you?", "dots off"]);
+    let known = phone.seen().await.len();
+    let focused = "return document.activeElement.textContent.trim()";
+    for _ in 0..10 {
+        if phone.run(focused).await == "A failure" {
+            break;
+        }
+        phone.press(Key::Tab, true).await;
+    }
+    assert_eq!(phone.run(focused).await, "A failure");
+    assert_eq!(phone.run("return document.activeElement.matches(':focus-visible')").await, json!(true));
+    phone.press(Key::Enter, false).await;
+    let story = phone.until_the_dots_are_gone(known).await;
+    assert_eq!(story, ["wrote: A failure", "read", "dots on", SORRY, "dots off"]);
+    phone.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
+async fn the_phone_fits_narrow_and_wide_screens_in_light_and_dark() {
+    let phone = Visit::begin(1280, 800).await;
+    phone.write("hello", By::Click).await;
+    phone.write("buttons", By::Click).await;
+    phone.send("slow 40", By::Click).await;
+    let mut grounds = Vec::new();
+    for (width, height) in [(1280, 800), (390, 844)] {
+        phone.resize(width, height).await;
+        for scheme in ["light", "dark"] {
+            phone.prefer(scheme).await;
+            settled(&phone).await;
+            let picture = phone.screenshot().await;
+            std::fs::write(pictures().join(format!("phone-{width}-{scheme}.png")), picture).expect("a picture");
+            assert_eq!(phone.run("return [innerWidth, innerHeight]").await, json!([width, height]));
+            assert_eq!(phone.run(OUTSIDE).await, json!([]), "{width} wide, {scheme}");
+            grounds.push(phone.run("return getComputedStyle(document.body).backgroundColor").await);
+        }
+    }
+    assert_ne!(grounds[0], grounds[1], "dark is another colour than light");
+    assert_eq!((&grounds[0], &grounds[1]), (&grounds[2], &grounds[3]));
+    phone.end().await;
+}
+
+/// What one has to see without scrolling, and does not, or not whole. And the page, if it is wider than the window; or
+/// longer, where everything has its own place.
+const OUTSIDE: &str = r#"
+    const outside = ["dots", "input", "send"].filter((name) => {
+        const box = document.querySelector(`[data-test=${name}]`).getBoundingClientRect();
+        return !box.width || box.left < 0 || box.top < 0 || box.right > innerWidth || box.bottom > innerHeight;
+    });
+    const wide = innerWidth >= 800;
+    const page = document.documentElement;
+    const wire = document.querySelector("[data-wire-scroller]");
+    const end = wire.scrollTop;
+    wire.scrollTop = 0;
+    if (page.scrollWidth > innerWidth || (wide && page.scrollHeight > innerHeight)) outside.push("page");
+    wire.scrollTop = end;
+    return outside;
+"#;
+
+/// Nothing moves any more but the dots, which show.
+const SETTLED: &str = r#"
+    const chat = document.querySelector("[data-scroller]");
+    return Boolean(document.querySelector("[data-test=dots]"))
+        && chat.scrollHeight - chat.scrollTop - chat.clientHeight < 2
+        && !document.getAnimations().some((animation) => animation.animationName === "arrive");
+"#;
+
+async fn settled(phone: &Visit) {
+    phone.wait_for("dots, and rest", async || (phone.run(SETTLED).await == json!(true)).then_some(())).await;
+}
+
+/// Where somebody can look at them: beside the build.
+fn pictures() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    directory
+}

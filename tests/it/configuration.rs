@@ -1,0 +1,404 @@
+//! The configuration, through the real command: what is documented is what holds, and what is wrong is all told.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig, ProviderConfig};
+use threedots::handler::llm::{LlmConfig, ModelConfig};
+use threedots::provider::meta::MetaConfig;
+
+const SECRETS: [(&str, &str); 3] =
+    [("META_ACCESS_TOKEN", "a token"), ("META_APP_SECRET", "a secret"), ("META_VERIFY_TOKEN", "a word")];
+
+/// Runs the command in `directory`, with nothing in its environment but `env`.
+fn threedots(directory: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_threedots"));
+    command.args(arguments).current_dir(directory).env_clear().envs(env.iter().copied());
+    command.output().expect("the command runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// What `check` says of a file with this text.
+fn check(text: &str, env: &[(&str, &str)]) -> (Option<i32>, String) {
+    let directory = directory();
+    std::fs::write(directory.path().join("threedots.toml"), text).expect("a file");
+    let output = threedots(directory.path(), &["check"], env);
+    (output.status.code(), stdout(&output) + &stderr(&output))
+}
+
+#[test]
+fn init_writes_the_default_and_leaves_a_file_alone_that_is_there() {
+    let directory = directory();
+    let path = directory.path().join("threedots.toml");
+    let output = threedots(directory.path(), &["init"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&path).expect("it was written"), DEFAULT);
+    std::fs::write(&path, "mine").expect("a file");
+    let output = threedots(directory.path(), &["init"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).starts_with("threedots.toml: is there already"), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "mine");
+    let elsewhere = threedots(directory.path(), &["init", "--config", "no/such/directory.toml"], &[]);
+    assert_eq!(elsewhere.status.code(), Some(1));
+}
+
+#[test]
+fn there_is_nothing_wrong_with_the_default_once_its_secrets_are_there() {
+    assert_eq!(check(DEFAULT, &SECRETS), (Some(0), "threedots.toml: 1 bot(s), no problem\n".into()));
+    let (status, said) = check(DEFAULT, &SECRETS[1..]);
+    assert_eq!(status, Some(1));
+    let line = line_of(DEFAULT, "access_token = ");
+    let text = "the environment variable META_ACCESS_TOKEN is not set: set it";
+    assert_eq!(said, format!("threedots.toml:{line}: bots.shop.provider.access_token: {text}\n"));
+}
+
+fn line_of(text: &str, start: &str) -> usize {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| line.starts_with(start));
+    let (line, _) = lines.next().unwrap_or_else(|| panic!("no line starts with {start}"));
+    assert!(lines.next().is_none(), "two lines start with {start}");
+    line + 1
+}
+
+/// The default with every commented setting in force.
+fn uncommented() -> String {
+    let is_setting = |line: &str| {
+        let name = line.split(" = ").next().expect("a first part");
+        let named = line.contains(" = ") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        named || line.starts_with("[[")
+    };
+    let lines = DEFAULT.lines().map(|line| match line.strip_prefix("# ") {
+        // The other way to write a setting that stands there already: its own test is below.
+        Some(setting) if setting.starts_with("app_secret = ") => line,
+        Some(setting) if is_setting(setting) => setting,
+        _ => line,
+    });
+    // The settings below it are the llm handler's.
+    lines.collect::<Vec<_>>().join("\n").replace("\nkind = \"demo\"", "\nkind = \"llm\"")
+}
+
+fn json(settings: &impl serde::Serialize) -> Value {
+    serde_json::to_value(settings).expect("settings can be written down")
+}
+
+/// Every table of the configuration by its key: as the uncommented default has it, and as the code has it.
+fn tables() -> Vec<(&'static str, Value, Value)> {
+    let text = uncommented();
+    let (config, problems) = Config::parse("threedots.toml", &text, []);
+    assert_eq!(problems, [], "the uncommented default is sound");
+    let (known, bot, known_bot) = (Config::default(), &config.bots["shop"], BotConfig::default());
+    let ProviderConfig::Meta(meta) = &bot.provider;
+    let HandlerConfig::Llm(llm) = &bot.handler else { panic!("it is the llm handler's") };
+    // What everybody has to fill in has no default; nor have the examples of what is off by default.
+    let filled = MetaConfig {
+        phone_number_id: meta.phone_number_id.clone(),
+        access_token: meta.access_token.clone(),
+        app_secret: meta.app_secret.clone(),
+        verify_token: meta.verify_token.clone(),
+        ..MetaConfig::default()
+    };
+    let [model] = llm.models.as_slice() else { panic!("there is one model") };
+    let known_model = ModelConfig { api_key: model.api_key.clone(), ..ModelConfig::default() };
+    let known_llm = LlmConfig { models: llm.models.clone(), ..LlmConfig::default() };
+    vec![
+        ("server", json(&config.server), json(&known.server)),
+        ("store", json(&config.store), json(&known.store)),
+        ("worker", json(&config.worker), json(&known.worker)),
+        ("log", json(&config.log), json(&known.log)),
+        ("bots.shop.provider", json(meta), json(&filled)),
+        ("bots.shop.handler", json(llm), json(&known_llm)),
+        ("bots.shop.handler.models", json(model), json(&known_model)),
+        ("bots.shop.gate", json(&bot.gate), json(&known_bot.gate)),
+        ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
+        ("bots.shop.turn", json(&bot.turn), json(&known_bot.turn)),
+        ("bots.shop.typing", json(&bot.typing), json(&known_bot.typing)),
+        ("bots.shop.delivery", json(&bot.delivery), json(&known_bot.delivery)),
+        ("bots.shop.failure_reply", json(&bot.failure_reply), json(&known_bot.failure_reply)),
+    ]
+}
+
+#[test]
+fn what_the_default_shows_is_what_holds_without_it() {
+    for (table, documented, known) in tables() {
+        assert_eq!(documented, known, "{table}");
+    }
+}
+
+#[test]
+fn the_default_shows_every_setting_and_no_other() {
+    let text = uncommented();
+    let written: toml::Table = text.parse().expect("TOML");
+    let (mut tables_seen, mut tops) = (0, BTreeSet::new());
+    for (key, _, known) in tables() {
+        let mut names = key.split('.');
+        let top = names.next().expect("a name");
+        tops.insert(top.to_owned());
+        let table = names.fold(written.get(top), |table, name| table?.get(name)).unwrap_or_else(|| panic!("no {key}"));
+        let table = table.as_array().map_or(table, |list| &list[0]).as_table().expect("a table");
+        let written: BTreeSet<_> = table.keys().filter(|name| *name != "kind" || top != "bots").cloned().collect();
+        let known: BTreeSet<_> = known.as_object().expect("settings").keys().cloned().collect();
+        assert_eq!(written, known, "{key}");
+        tables_seen += 1;
+    }
+    tops.insert("templates".into());
+    assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
+    let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
+    // The bot's tables, the four others, and the table of models inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 4 + 1);
+}
+
+#[test]
+fn the_defaults_other_way_to_write_the_app_secret_works() {
+    let list = DEFAULT.lines().find_map(|line| line.strip_prefix("# app_secret = ")).expect("it is shown");
+    let text = DEFAULT.replace("\napp_secret = \"env:META_APP_SECRET\"", &format!("\napp_secret = {list}"));
+    let env = [SECRETS[0], SECRETS[2], ("NEW_SECRET", "new"), ("OLD_SECRET", "old")];
+    assert_eq!(check(&text, &env), (Some(0), "threedots.toml: 1 bot(s), no problem\n".into()));
+    let (status, said) = check(&text, &env[..3]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("bots.shop.provider.app_secret[1].secret: the environment variable OLD_SECRET"), "{said}");
+}
+
+/// A configuration in which much is wrong. What stands in it as a secret must never be shown.
+const WRONG: &str = r#"templates = "templates"
+telemetry = true
+
+[server]
+listen = "everywhere"
+body_timeout = "10 LITERAL-SECRETS"
+connection = 5
+
+[store]
+kind = "LITERAL-SECRET"
+max_waiting = "LITERAL-SECRET"
+
+[worker]
+lease = "30s"
+turns = 0
+
+[log]
+level = 3
+
+[bots.shop.provider]
+kind = "meta"
+phone_number_id = "+49 30 901820"
+access_token = "LITERAL-SECRET"
+app_secret = "env:NO_SUCH_VARIABLE"
+verify_token = 7315550
+base_url = "http://user:LITERAL-SECRET@graph.example"
+graph_version = "25"
+media_hosts = "LITERAL-SECRET"
+typing_refresh_every = "5s"
+
+[bots.shop.handler]
+kind = "llm"
+prompt = "prompts/broken.txt"
+canned_reply = "replies/unknown-value.txt"
+time_zone = "Mars/Olympus"
+
+[bots.shop.gate]
+kinds = ["smell", "text", "taste"]
+per_minute = 0
+
+[bots.shop.tpying]
+show = "typing"
+
+[bots.shop.failure_reply]
+template = "replies/none.txt"
+enabled = "LITERAL-SECRET"
+
+[bots.pigeons.provider]
+kind = "pigeon"
+
+[bots.pigeons.handler]
+kind = "oracle"
+
+[bots."Bad Name".provider]
+kind = "meta"
+phone_number_id = "1"
+access_token = "file:/no/such/file"
+app_secret = [{ secret = "LITERAL-SECRET", until = "LITERAL-SECRET" }, { secret = "env:PATH" }]
+verify_token = "env:EMPTY"
+
+[bots."Bad Name".handler]
+kind = "demo"
+prompt = "x"
+
+[bots.models.handler]
+kind = "llm"
+
+[[bots.models.handler.models]]
+base_url = "http://models.example/?key=LITERAL-SECRET"
+model = ""
+api_key = "LITERAL-SECRET"
+tiemout = "4s"
+
+[[bots.models.handler.models]]
+api_key = 7315551
+timeout = 3
+
+[bots.models.provider]
+"#;
+
+/// Everything that is wrong with [`WRONG`]: the key, the beginning of the line that it stands on or the variable, and
+/// a word of what to do.
+const FOUND: [(&str, &str, &str); 46] = [
+    ("templates", "templates = ", "template prompts/broken.txt: syntax error (line 2)"),
+    ("telemetry", "telemetry = ", "remove it"),
+    ("server.listen", "listen = ", "such as \"127.0.0.1:8080\""),
+    ("server.body_timeout", "body_timeout = ", "write for example \"26s\""),
+    ("server.connection", "connection = ", "correct its name (there are: listen, body_timeout, connections)"),
+    ("server.listne", "THREEDOTS_SERVER__LISTNE", "correct its name"),
+    ("store.kind", "kind = \"LITERAL", "use one of memory, sled"),
+    ("store.max_waiting", "max_waiting = ", "must be a whole number"),
+    ("store.history", "THREEDOTS_STORE__HISTORY", "must be a whole number"),
+    ("worker.lease", "lease = ", "raise it, or lower those"),
+    ("worker.turns", "turns = ", "must not be zero"),
+    ("log.level", "level = ", ""),
+    ("bots.shop.provider.phone_number_id", "phone_number_id = \"+", "must be the digits"),
+    ("bots.shop.provider.access_token", "access_token = \"L", "move the secret"),
+    ("bots.shop.provider.app_secret", "app_secret = \"", "NO_SUCH_VARIABLE is not set: set it"),
+    ("bots.shop.provider.verify_token", "verify_token = 7", "move the secret"),
+    ("bots.shop.provider.base_url", "base_url = \"http://u", "must be an https address"),
+    ("bots.shop.provider.graph_version", "graph_version", "must look like \"v25.0\""),
+    ("bots.shop.provider.media_hosts", "media_hosts", "must be a list"),
+    ("bots.shop.provider.typing_refresh_every", "typing_refresh_every", "must be 25s or more"),
+    ("bots.shop.handler.models", "[bots.shop.handler]", "add at least one [[bots.shop.handler.models]]"),
+    ("bots.shop.handler.canned_reply", "canned_reply", "correct the value's name"),
+    ("bots.shop.handler.time_zone", "time_zone", "write an IANA name"),
+    ("bots.shop.gate.kinds[0]", "kinds = ", "use one of text, image"),
+    ("bots.shop.gate.kinds[2]", "kinds = ", "use one of text, image"),
+    ("bots.shop.gate.per_minute", "per_minute = ", "must not be zero"),
+    ("bots.shop.tpying", "[bots.shop.tpying]", "correct its name"),
+    ("bots.shop.turn.timeout", "THREEDOTS_BOTS__SHOP__TURN__TIMEOUT", "write for example \"26s\""),
+    ("bots.shop.failure_reply.template", "template = ", "or name another"),
+    ("bots.shop.failure_reply.enabled", "enabled = ", "must be true or false"),
+    ("bots.pigeons.provider.kind", "kind = \"pigeon\"", "use one of meta"),
+    ("bots.pigeons.handler.kind", "kind = \"oracle\"", "use one of demo, llm, custom"),
+    ("bots.Bad Name", "[bots.\"Bad Name\".provider]", "use lower-case letters"),
+    ("bots.Bad Name.provider.access_token", "access_token = \"file", "cannot be read"),
+    ("bots.Bad Name.provider.app_secret[0].secret", "app_secret = [", "move the secret"),
+    ("bots.Bad Name.provider.app_secret[0].until", "app_secret = [", "write for example \"2026-12-31\""),
+    ("bots.Bad Name.provider.app_secret[1].secret", "app_secret = [", "PATH is not set: set it"),
+    ("bots.Bad Name.provider.verify_token", "verify_token = \"env:E", "put the secret there"),
+    ("bots.Bad Name.handler.prompt", "prompt = \"x\"", "remove it"),
+    ("bots.models.handler.models[0].base_url", "base_url = \"http://m", "must be an https address"),
+    ("bots.models.handler.models[0].model", "model = ", "name the model"),
+    ("bots.models.handler.models[0].api_key", "api_key = \"L", "move the secret"),
+    ("bots.models.handler.models[0].tiemout", "tiemout", "correct its name"),
+    ("bots.models.handler.models[1].api_key", "api_key = 7", "move the secret"),
+    ("bots.models.handler.models[1].timeout", "timeout = 3", "write for example \"26s\""),
+    ("bots.models.provider.kind", "[bots.models.provider]", "use one of meta"),
+];
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_with_its_place_and_what_to_do_and_no_secret() {
+    let directory = directory();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).expect("a file");
+    write("threedots.toml", WRONG);
+    for folder in ["templates", "templates/prompts", "templates/replies"] {
+        std::fs::create_dir(directory.path().join(folder)).expect("a directory");
+    }
+    write("templates/prompts/broken.txt", "Be kind.\n{% if %}\n");
+    write("templates/replies/unknown-value.txt", "Dear {{ custommer }}");
+    let env = [
+        ("EMPTY", ""),
+        ("THREEDOTS_SERVER__LISTNE", "127.0.0.1:1"),
+        ("THREEDOTS_STORE__HISTORY", "many LITERAL-SECRETs"),
+        ("THREEDOTS_BOTS__SHOP__TURN__TIMEOUT", "ages"),
+    ];
+    for command in ["check", "serve"] {
+        let output = threedots(directory.path(), &[command], &env);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(stdout(&output), "", "{command} starts nothing");
+        let said = stderr(&output);
+        for secret in ["LITERAL-SECRET", "7315550", "7315551"] {
+            assert!(!said.contains(secret), "a secret is shown:\n{said}");
+        }
+        let mut said: BTreeSet<&str> = said.lines().collect();
+        for (key, place, word) in FOUND {
+            let place = if place.starts_with("THREEDOTS_") {
+                format!("environment variable {place}")
+            } else {
+                format!("threedots.toml:{}", line_of(WRONG, place))
+            };
+            let start = format!("{place}: {key}: ");
+            let line = said.iter().find(|line| line.starts_with(&start) && line.contains(word)).copied();
+            let line = line.unwrap_or_else(|| panic!("no line {start}…{word}… in\n{said:#?}"));
+            said.remove(line);
+        }
+        assert!(said.is_empty(), "said besides:\n{said:#?}");
+        let kept = std::fs::read_dir(directory.path()).expect("a directory").count();
+        assert_eq!(kept, 2, "the file and its templates are all there is");
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_line_and_without_a_word_of_it() {
+    let texts = [
+        ("[bots.shop]\nprovider.access_token = LITERAL-SECRET\n", 2),
+        ("[bots.shop]\nprovider.access_token = \"LITERAL-SECRET\" \"x\"\n", 2),
+        ("[bots.shop]\nprovider.access_token = \"LITERAL-SECRET\nx = 1\n", 2),
+        ("a = 1\n[bots.shop\nprovider.access_token = \"LITERAL-SECRET\"\n", 2),
+        ("b.access_token = \"LITERAL-SECRET\"\nb.access_token = \"LITERAL-SECRET\"\n", 2),
+        ("[server]\n\n\nlisten = 1.2.3\n", 4),
+    ];
+    for (text, line) in texts {
+        let (status, said) = check(text, &[]);
+        assert_eq!(status, Some(1));
+        assert!(said.starts_with(&format!("threedots.toml:{line}: ")), "{text}{said}");
+        assert!(!said.contains("LITERAL") && !said.contains("1.2.3"), "{said}");
+    }
+}
+
+#[test]
+fn without_a_file_or_a_bot_it_says_where_to_begin() {
+    let output = threedots(directory().path(), &["check"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "threedots.toml: is not there: `threedots init` writes a first one\n");
+    let (_, said) = check("", &[]);
+    assert_eq!(said, "threedots.toml: bots: there is no bot: add a table such as [bots.shop]\n");
+}
+
+#[test]
+fn the_environment_lies_over_the_file_and_needs_no_quotes() {
+    let over = |variable: &str, value: &str| {
+        let (config, problems) = Config::parse("threedots.toml", DEFAULT, [(variable.to_owned(), value.to_owned())]);
+        assert_eq!(problems, [], "{variable}");
+        config
+    };
+    assert_eq!(over("THREEDOTS_SERVER__LISTEN", "[::1]:80").server.listen, "[::1]:80");
+    assert_eq!(over("THREEDOTS_STORE__HISTORY", "7").store.history, 7);
+    assert_eq!(over("THREEDOTS_BOTS__SHOP__GATE__BLOCK", "[\"1\"]").bots["shop"].gate.block, ["1"]);
+    assert!(!over("THREEDOTS_BOTS__SHOP__FAILURE_REPLY__ENABLED", "false").bots["shop"].failure_reply.enabled);
+    // It reads as a number, and is none.
+    let config = over("THREEDOTS_BOTS__SHOP__PROVIDER__PHONE_NUMBER_ID", "0049123");
+    let ProviderConfig::Meta(meta) = &config.bots["shop"].provider;
+    assert_eq!(meta.phone_number_id, "0049123");
+    let config = over("THREEDOTS_BOTS__SHOP__PROVIDER__PHONE_NUMBER_ID", "49123");
+    let ProviderConfig::Meta(meta) = &config.bots["shop"].provider;
+    assert_eq!(meta.phone_number_id, "49123");
+}
+
+#[test]
+fn what_a_variable_lacks_is_told_of_the_variable() {
+    let (status, said) = check(DEFAULT, &[&SECRETS[..], &[("THREEDOTS_BOTS__NEW__HANDLER__KIND", "demo")]].concat());
+    assert_eq!(status, Some(1));
+    let place = "environment variable THREEDOTS_BOTS__NEW__HANDLER__KIND";
+    assert_eq!(said, format!("{place}: bots.new.provider.kind: is missing: use one of meta\n"));
+    let variable = "THREEDOTS_BOTS__SHOP__PROVIDER__KIND__OF";
+    let (_, said) = check(DEFAULT, &[&SECRETS[..], &[(variable, "1")]].concat());
+    let text = "`kind` is no table, so nothing can stand in it: unset the variable";
+    assert_eq!(said, format!("environment variable {variable}: bots.shop.provider.kind.of: {text}\n"));
+}
