@@ -30,11 +30,32 @@ async fn what_was_acknowledged_is_answered_once_after_200_kills() {
     kill_again_and_again(200).await;
 }
 
+/// When a process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Some milliseconds after its start.
+    Started,
+    /// While it opens the store.
+    Opening,
+    /// At any time.
+    AtWork,
+    /// Right after it has answered a webhook with 200.
+    Acknowledged,
+    /// Right after one of its sends has reached the upstream.
+    Sent,
+}
+
+impl When {
+    fn is_early(self) -> bool {
+        matches!(self, Self::Started | Self::Opening)
+    }
+}
+
 /// A kill, in the upstream's time.
 struct Kill {
     before: Timestamp,
     after: Timestamp,
-    early: bool,
+    when: When,
 }
 
 async fn kill_again_and_again(kills: usize) {
@@ -49,22 +70,32 @@ async fn kill_again_and_again(kills: usize) {
     let started = Instant::now();
     let mut done: Vec<Kill> = Vec::new();
     let mut start_up = Duration::ZERO;
-    for early in plan(kills, &mut dice) {
+    for when in plan(kills, &mut dice) {
         let began = Instant::now();
         let mut binary = home.start();
-        if early {
-            // Within some milliseconds, or somewhere in the opening of the store: on a slow machine that comes later.
-            let last = u64::try_from(start_up.as_millis()).unwrap();
-            let after = if dice.up_to(1) == 0 { dice.millis(1, 30) } else { dice.millis(last / 4, last) };
-            tokio::time::sleep(after).await;
-        } else {
-            assert!(binary.is_ready().await, "SEED={seed}: start {} failed: {}", done.len() + 1, home.tail());
-            start_up = began.elapsed();
-            tokio::time::sleep(dice.millis(20, 1200)).await;
+        match when {
+            When::Started => tokio::time::sleep(dice.millis(1, 30)).await,
+            When::Opening => {
+                while !binary.has_open("store.lock") && began.elapsed() < PATIENCE {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                let half = u64::try_from(start_up.as_millis() / 2).unwrap();
+                tokio::time::sleep(dice.millis(0, half)).await;
+            }
+            When::AtWork | When::Acknowledged | When::Sent => {
+                assert!(binary.is_ready().await, "SEED={seed}: start {} failed: {}", done.len() + 1, home.tail());
+                start_up = began.elapsed();
+                tokio::time::sleep(dice.millis(20, 1200)).await;
+            }
+        }
+        match when {
+            When::Acknowledged => upstream.next_acknowledgment().await,
+            When::Sent => upstream.next_reply().await,
+            When::Started | When::Opening | When::AtWork => {}
         }
         let before = Clock::System.now();
         binary.kill();
-        done.push(Kill { before, after: Clock::System.now(), early });
+        done.push(Kill { before, after: Clock::System.now(), when });
     }
     let mut binary = home.start_and_wait().await;
     load.end().await;
@@ -99,7 +130,7 @@ async fn kill_again_and_again(kills: usize) {
         assert!(!phone.dots_showing(customer), "SEED={seed}: dots are left");
     }
     home.check_log(&load.customers);
-    let early = done.iter().filter(|kill| kill.early).count();
+    let early = done.iter().filter(|kill| kill.when.is_early()).count();
     println!(
         "{kills} kills in {} s, {early} of them at the start (which takes {} ms): {} messages acknowledged, all \
          answered, in {} parts; doubled in flight: {}; out of order: 0; failed starts: 0",
@@ -113,11 +144,13 @@ async fn kill_again_and_again(kills: usize) {
     upstream.stop().await;
 }
 
-/// Which of the kills come early: a third, three of them in a row.
-fn plan(kills: usize, dice: &mut Dice) -> Vec<bool> {
-    let mut plan = vec![false, true, true, true];
-    let early = kills / 3 - 3;
-    let mut rest: Vec<bool> = (plan.len()..kills).map(|number| number - 4 < early).collect();
+/// When each process is killed. A third of them early, three of these in a row: what one that was killed leaves behind
+/// must not add up either.
+fn plan(kills: usize, dice: &mut Dice) -> Vec<When> {
+    let mut plan = vec![When::AtWork, When::Opening, When::Opening, When::Opening];
+    let early = [When::Started, When::Opening].into_iter().cycle().take(kills.div_ceil(3) - 3);
+    let late = [When::Acknowledged, When::Sent, When::AtWork].into_iter().cycle();
+    let mut rest: Vec<When> = early.chain(late).take(kills - plan.len()).collect();
     for last in (1..rest.len()).rev() {
         rest.swap(last, usize::try_from(dice.up_to(last as u64)).unwrap());
     }
@@ -137,5 +170,6 @@ fn in_flight(double: &Double, kills: &[Kill], account: &Account) -> Option<Strin
         let later = double.first.plus(MOMENT);
         !account.taken.iter().any(|(posted, answered)| *posted > later && *answered < kill.before)
     };
-    (early <= MOMENT || stood_still()).then(|| format!("arrived {} ms before kill {}", early.as_millis(), number + 1))
+    (early <= MOMENT || stood_still())
+        .then(|| format!("arrived {} ms before kill {}: {:?}", early.as_millis(), number + 1, kill.when))
 }

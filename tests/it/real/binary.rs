@@ -109,6 +109,14 @@ impl Binary {
         false
     }
 
+    /// Whether it has a file of this name open, or has ended.
+    pub(crate) fn has_open(&mut self, name: &str) -> bool {
+        // Where there is no such directory, nobody waits.
+        let Ok(files) = fs::read_dir(format!("/proc/{}/fd", self.child.id())) else { return true };
+        let open = files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.ends_with(name));
+        open || !self.is_running()
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use threedots::clock::Clock;
 use threedots::http::{Body, Call, Client, Transport};
 use threedots::message::MessageId;
+use threedots::sandbox::phone::{Moment, What};
 use threedots::sandbox::{
     self, Courier, Customer, CustomerId, Page, RetrySchedule, Sandbox, SandboxSettings, StatusDelays,
 };
@@ -47,7 +48,11 @@ impl Upstream {
             retries: RetrySchedule { first: Duration::from_millis(30), longest: Duration::from_millis(300) },
             ..SandboxSettings::default()
         };
-        let courier = Arc::new(Post { client: Client::new().unwrap(), taken: Mutex::default() });
+        let courier = Arc::new(Post {
+            client: Client::new().unwrap(),
+            taken: Mutex::default(),
+            acknowledgments: watch::Sender::new(()),
+        });
         let sandbox = Sandbox::new(settings, Clock::System, Arc::clone(&courier) as Arc<dyn Courier>);
         let model = Data::new(Model::new());
         let routes = sandbox::configure(Arc::clone(&sandbox), Page::new(HashMap::new()).unwrap());
@@ -82,6 +87,20 @@ impl Upstream {
     pub(crate) fn taken(&self) -> impl Fn(&MessageId) -> bool + Send + 'static {
         let courier = Arc::clone(&self.courier);
         move |id| courier.taken.lock().unwrap().contains(id)
+    }
+
+    /// Returns right after the next webhook with a message has been answered with 200.
+    pub(crate) async fn next_acknowledgment(&self) {
+        // Its sender lives as long as the courier.
+        let _ = self.courier.acknowledgments.subscribe().changed().await;
+    }
+
+    /// Returns right after the next reply has reached a phone.
+    pub(crate) async fn next_reply(&self) {
+        let phone = self.sandbox.phone();
+        let known = phone.timeline().len();
+        let is_reply = |moment: &Moment| matches!(moment.what, What::Reply { .. });
+        phone.wait_for(|phone| phone.timeline_after(known).iter().any(is_reply)).await;
     }
 
     /// A configuration of one bot that talks with this upstream. Its data and its secrets are in `directory`.
@@ -198,6 +217,7 @@ async fn complete(model: Data<Model>, asked: Json<Value>) -> Json<Value> {
 struct Post {
     client: Arc<Client>,
     taken: Mutex<HashSet<MessageId>>,
+    acknowledgments: watch::Sender<()>,
 }
 
 #[async_trait]
@@ -216,7 +236,11 @@ impl Courier for Post {
             let webhook: Value = serde_json::from_slice(&body).unwrap();
             let messages = webhook["entry"][0]["changes"][0]["value"]["messages"].as_array().cloned();
             let ids = messages.into_iter().flatten().map(|message| MessageId::new(message["id"].as_str().unwrap()));
-            self.taken.lock().unwrap().extend(ids);
+            let ids: Vec<_> = ids.collect();
+            if !ids.is_empty() {
+                self.taken.lock().unwrap().extend(ids);
+                self.acknowledgments.send_replace(());
+            }
         }
         Some(status)
     }
