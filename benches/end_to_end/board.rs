@@ -122,15 +122,19 @@ impl Board {
     pub(crate) fn reply(&self, sender: usize) {
         let message = self.waiting_for.get(sender).map_or(0, |message| message.swap(0, Relaxed));
         if message == 0 {
-            self.strays.fetch_add(1, Relaxed);
-            return;
+            return self.stray();
         }
         self.note(message - 1, |record| &record.reply);
         self.free().push_back(sender);
         self.room.add_permits(1);
     }
 
-    /// Replies that nobody waited for.
+    /// Something has arrived that should not have.
+    pub(crate) fn stray(&self) {
+        self.strays.fetch_add(1, Relaxed);
+    }
+
+    /// Calls that nobody waited for, and replies that are no answers.
     pub(crate) fn strays(&self) -> usize {
         self.strays.load(Relaxed)
     }
@@ -192,7 +196,7 @@ impl Board {
         let now = u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
         match self.records.get(message) {
             Some(record) => event(record).store(now, Relaxed),
-            None => drop(self.strays.fetch_add(1, Relaxed)),
+            None => self.stray(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::Plan;
 use crate::side::Kind;
 use crate::wire::{Bot, SLOW};
 
@@ -81,12 +82,15 @@ impl Report {
         self.waiting[place] = Some(waiting);
     }
 
-    pub(crate) fn print(&self, a_second: u32, rounds: usize, took: Duration) {
+    pub(crate) fn print(&self, plan: &Plan, took: Duration) {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let Plan { rounds, senders, connections, burst, throughput, in_flight, a_second, .. } = *plan;
         say(&format!(
-            "\nMedians of {rounds} rounds by turns, {:.0} s in all, on {cores} cores, which load and stubs share with \
-             whoever is measured:\nthat is the same for both sides, draws the ratio of replies towards 1, and leaves \
-             CPU and memory as they are.\n",
+            "\nMedians of {rounds} rounds by turns, {:.0} s in all, on {cores} cores. Load and stubs share them with \
+             whoever is measured: that is the\nsame for both sides, draws the ratio of replies towards 1, and leaves \
+             CPU and memory as they are. Webhooks come in over\n{connections} connections: a burst is {burst} at \
+             once; replies a second and CPU are those of {throughput} messages from {senders} senders,\n{in_flight} \
+             of them in flight. One message a turn.\n",
             took.as_secs_f64()
         ));
         say(&format!("{:<46}{:>10}{:>10}{:>8}   {}", "", "threedots", "baseline", "ratio", "target"));
@@ -105,10 +109,11 @@ impl Report {
             row(&format!("memory a waiting turn, kB, {turns} of them"), threedots, Some(baseline), &Target::Most(12.0));
             row("  without a connection to a model", slow, None, &Target::None);
         }
-        for (name, waiting) in ["threedots", "baseline", "threedots without"].iter().zip(self.waiting) {
+        say("");
+        for (name, waiting) in ["threedots", "baseline", "threedots, no model"].iter().zip(self.waiting) {
             if let Some(Waiting { turns, before, during }) = waiting {
                 let [before, during] = [before, during].map(|bytes| bytes as f64 / 1e6);
-                say(&format!("\n{name}: {before:.1} MB before, {during:.1} MB with {turns} waiting turns"));
+                say(&format!("{name}: {before:.1} MB before, {during:.1} MB with {turns} waiting turns"));
             }
         }
         if let Some(limited) = &self.limited {

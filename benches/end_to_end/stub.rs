@@ -1,5 +1,6 @@
 //! What the product calls: Meta's `/messages` and a language model, as cheap as they can be.
 
+use std::borrow::Cow;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -114,6 +115,14 @@ struct Call<'a> {
     message_id: Option<&'a str>,
     #[serde(borrow)]
     to: Option<&'a str>,
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a> {
+    #[serde(borrow)]
+    body: Cow<'a, str>,
 }
 
 async fn messages(upstream: web::Data<Upstream>, body: Bytes) -> HttpResponse {
@@ -126,6 +135,11 @@ async fn messages(upstream: web::Data<Upstream>, body: Bytes) -> HttpResponse {
             r#"{"success":true}"#.to_owned()
         }
         (None, Some(sender)) => {
+            // What is said when a model fails costs less than an answer: it must not pass for one.
+            let words = call.text.map(|text| text.body).unwrap_or_default();
+            if !COMPLETION.contains(&*words) && !words.starts_with("That took me") {
+                upstream.board.stray();
+            }
             upstream.board.reply(sender);
             upstream.hold.next();
             format!(
