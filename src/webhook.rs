@@ -112,7 +112,7 @@ impl Webhooks {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
         statuses.iter().for_each(note_status);
-        let (accepted, too_large) = match self.keep(messages).await {
+        let (accepted, unkept) = match self.keep(messages).await {
             Ok(kept) => kept,
             Err(refused) => {
                 error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
@@ -130,15 +130,15 @@ impl Webhooks {
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
             webhook.malformed = ignored.malformed,
-            webhook.too_large = too_large,
+            webhook.unkept = unkept,
             webhook.store_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             "webhook"
         );
         WebhookAnswer::new(200, "ok")
     }
 
-    /// Makes messages durable: all of them, but for those that are too large to be kept, which are counted. Delivered
-    /// again they would be just as large, and their neighbours must not wait for that.
+    /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,
+    /// which are counted. Delivered again they would be just as they are, and their neighbours must not wait for that.
     async fn keep(&self, messages: Vec<Inbound>) -> Result<(Vec<Accepted>, usize), StoreError> {
         // Three of four deliveries are statuses: they have nothing to wait for.
         if messages.is_empty() {
@@ -146,18 +146,18 @@ impl Webhooks {
         }
         let all = messages.clone();
         match self.store.accept(messages).await {
-            Err(StoreError::TooLarge { .. }) => {}
+            Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => {}
             accepted => return accepted.map(|accepted| (accepted, 0)),
         }
-        let (mut accepted, mut too_large) = (Vec::new(), 0);
+        let (mut accepted, mut unkept) = (Vec::new(), 0);
         for message in all {
             match self.store.accept(vec![message]).await {
                 Ok(one) => accepted.extend(one),
-                Err(StoreError::TooLarge { .. }) => too_large += 1,
+                Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => unkept += 1,
                 Err(refused) => return Err(refused),
             }
         }
-        Ok((accepted, too_large))
+        Ok((accepted, unkept))
     }
 }
 

@@ -296,7 +296,7 @@ async fn whatever_goes_wrong_no_secret_and_nobodys_words_are_written_or_answered
         "a webhook was refused",
         "the handler panicked",
         "took too long",
-        "\"webhook.too_large\":1",
+        "\"webhook.unkept\":1",
     ] {
         assert!(written.contains(place), "{place} did not happen:\n{written}");
     }
