@@ -84,6 +84,8 @@ where
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let passes = filter_fn(move |event: &Metadata<'_>| is_ours_or_urgent(event, most));
+    // What no target may write at any rate costs nothing then, not even the question.
+    let passes = passes.with_max_level_hint(most.max(LevelFilter::WARN));
     let lines = fmt::layer().with_writer(writer);
     if json {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).with_filter(passes).boxed()
