@@ -59,8 +59,9 @@ impl App {
     /// # Errors
     /// Everything that is wrong with it, secrets and templates that cannot be had included.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let (config, problems) = Config::load(path, overlay());
-        Self::with_problems(config, problems)
+        let env = environment();
+        let (config, problems) = Config::load(path, overlay(&env));
+        Self::with_problems(config, problems, env)
     }
 
     /// An app with this configuration.
@@ -68,11 +69,15 @@ impl App {
     /// # Errors
     /// Everything that is wrong with it, secrets and templates that cannot be had included.
     pub fn new(config: Config) -> Result<Self, Problems> {
-        Self::with_problems(config, Vec::new())
+        Self::with_problems(config, Vec::new(), environment())
     }
 
-    fn with_problems(config: Config, mut problems: Vec<Problem>) -> Result<Self, Problems> {
-        let app = Self { config: Some(config), handler: None, env: environment() };
+    fn with_problems(
+        config: Config,
+        mut problems: Vec<Problem>,
+        env: HashMap<String, String>,
+    ) -> Result<Self, Problems> {
+        let app = Self { config: Some(config), handler: None, env };
         // A key that could not be read stands at its default, of which there is nothing to say.
         let found = app.assemble_without_handler().err().map(|found| found.0).unwrap_or_default();
         let found: Vec<Problem> = found.into_iter().filter(|new| !problems.iter().any(|old| old.covers(new))).collect();
@@ -151,7 +156,7 @@ impl App {
             }
             None => {
                 let custom = self.handler.is_some();
-                let ground = Playground::open(&env, &overlay(), Arc::clone(&transport), custom)?;
+                let ground = Playground::open(&env, overlay(&self.env), Arc::clone(&transport), custom)?;
                 let secrets = |name: &str| ground.secret(name).or_else(|| env(name));
                 let bots = bots(&ground.config, &secrets, transport, self.handler)?;
                 let mut running = Running::start(ground.config, bots, ground.product).await?;
@@ -190,9 +195,9 @@ fn environment() -> HashMap<String, String> {
         .collect()
 }
 
-/// The environment variables that lie over the configuration file.
-pub fn overlay() -> Vec<(String, String)> {
-    environment().into_iter().filter(|(name, _)| name != CONFIG_VARIABLE).collect()
+/// What of the environment lies over a configuration.
+fn overlay(env: &HashMap<String, String>) -> impl Iterator<Item = (String, String)> {
+    env.iter().filter(|(name, _)| *name != CONFIG_VARIABLE).map(|(name, value)| (name.clone(), value.clone()))
 }
 
 /// A threedots at work.

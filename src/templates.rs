@@ -78,11 +78,6 @@ impl Templates {
         Ok((templates, errors))
     }
 
-    /// Whether there is a template of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.get_template(name).is_ok()
-    }
-
     /// Fills a template in.
     ///
     /// # Errors

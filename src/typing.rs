@@ -126,7 +126,7 @@ impl Dots {
         self.guard.phase.send_replace(Phase::Quiet);
         // An error means that the task has ended, which is as quiet as it gets.
         let _ = self.at_rest.await;
-        Quiet { guard: Some(self.guard) }
+        Quiet { guard: self.guard }
     }
 
     /// Takes the dots off and waits until they are, so that the conversation's next turn finds none: at most the
@@ -139,27 +139,18 @@ impl Dots {
 /// No start is in flight, and none will follow: the licence to send. Dropped, the dots are taken off.
 #[must_use = "dropping this takes the dots off"]
 pub struct Quiet {
-    guard: Option<Guard>,
+    guard: Guard,
 }
 
 impl Quiet {
-    /// For a reply that goes on where an earlier turn left off: no dots were lit for it.
-    pub fn unlit() -> Self {
-        Self { guard: None }
-    }
-
     /// The reply was delivered, and took the dots off.
     pub fn cleared(self) {
-        if let Some(guard) = self.guard {
-            guard.phase.send_replace(Phase::Cleared);
-        }
+        self.guard.phase.send_replace(Phase::Cleared);
     }
 
     /// The reply was not delivered: takes the dots off and waits until they are.
     pub async fn off(self) {
-        if let Some(guard) = self.guard {
-            guard.off().await;
-        }
+        self.guard.off().await;
     }
 }
 

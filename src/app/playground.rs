@@ -46,7 +46,7 @@ impl Playground {
     /// Opens the sandbox. `env` says whether there is a model to talk to.
     pub(super) fn open(
         env: &dyn Fn(&str) -> Option<String>,
-        overlay: &[(String, String)],
+        overlay: impl IntoIterator<Item = (String, String)>,
         transport: Arc<dyn Transport>,
         custom: bool,
     ) -> Result<Self, StartError> {
@@ -59,7 +59,7 @@ impl Playground {
             ..SandboxSettings::default()
         };
         let text = written(&settings, &format!("http://{phone_address}/graph"), &handler(env, custom));
-        let (mut config, problems) = Config::parse("the sandbox's configuration", &text, overlay.iter().cloned());
+        let (mut config, problems) = Config::parse("the sandbox's configuration", &text, overlay);
         if !problems.is_empty() {
             return Err(StartError::Config(Problems(problems)));
         }
