@@ -27,6 +27,7 @@ use crate::turn::{MergeConfig, TurnConfig};
 use crate::typing::TypingConfig;
 use crate::webhook::ServerConfig;
 use crate::worker::WorkerConfig;
+use problem::NO_TABLE;
 pub use problem::{Problem, Problems};
 use source::Source;
 
@@ -148,18 +149,14 @@ impl Config {
             templates: source.take_text("templates").map(PathBuf::from),
             ..Self::default()
         };
-        let table = source.take("server");
-        config.server = source.read("server", table);
-        let table = source.take("store");
-        config.store = source.read("store", table);
-        let table = source.take("worker");
-        config.worker = source.read("worker", table);
-        let table = source.take("log");
-        config.log = source.read("log", table);
+        config.server = source.section("server");
+        config.store = source.section("store");
+        config.worker = source.section("worker");
+        config.log = source.section("log");
         for (name, bot) in source.take("bots") {
             let at = format!("bots.{name}");
             let toml::Value::Table(table) = bot else {
-                source.problem(&at, "must be a table");
+                source.problem(&at, NO_TABLE);
                 continue;
             };
             if name.is_empty()

@@ -158,8 +158,7 @@ impl Outbox<'_> {
             if number > 0 {
                 self.store.mark(claim, number, PartState::Sending { attempts: 0 }).await?;
             }
-            let last = number + 1 == outgoing.parts.len();
-            if let Some(end) = self.send(claim, outgoing, number, part, 0, last).await? {
+            if let Some(end) = self.send(claim, outgoing, number, part, 0).await? {
                 dots.off().await;
                 return Ok(end);
             }
@@ -174,7 +173,6 @@ impl Outbox<'_> {
     /// When the store fails.
     pub async fn resume(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Delivery, StoreError> {
         for (number, part) in outgoing.parts.iter().enumerate() {
-            let last = number + 1 == outgoing.parts.len();
             let attempts = match &part.state {
                 PartState::Sent { .. } => continue,
                 PartState::Failed { reason } => return Ok(Delivery::Refused { reason: reason.clone() }),
@@ -190,7 +188,7 @@ impl Outbox<'_> {
                 }
             };
             self.store.mark(claim, number, PartState::Sending { attempts }).await?;
-            if let Some(end) = self.send(claim, outgoing, number, part, attempts, last).await? {
+            if let Some(end) = self.send(claim, outgoing, number, part, attempts).await? {
                 return Ok(end);
             }
         }
@@ -205,11 +203,10 @@ impl Outbox<'_> {
         number: usize,
         part: &OutgoingPart,
         attempts: u32,
-        last: bool,
     ) -> Result<Option<Delivery>, StoreError> {
         let error = match self.call(outgoing, part).await {
             // The settlement that follows the last part records it just as well, with one write less.
-            Ok(_) if last => return Ok(None),
+            Ok(_) if number + 1 == outgoing.parts.len() => return Ok(None),
             Ok(message) => {
                 self.store.mark(claim, number, PartState::Sent { message }).await?;
                 return Ok(None);

@@ -76,6 +76,12 @@ impl<'a> Source<'a> {
         self.table_or_problem(name, taken)
     }
 
+    /// Reads the table at the top level that is called `name` into settings.
+    pub(super) fn section<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
+        let table = self.take(name);
+        self.read(name, table)
+    }
+
     /// Takes a table out of another, which stands at `at`.
     pub(super) fn take_from(&mut self, table: &mut Table, at: &str, name: &str) -> Table {
         let taken = table.remove(name);
