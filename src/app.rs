@@ -19,6 +19,7 @@ use crate::config::{Config, Problem, Problems};
 use crate::handler::Handler;
 use crate::handler::demo::Demo;
 use crate::http::{Answer, Call, CallError, Client, ClientError, Transport};
+use crate::provider::Kind;
 use crate::sandbox::{PageError, Sandbox};
 use crate::store::memory::{self, Memory};
 use crate::store::sled::{self, Sled};
@@ -59,8 +60,16 @@ impl App {
     /// # Errors
     /// Everything that is wrong with it, secrets and templates that cannot be had included.
     pub fn load(path: &Path) -> Result<Self, Problems> {
+        Self::load_with(path, &[])
+    }
+
+    /// The same, where `provider.kind` may also be one of `kinds`: providers of your own.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration.
+    pub fn load_with(path: &Path, kinds: &[Kind]) -> Result<Self, Problems> {
         let env = environment();
-        let (config, problems) = Config::load(path, overlay(&env));
+        let (config, problems) = Config::load(path, overlay(&env), kinds);
         Self::with_problems(config, problems, env)
     }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Table;
@@ -20,7 +21,7 @@ use crate::failure::FailureReplyConfig;
 use crate::gate::GateConfig;
 use crate::handler::llm::LlmConfig;
 use crate::outbox::DeliveryConfig;
-use crate::provider::meta::MetaConfig;
+use crate::provider::{AnyProviderConfig, KINDS, Kind};
 use crate::store::{DEDUPLICATED_FOR, StoreConfig};
 use crate::telemetry::LogConfig;
 use crate::turn::{MergeConfig, TurnConfig};
@@ -56,8 +57,8 @@ pub struct Config {
 /// One bot.
 #[derive(Clone, Debug, Default)]
 pub struct BotConfig {
-    /// The upstream that carries its messages.
-    pub provider: ProviderConfig,
+    /// The upstream that carries its messages, by the `kind` in its table; none if that could not be read.
+    pub provider: Option<Arc<dyn AnyProviderConfig>>,
     /// What answers.
     pub handler: HandlerConfig,
     /// Whom and what it answers.
@@ -72,19 +73,6 @@ pub struct BotConfig {
     pub delivery: DeliveryConfig,
     /// What a customer is told when the handler has failed.
     pub failure_reply: FailureReplyConfig,
-}
-
-/// An upstream, by the `kind` in a bot's `provider` table.
-#[derive(Clone, Debug)]
-pub enum ProviderConfig {
-    /// `kind = "meta"`
-    Meta(MetaConfig),
-}
-
-impl Default for ProviderConfig {
-    fn default() -> Self {
-        Self::Meta(MetaConfig::default())
-    }
 }
 
 /// A handler, by the `kind` in a bot's `handler` table.
@@ -116,10 +104,12 @@ impl fmt::Debug for Places {
 impl Config {
     /// Reads a configuration file, with the environment over it. Whatever is wrong is noted and left at its default,
     /// so that the rest can be looked at too.
-    pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<Problem>) {
+    ///
+    /// `more` are kinds of provider besides [`KINDS`].
+    pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>, more: &[Kind]) -> (Self, Vec<Problem>) {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&file, &text, env),
+            Ok(text) => Self::parse_with(&file, &text, env, more),
             Err(error) => {
                 let text = match error.kind() {
                     ErrorKind::NotFound => "is not there: `threedots init` writes a first one".into(),
@@ -132,14 +122,29 @@ impl Config {
 
     /// Reads a configuration from text; `file` is what problems call it.
     pub fn parse(file: &str, text: &str, env: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<Problem>) {
-        let (mut source, config) = Self::read(file, text, env);
+        Self::parse_with(file, text, env, &[])
+    }
+
+    fn parse_with(
+        file: &str,
+        text: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+        more: &[Kind],
+    ) -> (Self, Vec<Problem>) {
+        let kinds: Vec<Kind> = KINDS.iter().chain(more).copied().collect();
+        let (mut source, config) = Self::read(file, text, env, &kinds);
         if config.bots.is_empty() && source.problems.is_empty() {
             source.problem("bots", "there is no bot: add a table such as [bots.shop]");
         }
         (config, source.problems)
     }
 
-    fn read<'a>(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> (Source<'a>, Self) {
+    fn read<'a>(
+        file: &'a str,
+        text: &'a str,
+        env: impl IntoIterator<Item = (String, String)>,
+        kinds: &[Kind],
+    ) -> (Source<'a>, Self) {
         // No more of the environment than is ours; and in order, so that a table comes before what stands in it.
         let mut env: Vec<_> = env.into_iter().filter(|(name, _)| name.starts_with(source::PREFIX)).collect();
         env.sort_unstable();
@@ -164,7 +169,7 @@ impl Config {
             {
                 source.problem(&at, "is part of an address: use lower-case letters, digits, `-` and `_`");
             }
-            let bot = read_bot(&mut source, &at, table);
+            let bot = read_bot(&mut source, &at, table, kinds);
             check_bot(&mut source, &at, &bot);
             config.bots.insert(name, bot);
         }
@@ -181,13 +186,13 @@ impl Config {
     }
 }
 
-fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table) -> BotConfig {
+fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind]) -> BotConfig {
     let mut provider = source.take_from(&mut table, at, "provider");
     let provider_at = format!("{at}.provider");
-    let provider = match take_kind(source, &mut provider, &provider_at, "meta").as_deref() {
-        Some("meta") => ProviderConfig::Meta(source.read(&provider_at, provider)),
-        _ => ProviderConfig::default(),
-    };
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+    let kind = take_kind(source, &mut provider, &provider_at, &names.join(", "));
+    let kind = kind.and_then(|name| kinds.iter().find(|kind| kind.name == name));
+    let provider = kind.and_then(|kind| source.read_with(&provider_at, provider, kind.read));
     let mut handler = source.take_from(&mut table, at, "handler");
     let handler_at = format!("{at}.handler");
     let handler = match take_kind(source, &mut handler, &handler_at, "demo, llm, custom").as_deref() {
@@ -286,8 +291,7 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
         // A message that is repeated later than that would be taken for a new one, and answered again.
         source.problem(&format!("{at}.gate.max_age"), "is longer than a message is known for: 192h at the most");
     }
-    let ProviderConfig::Meta(meta) = &bot.provider;
-    if bot.delivery.send_timeout < meta.timeout {
+    if bot.provider.as_ref().is_some_and(|provider| bot.delivery.send_timeout < provider.timeout()) {
         let text = "is shorter than the provider's own `timeout`: a send that is still answered would count as unknown";
         source.problem(&format!("{at}.delivery.send_timeout"), text);
     }

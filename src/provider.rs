@@ -13,20 +13,32 @@
 //! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
 
 mod answer;
+mod exchange;
+mod hosts;
+mod kind;
 mod lenient;
 pub mod meta;
+mod resolve;
 mod signature;
 mod whatsapp;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::http::{Download, Headers};
-use crate::message::{DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{ChatId, DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
+pub(crate) use kind::ReadError;
+pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
+pub use resolve::Resolve;
+
+/// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
+pub const KINDS: [Kind; 1] = [Kind::of::<meta::MetaConfig>()];
 
 /// An upstream that carries messages.
 #[async_trait]
@@ -74,8 +86,14 @@ pub trait Provider: Send + Sync + 'static {
 pub struct Abilities {
     /// How its typing indicator behaves.
     pub typing: TypingAbilities,
+    /// What becomes of a read call.
+    pub reads: ReadReceipts,
     /// The longest text that one message takes, in characters.
     pub text_limit: usize,
+    /// Whether it shows buttons and lists. Where it does not, the outbox writes the choices out, with numbers.
+    pub choices: bool,
+    /// Whether it takes a place as a message. Where it does not, the outbox writes it out, with a link to a map.
+    pub places: bool,
     /// Whether a send that is repeated with the same key is delivered once.
     pub idempotent_sends: bool,
     /// Whether delivery statuses carry our key.
@@ -85,6 +103,8 @@ pub struct Abilities {
 /// How an upstream's typing indicator behaves.
 #[derive(Clone, Debug)]
 pub struct TypingAbilities {
+    /// What its calls name.
+    pub keyed_by: KeyedBy,
     /// How long it shows if nothing takes it off.
     pub lifetime: Duration,
     /// How long after one start the next may follow so that the indicator goes on showing; none if never.
@@ -93,12 +113,72 @@ pub struct TypingAbilities {
     pub max_refreshes: u32,
     /// Whether starting it also marks the message as read.
     pub start_marks_read: bool,
-    /// Whether it can be taken off by a call.
-    pub stop: bool,
+    /// Whether the upstream may have lit it by itself before the webhook arrived.
+    pub lit_on_arrival: bool,
+    /// How it can be taken off by a call; none if it cannot.
+    pub stop: Option<StopAbilities>,
     /// Whether there is a second indicator for "recording a voice message".
     pub recording: bool,
     /// How long it should have shown before the reply arrives, the handler's own time included.
     pub lead: Duration,
+    /// What is shown in groups.
+    pub groups: GroupTyping,
+    /// The groups that are so large that an indicator is noise: there it is shown sparingly at the most.
+    pub large_groups: BTreeSet<ChatId>,
+}
+
+impl TypingAbilities {
+    /// What is shown in the chat that `message` stands in.
+    pub fn shown_in(&self, message: &MessageRef) -> GroupTyping {
+        match self.groups {
+            _ if !message.group => GroupTyping::Show,
+            GroupTyping::Show if self.large_groups.contains(&message.chat) => GroupTyping::Sparingly,
+            groups => groups,
+        }
+    }
+}
+
+/// What the calls of a typing indicator name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyedBy {
+    /// A message of the customer's: the indicator belongs to the answer to that one.
+    Message,
+    /// A chat.
+    Chat,
+}
+
+/// How an indicator can be taken off by a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopAbilities {
+    /// How many such calls a chat takes in one second; none if there is no limit.
+    pub per_second: Option<u32>,
+    /// Whether one should come before a reply leaves. Otherwise the reply alone takes the indicator off.
+    pub before_send: bool,
+}
+
+/// What is shown in a group while a bot works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupTyping {
+    /// The same as in any chat.
+    Show,
+    /// The indicator once, and only once the handler is certainly at work; taken off only if it certainly shows.
+    Sparingly,
+    /// No indicator.
+    Skip,
+}
+
+/// What becomes of a read call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadReceipts {
+    /// The customer sees that this message was read, and with it the earlier ones.
+    Message,
+    /// The customer sees that the whole chat was read.
+    Chat,
+    /// The customer sees nothing of it: it resets the upstream's own count of unread messages.
+    CountOnly,
+    /// There is no such call: the upstream marks messages as read by itself, or not at all.
+    None,
 }
 
 /// What the indicator says.

@@ -258,7 +258,7 @@ impl Task {
             };
             let abilities = &self.provider.abilities().typing;
             match request {
-                PresenceRequest::Beat if abilities.stop => {
+                PresenceRequest::Beat if abilities.stop.is_some() => {
                     self.take_off().await;
                     let off = Instant::now() + BEAT;
                     let still_wanted = tokio::select! {
@@ -295,7 +295,7 @@ impl Task {
 
     /// Takes the dots off, if they may be on and the upstream can: at most once for each time that they were lit.
     async fn take_off(&mut self) {
-        if !self.provider.abilities().typing.stop || !std::mem::take(&mut self.lit) {
+        if self.provider.abilities().typing.stop.is_none() || !std::mem::take(&mut self.lit) {
             return;
         }
         match timeout(self.config.call_timeout, self.provider.stop_typing(&self.message)).await {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems, ProviderConfig};
+use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems};
 use crate::failure::FailureReply;
 use crate::gate::Gates;
 use crate::handler::Handler;
@@ -11,8 +11,7 @@ use crate::handler::demo::Demo;
 use crate::handler::llm::{Llm, LlmConfig, Model};
 use crate::http::{Transport, is_private_enough};
 use crate::message::BotName;
-use crate::provider::Provider;
-use crate::provider::meta::Meta;
+use crate::provider::Around;
 use crate::templates::{TemplateError, Templates};
 use crate::turn::{Barred, Bot};
 
@@ -61,17 +60,17 @@ fn make(
         problems.extend(found.into_iter().map(|(key, text)| problem(&format!("{at}.{key}"), text)));
     };
     let bot_name = BotName::new(name);
-    let provider = match &bot.provider {
-        ProviderConfig::Meta(meta) => match meta.resolve(parts.env) {
-            Ok(settings) => {
-                let meta = Meta::new(bot_name.clone(), settings, Arc::clone(&parts.transport), parts.clock);
-                Some(Arc::new(meta) as Arc<dyn Provider>)
-            }
-            Err(found) => {
-                note("provider", found);
-                None
-            }
-        },
+    let around = Around { bot: bot_name.clone(), transport: Arc::clone(&parts.transport), clock: parts.clock };
+    let provider = match bot.provider.as_ref().map(|provider| provider.connect(parts.env, around)) {
+        Some(Ok(provider)) => Some(provider),
+        Some(Err(found)) => {
+            note("provider", found);
+            None
+        }
+        None => {
+            note("provider", vec![("kind".into(), "is missing".into())]);
+            None
+        }
     };
     let handler: Option<Arc<dyn Handler>> = match &bot.handler {
         HandlerConfig::Demo => Some(Arc::new(Demo)),

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::places;
 use super::problem::{NO_TABLE, Problem};
+use crate::provider::ReadError;
 
 /// Environment variables with this prefix are configuration: `THREEDOTS_SERVER__LISTEN` is `server.listen`.
 pub(super) const PREFIX: &str = "THREEDOTS_";
@@ -120,12 +121,23 @@ impl<'a> Source<'a> {
 
     /// Reads a table, which stands at `at`, into settings. A setting that is wrong is noted and left at its default,
     /// so that the next one is looked at too.
-    pub(super) fn read<T: DeserializeOwned + Default>(&mut self, at: &str, mut table: Table) -> T {
+    pub(super) fn read<T: DeserializeOwned + Default>(&mut self, at: &str, table: Table) -> T {
+        let read = |table| serde_path_to_error::deserialize(Value::Table(table));
+        self.read_with(at, table, read).unwrap_or_default()
+    }
+
+    /// The same, with a reader of the caller's; none if it takes not even an empty table.
+    pub(super) fn read_with<T>(
+        &mut self,
+        at: &str,
+        mut table: Table,
+        read: impl Fn(Table) -> Result<T, ReadError>,
+    ) -> Option<T> {
         // The list elements that were taken out: those behind them have moved up.
         let mut taken: Vec<(String, usize)> = Vec::new();
         loop {
-            let error = match serde_path_to_error::deserialize(Value::Table(table.clone())) {
-                Ok(settings) => return settings,
+            let error = match read(table.clone()) {
+                Ok(settings) => return Some(settings),
                 Err(error) => error,
             };
             let path: Vec<Segment> = error.path().iter().cloned().collect();
@@ -142,7 +154,7 @@ impl<'a> Source<'a> {
             let Some(out) =
                 (1..=path.len()).rev().map(|length| &path[..length]).find(|path| take_out(&mut table, path))
             else {
-                return T::default();
+                return read(Table::new()).ok();
             };
             if let Some((Segment::Seq { .. }, _)) = out.split_last()
                 && let Some((list, number)) = key_of(at, out, &taken).trim_end_matches(']').rsplit_once('[')

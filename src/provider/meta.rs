@@ -21,6 +21,7 @@ mod sender;
 mod settings;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,38 +29,35 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::answer::{Repeat, unanswered};
-use super::lenient::{self, Object};
+use super::answer::Repeat;
+use super::exchange::{Whole, exchange};
+use super::hosts::Hosts;
+use super::lenient::Object;
 use super::whatsapp::limits;
 use super::{
-    Abilities, Activity, Code, InvalidPart, Method, Provider, ProviderError, Received, TypingAbilities, WebhookError,
-    WebhookRequest,
+    Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
+    Received, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
-use crate::http::{Answer, Body, Call, CallError, Download, Headers, Transport};
+use crate::http::{Body, Call, Download, Transport};
 use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
 pub use config::{AppSecrets, EndingSecret, MetaConfig};
 use errors::Refusal;
 use inbound::Reader;
-use media::MediaHosts;
 pub use settings::{AppSecret, MetaSettings};
 use webhook::Verifier;
 
 /// How long the indicator shows, and inside which a second start shows nothing (Meta's typing page).
 const LIFETIME: Duration = Duration::from_secs(25);
 
-/// The longest answer that is read, in bytes. Meta's are some hundreds long.
-const LONGEST_ANSWER: u64 = 256 << 10;
-
 /// One number on Meta's Cloud API.
 pub struct Meta {
     bot: BotName,
     settings: MetaSettings,
     verifier: Verifier,
-    media_hosts: MediaHosts,
+    media_hosts: Hosts,
     abilities: Abilities,
     transport: Arc<dyn Transport>,
     clock: Clock,
@@ -70,7 +68,7 @@ impl Meta {
     pub fn new(bot: BotName, settings: MetaSettings, transport: Arc<dyn Transport>, clock: Clock) -> Self {
         Self {
             verifier: Verifier::new(&settings.app_secrets, settings.verify_token.clone()),
-            media_hosts: MediaHosts::new(&settings.media_hosts, &settings.base_url),
+            media_hosts: Hosts::new(&settings.media_hosts, &settings.base_url),
             abilities: abilities(&settings),
             bot,
             settings,
@@ -110,59 +108,39 @@ impl Meta {
 
     /// Makes a call and reads the object that it is answered with, both within the call's timeout.
     async fn call(&self, call: Call, repeat: Repeat) -> Result<Map<String, Value>, ProviderError> {
-        let deadline = Instant::now() + call.timeout;
-        let answer = self.open(call, deadline, repeat).await?;
-        let (status, headers) = (answer.status, answer.headers.clone());
-        let object = read(answer, deadline).await.map_err(|error| unanswered(error, repeat))?;
-        let object = object.ok_or(repeat.doubtful(Code::Status(status)))?;
-        let refused = object.contains_key("error");
-        if refused { Err(self.refusal(status, &headers, Some(&object), repeat)) } else { Ok(object) }
-    }
-
-    /// Makes a call whose answer is one of success, with a body that is still to be read.
-    async fn open(&self, call: Call, deadline: Instant, repeat: Repeat) -> Result<Answer, ProviderError> {
-        let answer = timeout_at(deadline, self.transport.call(call)).await;
-        let answer = answer.unwrap_or(Err(CallError::Unanswered("timed out")));
-        let answer = answer.map_err(|error| unanswered(error, repeat))?;
-        if answer.is_success() {
-            return Ok(answer);
+        let answer = exchange(&*self.transport, call, repeat).await?;
+        let object = answer.object();
+        if !answer.is_success() || object.as_ref().is_some_and(|object| object.contains_key("error")) {
+            return Err(self.refusal(&answer, object.as_ref(), repeat));
         }
-        let (status, headers) = (answer.status, answer.headers.clone());
-        // Where the body says nothing, the status still does.
-        let object = read(answer, deadline).await.ok().flatten();
-        Err(self.refusal(status, &headers, object.as_ref(), repeat))
+        object.ok_or(repeat.doubtful(Code::Status(answer.status)))
     }
 
-    fn refusal(
-        &self,
-        status: u16,
-        headers: &Headers,
-        answer: Option<&Map<String, Value>>,
-        repeat: Repeat,
-    ) -> ProviderError {
-        Refusal { status, headers, answer, now: self.clock.now() }.meaning(repeat)
+    fn refusal(&self, answer: &Whole, object: Option<&Map<String, Value>>, repeat: Repeat) -> ProviderError {
+        let Whole { status, headers, .. } = answer;
+        Refusal { status: *status, headers, answer: object, now: self.clock.now() }.meaning(repeat)
     }
-}
-
-/// The object that an answer's body is, if it is one.
-async fn read(answer: Answer, deadline: Instant) -> Result<Option<Map<String, Value>>, CallError> {
-    let body = timeout_at(deadline, answer.bytes(LONGEST_ANSWER)).await;
-    let body = body.unwrap_or(Err(CallError::Unanswered("timed out")))?;
-    Ok(std::str::from_utf8(&body).ok().and_then(lenient::object))
 }
 
 fn abilities(settings: &MetaSettings) -> Abilities {
     Abilities {
         typing: TypingAbilities {
+            keyed_by: KeyedBy::Message,
             lifetime: LIFETIME,
             refresh: settings.typing_refresh.map(|refresh| refresh.max(LIFETIME)),
             max_refreshes: settings.typing_max_refreshes,
             start_marks_read: true,
-            stop: false,
+            lit_on_arrival: false,
+            stop: None,
             recording: false,
             lead: Duration::ZERO,
+            groups: GroupTyping::Show,
+            large_groups: BTreeSet::new(),
         },
+        reads: ReadReceipts::Message,
         text_limit: limits::TEXT,
+        choices: true,
+        places: true,
         idempotent_sends: false,
         statuses_carry_key: true,
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig, ProviderConfig};
+use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::handler::llm::{LlmConfig, ModelConfig};
 use threedots::provider::meta::MetaConfig;
 
@@ -93,13 +93,18 @@ fn json(settings: &impl serde::Serialize) -> Value {
     serde_json::to_value(settings).expect("settings can be written down")
 }
 
+fn meta_of(bot: &BotConfig) -> &MetaConfig {
+    let provider = bot.provider.as_ref().expect("a provider");
+    provider.as_any().downcast_ref().expect("it is Meta's")
+}
+
 /// Every table of the configuration by its key: as the uncommented default has it, and as the code has it.
 fn tables() -> Vec<(&'static str, Value, Value)> {
     let text = uncommented();
     let (config, problems) = Config::parse("threedots.toml", &text, []);
     assert_eq!(problems, [], "the uncommented default is sound");
     let (known, bot, known_bot) = (Config::default(), &config.bots["shop"], BotConfig::default());
-    let ProviderConfig::Meta(meta) = &bot.provider;
+    let meta = meta_of(bot);
     let HandlerConfig::Llm(llm) = &bot.handler else { panic!("it is the llm handler's") };
     // What everybody has to fill in has no default; nor have the examples of what is off by default.
     let filled = MetaConfig {
@@ -384,10 +389,10 @@ fn the_environment_lies_over_the_file_and_needs_no_quotes() {
     assert!(!over("THREEDOTS_BOTS__SHOP__FAILURE_REPLY__ENABLED", "false").bots["shop"].failure_reply.enabled);
     // It reads as a number, and is none.
     let config = over("THREEDOTS_BOTS__SHOP__PROVIDER__PHONE_NUMBER_ID", "0049123");
-    let ProviderConfig::Meta(meta) = &config.bots["shop"].provider;
+    let meta = meta_of(&config.bots["shop"]);
     assert_eq!(meta.phone_number_id, "0049123");
     let config = over("THREEDOTS_BOTS__SHOP__PROVIDER__PHONE_NUMBER_ID", "49123");
-    let ProviderConfig::Meta(meta) = &config.bots["shop"].provider;
+    let meta = meta_of(&config.bots["shop"]);
     assert_eq!(meta.phone_number_id, "49123");
 }
 

@@ -1,5 +1,6 @@
 //! The typing guard alone, on an upstream that has a call for taking the dots off.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use threedots::clock::Timestamp;
 use threedots::http::Download;
 use threedots::message::{BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, Part, PartKey};
 use threedots::provider::{
-    Abilities, Activity, Code, InvalidPart, Provider, ProviderError, Received, TypingAbilities, WebhookError,
-    WebhookRequest,
+    Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts, Received,
+    StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use threedots::typing::{self, Show, TypingConfig};
 use tokio::time::{Instant, sleep};
@@ -28,17 +29,29 @@ struct Upstream {
 impl Upstream {
     fn new(change: impl FnOnce(&mut TypingAbilities)) -> Arc<Self> {
         let mut typing = TypingAbilities {
+            keyed_by: KeyedBy::Chat,
             lifetime: Duration::from_secs(20),
             refresh: Some(Duration::from_secs(8)),
             max_refreshes: u32::MAX,
             start_marks_read: false,
-            stop: true,
+            lit_on_arrival: false,
+            stop: Some(StopAbilities { per_second: None, before_send: false }),
             recording: true,
             lead: Duration::ZERO,
+            groups: GroupTyping::Show,
+            large_groups: BTreeSet::new(),
         };
         change(&mut typing);
         Arc::new(Self {
-            abilities: Abilities { typing, text_limit: 4096, idempotent_sends: false, statuses_carry_key: false },
+            abilities: Abilities {
+                typing,
+                reads: ReadReceipts::Message,
+                text_limit: 4096,
+                choices: true,
+                places: true,
+                idempotent_sends: false,
+                statuses_carry_key: false,
+            },
             calls: Mutex::default(),
             began: Instant::now(),
             start: Mutex::new((Duration::ZERO, Ok(()))),
@@ -334,7 +347,7 @@ async fn a_handler_can_show_that_it_records_and_that_somebody_else_takes_over() 
 async fn what_an_upstream_does_not_have_is_not_asked_of_it() {
     let (tasks, upstream) = (
         TaskTracker::new(),
-        Upstream::new(|typing| (typing.stop, typing.recording, typing.refresh) = (false, false, None)),
+        Upstream::new(|typing| (typing.stop, typing.recording, typing.refresh) = (None, false, None)),
     );
     let dots = show(&tasks, &upstream);
     let presence = dots.presence();

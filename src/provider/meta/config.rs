@@ -1,17 +1,17 @@
 //! The `provider` table of a bot's configuration with `kind = "meta"`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use super::{AppSecret, MetaSettings};
+use super::{AppSecret, Meta, MetaSettings};
 use crate::clock::{Timestamp, in_words};
-use crate::http::is_private_enough;
+use crate::provider::{Around, Provider, ProviderConfig, Resolve};
 use crate::secret::SecretRef;
 
 /// One number on Meta's Cloud API, as it is configured.
@@ -122,70 +122,62 @@ impl Default for MetaConfig {
     }
 }
 
+impl ProviderConfig for MetaConfig {
+    const KIND: &'static str = "meta";
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
+        Arc::new(Meta::new(around.bot, self.settings(resolve), around.transport, around.clock))
+    }
+}
+
 impl MetaConfig {
     /// The settings that this describes, its secrets fetched.
-    ///
-    /// # Errors
-    /// Every key that is wrong, and what to do about it.
-    pub fn resolve(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<MetaSettings, Vec<(String, String)>> {
-        let mut problems = Vec::new();
-        let mut wrong = |key: &str, problem: String| problems.push((key.to_owned(), problem));
-        let mut fetch = |key: &str, secret: &SecretRef| {
-            secret.resolve(env).unwrap_or_else(|problem| {
-                wrong(key, problem);
-                SecretString::default()
-            })
-        };
-        let access_token = fetch("access_token", &self.access_token);
-        let verify_token = fetch("verify_token", &self.verify_token);
-        let secrets: Vec<_> = match &self.app_secret {
-            AppSecrets::One(secret) => vec![(fetch("app_secret", secret), None)],
-            AppSecrets::Several(secrets) => {
-                let each = secrets.iter().enumerate().map(|(number, ending)| {
-                    let secret = fetch(&format!("app_secret[{number}].secret"), &ending.secret);
-                    (secret, ending.until.as_deref())
-                });
-                each.collect()
-            }
-        };
-        let app_secrets = secrets.into_iter().enumerate().map(|(number, (secret, until))| {
-            let until = until.map(|until| {
-                end(until).unwrap_or_else(|| {
-                    let key = format!("app_secret[{number}].until");
-                    wrong(&key, "is no date: write for example \"2026-12-31\"".into());
-                    Timestamp(0)
-                })
-            });
-            AppSecret { secret, until }
-        });
-        let app_secrets: Vec<_> = app_secrets.collect();
-        if app_secrets.is_empty() {
-            wrong("app_secret", "is an empty list: nothing could ever be verified".into());
-        }
-        if self.phone_number_id.is_empty() || !self.phone_number_id.chars().all(|c| c.is_ascii_digit()) {
-            wrong("phone_number_id", "must be the digits under \"Phone number ID\" in Meta's dashboard".into());
-        }
+    pub fn settings(&self, resolve: &mut Resolve<'_>) -> MetaSettings {
+        let access_token = resolve.secret("access_token", &self.access_token);
+        let verify_token = resolve.secret("verify_token", &self.verify_token);
+        let app_secrets = self.app_secrets(resolve);
+        let is_number = !self.phone_number_id.is_empty() && self.phone_number_id.chars().all(|c| c.is_ascii_digit());
+        let problem = "must be the digits under \"Phone number ID\" in Meta's dashboard";
+        resolve.require(is_number, "phone_number_id", problem);
         let version = self.graph_version.strip_prefix('v').and_then(|number| number.parse::<f32>().ok());
-        if version.is_none() {
-            wrong("graph_version", "must look like \"v25.0\"".into());
-        }
-        if self.typing_refresh && self.typing_refresh_every < Duration::from_secs(25) {
-            wrong("typing_refresh_every", "must be 25s or more: inside 25 s a second call shows nothing".into());
-        }
-        let base_url = Url::parse(&self.base_url).ok().filter(is_private_enough);
+        resolve.require(version.is_some(), "graph_version", "must look like \"v25.0\"");
+        let is_late = !self.typing_refresh || self.typing_refresh_every >= Duration::from_secs(25);
+        let problem = "must be 25s or more: inside 25 s a second call shows nothing";
+        resolve.require(is_late, "typing_refresh_every", problem);
         let mut settings =
             MetaSettings::new(&*self.phone_number_id, access_token, SecretString::default(), verify_token);
-        match base_url {
-            Some(base_url) => settings.base_url = base_url,
-            None => wrong("base_url", "must be an https address without a user name: the token travels there".into()),
-        }
+        settings.base_url = resolve.address("base_url", &self.base_url);
         settings.app_secrets = app_secrets;
         settings.graph_version.clone_from(&self.graph_version);
         settings.media_hosts.clone_from(&self.media_hosts);
         settings.send_timeout = self.timeout;
         settings.typing_refresh = self.typing_refresh.then_some(self.typing_refresh_every);
         settings.typing_max_refreshes = self.typing_refreshes;
-        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+        settings
+    }
+
+    fn app_secrets(&self, resolve: &mut Resolve<'_>) -> Vec<AppSecret> {
+        let several = match &self.app_secret {
+            AppSecrets::One(secret) => {
+                return vec![AppSecret { secret: resolve.secret("app_secret", secret), until: None }];
+            }
+            AppSecrets::Several(several) => several,
+        };
+        resolve.require(!several.is_empty(), "app_secret", "is an empty list: nothing could ever be verified");
+        let mut secrets = Vec::with_capacity(several.len());
+        for (number, ending) in several.iter().enumerate() {
+            let secret = resolve.secret(&format!("app_secret[{number}].secret"), &ending.secret);
+            let until = ending.until.as_deref().map(end);
+            if until == Some(None) {
+                resolve.wrong(&format!("app_secret[{number}].until"), "is no date: write for example \"2026-12-31\"");
+            }
+            secrets.push(AppSecret { secret, until: until.flatten() });
+        }
+        secrets
     }
 }
 

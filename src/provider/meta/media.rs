@@ -4,56 +4,25 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 use url::Url;
 
 use super::Meta;
-use crate::http::{Body, Download, is_private_enough};
+use crate::http::{Body, Download};
 use crate::message::MediaRef;
 use crate::provider::answer::Repeat;
+use crate::provider::exchange::{TOO_LARGE, download};
 use crate::provider::lenient::Object;
 use crate::provider::{Code, ProviderError};
 
 /// An upload's time grows by one second for each of these, in bytes.
 const UPLOADED_IN_A_SECOND: u64 = 256 << 10;
 
-/// The hosts that may see the token.
-pub(super) struct MediaHosts(Vec<(String, Option<u16>)>);
-
-impl MediaHosts {
-    pub(super) fn new(patterns: &[String], base_url: &Url) -> Self {
-        let pattern = |pattern: &String| match pattern.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
-            Some((host, Ok(port))) => (host.to_ascii_lowercase(), Some(port)),
-            _ => (pattern.to_ascii_lowercase(), None),
-        };
-        let base = base_url.host_str().map(|host| (host.to_owned(), base_url.port_or_known_default()));
-        Self(patterns.iter().map(pattern).chain(base).collect())
-    }
-
-    fn allow(&self, url: &Url) -> bool {
-        let Some(host) = url.host_str() else { return false };
-        let is = |(pattern, port): &(String, Option<u16>)| {
-            let same_host = match pattern.strip_prefix('*') {
-                Some(domain) => domain.starts_with('.') && host.len() > domain.len() && host.ends_with(domain),
-                None => host == pattern,
-            };
-            let same_port = match port {
-                Some(port) => url.port_or_known_default() == Some(*port),
-                // None written means the scheme's own.
-                None => url.port().is_none(),
-            };
-            same_host && same_port
-        };
-        is_private_enough(url) && self.0.iter().any(is)
-    }
-}
-
 impl Meta {
     pub(super) async fn fetch(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {
         if let Some(url) = &media.url {
             match self.download(url, limit).await {
                 // Addresses die within minutes, and not every webhook's one is good: the identifier lasts longer.
-                Err(error) if media.id.is_some() && error != too_large() => {}
+                Err(error) if media.id.is_some() && error != TOO_LARGE => {}
                 done => return done,
             }
         }
@@ -63,7 +32,7 @@ impl Meta {
         let answer = self.call(self.request("GET", url, Body::Empty), Repeat::Harmless).await?;
         let described = Object(&answer);
         if described.int("file_size").and_then(|size| u64::try_from(size).ok()).is_some_and(|size| size > limit) {
-            return Err(too_large());
+            return Err(TOO_LARGE);
         }
         let url = described.text("url").ok_or(rejected("the medium has no address"))?;
         self.download(&url, limit).await
@@ -73,13 +42,10 @@ impl Meta {
         let allowed = Url::parse(url).ok().filter(|url| self.media_hosts.allow(url));
         let url = allowed.ok_or(rejected("the medium's address is not on a host of Meta's"))?;
         let call = self.request("GET", url, Body::Empty);
-        let patience = call.timeout;
-        let answer = self.open(call, Instant::now() + patience, Repeat::Harmless).await?;
-        let declared = answer.headers.get("content-length").and_then(|length| length.trim().parse::<u64>().ok());
-        if declared.is_some_and(|length| length > limit) {
-            return Err(too_large());
+        match download(&*self.transport, call, limit).await? {
+            Ok(download) => Ok(download),
+            Err(refused) => Err(self.refusal(&refused, refused.object().as_ref(), Repeat::Harmless)),
         }
-        Ok(Download::new(answer, limit, patience))
     }
 
     pub(super) async fn upload(&self, data: Bytes, mime: &str) -> Result<String, ProviderError> {
@@ -92,10 +58,6 @@ impl Meta {
         // Whatever was uploaded without a name can be uploaded again: nobody has seen it.
         Object(&answer).text("id").ok_or(ProviderError::Transient { code: Code::Network("the answer names no medium") })
     }
-}
-
-fn too_large() -> ProviderError {
-    rejected("the medium is larger than the limit")
 }
 
 fn rejected(what: &'static str) -> ProviderError {

@@ -277,7 +277,7 @@ fn its_abilities_are_metas() {
     assert_eq!(abilities.text_limit, 4096);
     assert!(abilities.statuses_carry_key && !abilities.idempotent_sends);
     let typing = &abilities.typing;
-    assert!(typing.start_marks_read && !typing.stop && !typing.recording);
+    assert!(typing.start_marks_read && typing.stop.is_none() && !typing.recording);
     assert_eq!((typing.lifetime, typing.lead), (Duration::from_secs(25), Duration::ZERO));
     assert_eq!((typing.refresh, typing.max_refreshes), (Some(Duration::from_secs(26)), 4));
 }

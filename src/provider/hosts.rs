@@ -1,0 +1,36 @@
+//! Where a medium may be fetched from: the address comes out of a webhook or an answer, and must not lead anywhere else.
+
+use url::Url;
+
+use crate::http::is_private_enough;
+
+/// Hosts, and domains whose hosts are all allowed; each with a port if it is not the scheme's own.
+pub(crate) struct Hosts(Vec<(String, Option<u16>)>);
+
+impl Hosts {
+    pub(crate) fn new(patterns: &[String], base_url: &Url) -> Self {
+        let pattern = |pattern: &String| match pattern.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
+            Some((host, Ok(port))) => (host.to_ascii_lowercase(), Some(port)),
+            _ => (pattern.to_ascii_lowercase(), None),
+        };
+        let base = base_url.host_str().map(|host| (host.to_owned(), base_url.port_or_known_default()));
+        Self(patterns.iter().map(pattern).chain(base).collect())
+    }
+
+    pub(crate) fn allow(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        let is = |(pattern, port): &(String, Option<u16>)| {
+            let same_host = match pattern.strip_prefix('*') {
+                Some(domain) => domain.starts_with('.') && host.len() > domain.len() && host.ends_with(domain),
+                None => host == pattern,
+            };
+            let same_port = match port {
+                Some(port) => url.port_or_known_default() == Some(*port),
+                // None written means the scheme's own.
+                None => url.port().is_none(),
+            };
+            same_host && same_port
+        };
+        is_private_enough(url) && self.0.iter().any(is)
+    }
+}

@@ -1,0 +1,108 @@
+//! How a provider comes out of a configuration: its `kind`, the table that belongs to it, and what it is made with.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::{Provider, Resolve};
+use crate::clock::Clock;
+use crate::http::Transport;
+use crate::message::BotName;
+
+/// The `provider` table of a bot's configuration, for one kind of provider.
+///
+/// Deny unknown fields, give every field a default, and let `Debug` show no secret and no address.
+pub trait ProviderConfig: DeserializeOwned + Default + Debug + Send + Sync + 'static {
+    /// The word that stands under `kind`, such as `meta`.
+    const KIND: &'static str;
+
+    /// How long one call may take.
+    fn timeout(&self) -> Duration;
+
+    /// Makes the provider. Connects to nothing. Whatever is wrong is noted in `resolve`, all of it; then what is
+    /// returned is thrown away.
+    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider>;
+}
+
+/// What a provider is made with besides its configuration.
+#[derive(Clone)]
+pub struct Around {
+    /// The bot that it serves.
+    pub bot: BotName,
+    /// The way out.
+    pub transport: Arc<dyn Transport>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Any kind's table, read.
+pub trait AnyProviderConfig: Debug + Send + Sync + 'static {
+    /// The word that stands under `kind`.
+    fn kind(&self) -> &'static str;
+
+    /// How long one call may take.
+    fn timeout(&self) -> Duration;
+
+    /// Makes the provider.
+    ///
+    /// # Errors
+    /// Every key that is wrong, and what to do about it.
+    fn connect(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+        around: Around,
+    ) -> Result<Arc<dyn Provider>, Vec<(String, String)>>;
+
+    /// The table itself, for who knows its type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<C: ProviderConfig> AnyProviderConfig for C {
+    fn kind(&self) -> &'static str {
+        C::KIND
+    }
+
+    fn timeout(&self) -> Duration {
+        ProviderConfig::timeout(self)
+    }
+
+    fn connect(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+        around: Around,
+    ) -> Result<Arc<dyn Provider>, Vec<(String, String)>> {
+        let mut resolve = Resolve::new(env);
+        let provider = ProviderConfig::connect(self, &mut resolve, around);
+        resolve.finish().map(|()| provider)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A kind of provider, as the configuration knows it.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// The word that stands under `kind`.
+    pub name: &'static str,
+    /// Reads the table, without its `kind`.
+    pub(crate) read: fn(Table) -> Result<Arc<dyn AnyProviderConfig>, ReadError>,
+}
+
+/// Why a table could not be read, and where in it.
+pub(crate) type ReadError = serde_path_to_error::Error<toml::de::Error>;
+
+impl Kind {
+    /// The kind whose table is `C`.
+    pub const fn of<C: ProviderConfig>() -> Self {
+        Self {
+            name: C::KIND,
+            read: |table| serde_path_to_error::deserialize(Value::Table(table)).map(|config: C| Arc::new(config) as _),
+        }
+    }
+}
