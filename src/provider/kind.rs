@@ -20,6 +20,9 @@ pub trait ProviderConfig: DeserializeOwned + Default + Debug + Send + Sync + 'st
     /// The word that stands under `kind`, such as `meta`.
     const KIND: &'static str;
 
+    /// The commented table as `threedots init --provider KIND` writes it: every setting, each with its default.
+    const TEMPLATE: &'static str;
+
     /// How long one call may take.
     fn timeout(&self) -> Duration;
 
@@ -90,6 +93,8 @@ impl<C: ProviderConfig> AnyProviderConfig for C {
 pub struct Kind {
     /// The word that stands under `kind`.
     pub name: &'static str,
+    /// The commented table, every setting in it.
+    pub template: &'static str,
     /// Reads the table, without its `kind`.
     pub(crate) read: fn(Table) -> Result<Arc<dyn AnyProviderConfig>, ReadError>,
 }
@@ -102,6 +107,7 @@ impl Kind {
     pub const fn of<C: ProviderConfig>() -> Self {
         Self {
             name: C::KIND,
+            template: C::TEMPLATE,
             read: |table| serde_path_to_error::deserialize(Value::Table(table)).map(|config: C| Arc::new(config) as _),
         }
     }
