@@ -3,6 +3,7 @@
 //! | module | upstream | webhook verified by | typing keyed by | shown for | taken off by |
 //! |---|---|---|---|---|---|
 //! | [`meta`] | Meta's Cloud API | `X-Hub-Signature-256` over the raw body | message | 25 s | a reply, or time |
+//! | [`gateway`] | WhatsApp Gateway (whatsmeow) | `X-Webhook-Hmac`, SHA-512 over the raw body | chat | about 20 s | `paused`, a reply, or time |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it
@@ -14,6 +15,7 @@
 
 mod answer;
 mod exchange;
+pub mod gateway;
 mod hosts;
 mod kind;
 mod lenient;
@@ -38,7 +40,7 @@ pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use resolve::Resolve;
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 1] = [Kind::of::<meta::MetaConfig>()];
+pub const KINDS: [Kind; 2] = [Kind::of::<meta::MetaConfig>(), Kind::of::<gateway::GatewayConfig>()];
 
 /// An upstream that carries messages.
 #[async_trait]
@@ -272,6 +274,9 @@ pub enum WebhookError {
     /// Its signature is not the one that our secrets give.
     #[error("the signature does not match: check the bot's secret against the provider's")]
     WrongSignature,
+    /// Its signature is one that our secrets give, for a time that is not now.
+    #[error("the signature is too old or from the future: check this machine's clock, or widen the bot's tolerance")]
+    Stale,
     /// The handshake's token is not ours.
     #[error("the handshake's token does not match: check the bot's verify_token against the provider's")]
     WrongToken,

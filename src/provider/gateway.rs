@@ -1,0 +1,231 @@
+//! WhatsApp Gateway: a self-hosted bridge to WhatsApp's own protocol, on whatsmeow (github.com/rama-adi/quick-whatsapp-gateway).
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | `config` | what a number is configured with |
+//! | `webhook` | who is calling |
+//! | `inbound`, `content` | what a delivery carries |
+//! | `outbound`, `limits` | what one part of a reply looks like on the wire, and what is too much |
+//! | `media` | media inside messages, and fetching those that the gateway keeps |
+//! | `errors` | what a refused call means |
+//!
+//! The indicator belongs to a chat: `composing` or `recording` lights it, `paused` takes it off, and a message or a few
+//! seconds do too. What its calls answer is no proof that a phone shows anything. A read receipt cannot be asked for:
+//! the session sends them by itself, or nobody does.
+
+mod config;
+mod content;
+mod errors;
+mod inbound;
+mod limits;
+mod media;
+mod outbound;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::answer::Repeat;
+use super::exchange::exchange;
+use super::hosts::Hosts;
+use super::lenient::Object;
+use super::{
+    Abilities, Activity, Code, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts, Received,
+    StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+};
+use crate::clock::Clock;
+use crate::http::{Body, Call, Download, Transport};
+use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::provider::whatsapp::limits::TEXT;
+pub use config::{Credentials, GatewayConfig, Read};
+use errors::{Asked, meaning};
+use inbound::Reader;
+use outbound::Said;
+use webhook::Verifier;
+
+/// One number behind a gateway. [`GatewayConfig`] makes it.
+struct Gateway {
+    bot: BotName,
+    base_url: Url,
+    session: String,
+    match_session: bool,
+    access_token: SecretString,
+    credentials: Credentials,
+    encode_chat_id: bool,
+    read: Read,
+    timeout: Duration,
+    verifier: Verifier,
+    media_hosts: Hosts,
+    abilities: Abilities,
+    transport: Arc<dyn Transport>,
+    clock: Clock,
+}
+
+impl Gateway {
+    /// `<base>/api/v1/<segments>`
+    fn api(&self, segments: &[&str]) -> Url {
+        let mut url = self.base_url.clone();
+        // An address that has no path is refused by the transport.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["api", "v1"]).extend(segments);
+        }
+        url
+    }
+
+    /// `<base>/api/v1/sessions/<session>/<segments>`
+    fn in_session(&self, segments: &[&str]) -> Url {
+        self.api(&[&["sessions", &self.session], segments].concat())
+    }
+
+    fn in_chat(&self, message: &MessageRef, what: &str) -> Url {
+        let mut url = self.in_session(&["chats", message.chat.as_str(), what]);
+        if self.encode_chat_id {
+            let path = url.path().replace('@', "%40");
+            url.set_path(&path);
+        }
+        url
+    }
+
+    fn request(&self, method: &'static str, url: Url, body: Body) -> Call {
+        let token = self.access_token.expose_secret();
+        let header = match self.credentials {
+            Credentials::Bearer => ("authorization".into(), format!("Bearer {token}")),
+            Credentials::XApiKey => ("x-api-key".into(), token.to_owned()),
+        };
+        Call { method, url, headers: vec![header], body, timeout: self.timeout }
+    }
+
+    /// Shows a state to the chat. Any success will do, and says nothing.
+    async fn presence(&self, message: &MessageRef, state: &str) -> Result<(), ProviderError> {
+        let body = Body::Json(json!({ "state": state }).to_string().into());
+        let call = self.request("PUT", self.in_chat(message, "presence"), body);
+        self.call(call, Asked::Indicator).await.map(drop)
+    }
+
+    /// Makes a call and reads its answer; what is no object is an empty one.
+    async fn call(&self, call: Call, asked: Asked) -> Result<Map<String, Value>, ProviderError> {
+        let answer = exchange(&*self.transport, call, Repeat::Harmless).await?;
+        let object = answer.object().unwrap_or_default();
+        if !answer.is_success() || object.contains_key("error") {
+            return Err(meaning(asked, &answer, self.clock.now()));
+        }
+        Ok(object)
+    }
+
+    /// The upstream's name for what was sent. One that is not there is no failure: the answer says that it was sent.
+    fn sent(answer: &Map<String, Value>, key: &PartKey) -> Result<MessageId, ProviderError> {
+        let answer = Object(answer);
+        // So it answers a repeated key whose first send went wrong; it may yet try that one again by itself.
+        if answer.text("status").is_some_and(|status| status == "failed") {
+            return Err(ProviderError::Transient { code: Code::Network("the gateway could not send it") });
+        }
+        let id = ["waMessageId", "messageId", "outboxId"].into_iter().find_map(|name| answer.text(name));
+        Ok(id.map_or_else(|| MessageId::new(key.as_str()), MessageId::new))
+    }
+}
+
+fn abilities(config: &GatewayConfig) -> Abilities {
+    Abilities {
+        typing: TypingAbilities {
+            keyed_by: KeyedBy::Chat,
+            lifetime: config.typing_lifetime,
+            refresh: Some(config.typing_refresh_every),
+            max_refreshes: u32::MAX,
+            start_marks_read: false,
+            lit_on_arrival: config.presence_typing,
+            stop: Some(StopAbilities { per_second: None, before_send: false }),
+            recording: true,
+            lead: Duration::ZERO,
+            groups: config.group_typing,
+            large_groups: config.large_groups.clone(),
+        },
+        reads: match config.read {
+            Read::AutoRead => ReadReceipts::None,
+            Read::LocalReset => ReadReceipts::CountOnly,
+        },
+        text_limit: TEXT,
+        // It has buttons and lists, and says itself that an accepted one may show nowhere.
+        choices: false,
+        places: true,
+        idempotent_sends: true,
+        statuses_carry_key: false,
+    }
+}
+
+#[async_trait]
+impl Provider for Gateway {
+    fn name(&self) -> &'static str {
+        "gateway"
+    }
+
+    fn abilities(&self) -> &Abilities {
+        &self.abilities
+    }
+
+    fn receive(&self, request: &WebhookRequest) -> Result<Received, WebhookError> {
+        if request.method == Method::Get {
+            return Err(WebhookError::WrongMethod);
+        }
+        self.verifier.verify(request)?;
+        let session = self.match_session.then_some(self.session.as_str());
+        Reader { bot: &self.bot, session, received: request.received }.read(&request.body).map(Received::Events)
+    }
+
+    async fn mark_read(&self, message: &MessageRef) -> Result<(), ProviderError> {
+        match self.read {
+            Read::AutoRead => {
+                let code = Code::Local("the gateway's session marks messages as read by itself, or nobody does");
+                Err(ProviderError::Unsupported { code })
+            }
+            Read::LocalReset => {
+                let call = self.request("POST", self.in_chat(message, "read"), Body::Empty);
+                self.call(call, Asked::Indicator).await.map(drop)
+            }
+        }
+    }
+
+    async fn start_typing(&self, message: &MessageRef, activity: Activity) -> Result<(), ProviderError> {
+        let state = match activity {
+            Activity::Typing => "composing",
+            Activity::Recording => "recording",
+        };
+        self.presence(message, state).await
+    }
+
+    async fn stop_typing(&self, message: &MessageRef) -> Result<(), ProviderError> {
+        self.presence(message, "paused").await
+    }
+
+    fn check(&self, part: &Part) -> Result<(), InvalidPart> {
+        limits::check(part)
+    }
+
+    async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        let on = |message: &MessageId| self.in_session(&["messages", message.as_str(), "reaction"]);
+        let (method, url, body, asked) = match outbound::said(to, part)? {
+            Said::Message(body) => ("POST", self.in_session(&["messages"]), body, Asked::Reply),
+            Said::Reaction(message, body) => ("POST", on(&message), body, Asked::Reaction),
+            Said::NoReaction(message, body) => ("DELETE", on(&message), body, Asked::Reaction),
+        };
+        let mut call = self.request(method, url, Body::Json(body.to_string().into()));
+        if asked == Asked::Reply {
+            call.headers.push(("idempotency-key".into(), key.as_str().to_owned()));
+        }
+        let answer = self.call(call, asked).await?;
+        Self::sent(&answer, key)
+    }
+
+    async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {
+        self.fetch(media, limit).await
+    }
+
+    async fn upload_media(&self, data: Bytes, mime: &str) -> Result<String, ProviderError> {
+        media::name(&data, mime)
+    }
+}
