@@ -335,7 +335,7 @@ fn judge(script: &Script, played: &Played) -> TestCaseResult {
                 }
                 // 4 and 5: dots stand under messages on which somebody is at work, and no others; but a call that a
                 // dead process had made may land while its successor is at work.
-                What::DotsOn { message }
+                What::DotsOn { message, .. }
                     if !crashed.iter().any(|at| moment.at >= *at && moment.at <= at.plus(LATE)) =>
                 {
                     let word = &words[message];

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use threedots::clock::Clock;
 use threedots::failure::{FailureReply, FailureReplyConfig};
 use threedots::gate::{GateConfig, Gates};
+use threedots::health::Health;
 use threedots::http::{Answer, Body, Call, CallError, Transport};
 use threedots::message::{BotName, MessageId};
 use threedots::outbox::DeliveryConfig;
@@ -20,8 +21,8 @@ use threedots::sandbox::{
 use threedots::store::memory::{Memory, Settings};
 use threedots::store::{DeadLetter, Store};
 use threedots::templates::Templates;
-use threedots::turn::{Barred, Bot, MergeConfig, TurnConfig};
-use threedots::typing::TypingConfig;
+use threedots::turn::{Bot, MergeConfig, TurnConfig};
+use threedots::typing::{Indicator, TypingConfig};
 use threedots::webhook::{ServerConfig, Webhooks};
 use threedots::worker::{Worker, WorkerConfig};
 use threedots::{Handler, Reply, Turn};
@@ -87,17 +88,18 @@ impl Setup {
     pub(crate) fn bot(self, provider: Arc<dyn Provider>) -> Bot {
         let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
         let failure_reply = FailureReply::new(&self.failure_reply, &templates).expect("the failure reply");
+        let health = Arc::new(Health::new(BotName::new(BOT), Clock::tokio()));
         Bot {
             name: BotName::new(BOT),
+            indicator: Indicator::new(Arc::clone(&provider), self.typing, Arc::clone(&health)),
             provider,
             handler: self.handler,
             gates: Gates::new(self.gate),
             merge: self.merge,
             turn: self.turn,
-            typing: self.typing,
             delivery: self.delivery,
             failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
-            barred: Barred::default(),
+            health,
         }
     }
 }
