@@ -58,6 +58,7 @@ struct Gateway {
     access_token: SecretString,
     credentials: Credentials,
     encode_chat_id: bool,
+    resend_failed: bool,
     read: Read,
     timeout: Duration,
     verifier: Verifier,
@@ -118,15 +119,58 @@ impl Gateway {
         Ok(object)
     }
 
-    /// The upstream's name for what was sent. One that is not there is no failure: the answer says that it was sent.
-    fn sent(answer: &Map<String, Value>, key: &PartKey) -> Result<MessageId, ProviderError> {
-        let answer = Object(answer);
-        // So it answers a repeated key whose first send went wrong; it may yet try that one again by itself.
-        if answer.text("status").is_some_and(|status| status == "failed") {
-            return Err(ProviderError::Transient { code: Code::Network("the gateway could not send it") });
+    /// Sends a message under `key`.
+    ///
+    /// The gateway remembers a send that failed under its key as it remembers one that went well, and never makes it
+    /// again: while its own connection is down, every message that is sent then would be lost. So the next one goes out
+    /// under the next key. Whoever walks this way again, after a crash too, finds the same keys in the same order.
+    async fn post(&self, body: &Value, key: &PartKey) -> Result<MessageId, ProviderError> {
+        for number in 1..=MOST_KEYS {
+            let key = if number > 1 { format!("{}.{number}", key.as_str()) } else { key.as_str().to_owned() };
+            let mut call = self.request("POST", self.in_session(&["messages"]), Body::Json(body.to_string().into()));
+            call.headers.push(("idempotency-key".into(), key.clone()));
+            let answer = self.call(call, Asked::Reply).await?;
+            match outcome(Object(&answer)) {
+                Outcome::Sent(id) => return Ok(id.map_or_else(|| MessageId::new(key), MessageId::new)),
+                Outcome::Failed => return Err(ProviderError::Transient { code: FAILED }),
+                Outcome::FailedBefore if self.resend_failed => {}
+                Outcome::FailedBefore => break,
+            }
         }
-        let id = ["waMessageId", "messageId", "outboxId"].into_iter().find_map(|name| answer.text(name));
-        Ok(id.map_or_else(|| MessageId::new(key.as_str()), MessageId::new))
+        Err(ProviderError::Rejected { code: FAILED })
+    }
+
+    /// Puts an emoji on a message, or takes it away.
+    async fn react(&self, method: &'static str, message: &MessageId, body: &Value) -> Result<MessageId, ProviderError> {
+        let url = self.in_session(&["messages", message.as_str(), "reaction"]);
+        let answer = self.call(self.request(method, url, Body::Json(body.to_string().into())), Asked::Reaction).await?;
+        match outcome(Object(&answer)) {
+            Outcome::Sent(id) => Ok(id.map_or_else(|| message.clone(), MessageId::new)),
+            Outcome::Failed | Outcome::FailedBefore => Err(ProviderError::Transient { code: FAILED }),
+        }
+    }
+}
+
+/// So many keys are tried for one message: a connection that is down for longer than this many attempts take loses it.
+const MOST_KEYS: u32 = 60;
+
+const FAILED: Code = Code::Network("the gateway could not send it");
+
+/// What became of a send that was answered with success.
+enum Outcome {
+    /// It was sent, or will be. The gateway's best name for it, if it says one: one that is not there is no failure.
+    Sent(Option<String>),
+    /// It failed just now.
+    Failed,
+    /// It failed when it was first made with this key.
+    FailedBefore,
+}
+
+fn outcome(answer: Object<'_>) -> Outcome {
+    match answer.text("status").as_deref() {
+        Some("failed") if answer.flag("replayed") => Outcome::FailedBefore,
+        Some("failed") => Outcome::Failed,
+        _ => Outcome::Sent(["waMessageId", "messageId", "outboxId"].into_iter().find_map(|name| answer.text(name))),
     }
 }
 
@@ -207,18 +251,11 @@ impl Provider for Gateway {
     }
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
-        let on = |message: &MessageId| self.in_session(&["messages", message.as_str(), "reaction"]);
-        let (method, url, body, asked) = match outbound::said(to, part)? {
-            Said::Message(body) => ("POST", self.in_session(&["messages"]), body, Asked::Reply),
-            Said::Reaction(message, body) => ("POST", on(&message), body, Asked::Reaction),
-            Said::NoReaction(message, body) => ("DELETE", on(&message), body, Asked::Reaction),
-        };
-        let mut call = self.request(method, url, Body::Json(body.to_string().into()));
-        if asked == Asked::Reply {
-            call.headers.push(("idempotency-key".into(), key.as_str().to_owned()));
+        match outbound::said(to, part)? {
+            Said::Message(body) => self.post(&body, key).await,
+            Said::Reaction(message, body) => self.react("POST", &message, &body).await,
+            Said::NoReaction(message, body) => self.react("DELETE", &message, &body).await,
         }
-        let answer = self.call(call, asked).await?;
-        Self::sent(&answer, key)
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

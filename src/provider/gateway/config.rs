@@ -58,6 +58,8 @@ pub struct GatewayConfig {
     pub large_groups: BTreeSet<ChatId>,
     /// Whether `@` is written as `%40` in addresses.
     pub encode_chat_id: bool,
+    /// Whether a send that the gateway remembers as failed is made again, under another key.
+    pub resend_failed: bool,
     /// From where media may be fetched besides the gateway: hosts, or `*.` and a domain.
     pub media_hosts: Vec<String>,
     /// How long one call may take.
@@ -112,6 +114,7 @@ impl Default for GatewayConfig {
             group_typing: GroupTyping::Show,
             large_groups: BTreeSet::new(),
             encode_chat_id: false,
+            resend_failed: true,
             media_hosts: Vec::new(),
             timeout: Duration::from_secs(15),
         }
@@ -143,6 +146,7 @@ impl ProviderConfig for GatewayConfig {
             access_token,
             credentials: self.credentials,
             encode_chat_id: self.encode_chat_id,
+            resend_failed: self.resend_failed,
             read: self.read,
             timeout: self.timeout,
             verifier,

@@ -198,10 +198,48 @@ async fn a_sent_message_is_known_by_the_best_name_that_the_answer_has() {
     }
 }
 
+fn failed_before() -> Given {
+    Given::json(200, &json!({ "mode": "sync", "status": "failed", "outboxId": "ob_1", "replayed": true }))
+}
+
+/// The keys that a send has gone through, and what came of it.
+async fn keys(more: &str, answers: Vec<Given>) -> (Result<MessageId, ProviderError>, Vec<String>) {
+    let upstream = Upstream::answering(answers);
+    let sent = gateway_on(more, upstream.clone()).send(&received_message(), &Part::text("hello"), &key()).await;
+    let key = |call: &Seen| call.headers.iter().find(|(name, _)| name == "idempotency-key").map(|(_, key)| key.clone());
+    (sent, upstream.seen().iter().filter_map(key).collect())
+}
+
 #[tokio::test]
-async fn a_repeated_key_whose_first_send_went_wrong_is_not_taken_for_sent() {
-    let answer = json!({ "mode": "sync", "status": "failed", "outboxId": "ob_1", "replayed": true });
-    let sent = send_answered(Given::json(200, &answer)).await;
+async fn a_send_that_the_gateway_remembers_as_failed_goes_out_under_the_next_key() {
+    let (sent, tried) = keys("", vec![failed_before(), failed_before(), accepted()]).await;
+    assert_eq!(sent, Ok(MessageId::new("3EB0EXAMPLEOURS")));
+    assert_eq!(tried, ["3d-1-2-0", "3d-1-2-0.2", "3d-1-2-0.3"]);
+    let down = Given::json(501, &json!({ "error": { "code": "not_implemented", "message": "no client" } }));
+    let (sent, tried) = keys("", vec![failed_before(), down]).await;
+    assert!(matches!(sent, Err(ProviderError::SessionDown { .. })), "{sent:?}");
+    assert_eq!(tried, ["3d-1-2-0", "3d-1-2-0.2"]);
+}
+
+#[tokio::test]
+async fn a_send_that_always_fails_is_given_up() {
+    let (sent, tried) = keys("", (0..60).map(|_| failed_before()).collect()).await;
+    assert!(matches!(sent, Err(ProviderError::Rejected { .. })), "{sent:?}");
+    assert_eq!(tried.len(), 60);
+    let (sent, tried) = keys("resend_failed = false", vec![failed_before()]).await;
+    assert!(matches!(sent, Err(ProviderError::Rejected { .. })), "{sent:?}");
+    assert_eq!(tried, ["3d-1-2-0"]);
+}
+
+#[tokio::test]
+async fn a_send_that_fails_just_now_can_be_made_again() {
+    let failed = || Given::json(200, &json!({ "mode": "sync", "status": "failed" }));
+    let (sent, tried) = keys("", vec![failed()]).await;
+    assert!(matches!(sent, Err(ProviderError::Transient { .. })), "{sent:?}");
+    assert_eq!(tried, ["3d-1-2-0"]);
+    let reaction = Payload::Reaction { message: None, emoji: "👍".into() };
+    let sent =
+        gateway_on("", Upstream::answering([failed()])).send(&received_message(), &reaction.into(), &key()).await;
     assert!(matches!(sent, Err(ProviderError::Transient { .. })), "{sent:?}");
 }
 
