@@ -3,6 +3,7 @@
 //! | Provider | `kind` | Webhooks verified by | Read receipts | Dots keyed by | last | lit again after | taken off by | Recording | Same send twice | Groups |
 //! |---|---|---|---|---|---|---|---|---|---|---|
 //! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | NXCloud | `nxcloud` | MD5 over headers, body and secret | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it
@@ -18,6 +19,7 @@ mod hosts;
 mod kind;
 mod lenient;
 pub mod meta;
+pub mod nxcloud;
 mod resolve;
 mod signature;
 mod whatsapp;
@@ -38,7 +40,7 @@ pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use resolve::Resolve;
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 1] = [Kind::of::<meta::MetaConfig>()];
+pub const KINDS: [Kind; 2] = [Kind::of::<meta::MetaConfig>(), Kind::of::<nxcloud::NxCloudConfig>()];
 
 /// An upstream that carries messages.
 #[async_trait]
@@ -272,8 +274,8 @@ pub enum WebhookError {
     /// Its signature is not the one that our secrets give.
     #[error("the signature does not match: check the bot's secret against the provider's")]
     WrongSignature,
-    /// The handshake's token is not ours.
-    #[error("the handshake's token does not match: check the bot's verify_token against the provider's")]
+    /// The token, of a handshake or in the address, is not ours.
+    #[error("the token does not match: check the bot's token against the one that the provider has")]
     WrongToken,
     /// It is authentic, or needs no signature, and makes no sense.
     #[error("the request is not of the provider's form")]

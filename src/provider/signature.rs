@@ -1,6 +1,7 @@
-//! Proof that a request comes from the upstream: HMAC-SHA256 over raw bytes, and tokens. All in constant time.
+//! Proof that a request comes from the upstream: HMAC-SHA256 or MD5 over raw bytes, and tokens. All in constant time.
 
 use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -34,4 +35,19 @@ pub(crate) fn from_hex(digits: &str) -> Option<[u8; 32]> {
 /// Whether two tokens are the same, without telling by the time it takes how long ours is or where they differ.
 pub(crate) fn same_token(theirs: &str, ours: &str) -> bool {
     Sha256::digest(theirs).ct_eq(&Sha256::digest(ours)).into()
+}
+
+/// The MD5 of `parts`, read as one message, for an upstream that signs with it.
+pub(crate) fn md5(parts: &[&[u8]]) -> [u8; 16] {
+    let mut md5 = Md5::new();
+    for part in parts {
+        md5.update(part);
+    }
+    md5.finalize().into()
+}
+
+/// Whether the 32 hexadecimal `digits` write `digest`.
+pub(crate) fn same_md5(digits: &str, digest: &[u8; 16]) -> bool {
+    let mut theirs = [0; 16];
+    hex::decode_to_slice(digits, &mut theirs).is_ok() && theirs.ct_eq(digest).into()
 }
