@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|---|---|---|---|---|---|
 //! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
 //! | NXCloud | `nxcloud` | MD5 over headers, body and secret | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | WhatsApp Gateway | `gateway` | HMAC-SHA512 | its own setting | chat | 20 s | 8 s | a reply, a call, time | yes | by key | yes |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it
@@ -15,6 +16,7 @@
 
 mod answer;
 mod exchange;
+pub mod gateway;
 mod hosts;
 mod kind;
 mod lenient;
@@ -40,7 +42,8 @@ pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use resolve::Resolve;
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 2] = [Kind::of::<meta::MetaConfig>(), Kind::of::<nxcloud::NxCloudConfig>()];
+pub const KINDS: [Kind; 3] =
+    [Kind::of::<meta::MetaConfig>(), Kind::of::<nxcloud::NxCloudConfig>(), Kind::of::<gateway::GatewayConfig>()];
 
 /// An upstream that carries messages.
 #[async_trait]
@@ -274,6 +277,9 @@ pub enum WebhookError {
     /// Its signature is not the one that our secrets give.
     #[error("the signature does not match: check the bot's secret against the provider's")]
     WrongSignature,
+    /// Its signature is one that our secrets give, for a time that is not now.
+    #[error("the signature is too old or from the future: check this machine's clock, or widen the bot's tolerance")]
+    Stale,
     /// The token, of a handshake or in the address, is not ours.
     #[error("the token does not match: check the bot's token against the one that the provider has")]
     WrongToken,

@@ -12,6 +12,7 @@ mod every_upstream;
 mod floods;
 mod flow;
 mod foreign_words;
+mod gateway;
 mod hostile;
 mod interleavings;
 mod llm;

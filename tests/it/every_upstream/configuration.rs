@@ -16,7 +16,8 @@ fn settings(provider: &dyn AnyProviderConfig) -> Value {
             None$(.or_else(|| any.downcast_ref::<$config>().map(serde_json::to_value)))*
         };
     }
-    let written = first!(threedots::provider::meta::MetaConfig);
+    use threedots::provider::{gateway, meta, nxcloud};
+    let written = first!(meta::MetaConfig, nxcloud::NxCloudConfig, gateway::GatewayConfig);
     written.unwrap_or_else(|| panic!("name {} here", provider.kind())).expect("settings can be written down")
 }
 
