@@ -32,8 +32,15 @@ use problem::NO_TABLE;
 pub use problem::{Problem, Problems};
 use source::Source;
 
-/// The commented default, as `threedots init` writes it.
+/// The commented default, as `threedots init` writes it: its bot is on Meta's Cloud API.
 pub const DEFAULT: &str = include_str!("../templates/threedots.toml");
+
+/// The commented default with a bot on another provider.
+pub fn default_with(kind: &Kind) -> String {
+    let bounds = DEFAULT.find("[bots.shop.provider]").zip(DEFAULT.find("[bots.shop.handler]"));
+    let (from, to) = bounds.expect("the default has these tables, in this order");
+    format!("{}{}\n{}", &DEFAULT[..from], kind.template, &DEFAULT[to..])
+}
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default)]

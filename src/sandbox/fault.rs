@@ -240,6 +240,8 @@ pub enum Failure {
     Unknown,
     /// The token is not valid any more (Meta: 401, code 190).
     Token,
+    /// Refused for good, for what it says (Meta: 400, code 131009).
+    Refused,
     /// The upstream has lost its own connection for this number, where it can.
     SessionDown,
     /// 200, and a `failed` status later: the message never reaches the phone. For calls other than sends, nothing.

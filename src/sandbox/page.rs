@@ -100,12 +100,14 @@ impl Page {
         }
         let upstream = sandbox.settings().upstream;
         let one = |(other, home): &(Upstream, String)| {
-            context! { title => other.title(), home, current => *other == upstream }
+            context! { name => other.name(), title => other.title(), home, current => *other == upstream }
         };
         let filled = context! {
             home => &*self.home,
             upstream => upstream.name(),
+            upstream_title => upstream.title(),
             habits => upstream.habits(),
+            recording => customer.is_some_and(|customer| sandbox.phone().recording_showing(&customer.id)),
             upstreams => self.beside.iter().map(one).collect::<Vec<Value>>(),
             bot,
             bot_initials => initials(bot),

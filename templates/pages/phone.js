@@ -92,13 +92,14 @@
 
   const showDots = (html) => {
     const showing = one("[data-dots]", log);
-    if (!html) showing?.remove();
-    if (html && !showing) {
-      const dots = parse(html);
+    const dots = html && parse(html);
+    const changed = dots?.dataset.activity !== showing?.dataset.activity;
+    if (changed) showing?.remove();
+    if (changed && dots) {
       log.append(dots);
       wind(dots);
     }
-    one("[data-presence]").textContent = html ? "typing…" : "online";
+    one("[data-presence]").textContent = dots ? dots.dataset.activity : "online";
   };
 
   const showRow = ({ id, html }) => {

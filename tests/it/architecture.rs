@@ -42,7 +42,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
         ],
     ),
     ("app", &["*"]),
-    ("main", &["App", "config"]),
+    ("main", &["App", "config", "provider"]),
     ("lib", &["*"]),
 ];
 

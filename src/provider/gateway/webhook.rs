@@ -43,7 +43,7 @@ impl Verifier {
             return Err(WebhookError::WrongSignature);
         }
         let signature = hex::decode(header.trim()).map_err(|_| WebhookError::WrongSignature)?;
-        let vouched_for = key.vouches_for(&request.body, &signature);
+        let vouched_for = key.vouches_for(&[&request.body], &signature);
         vouched_for.then_some(()).ok_or(WebhookError::WrongSignature)
     }
 }

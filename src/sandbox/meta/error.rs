@@ -100,6 +100,7 @@ impl Refusal {
             Failure::TooManyToOne => Self::new(400, 131_056, "(#131056) Pair rate limit hit")
                 .details("too many messages from this number to the same customer"),
             Failure::Token => Self::token(),
+            Failure::Refused => Self::out_of_bounds("refused to order"),
             Failure::SessionDown => {
                 Self { is_transient: true, ..Self::new(503, 131_016, "(#131016) Service unavailable") }
             }
