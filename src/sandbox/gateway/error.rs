@@ -51,6 +51,7 @@ impl Refusal {
             Failure::TooManyToOne => Self::new(429, "rate_limited", "send rate limit exceeded"),
             Failure::Unknown => Self::new(500, "internal", "internal server error"),
             Failure::Token => Self::unauthorized(),
+            Failure::Refused => Self::validation("refused to order"),
             Failure::SessionDown => Self::new(501, "not_implemented", "session has no connected client"),
             Failure::Broken | Failure::Undeliverable | Failure::Reset | Failure::Hang => return None,
         })
