@@ -19,6 +19,7 @@ mod kind;
 mod lenient;
 pub mod meta;
 mod resolve;
+mod secrets;
 mod signature;
 mod whatsapp;
 
@@ -36,6 +37,7 @@ use crate::message::{ChatId, DeliveryStatus, Inbound, MediaRef, MessageId, Messa
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use resolve::Resolve;
+pub use secrets::{EndingSecret, Secrets, SigningSecret};
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
 pub const KINDS: [Kind; 1] = [Kind::of::<meta::MetaConfig>()];
@@ -272,6 +274,9 @@ pub enum WebhookError {
     /// Its signature is not the one that our secrets give.
     #[error("the signature does not match: check the bot's secret against the provider's")]
     WrongSignature,
+    /// Its signature is one that our secrets give, for a time that is not now.
+    #[error("the signature is too old or from the future: check this machine's clock, or widen the bot's tolerance")]
+    Stale,
     /// The handshake's token is not ours.
     #[error("the handshake's token does not match: check the bot's verify_token against the provider's")]
     WrongToken,

@@ -16,11 +16,17 @@ impl SigningKey {
 
     /// Whether `signature` is the one that this key gives for `parts`, read as one message.
     pub(crate) fn vouches_for(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
+        self.vouches_for_any(parts, &[signature])
+    }
+
+    /// Whether one of `signatures` is the one that this key gives for `parts`: they are read once, however many
+    /// signatures a stranger may have sent along.
+    pub(crate) fn vouches_for_any(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
         let Some(mut mac) = self.0.clone() else { return false };
         for part in parts {
             mac.update(part);
         }
-        mac.verify_slice(signature).is_ok()
+        signatures.iter().any(|signature| mac.clone().verify_slice(signature.as_ref()).is_ok())
     }
 }
 
