@@ -2,6 +2,7 @@
 //!
 //! | module | upstream | webhook verified by | typing keyed by | shown for | taken off by |
 //! |---|---|---|---|---|---|
+//! | [`linq`] | Linq's Partner API V3 | `webhook-signature` over id, time and raw body | chat | 60 s | a reply, a call, or time |
 //! | [`meta`] | Meta's Cloud API | `X-Hub-Signature-256` over the raw body | message | 25 s | a reply, or time |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
@@ -17,6 +18,7 @@ mod exchange;
 mod hosts;
 mod kind;
 mod lenient;
+pub mod linq;
 pub mod meta;
 mod resolve;
 mod secrets;
@@ -40,7 +42,7 @@ pub use resolve::Resolve;
 pub use secrets::{EndingSecret, Secrets, SigningSecret};
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 1] = [Kind::of::<meta::MetaConfig>()];
+pub const KINDS: [Kind; 2] = [Kind::of::<meta::MetaConfig>(), Kind::of::<linq::LinqConfig>()];
 
 /// An upstream that carries messages.
 #[async_trait]
