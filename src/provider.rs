@@ -1,9 +1,9 @@
 //! The upstreams: one trait, one table, one file for each.
 //!
-//! | module | upstream | webhook verified by | typing keyed by | shown for | taken off by |
-//! |---|---|---|---|---|---|
-//! | [`linq`] | Linq's Partner API V3 | `webhook-signature` over id, time and raw body | chat | 60 s | a reply, a call, or time |
-//! | [`meta`] | Meta's Cloud API | `X-Hub-Signature-256` over the raw body | message | 25 s | a reply, or time |
+//! | Provider | `kind` | Webhooks verified by | Read receipts | Dots keyed by | last | lit again after | taken off by | Recording | Same send twice | Groups |
+//! |---|---|---|---|---|---|---|---|---|---|---|
+//! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | Linq Partner API | `linq` | Standard Webhooks (HMAC-SHA256) | by chat | chat | 60 s | 45 s | a reply, a call, time | no | by key | no dots |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it

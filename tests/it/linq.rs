@@ -100,6 +100,11 @@ pub(crate) fn signed(body: &[u8]) -> WebhookRequest {
     signed_at(body, Clock::System.now())
 }
 
+/// What an authentic delivery comes to.
+pub(crate) fn receives(body: &[u8]) -> Events {
+    deliver(body).expect("a delivery of Linq's form")
+}
+
 /// What an authentic delivery comes to for a bot with these settings.
 fn deliver_to(more: &Value, body: &[u8]) -> Result<Events, WebhookError> {
     match connect(more, Upstream::answering([]), Clock::System).receive(&signed_at(body, SIGNED))? {

@@ -2,11 +2,13 @@
 
 mod architecture;
 mod browser;
+mod buffer;
 mod canaries;
 mod concurrency;
 mod configuration;
 mod crash;
 mod demo;
+mod every_upstream;
 mod floods;
 mod flow;
 mod foreign_words;
