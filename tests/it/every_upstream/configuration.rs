@@ -16,8 +16,8 @@ fn settings(provider: &dyn AnyProviderConfig) -> Value {
             None$(.or_else(|| any.downcast_ref::<$config>().map(serde_json::to_value)))*
         };
     }
-    use threedots::provider::{gateway, meta, nxcloud};
-    let written = first!(meta::MetaConfig, nxcloud::NxCloudConfig, gateway::GatewayConfig);
+    use threedots::provider::{gateway, linq, meta, nxcloud};
+    let written = first!(meta::MetaConfig, nxcloud::NxCloudConfig, gateway::GatewayConfig, linq::LinqConfig);
     written.unwrap_or_else(|| panic!("name {} here", provider.kind())).expect("settings can be written down")
 }
 
