@@ -15,8 +15,8 @@
 //! There are no default bodies. A default that does nothing and reports success is how an indicator comes to never
 //! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
 
-mod answer;
-mod exchange;
+pub mod answer;
+pub mod exchange;
 pub mod gateway;
 mod hosts;
 mod kind;
@@ -26,7 +26,7 @@ pub mod meta;
 pub mod nxcloud;
 mod resolve;
 mod secrets;
-mod signature;
+pub mod signature;
 mod whatsapp;
 
 use std::collections::BTreeSet;

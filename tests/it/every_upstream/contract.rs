@@ -17,9 +17,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::buffer::Buffer;
 use crate::world::{self, Setup, World, echo};
 
+/// A webhook: its address, its headers, its body.
+type Webhook = (String, Vec<(String, String)>, Bytes);
+
 /// Takes webhooks and keeps them.
 #[derive(Default)]
-struct Kept(Mutex<Vec<(String, Vec<(String, String)>, Bytes)>>);
+struct Kept(Mutex<Vec<Webhook>>);
 
 #[async_trait]
 impl Courier for Kept {
