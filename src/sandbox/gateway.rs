@@ -137,8 +137,7 @@ impl Wire for Gateway {
             session = "{}"
             access_token = "env:{ACCESS_TOKEN}"
             webhook_secret = "env:{WEBHOOK_SECRET}"
-            presence_typing = {}
-            typing_lifetime = "10s""#,
+            presence_typing = {}"#,
             settings.account_id,
             settings.auto_read && settings.presence_typing
         )
