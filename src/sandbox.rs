@@ -44,6 +44,7 @@ mod delivery;
 mod draft;
 mod fault;
 mod ids;
+mod linq;
 mod media;
 mod meta;
 mod page;

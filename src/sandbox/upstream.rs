@@ -14,7 +14,7 @@ use super::fault::Failure;
 use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
-use super::{Sandbox, meta};
+use super::{Sandbox, linq, meta};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -24,11 +24,13 @@ pub enum Upstream {
     /// Meta's Cloud API.
     #[default]
     Meta,
+    /// Linq's Partner API V3.
+    Linq,
 }
 
 impl Upstream {
     /// All of them, in the order in which the page offers them.
-    pub const ALL: [Self; 1] = [Self::Meta];
+    pub const ALL: [Self; 2] = [Self::Meta, Self::Linq];
 
     /// The word for it in configurations and addresses, such as `meta`.
     pub fn name(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Upstream {
     pub(super) fn wire(self) -> &'static dyn Wire {
         match self {
             Self::Meta => &meta::Meta,
+            Self::Linq => &linq::Linq,
         }
     }
 }
@@ -106,6 +109,8 @@ pub(super) trait Wire: Send + Sync {
 pub(super) const ACCESS_TOKEN: &str = "sandbox access token";
 /// What [`SandboxSettings::provider_table`] calls the secret of webhooks.
 pub(super) const WEBHOOK_SECRET: &str = "sandbox webhook secret";
+/// What it calls that secret where the upstream writes it as Standard Webhooks do, `whsec_` and base64.
+pub(super) const SIGNING_SECRET: &str = "sandbox signing secret";
 
 /// What a call asks for.
 pub(super) struct Asked {
