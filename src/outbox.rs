@@ -123,7 +123,7 @@ pub enum Unsendable {
 
 /// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers.
 pub fn address(newest: &Waiting, parts: Vec<Part>) -> Outgoing {
-    let name = |part: usize| format!("3d-{:x}-{}-{part}", newest.accepted.0, newest.seq);
+    let name = |part: usize| format!("{}{:x}-{}-{part}", PartKey::PREFIX, newest.accepted.0, newest.seq);
     let parts = parts.into_iter().enumerate().map(|(number, part)| OutgoingPart {
         key: PartKey::new(name(number)),
         part,

@@ -3,6 +3,8 @@
 //! | Provider | `kind` | Webhooks verified by | Read receipts | Dots keyed by | last | lit again after | taken off by | Recording | Same send twice | Groups |
 //! |---|---|---|---|---|---|---|---|---|---|---|
 //! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | NXCloud | `nxcloud` | MD5 over headers, body and secret | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | WhatsApp Gateway | `gateway` | HMAC-SHA512 | its own setting | chat | 20 s | 8 s | a reply, a call, time | yes | by key | yes |
 //! | Linq Partner API | `linq` | Standard Webhooks (HMAC-SHA256) | by chat | chat | 60 s | 45 s | a reply, a call, time | no | by key | no dots |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
@@ -13,16 +15,18 @@
 //! There are no default bodies. A default that does nothing and reports success is how an indicator comes to never
 //! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
 
-mod answer;
-mod exchange;
+pub mod answer;
+pub mod exchange;
+pub mod gateway;
 mod hosts;
 mod kind;
 mod lenient;
 pub mod linq;
 pub mod meta;
+pub mod nxcloud;
 mod resolve;
 mod secrets;
-mod signature;
+pub mod signature;
 mod whatsapp;
 
 use std::collections::BTreeSet;
@@ -42,7 +46,12 @@ pub use resolve::Resolve;
 pub use secrets::{EndingSecret, Secrets, SigningSecret};
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 2] = [Kind::of::<meta::MetaConfig>(), Kind::of::<linq::LinqConfig>()];
+pub const KINDS: [Kind; 4] = [
+    Kind::of::<meta::MetaConfig>(),
+    Kind::of::<nxcloud::NxCloudConfig>(),
+    Kind::of::<gateway::GatewayConfig>(),
+    Kind::of::<linq::LinqConfig>(),
+];
 
 /// An upstream that carries messages.
 #[async_trait]
@@ -279,8 +288,8 @@ pub enum WebhookError {
     /// Its signature is one that our secrets give, for a time that is not now.
     #[error("the signature is too old or from the future: check this machine's clock, or widen the bot's tolerance")]
     Stale,
-    /// The handshake's token is not ours.
-    #[error("the handshake's token does not match: check the bot's verify_token against the provider's")]
+    /// The token, of a handshake or in the address, is not ours.
+    #[error("the token does not match: check the bot's token against the one that the provider has")]
     WrongToken,
     /// It is authentic, or needs no signature, and makes no sense.
     #[error("the request is not of the provider's form")]

@@ -131,7 +131,7 @@ impl<'a> Proof<'a> {
 
     fn legacy(headers: &'a Headers) -> Option<Self> {
         let digits = headers.get("x-webhook-signature")?;
-        let signature = from_hex(digits.strip_prefix("sha256=").unwrap_or(digits));
+        let signature = from_hex::<32>(digits.strip_prefix("sha256=").unwrap_or(digits));
         Some(Self {
             id: None,
             timestamp: headers.get("x-webhook-timestamp")?,
