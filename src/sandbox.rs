@@ -45,6 +45,7 @@ mod draft;
 mod fault;
 mod gateway;
 mod ids;
+mod linq;
 mod media;
 mod meta;
 mod page;

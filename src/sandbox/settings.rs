@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::linq::signing_secret;
 use super::phone::DotsRules;
-use super::upstream::{ACCESS_TOKEN, Upstream, WEBHOOK_SECRET};
+use super::upstream::{ACCESS_TOKEN, SIGNING_SECRET, Upstream, WEBHOOK_SECRET};
 
 /// The account, the number and the habits of a sandbox's upstream. [`SandboxSettings::of`] has each upstream's own.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct SandboxSettings {
     pub access_token: String,
     /// The secret that webhooks are signed with.
     pub app_secret: String,
+    /// Where the upstream's API is, as a bot can reach it: addresses in webhooks are below it.
+    pub api_url: String,
     /// Where webhooks go.
     pub webhook_url: String,
     /// The bot's name on the customers' phones.
@@ -56,6 +59,7 @@ impl SandboxSettings {
             account_id: "102290129340398".to_owned(),
             access_token: "sandbox-access-token".to_owned(),
             app_secret: "sandbox-app-secret".to_owned(),
+            api_url: "http://127.0.0.1:3333/graph".to_owned(),
             webhook_url: "http://127.0.0.1:8080/webhook".to_owned(),
             bot_name: "Demo bot".to_owned(),
             typing_lifetime: lifetime,
@@ -80,6 +84,7 @@ impl SandboxSettings {
         match name {
             ACCESS_TOKEN => Some(self.access_token.clone()),
             WEBHOOK_SECRET => Some(self.app_secret.clone()),
+            SIGNING_SECRET => Some(signing_secret(&self.app_secret)),
             _ => None,
         }
     }

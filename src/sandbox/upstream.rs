@@ -14,7 +14,7 @@ use super::fault::Failure;
 use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
-use super::{Sandbox, gateway, meta};
+use super::{Sandbox, gateway, linq, meta};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -26,11 +26,13 @@ pub enum Upstream {
     Meta,
     /// WhatsApp Gateway.
     Gateway,
+    /// Linq's Partner API V3.
+    Linq,
 }
 
 impl Upstream {
     /// All of them, in the order in which the page offers them.
-    pub const ALL: [Self; 2] = [Self::Meta, Self::Gateway];
+    pub const ALL: [Self; 3] = [Self::Meta, Self::Gateway, Self::Linq];
 
     /// The word for it in configurations and addresses, such as `meta`.
     pub fn name(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Upstream {
         match self {
             Self::Meta => &meta::Meta,
             Self::Gateway => &gateway::Gateway,
+            Self::Linq => &linq::Linq,
         }
     }
 }
@@ -109,6 +112,8 @@ pub(super) trait Wire: Send + Sync {
 pub(super) const ACCESS_TOKEN: &str = "sandbox access token";
 /// What [`SandboxSettings::provider_table`] calls the secret of webhooks.
 pub(super) const WEBHOOK_SECRET: &str = "sandbox webhook secret";
+/// What it calls that secret where the upstream writes it as Standard Webhooks do, `whsec_` and base64.
+pub(super) const SIGNING_SECRET: &str = "sandbox signing secret";
 
 /// What a call asks for.
 pub(super) struct Asked {
