@@ -46,6 +46,7 @@ mod fault;
 mod ids;
 mod media;
 mod meta;
+mod nxcloud;
 mod page;
 pub mod phone;
 mod server;

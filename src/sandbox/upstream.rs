@@ -14,7 +14,7 @@ use super::fault::Failure;
 use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
-use super::{Sandbox, meta};
+use super::{Sandbox, meta, nxcloud};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -24,11 +24,13 @@ pub enum Upstream {
     /// Meta's Cloud API.
     #[default]
     Meta,
+    /// NXCloud, which passes Meta's on.
+    NxCloud,
 }
 
 impl Upstream {
     /// All of them, in the order in which the page offers them.
-    pub const ALL: [Self; 1] = [Self::Meta];
+    pub const ALL: [Self; 2] = [Self::Meta, Self::NxCloud];
 
     /// The word for it in configurations and addresses, such as `meta`.
     pub fn name(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Upstream {
     pub(super) fn wire(self) -> &'static dyn Wire {
         match self {
             Self::Meta => &meta::Meta,
+            Self::NxCloud => &nxcloud::NxCloud,
         }
     }
 }

@@ -16,7 +16,7 @@ fn settings(provider: &dyn AnyProviderConfig) -> Value {
             None$(.or_else(|| any.downcast_ref::<$config>().map(serde_json::to_value)))*
         };
     }
-    let written = first!(threedots::provider::meta::MetaConfig);
+    let written = first!(threedots::provider::meta::MetaConfig, threedots::provider::nxcloud::NxCloudConfig);
     written.unwrap_or_else(|| panic!("name {} here", provider.kind())).expect("settings can be written down")
 }
 

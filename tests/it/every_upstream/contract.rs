@@ -141,7 +141,8 @@ const NOT_TO_BE_ANSWERED: [&str; 7] = ["own_", "echo", "status", "broadcast", "n
 #[tokio::test]
 async fn whatever_is_no_customers_message_is_none_in_any_upstreams_form() {
     type Receives = fn(&[u8]) -> Events;
-    let subjects: [(&str, Receives); 1] = [("meta", |body| crate::meta::receives(body))];
+    let subjects: [(&str, Receives); 2] =
+        [("meta", |body| crate::meta::receives(body)), ("nxcloud", |body| crate::nxcloud::receives(body))];
     assert_eq!(subjects.map(|(name, _)| name), Upstream::ALL.map(Upstream::name));
     for (name, receives) in subjects {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
