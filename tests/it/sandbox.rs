@@ -4,6 +4,7 @@
 mod calls;
 mod faults;
 mod media;
+mod nxcloud;
 mod page;
 mod phone;
 mod socket;
