@@ -4,6 +4,8 @@
 //! |---|---|---|---|---|---|---|---|---|---|---|
 //! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
 //! | NXCloud | `nxcloud` | MD5 over headers, body and secret | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | WhatsApp Gateway | `gateway` | HMAC-SHA512 | its own setting | chat | 20 s | 8 s | a reply, a call, time | yes | by key | yes |
+//! | Linq Partner API | `linq` | Standard Webhooks (HMAC-SHA256) | by chat | chat | 60 s | 45 s | a reply, a call, time | no | by key | no dots |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it
@@ -13,15 +15,18 @@
 //! There are no default bodies. A default that does nothing and reports success is how an indicator comes to never
 //! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
 
-mod answer;
-mod exchange;
+pub mod answer;
+pub mod exchange;
+pub mod gateway;
 mod hosts;
 mod kind;
 mod lenient;
+pub mod linq;
 pub mod meta;
 pub mod nxcloud;
 mod resolve;
-mod signature;
+mod secrets;
+pub mod signature;
 mod whatsapp;
 
 use std::collections::BTreeSet;
@@ -38,9 +43,15 @@ use crate::message::{ChatId, DeliveryStatus, Inbound, MediaRef, MessageId, Messa
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use resolve::Resolve;
+pub use secrets::{EndingSecret, Secrets, SigningSecret};
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 2] = [Kind::of::<meta::MetaConfig>(), Kind::of::<nxcloud::NxCloudConfig>()];
+pub const KINDS: [Kind; 4] = [
+    Kind::of::<meta::MetaConfig>(),
+    Kind::of::<nxcloud::NxCloudConfig>(),
+    Kind::of::<gateway::GatewayConfig>(),
+    Kind::of::<linq::LinqConfig>(),
+];
 
 /// An upstream that carries messages.
 #[async_trait]
@@ -274,6 +285,9 @@ pub enum WebhookError {
     /// Its signature is not the one that our secrets give.
     #[error("the signature does not match: check the bot's secret against the provider's")]
     WrongSignature,
+    /// Its signature is one that our secrets give, for a time that is not now.
+    #[error("the signature is too old or from the future: check this machine's clock, or widen the bot's tolerance")]
+    Stale,
     /// The token, of a handshake or in the address, is not ours.
     #[error("the token does not match: check the bot's token against the one that the provider has")]
     WrongToken,

@@ -83,7 +83,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
         return attempt.give_back(claim, until, "more may come").await;
     }
     let Some(batch) = attempt.pass_gates(&claim, now) else {
-        return Box::pin(attempt.keep_silent(claim)).await;
+        return Box::pin(attempt.keep_silent(claim, None)).await;
     };
 
     let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
@@ -181,7 +181,7 @@ impl Attempt<'_> {
             Answer::Failed(reason) => self.fail(claim, batch, reason, dots.quiet().await).await,
             Answer::Silence => {
                 dots.off().await;
-                self.keep_silent(claim).await
+                self.keep_silent(claim, Some(batch)).await
             }
             Answer::Cancelled => {
                 dots.off().await;
@@ -262,10 +262,12 @@ impl Attempt<'_> {
         self.settle(claim, Outcome::Dead, Some(reason), ends, Vec::new(), failure_replied).await
     }
 
-    async fn keep_silent(self, claim: Claim) -> Result<Report, StoreError> {
+    /// Says nothing. What was said to a bot that kept silent is part of the conversation; what was turned away is not.
+    async fn keep_silent(self, claim: Claim, batch: Option<&Batch>) -> Result<Report, StoreError> {
         let ends = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
-        // What was said to a bot that kept silent is part of the conversation; what was turned away is not.
-        let said = if self.report.handler.is_some() { heard(&claim, |_| true) } else { Vec::new() };
+        let said = batch.map_or_else(Vec::new, |batch| {
+            heard(&claim, |seq| batch.admitted.iter().any(|waiting| waiting.seq == seq))
+        });
         let reason = self.report.reason.clone();
         self.settle(claim, Outcome::Silent, reason, ends, said, None).await
     }

@@ -2,10 +2,9 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::settings::AppSecret;
 use crate::clock::Timestamp;
 use crate::provider::signature::{SigningKey, from_hex, same_token};
-use crate::provider::{WebhookError, WebhookRequest};
+use crate::provider::{SigningSecret, WebhookError, WebhookRequest};
 
 /// What vouches for a request.
 pub(super) struct Verifier {
@@ -14,8 +13,8 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(secrets: &[AppSecret], verify_token: SecretString) -> Self {
-        let key = |app: &AppSecret| (SigningKey::new(app.secret.expose_secret().as_bytes()), app.until);
+    pub(super) fn new(secrets: &[SigningSecret], verify_token: SecretString) -> Self {
+        let key = |app: &SigningSecret| (SigningKey::new(app.secret.expose_secret().as_bytes()), app.until);
         Self { keys: secrets.iter().map(key).collect(), verify_token }
     }
 
@@ -37,7 +36,7 @@ impl Verifier {
     pub(super) fn verify(&self, request: &WebhookRequest, now: Timestamp) -> Result<(), WebhookError> {
         let header = request.headers.get("x-hub-signature-256").ok_or(WebhookError::Unsigned)?;
         let digits = header.strip_prefix("sha256=").ok_or(WebhookError::WrongSignature)?;
-        let signature = from_hex(digits).ok_or(WebhookError::WrongSignature)?;
+        let signature = from_hex::<32>(digits).ok_or(WebhookError::WrongSignature)?;
         let mut live = self.keys.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
         let vouched_for = live.any(|(key, _)| key.vouches_for(&[&request.body], &signature));
         vouched_for.then_some(()).ok_or(WebhookError::WrongSignature)

@@ -77,5 +77,7 @@ async fn the_readme_and_the_module_show_what_the_providers_say_of_themselves() {
 
 #[test]
 fn the_sandbox_has_the_other_side_of_every_kind() {
-    assert_eq!(KINDS.map(|kind| kind.name), Upstream::ALL.map(Upstream::name));
+    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let upstreams: Vec<&str> = Upstream::ALL.into_iter().map(Upstream::name).collect();
+    assert_eq!(kinds, upstreams);
 }
