@@ -48,6 +48,7 @@ mod ids;
 mod linq;
 mod media;
 mod meta;
+mod nxcloud;
 mod page;
 pub mod phone;
 mod server;

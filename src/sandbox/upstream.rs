@@ -14,7 +14,7 @@ use super::fault::Failure;
 use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
-use super::{Sandbox, gateway, linq, meta};
+use super::{Sandbox, gateway, linq, meta, nxcloud};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -24,6 +24,8 @@ pub enum Upstream {
     /// Meta's Cloud API.
     #[default]
     Meta,
+    /// NXCloud, which passes Meta's on.
+    NxCloud,
     /// WhatsApp Gateway.
     Gateway,
     /// Linq's Partner API V3.
@@ -32,7 +34,7 @@ pub enum Upstream {
 
 impl Upstream {
     /// All of them, in the order in which the page offers them.
-    pub const ALL: [Self; 3] = [Self::Meta, Self::Gateway, Self::Linq];
+    pub const ALL: [Self; 4] = [Self::Meta, Self::NxCloud, Self::Gateway, Self::Linq];
 
     /// The word for it in configurations and addresses, such as `meta`.
     pub fn name(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Upstream {
     pub(super) fn wire(self) -> &'static dyn Wire {
         match self {
             Self::Meta => &meta::Meta,
+            Self::NxCloud => &nxcloud::NxCloud,
             Self::Gateway => &gateway::Gateway,
             Self::Linq => &linq::Linq,
         }

@@ -5,6 +5,7 @@ mod calls;
 mod faults;
 mod gateway;
 mod media;
+mod nxcloud;
 mod page;
 mod phone;
 mod socket;
