@@ -3,6 +3,7 @@
 
 mod calls;
 mod faults;
+mod linq;
 mod media;
 mod page;
 mod phone;
