@@ -43,6 +43,7 @@ mod calls;
 mod delivery;
 mod draft;
 mod fault;
+mod gateway;
 mod ids;
 mod linq;
 mod media;

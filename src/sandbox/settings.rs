@@ -33,6 +33,10 @@ pub struct SandboxSettings {
     pub typing_lifetime: Duration,
     /// For how long after the dots came on another typing call shows nothing. Seen on a real number: 25 s.
     pub typing_cooldown: Duration,
+    /// Whether the upstream marks messages as read by itself, where it can: WhatsApp Gateway does.
+    pub auto_read: bool,
+    /// Whether the upstream shows the dots by itself when it has marked a message as read, where it can. Default: no.
+    pub presence_typing: bool,
     /// When the bot's messages are reported on.
     pub statuses: StatusDelays,
     /// When a webhook that was not taken is sent again.
@@ -60,6 +64,8 @@ impl SandboxSettings {
             bot_name: "Demo bot".to_owned(),
             typing_lifetime: lifetime,
             typing_cooldown: cooldown,
+            auto_read: true,
+            presence_typing: false,
             statuses: StatusDelays::default(),
             retries: RetrySchedule::default(),
             webhook_patience: Duration::from_secs(20),

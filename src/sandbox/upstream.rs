@@ -14,7 +14,7 @@ use super::fault::Failure;
 use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
-use super::{Sandbox, linq, meta};
+use super::{Sandbox, gateway, linq, meta};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -24,13 +24,15 @@ pub enum Upstream {
     /// Meta's Cloud API.
     #[default]
     Meta,
+    /// WhatsApp Gateway.
+    Gateway,
     /// Linq's Partner API V3.
     Linq,
 }
 
 impl Upstream {
     /// All of them, in the order in which the page offers them.
-    pub const ALL: [Self; 2] = [Self::Meta, Self::Linq];
+    pub const ALL: [Self; 3] = [Self::Meta, Self::Gateway, Self::Linq];
 
     /// The word for it in configurations and addresses, such as `meta`.
     pub fn name(self) -> &'static str {
@@ -50,6 +52,7 @@ impl Upstream {
     pub(super) fn wire(self) -> &'static dyn Wire {
         match self {
             Self::Meta => &meta::Meta,
+            Self::Gateway => &gateway::Gateway,
             Self::Linq => &linq::Linq,
         }
     }

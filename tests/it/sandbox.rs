@@ -3,6 +3,7 @@
 
 mod calls;
 mod faults;
+mod gateway;
 mod linq;
 mod media;
 mod page;
