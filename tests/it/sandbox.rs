@@ -4,6 +4,7 @@
 mod calls;
 mod faults;
 mod gateway;
+mod linq;
 mod media;
 mod nxcloud;
 mod page;
