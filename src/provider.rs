@@ -3,6 +3,7 @@
 //! | module | upstream | webhook verified by | typing keyed by | shown for | taken off by |
 //! |---|---|---|---|---|---|
 //! | [`meta`] | Meta's Cloud API | `X-Hub-Signature-256` over the raw body | message | 25 s | a reply, or time |
+//! | [`wawp`] | Wawp, and WAHA behind it | a signature over the raw body, or a token in the address | chat | 10 to 20 s | a reply, a call, or time |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it
@@ -20,6 +21,7 @@ mod lenient;
 pub mod meta;
 mod resolve;
 mod signature;
+pub mod wawp;
 mod whatsapp;
 
 use std::collections::BTreeSet;
@@ -38,7 +40,8 @@ pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use resolve::Resolve;
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 1] = [Kind::of::<meta::MetaConfig>()];
+pub const KINDS: [Kind; 3] =
+    [Kind::of::<meta::MetaConfig>(), Kind::of::<wawp::WawpConfig>(), Kind::of::<wawp::WahaConfig>()];
 
 /// An upstream that carries messages.
 #[async_trait]
