@@ -22,5 +22,8 @@ mod sandbox;
 mod shutdown;
 mod store;
 mod typing;
+mod upstream;
 mod upstream_identity;
+mod waha;
+mod wawp;
 mod world;

@@ -12,7 +12,6 @@ mod loopback;
 mod media;
 mod secrets;
 mod signature;
-mod upstream;
 
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef};
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 
-use upstream::Upstream;
+use crate::upstream::{self, Upstream};
 
 const SECRET: &str = "test_app_secret";
 const TOKEN: &str = "fictional-access-token";

@@ -28,16 +28,23 @@ const UNSAID: [&str; 12] = [
 
 /// What `payload` says. The inner none is something that nobody has said.
 pub(super) fn read(payload: Object<'_>) -> Option<Option<Content>> {
-    let word = payload.text("type").or_else(|| payload.object("_data")?.text("type"));
-    if word.as_deref().is_some_and(|word| UNSAID.contains(&word)) {
-        return Some(None);
-    }
-    let content = location(payload)
+    let unsaid = word(payload).is_some_and(|word| UNSAID.contains(&&*word));
+    if unsaid { Some(None) } else { said(payload).map(Some) }
+}
+
+/// What `payload` says, where it is certain that somebody has said it.
+pub(super) fn said(payload: Object<'_>) -> Option<Content> {
+    let word = word(payload);
+    location(payload)
         .or_else(|| contacts(payload))
         .or_else(|| media(payload, word.as_deref()))
         .or_else(|| payload.text("body").map(Content::text))
-        .or_else(|| unknown(payload, word))?;
-    Some(Some(content))
+        .or_else(|| unknown(payload, word))
+}
+
+/// The engine's word for what it is.
+fn word(payload: Object<'_>) -> Option<String> {
+    payload.text("type").or_else(|| payload.object("_data")?.text("type"))
 }
 
 /// Comes first: the body beside it is a small picture of the map.

@@ -173,7 +173,7 @@ impl Reader<'_> {
         self.said(payload, around, |id| {
             let edited = payload.text("editedMessageId").unwrap_or_else(|| id.to_owned());
             let edited = message_id::beside(id, &edited);
-            let Some(content) = content::read(payload)? else { return Some(None) };
+            let content = content::said(payload)?;
             let message = message_id::apart(id, &edited, around.id.as_deref());
             Some(Some((message, Content::Edit { message: MessageId::new(edited), content: Box::new(content) })))
         })
