@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     echo.sandbox.set(Arc::downgrade(&sandbox)).map_err(|_| "set once")?;
     sandbox.new_customer("Ada Lovelace");
     sandbox.new_customer("Grace Hopper");
-    let routes = sandbox::configure(Arc::clone(&sandbox), Page::new(HashMap::new())?);
+    let routes = sandbox::configure(&[Arc::clone(&sandbox)], &Page::new(HashMap::new())?);
     let server = HttpServer::new(move || App::new().configure(routes.clone())).on_connect(sandbox::on_connect);
     let server = server.workers(1).disable_signals().bind(("127.0.0.1", port))?.run();
     let handle = server.handle();

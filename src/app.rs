@@ -169,7 +169,7 @@ impl App {
                 let secrets = |name: &str| ground.secret(name).or_else(|| env(name));
                 let bots = bots(&ground.config, &secrets, transport, self.handler)?;
                 let mut running = Running::start(ground.config, bots, ground.product).await?;
-                running.add_sandbox(ground.sandbox, ground.listening, ground.directory);
+                running.add_sandboxes(ground.sandboxes, ground.listening, ground.directory);
                 Ok(running)
             }
         }
@@ -219,7 +219,9 @@ pub struct Running {
     worker: Arc<Worker>,
     claims: JoinHandle<Result<(), StoreError>>,
     servers: Vec<(actix_web::dev::ServerHandle, JoinHandle<std::io::Result<()>>)>,
-    sandbox: Option<(Arc<Sandbox>, std::path::PathBuf)>,
+    sandboxes: Vec<Arc<Sandbox>>,
+    /// What the playground leaves behind, and nobody needs.
+    directory: Option<std::path::PathBuf>,
 }
 
 impl Running {
@@ -238,14 +240,16 @@ impl Running {
             claims: tokio::spawn(Arc::clone(&worker).run()),
             worker,
             servers: vec![(handle, tokio::spawn(server))],
-            sandbox: None,
+            sandboxes: Vec::new(),
+            directory: None,
         })
     }
 
-    fn add_sandbox(&mut self, sandbox: Arc<Sandbox>, listening: Listening, directory: std::path::PathBuf) {
+    fn add_sandboxes(&mut self, sandboxes: Vec<Arc<Sandbox>>, listening: Listening, directory: std::path::PathBuf) {
         self.phone = Some(listening.address);
         self.servers.push((listening.handle, tokio::spawn(listening.server)));
-        self.sandbox = Some((sandbox, directory));
+        self.sandboxes = sandboxes;
+        self.directory = Some(directory);
     }
 
     /// Ends when it can go on no longer.
@@ -261,7 +265,7 @@ impl Running {
     pub async fn stop(self) {
         // First the turns: webhooks that arrive meanwhile are made durable, and answered after the next start.
         self.worker.stop().await;
-        if let Some((sandbox, _)) = &self.sandbox {
+        for sandbox in &self.sandboxes {
             // Its pages listen for as long as it lives.
             sandbox.shutdown().await;
         }
@@ -272,7 +276,7 @@ impl Running {
             }
         }
         self.store.close().await;
-        if let Some((_, directory)) = self.sandbox
+        if let Some(directory) = self.directory
             && let Err(problem) = std::fs::remove_dir_all(&directory)
         {
             warn!(error = %problem.kind(), "the sandbox's directory could not be removed");

@@ -32,8 +32,15 @@ use problem::NO_TABLE;
 pub use problem::{Problem, Problems};
 use source::Source;
 
-/// The commented default, as `threedots init` writes it.
+/// The commented default, as `threedots init` writes it: its bot is on Meta's Cloud API.
 pub const DEFAULT: &str = include_str!("../templates/threedots.toml");
+
+/// The commented default with a bot on another provider.
+pub fn default_with(kind: &Kind) -> String {
+    let bounds = DEFAULT.find("[bots.shop.provider]").zip(DEFAULT.find("[bots.shop.handler]"));
+    let (from, to) = bounds.expect("the default has these tables, in this order");
+    format!("{}{}\n{}", &DEFAULT[..from], kind.template, &DEFAULT[to..])
+}
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default)]
@@ -263,7 +270,7 @@ fn check(source: &mut Source<'_>, config: &Config) {
     if worker.lease <= longest {
         let text = format!(
             "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, two delivery.send_timeout, \
-             three typing.call_timeout): raise it, or lower those",
+             three typing.call_timeout, and its pauses): raise it, or lower those",
             longest.as_secs()
         );
         source.problem("worker.lease", &text);
@@ -273,7 +280,7 @@ fn check(source: &mut Source<'_>, config: &Config) {
 /// Typing before, the handler, its reply's upload and send, and typing's end.
 fn longest_turn(bot: &BotConfig) -> Duration {
     let around = bot.typing.call_timeout.saturating_mul(3).saturating_add(bot.delivery.send_timeout.saturating_mul(2));
-    bot.turn.timeout.saturating_add(around)
+    bot.turn.timeout.saturating_add(around).saturating_add(bot.typing.longest_pause())
 }
 
 fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {

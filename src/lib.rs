@@ -17,6 +17,7 @@
 //! - [`store`]: the durable side; [`worker`]: claims turns and runs them
 //! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
 //! - [`outbox`]: the way out, each part once; [`provider`]: the upstreams; [`http`]: how calls leave
+//! - [`health`]: whether an upstream lets a bot work
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
 //! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see
 //! - [`app`]: puts it all together
@@ -38,6 +39,7 @@ pub mod config;
 pub mod failure;
 pub mod gate;
 pub mod handler;
+pub mod health;
 pub mod http;
 pub mod message;
 pub mod outbox;

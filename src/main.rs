@@ -4,9 +4,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use threedots::App;
-use threedots::config::DEFAULT;
+use threedots::config::default_with;
+use threedots::provider::KINDS;
 
 /// Puts an AI, or any reply handler, behind a WhatsApp number, and gets the three dots right.
 ///
@@ -37,6 +39,9 @@ enum Command {
         /// The file to write. An existing one is left alone.
         #[arg(long, value_name = "FILE", default_value = "threedots.toml")]
         config: PathBuf,
+        /// The provider of the bot in it.
+        #[arg(long, value_name = "KIND", default_value = "meta", value_parser = PossibleValuesParser::new(KINDS.map(|kind| kind.name)))]
+        provider: String,
     },
 }
 
@@ -46,7 +51,7 @@ async fn main() -> ExitCode {
         None => App::sandbox().run().await.map_err(|error| error.to_string()),
         Some(Command::Serve { config }) => serve(&config).await,
         Some(Command::Check { config }) => check(&config),
-        Some(Command::Init { config }) => init(&config),
+        Some(Command::Init { config, provider }) => init(&config, &provider),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,10 +73,11 @@ fn check(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn init(path: &Path) -> Result<(), String> {
+fn init(path: &Path, provider: &str) -> Result<(), String> {
     use std::io::Write;
+    let kind = KINDS.iter().find(|kind| kind.name == provider).ok_or("there is no such provider")?;
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
-    let written = file.and_then(|mut file| file.write_all(DEFAULT.as_bytes()));
+    let written = file.and_then(|mut file| file.write_all(default_with(kind).as_bytes()));
     written.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             format!("{}: is there already, and stays as it is: name another with --config", path.display())

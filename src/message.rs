@@ -183,6 +183,9 @@ impl fmt::Debug for Referral {
 pub struct PartKey(String);
 
 impl PartKey {
+    /// What every key of the outbox's begins with, and no upstream's own identifier does.
+    pub const PREFIX: &'static str = "3d-";
+
     /// Wraps a key.
     pub fn new(key: impl Into<String>) -> Self {
         Self(key.into())

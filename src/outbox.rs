@@ -5,6 +5,7 @@
 //! the bot's policy ([`OnUnknown`]). A back-off is a conversation given back to the store until later, so it holds
 //! back that conversation alone and keeps no task busy.
 
+mod plain;
 mod split;
 
 use std::time::Duration;
@@ -63,8 +64,8 @@ pub enum Delivery {
     Delivered,
     /// Not yet: go on at this time.
     Later(Timestamp),
-    /// The bot may not send at all: go on when its operator has acted.
-    Unauthorized(Code),
+    /// The bot cannot send at all: go on when its operator has acted.
+    Down(ProviderError),
     /// It will not be delivered.
     Refused {
         /// Why, in codes.
@@ -72,13 +73,15 @@ pub enum Delivery {
     },
 }
 
-/// Turns a handler's parts into ones that the upstream takes: long texts split, media in hand uploaded.
+/// Turns a handler's parts into ones that the upstream takes: what it has no form for written out, long texts split,
+/// media in hand uploaded.
 ///
 /// # Errors
 /// When a part breaks one of the upstream's limits, or a medium cannot be uploaded.
 pub async fn prepare(provider: &dyn Provider, parts: Vec<Part>, patience: Duration) -> Result<Vec<Part>, Unsendable> {
     let mut ready = Vec::with_capacity(parts.len());
     for part in parts {
+        let part = plain::written_out(part, provider.abilities());
         match part.payload {
             Payload::Text { body } => {
                 let pieces = split::split(&body, provider.abilities().text_limit);
@@ -120,7 +123,7 @@ pub enum Unsendable {
 
 /// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers.
 pub fn address(newest: &Waiting, parts: Vec<Part>) -> Outgoing {
-    let name = |part: usize| format!("3d-{:x}-{}-{part}", newest.accepted.0, newest.seq);
+    let name = |part: usize| format!("{}{:x}-{}-{part}", PartKey::PREFIX, newest.accepted.0, newest.seq);
     let parts = parts.into_iter().enumerate().map(|(number, part)| OutgoingPart {
         key: PartKey::new(name(number)),
         part,
@@ -231,7 +234,9 @@ impl Outbox<'_> {
         let waiting = PartState::Waiting { attempts };
         let refused = |reason: String| (PartState::Failed { reason: reason.clone() }, Delivery::Refused { reason });
         match error {
-            ProviderError::Unauthorized { code } => (waiting, Delivery::Unauthorized(*code)),
+            ProviderError::Unauthorized { .. } | ProviderError::SessionDown { .. } => {
+                (waiting, Delivery::Down(error.clone()))
+            }
             ProviderError::Rejected { .. } | ProviderError::WindowClosed { .. } | ProviderError::Unsupported { .. } => {
                 refused(error.to_string())
             }
@@ -242,7 +247,7 @@ impl Outbox<'_> {
             ProviderError::Ambiguous { .. } => {
                 (PartState::Unknown { attempts }, Delivery::Later(self.clock.now().plus(back_off(error, attempts))))
             }
-            ProviderError::RateLimited { .. } | ProviderError::Transient { .. } | ProviderError::SessionDown { .. } => {
+            ProviderError::RateLimited { .. } | ProviderError::Transient { .. } => {
                 (waiting, Delivery::Later(self.clock.now().plus(back_off(error, attempts))))
             }
         }

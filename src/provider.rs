@@ -1,9 +1,12 @@
 //! The upstreams: one trait, one table, one file for each.
 //!
-//! | module | upstream | webhook verified by | typing keyed by | shown for | taken off by |
-//! |---|---|---|---|---|---|
-//! | [`meta`] | Meta's Cloud API | `X-Hub-Signature-256` over the raw body | message | 25 s | a reply, or time |
-//! | [`wawp`] | Wawp, and WAHA behind it | a signature over the raw body, or a token in the address | chat | 10 to 20 s | a reply, a call, or time |
+//! | Provider | `kind` | Webhooks verified by | Read receipts | Dots keyed by | last | lit again after | taken off by | Recording | Same send twice | Groups |
+//! |---|---|---|---|---|---|---|---|---|---|---|
+//! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | NXCloud | `nxcloud` | MD5 over headers, body and secret | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | Wawp | `wawp` | HMAC-SHA256 or -SHA512, or a token | by message | chat | 20 s | 8 s | a reply, a call, time | no | no | yes |
+//! | WAHA | `waha` | HMAC-SHA512 | by message | chat | 10 s | 8 s | a reply, a call, time | yes | no | yes |
+//! | WhatsApp Gateway | `gateway` | HMAC-SHA512 | its own setting | chat | 20 s | 8 s | a reply, a call, time | yes | by key | yes |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it
@@ -15,10 +18,12 @@
 
 mod answer;
 mod exchange;
+pub mod gateway;
 mod hosts;
 mod kind;
 mod lenient;
 pub mod meta;
+pub mod nxcloud;
 mod resolve;
 mod signature;
 pub mod wawp;
@@ -40,8 +45,13 @@ pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use resolve::Resolve;
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 3] =
-    [Kind::of::<meta::MetaConfig>(), Kind::of::<wawp::WawpConfig>(), Kind::of::<wawp::WahaConfig>()];
+pub const KINDS: [Kind; 5] = [
+    Kind::of::<meta::MetaConfig>(),
+    Kind::of::<nxcloud::NxCloudConfig>(),
+    Kind::of::<wawp::WawpConfig>(),
+    Kind::of::<wawp::WahaConfig>(),
+    Kind::of::<gateway::GatewayConfig>(),
+];
 
 /// An upstream that carries messages.
 #[async_trait]
@@ -275,8 +285,11 @@ pub enum WebhookError {
     /// Its signature is not the one that our secrets give.
     #[error("the signature does not match: check the bot's secret against the provider's")]
     WrongSignature,
-    /// The handshake's token is not ours.
-    #[error("the handshake's token does not match: check the bot's verify_token against the provider's")]
+    /// Its signature is one that our secrets give, for a time that is not now.
+    #[error("the signature is too old or from the future: check this machine's clock, or widen the bot's tolerance")]
+    Stale,
+    /// The token, of a handshake or in the address, is not ours.
+    #[error("the token does not match: check the bot's token against the one that the provider has")]
     WrongToken,
     /// It is authentic, or needs no signature, and makes no sense.
     #[error("the request is not of the provider's form")]

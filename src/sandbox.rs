@@ -39,28 +39,30 @@
 //! It imports nothing of the product's side but the clock and the opaque message id: two sides that share their
 //! parser share its mistakes.
 
+mod calls;
 mod delivery;
 mod draft;
 mod fault;
 mod ids;
 mod media;
-pub mod meta;
+mod meta;
 mod page;
 pub mod phone;
 mod server;
 mod settings;
 mod signing;
+mod upstream;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use draft::Draft;
 pub use fault::{AnyFault, Calls, Failure, Fault, FaultId, Faults, Mischief, WebhookFault};
-pub use meta::{UpstreamAnswer, UpstreamRequest};
 pub use page::{Page, PageError};
 pub use phone::{Customer, CustomerId, Phone};
 pub use server::{configure, on_connect};
@@ -68,6 +70,10 @@ pub use settings::{RetrySchedule, SandboxSettings, StatusDelays};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+pub use upstream::{Upstream, UpstreamAnswer, UpstreamRequest};
+
+use phone::Side;
+use upstream::Written;
 
 use crate::clock::{Clock, Timestamp};
 use crate::message::MessageId;
@@ -89,6 +95,8 @@ pub struct Sandbox {
     ids: ids::Ids,
     courier: Arc<dyn Courier>,
     held: Mutex<Option<delivery::Webhook>>,
+    /// The answers to sends that carried a key, where the upstream gives the same answer to the same key.
+    keyed: Mutex<HashMap<String, UpstreamAnswer>>,
     runtime: Handle,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -111,6 +119,7 @@ impl Sandbox {
             ids,
             courier,
             held: Mutex::new(None),
+            keyed: Mutex::default(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -148,7 +157,8 @@ impl Sandbox {
     /// When there is no such customer.
     pub fn write(self: &Arc<Self>, customer: &CustomerId, draft: Draft) -> Result<MessageId, UnknownCustomer> {
         let customer = self.phone.customer(customer).ok_or(UnknownCustomer)?;
-        let id = self.ids.message();
+        let wire = self.settings.upstream.wire();
+        let id = wire.message_id(&self.ids, &customer, Side::Customer);
         let draft = draft.with_medium(|mime, bytes| {
             let medium = self.ids.medium();
             self.media.keep(medium.clone(), mime, bytes, media::Origin::Customer, self.clock.now());
@@ -160,8 +170,9 @@ impl Sandbox {
             None => self.phone.customer_writes(&customer.id, &id, draft.body(), draft.quotes.clone()),
         };
         let at = at.ok_or(UnknownCustomer)?;
-        let payload = meta::message_webhook(&self.settings, &customer, &id, &draft, quoted_from, at);
-        self.deliver(delivery::Webhook::message(id.clone(), signing::to_wire(&payload)));
+        wire.on_arrival(self, &customer.id, &id);
+        let body = wire.message(self, &Written { customer: &customer, id: &id, draft: &draft, quoted_from, at });
+        self.deliver(delivery::Webhook::message(id.clone(), body));
         Ok(id)
     }
 
@@ -182,6 +193,24 @@ impl Sandbox {
         self.stop.clone().cancelled_owned()
     }
 
+    /// The answer that a send with this key got before, or else what `send` answers, to be remembered if it is one of
+    /// success.
+    fn once(
+        &self,
+        key: Option<&str>,
+        send: impl FnOnce() -> Result<UpstreamAnswer, upstream::Denial>,
+    ) -> Result<UpstreamAnswer, upstream::Denial> {
+        let known = |key| self.keyed.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(answer) = key.and_then(known) {
+            return Ok(answer);
+        }
+        let answer = send()?;
+        if let Some(key) = key {
+            self.keyed.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), answer.clone());
+        }
+        Ok(answer)
+    }
+
     /// Runs `task` until it ends or the sandbox does, whoever waits for it.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
@@ -189,6 +218,13 @@ impl Sandbox {
             stop.run_until_cancelled_owned(task).await;
         };
         self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Shows the dots in a customer's chat, where calls name the chat, or that a voice message is being `recording`.
+    fn light(self: &Arc<Self>, customer: &CustomerId, recording: bool) {
+        if let Some(until) = self.phone.start_typing_in(customer, recording) {
+            self.watch_lapse(until);
+        }
     }
 
     /// Makes it known, at the right time, that dots have lapsed.

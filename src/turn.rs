@@ -4,7 +4,6 @@
 //! gates ──▶ read + typing ──▶ handler, in the guard ──▶ intent ──▶ send ──▶ settle
 //! ```
 
-mod barred;
 mod media;
 mod report;
 mod settings;
@@ -21,13 +20,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::failure::FailureReply;
 use crate::gate::Gates;
 use crate::handler::{Handler, Presence, Said, Speaker, Turn};
+use crate::health::Health;
 use crate::message::{BotName, Part, Reply};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox};
 use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
-use crate::typing::{self, Dots, Quiet, TypingConfig};
-use barred::BARRED_FOR;
-pub use barred::Barred;
+use crate::typing::{Dots, Indicator, Quiet};
 use media::Media;
 pub use report::{Outcome, Report};
 pub use settings::{MergeConfig, TurnConfig};
@@ -43,7 +41,7 @@ pub struct Bot {
     /// Who and what is answered.
     pub gates: Gates,
     /// The dots.
-    pub typing: TypingConfig,
+    pub indicator: Indicator,
     /// How replies are sent.
     pub delivery: DeliveryConfig,
     /// How bursts are merged.
@@ -52,8 +50,8 @@ pub struct Bot {
     pub turn: TurnConfig,
     /// What the customer is told when the handler has failed; nothing if none.
     pub failure_reply: Option<FailureReply>,
-    /// Whether the upstream lets it send.
-    pub barred: Barred,
+    /// Whether its upstream lets it work.
+    pub health: Arc<Health>,
 }
 
 /// What a turn works with.
@@ -75,8 +73,8 @@ pub struct Tools {
 pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, StoreError> {
     let now = tools.clock.now();
     let mut attempt = Attempt { bot, tools, report: Report::of(&claim) };
-    if let Some(until) = bot.barred.until(now) {
-        return attempt.give_back(claim, until, "the bot may not send").await;
+    if let Some(until) = bot.health.wait() {
+        return attempt.give_back(claim, until, "the bot is down").await;
     }
     if let Some(outgoing) = claim.outgoing.take() {
         return Box::pin(attempt.resume(claim, outgoing)).await;
@@ -85,11 +83,11 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
         return attempt.give_back(claim, until, "more may come").await;
     }
     let Some(batch) = attempt.pass_gates(&claim, now) else {
-        return Box::pin(attempt.keep_silent(claim)).await;
+        return Box::pin(attempt.keep_silent(claim, None)).await;
     };
 
     let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
-    let dots = typing::show(&tools.tasks, &bot.provider, &bot.typing, &batch.newest().inbound.at);
+    let dots = bot.indicator.show(&tools.tasks, &batch.newest().inbound.at);
     let answer = attempt.ask(&batch, history, dots.presence()).await;
     // What follows the handler's work, or takes its place, is boxed: thousands of turns may wait for their handlers.
     Box::pin(attempt.end(claim, &batch, answer, dots)).await
@@ -183,7 +181,7 @@ impl Attempt<'_> {
             Answer::Failed(reason) => self.fail(claim, batch, reason, dots.quiet().await).await,
             Answer::Silence => {
                 dots.off().await;
-                self.keep_silent(claim).await
+                self.keep_silent(claim, Some(batch)).await
             }
             Answer::Cancelled => {
                 dots.off().await;
@@ -240,15 +238,14 @@ impl Attempt<'_> {
         let now = self.tools.clock.now();
         self.report.messages = outgoing.answers.len();
         self.report.parts = outgoing.parts.len();
-        if !matches!(delivery, Delivery::Unauthorized(_)) {
-            self.bot.barred.lift();
+        if matches!(delivery, Delivery::Delivered | Delivery::Refused { .. }) {
+            self.bot.health.recover();
         }
         let reason = match (delivery, outgoing.failure.clone()) {
             (Delivery::Later(at), _) => return self.give_back(claim, at, "the upstream asked for time").await,
-            (Delivery::Unauthorized(code), _) => {
-                let until = now.plus(BARRED_FOR);
-                self.bot.barred.bar(&self.bot.name, code, until);
-                return self.give_back(claim, until, "the bot may not send").await;
+            (Delivery::Down(error), _) => {
+                let until = self.bot.health.suffer(&error).unwrap_or(now);
+                return self.give_back(claim, until, "the bot is down").await;
             }
             (Delivery::Delivered, None) => {
                 let (ends, said) = (endings(&outgoing, None), said(&claim, &outgoing, now));
@@ -265,10 +262,12 @@ impl Attempt<'_> {
         self.settle(claim, Outcome::Dead, Some(reason), ends, Vec::new(), failure_replied).await
     }
 
-    async fn keep_silent(self, claim: Claim) -> Result<Report, StoreError> {
+    /// Says nothing. What was said to a bot that kept silent is part of the conversation; what was turned away is not.
+    async fn keep_silent(self, claim: Claim, batch: Option<&Batch>) -> Result<Report, StoreError> {
         let ends = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
-        // What was said to a bot that kept silent is part of the conversation; what was turned away is not.
-        let said = if self.report.handler.is_some() { heard(&claim, |_| true) } else { Vec::new() };
+        let said = batch.map_or_else(Vec::new, |batch| {
+            heard(&claim, |seq| batch.admitted.iter().any(|waiting| waiting.seq == seq))
+        });
         let reason = self.report.reason.clone();
         self.settle(claim, Outcome::Silent, reason, ends, said, None).await
     }

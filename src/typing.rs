@@ -14,6 +14,8 @@
 //! A start is never cut short by us: a call that is abandoned half-way may still arrive. It has its own short
 //! timeout instead, one call is in flight at most, and nothing here is ever retried by the HTTP client.
 
+mod stops;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,13 +28,17 @@ use tracing::{Instrument, debug, warn};
 
 use crate::clock::in_words;
 use crate::handler::{Presence, PresenceRequest};
+use crate::health::Health;
 use crate::message::MessageRef;
-use crate::provider::{Activity, Provider, ProviderError};
+use crate::provider::{Activity, Code, GroupTyping, Provider, ProviderError, ReadReceipts};
+use stops::Stops;
 
 /// After so many failures in a row nobody tries again: a dead chat costs three calls, not one at every tick.
 const MOST_FAILURES: u32 = 3;
-/// How long the dots stay off in a beat: long enough to be seen.
-const BEAT: Duration = Duration::from_millis(1500);
+/// No upstream's lead is longer: what it takes off a turn's time is counted.
+const LONGEST_LEAD: Duration = Duration::from_secs(5);
+/// A handler that has worked for so long is certainly at work.
+const SURELY_AT_WORK: Duration = Duration::from_secs(2);
 
 /// What the customer sees while a bot works. The `typing` table of a bot's configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,11 +52,26 @@ pub struct TypingConfig {
     /// How long the dots may be kept on for one turn, whatever happens.
     #[serde(with = "in_words")]
     pub cap: Duration,
+    /// How long the dots stay off in a beat that a handler asks for: long enough to be seen.
+    #[serde(with = "in_words")]
+    pub beat: Duration,
+}
+
+impl TypingConfig {
+    /// What the dots may add to a turn before and after the handler's own work, one typing call's timeout aside.
+    pub fn longest_pause(&self) -> Duration {
+        self.beat.max(LONGEST_LEAD).saturating_add(Duration::from_secs(1))
+    }
 }
 
 impl Default for TypingConfig {
     fn default() -> Self {
-        Self { show: Show::Typing, call_timeout: Duration::from_secs(3), cap: Duration::from_secs(120) }
+        Self {
+            show: Show::Typing,
+            call_timeout: Duration::from_secs(3),
+            cap: Duration::from_secs(120),
+            beat: Duration::from_millis(600),
+        }
     }
 }
 
@@ -66,28 +87,49 @@ pub enum Show {
     Nothing,
 }
 
-/// Lights the dots for `message` and keeps them lit until the guard says otherwise.
-///
-/// The first call is made even if the answer is there at once: on some upstreams it is what marks the message as read.
-pub fn show(tasks: &TaskTracker, provider: &Arc<dyn Provider>, config: &TypingConfig, message: &MessageRef) -> Dots {
-    let (presence, requests) = Presence::channel();
-    let (phase, phases) = watch::channel(Phase::Lit);
-    let (rest, at_rest) = oneshot::channel();
-    let lead = Instant::now() + provider.abilities().typing.lead;
-    let task = Task {
-        provider: Arc::clone(provider),
-        message: message.clone(),
-        activity: Activity::Typing,
-        end: Instant::now() + config.cap,
-        config: config.clone(),
-        phases,
-        requests,
-        lit: false,
-        failures: 0,
-        starts: 0,
-    };
-    let task = tasks.spawn(task.run(rest).in_current_span());
-    Dots { guard: Guard { phase, task }, at_rest, presence, lead }
+/// A bot's indicator: what shows it, in which way, and how often it was taken off lately.
+pub struct Indicator {
+    provider: Arc<dyn Provider>,
+    config: TypingConfig,
+    health: Arc<Health>,
+    stops: Arc<Stops>,
+}
+
+impl Indicator {
+    /// The indicator of one bot.
+    pub fn new(provider: Arc<dyn Provider>, config: TypingConfig, health: Arc<Health>) -> Self {
+        Self { provider, config, health, stops: Arc::default() }
+    }
+
+    /// Lights the dots for `message` and keeps them lit until the guard says otherwise.
+    ///
+    /// The first call is made even if the answer is there at once: on some upstreams it is what marks the message as
+    /// read.
+    pub fn show(&self, tasks: &TaskTracker, message: &MessageRef) -> Dots {
+        let (presence, requests) = Presence::channel();
+        let (phase, phases) = watch::channel(Phase::Lit);
+        let (rest, at_rest) = oneshot::channel();
+        let abilities = &self.provider.abilities().typing;
+        let task = Task {
+            shown: abilities.shown_in(message),
+            lit: abilities.lit_on_arrival,
+            provider: Arc::clone(&self.provider),
+            message: message.clone(),
+            config: self.config.clone(),
+            health: Arc::clone(&self.health),
+            stops: Arc::clone(&self.stops),
+            activity: Activity::Typing,
+            end: Instant::now() + self.config.cap,
+            phases,
+            requests,
+            led: None,
+            off_until: None,
+            failures: 0,
+            starts: 0,
+        };
+        let task = tasks.spawn(task.run(rest).in_current_span());
+        Dots { guard: Guard { phase, task }, at_rest, presence }
+    }
 }
 
 /// The hold on the task. Dropped, it lets go: the task then takes the dots off by itself.
@@ -110,7 +152,6 @@ pub struct Dots {
     guard: Guard,
     at_rest: oneshot::Receiver<()>,
     presence: Presence,
-    lead: Instant,
 }
 
 impl Dots {
@@ -119,10 +160,9 @@ impl Dots {
         self.presence.clone()
     }
 
-    /// Lets no further start out and waits for the one in flight: at most one call's timeout, and at least as long
-    /// as the upstream wants dots to precede a message.
+    /// Lets no further start out and waits for the one in flight: at most one call's timeout. And at least as long as
+    /// the upstream wants dots to precede a message, or a beat to be seen that the handler has asked for.
     pub async fn quiet(self) -> Quiet {
-        sleep_until(self.lead).await;
         self.guard.phase.send_replace(Phase::Quiet);
         // An error means that the task has ended, which is as quiet as it gets.
         let _ = self.at_rest.await;
@@ -167,11 +207,19 @@ struct Task {
     provider: Arc<dyn Provider>,
     message: MessageRef,
     config: TypingConfig,
+    health: Arc<Health>,
+    stops: Arc<Stops>,
+    shown: GroupTyping,
     activity: Activity,
     end: Instant,
     phases: watch::Receiver<Phase>,
     requests: mpsc::Receiver<PresenceRequest>,
+    /// Whether they may be on.
     lit: bool,
+    /// From when on a reply may follow the dots.
+    led: Option<Instant>,
+    /// The end of a beat.
+    off_until: Option<Instant>,
     failures: u32,
     starts: u32,
 }
@@ -183,6 +231,9 @@ impl Task {
             Show::Read => self.mark_read().await,
             Show::Nothing => {}
         }
+        if self.phases.wait_for(|phase| *phase != Phase::Lit).await.is_ok() {
+            self.precede_the_reply().await;
+        }
         // From here on no start is in flight: the guard may let the reply go.
         let _ = rest.send(());
         let cleared = self.phases.wait_for(|phase| *phase == Phase::Cleared).await.is_ok();
@@ -193,16 +244,29 @@ impl Task {
 
     /// Lights the dots again and again until it is enough, or hopeless.
     async fn keep_lit(&mut self) {
-        if !self.provider.abilities().typing.start_marks_read {
+        let (marks_read, lead) = {
+            let abilities = &self.provider.abilities().typing;
+            (abilities.start_marks_read && self.shown == GroupTyping::Show, !abilities.lead.is_zero())
+        };
+        if !marks_read {
             self.mark_read().await;
-            if !self.wanted() {
-                return;
-            }
         }
-        while self.start().await {
+        let begins = match self.shown {
+            // A reply that is there already is announced only where that marks the message as read, or where dots
+            // have to precede it.
+            GroupTyping::Show => marks_read || self.is_wanted(lead),
+            GroupTyping::Sparingly => self.wait(Instant::now() + SURELY_AT_WORK).await,
+            GroupTyping::Skip => false,
+        };
+        if !begins {
+            return;
+        }
+        while let Some(pause) = self.start().await {
             let abilities = &self.provider.abilities().typing;
             let next = match abilities.refresh {
-                Some(refresh) if self.starts <= abilities.max_refreshes => Instant::now() + refresh,
+                Some(refresh) if self.shown == GroupTyping::Show && self.starts <= abilities.max_refreshes => {
+                    Instant::now() + refresh.max(pause)
+                }
                 _ => self.end,
             };
             if !self.wait(next.min(self.end)).await {
@@ -215,39 +279,38 @@ impl Task {
         }
     }
 
-    /// Makes one start call; says whether another may ever follow.
-    async fn start(&mut self) -> bool {
+    /// Makes one start call. Says how long the upstream wants to be left alone after it; none if no other start may
+    /// ever follow.
+    async fn start(&mut self) -> Option<Duration> {
         self.starts += 1;
         let started = self.provider.start_typing(&self.message, self.activity);
-        match timeout(self.config.call_timeout, started).await {
+        let error = match timeout(self.config.call_timeout, started).await {
             Ok(Ok(())) => {
+                let lead = self.provider.abilities().typing.lead.min(LONGEST_LEAD);
+                self.led.get_or_insert_with(|| Instant::now() + lead);
                 self.lit = true;
                 self.failures = 0;
-                return true;
+                return Some(Duration::ZERO);
             }
-            Ok(Err(error)) => {
-                // One without an answer may have lit them.
-                self.lit |= matches!(error, ProviderError::Ambiguous { .. });
-                self.failures += 1;
-                debug!(typing.error = %error, typing.failures = self.failures, "the dots could not be lit");
-                if is_hopeless(&error) {
-                    return false;
-                }
-            }
-            Err(_) => {
-                self.lit = true;
-                self.failures += 1;
-                debug!(typing.failures = self.failures, "a typing call timed out");
-            }
+            Ok(Err(error)) => error,
+            Err(_) => ProviderError::Ambiguous { code: Code::Network("timed out") },
+        };
+        // One without an answer may have lit them. Where they are noise, what is not certain is not taken off either.
+        self.lit |= matches!(error, ProviderError::Ambiguous { .. }) && self.shown == GroupTyping::Show;
+        self.failures += 1;
+        debug!(typing.error = %error, typing.failures = self.failures, "the dots could not be lit");
+        if matches!(error, ProviderError::SessionDown { .. }) {
+            self.health.suffer(&error);
         }
         if self.failures == MOST_FAILURES {
             warn!(typing.failures = self.failures, "the dots fail again and again: no more for this turn");
         }
-        self.failures < MOST_FAILURES
+        let pause = after(&error)?;
+        (self.failures < MOST_FAILURES).then_some(pause)
     }
 
     /// Waits for the next start and serves the handler's requests; says whether dots are wanted after that.
-    async fn wait(&mut self, next: Instant) -> bool {
+    async fn wait(&mut self, mut next: Instant) -> bool {
         loop {
             let request = tokio::select! {
                 biased;
@@ -256,36 +319,68 @@ impl Task {
                 Some(request) = self.requests.recv() => request,
                 () = sleep_until(next) => return true,
             };
-            let abilities = &self.provider.abilities().typing;
+            let (abilities, changed) = (&self.provider.abilities().typing, self.activity);
             match request {
-                PresenceRequest::Beat if abilities.stop.is_some() => {
-                    self.take_off().await;
-                    let off = Instant::now() + BEAT;
-                    let still_wanted = tokio::select! {
-                        _ = self.phases.wait_for(|phase| *phase != Phase::Lit) => false,
-                        () = sleep_until(off) => true,
-                    };
-                    return still_wanted;
+                PresenceRequest::Beat => {
+                    if self.beat().await {
+                        next = self.off_until.unwrap_or(next);
+                    }
+                    continue;
                 }
                 PresenceRequest::Pause => {
                     self.take_off().await;
                     return false;
                 }
-                PresenceRequest::Recording if abilities.recording && self.activity != Activity::Recording => {
-                    self.activity = Activity::Recording;
-                    return true;
-                }
-                PresenceRequest::Typing if self.activity != Activity::Typing => {
-                    self.activity = Activity::Typing;
-                    return true;
-                }
-                // This upstream has no such thing, or shows it already.
-                _ => {}
+                PresenceRequest::Recording if abilities.recording => self.activity = Activity::Recording,
+                PresenceRequest::Typing => self.activity = Activity::Typing,
+                // This upstream has no such thing.
+                PresenceRequest::Recording => {}
+            }
+            if self.activity != changed && self.starts > 0 && !self.is_off() {
+                return true;
             }
         }
     }
 
+    /// What comes between the last start and the reply: a beat that was asked for, or the rest of one; else the lead,
+    /// and a stop where the upstream wants one.
+    async fn precede_the_reply(&mut self) {
+        while let Ok(request) = self.requests.try_recv() {
+            if request == PresenceRequest::Beat {
+                self.beat().await;
+            }
+        }
+        let until = if self.is_off() { self.off_until } else { self.led.filter(|_| self.lit) };
+        if let Some(until) = until {
+            tokio::select! {
+                // An error means that the guard was dropped: there is no reply to wait with.
+                _ = self.phases.wait_for(|phase| *phase == Phase::Cleared) => return,
+                () = sleep_until(until) => {}
+            }
+        }
+        if self.provider.abilities().typing.stop.is_some_and(|stop| stop.before_send) {
+            self.take_off().await;
+        }
+    }
+
+    /// Takes the dots off for a moment, if they are on and the upstream can. Whether a beat has begun.
+    async fn beat(&mut self) -> bool {
+        let begins = self.lit && self.provider.abilities().typing.stop.is_some();
+        if begins {
+            self.take_off().await;
+            self.off_until = Some(Instant::now() + self.config.beat);
+        }
+        begins
+    }
+
+    fn is_off(&self) -> bool {
+        !self.lit && self.off_until.is_some_and(|until| Instant::now() < until)
+    }
+
     async fn mark_read(&self) {
+        if self.provider.abilities().reads == ReadReceipts::None {
+            return;
+        }
         match timeout(self.config.call_timeout, self.provider.mark_read(&self.message)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(read.error = %error, "the message could not be marked as read"),
@@ -295,7 +390,13 @@ impl Task {
 
     /// Takes the dots off, if they may be on and the upstream can: at most once for each time that they were lit.
     async fn take_off(&mut self) {
-        if self.provider.abilities().typing.stop.is_none() || !std::mem::take(&mut self.lit) {
+        let Some(stop) = self.provider.abilities().typing.stop else { return };
+        if !std::mem::take(&mut self.lit) {
+            return;
+        }
+        if let Some(limit) = stop.per_second
+            && !self.stops.room(&self.message.chat, limit).await
+        {
             return;
         }
         match timeout(self.config.call_timeout, self.provider.stop_typing(&self.message)).await {
@@ -305,20 +406,22 @@ impl Task {
         }
     }
 
-    fn wanted(&self) -> bool {
+    /// Whether somebody works on a reply, or holds one back that dots have to precede.
+    fn is_wanted(&self, lead: bool) -> bool {
         // A closed channel is a dropped guard.
-        self.phases.has_changed().is_ok() && *self.phases.borrow() == Phase::Lit
+        self.phases.has_changed().is_ok() && (lead || *self.phases.borrow() == Phase::Lit)
     }
 }
 
-/// Whether the same call would fail in the same way a refresh later.
-fn is_hopeless(error: &ProviderError) -> bool {
+/// How long the upstream wants to be left alone after an error; none if the same call would fail in the same way later.
+fn after(error: &ProviderError) -> Option<Duration> {
     match error {
+        ProviderError::RateLimited { retry_after, .. } => Some(retry_after.unwrap_or_default()),
+        ProviderError::Transient { .. } | ProviderError::Ambiguous { .. } => Some(Duration::ZERO),
         ProviderError::Rejected { .. }
         | ProviderError::WindowClosed { .. }
         | ProviderError::Unauthorized { .. }
         | ProviderError::SessionDown { .. }
-        | ProviderError::Unsupported { .. } => true,
-        ProviderError::RateLimited { .. } | ProviderError::Transient { .. } | ProviderError::Ambiguous { .. } => false,
+        | ProviderError::Unsupported { .. } => None,
     }
 }

@@ -164,7 +164,9 @@ impl Webhooks {
 fn refuse(bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
     warn!(webhook.bot = %bot, webhook.refused = %refusal, "a webhook was refused");
     match refusal {
-        WebhookError::Unsigned | WebhookError::WrongSignature => WebhookAnswer::new(401, "not authentic"),
+        WebhookError::Unsigned | WebhookError::WrongSignature | WebhookError::Stale => {
+            WebhookAnswer::new(401, "not authentic")
+        }
         WebhookError::WrongToken => WebhookAnswer::new(403, "not authentic"),
         WebhookError::Malformed => WebhookAnswer::new(400, "not understood"),
         WebhookError::WrongMethod => WebhookAnswer::new(405, "wrong method"),

@@ -9,11 +9,13 @@ use crate::gate::Gates;
 use crate::handler::Handler;
 use crate::handler::demo::Demo;
 use crate::handler::llm::{Llm, LlmConfig, Model};
+use crate::health::Health;
 use crate::http::{Transport, is_private_enough};
 use crate::message::BotName;
 use crate::provider::Around;
 use crate::templates::{TemplateError, Templates};
-use crate::turn::{Barred, Bot};
+use crate::turn::Bot;
+use crate::typing::Indicator;
 
 /// What is needed besides the configuration.
 pub(super) struct Parts<'a> {
@@ -99,17 +101,18 @@ fn make(
         }
     };
     let (Some(provider), Some(handler), true) = (provider, handler, problems.is_empty()) else { return Err(problems) };
+    let health = Arc::new(Health::new(bot_name.clone(), parts.clock));
     Ok(Bot {
         name: bot_name,
+        indicator: Indicator::new(Arc::clone(&provider), bot.typing.clone(), Arc::clone(&health)),
         provider,
         handler,
         gates: Gates::new(bot.gate.clone()),
         merge: bot.merge.clone(),
         turn: bot.turn.clone(),
-        typing: bot.typing.clone(),
         delivery: bot.delivery.clone(),
         failure_reply,
-        barred: Barred::default(),
+        health,
     })
 }
 

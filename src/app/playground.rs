@@ -1,6 +1,6 @@
-//! `threedots` without a configuration: the product on one port, and on another a sandbox with a phone.
+//! `threedots` without a configuration: the product on one port, and on another a sandbox of each upstream with phones.
 //!
-//! The bot here is configured as any bot is, and what it talks to speaks Meta's wire on a real socket.
+//! The bots here are configured as any bot is, and what they talk to speaks its upstream's wire on a real socket.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -17,33 +17,28 @@ use crate::clock::Clock;
 use crate::config::{Config, Problems};
 use crate::handler::llm::ModelConfig;
 use crate::http::{Body, Call, Transport};
-use crate::sandbox::{self, Courier, Customer, Page, Sandbox, SandboxSettings};
+use crate::sandbox::{self, Courier, Customer, Page, Sandbox, SandboxSettings, Upstream};
 
-/// The bot's name, which is part of its webhook's address.
+/// The name of the first upstream's bot, which is part of its webhook's address. The others have their upstreams'.
 const BOT: &str = "demo";
-/// What the sandbox's secrets are called: no environment has such names.
-const ACCESS_TOKEN: &str = "sandbox access token";
-const APP_SECRET: &str = "sandbox app secret";
-const VERIFY_TOKEN: &str = "sandbox verify token";
 /// The ports that are tried first: a bookmark goes on working.
 const PRODUCT_PORT: u16 = 8080;
 const PHONE_PORT: u16 = 3333;
 /// One browser, and the product.
 const CONNECTIONS: usize = 1000;
 
-/// A sandbox and the configuration of a bot that uses it.
+/// A sandbox for each upstream, and the configuration of a bot for each.
 pub(super) struct Playground {
     pub(super) config: Config,
     pub(super) product: TcpListener,
-    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) sandboxes: Vec<Arc<Sandbox>>,
     pub(super) listening: Listening,
-    settings: SandboxSettings,
-    /// Deleted when the app ends: the customers on the phone forget everything, and so does the bot.
+    /// Deleted when the app ends: the customers on the phones forget everything, and so do the bots.
     pub(super) directory: PathBuf,
 }
 
 impl Playground {
-    /// Opens the sandbox. `env` says whether there is a model to talk to.
+    /// Opens the sandboxes. `env` says whether there is a model to talk to.
     pub(super) fn open(
         env: &dyn Fn(&str) -> Option<String>,
         overlay: impl IntoIterator<Item = (String, String)>,
@@ -53,37 +48,39 @@ impl Playground {
         let (product, phone) = (listen(PRODUCT_PORT)?, listen(PHONE_PORT)?);
         let product_address = product.local_addr().map_err(StartError::Listen)?;
         let phone_address = phone.local_addr().map_err(StartError::Listen)?;
-        let settings = SandboxSettings {
-            webhook_url: format!("http://{product_address}/webhooks/{BOT}"),
-            bot_name: "three dots".into(),
-            ..SandboxSettings::default()
-        };
-        let text = written(&settings, &format!("http://{phone_address}/graph"), &handler(env, custom));
+        let handler = handler(env, custom);
+        let courier: Arc<dyn Courier> = Arc::new(Post(transport));
+        let (mut sandboxes, mut text) = (Vec::new(), String::new());
+        for (number, upstream) in Upstream::ALL.into_iter().enumerate() {
+            let (bot, home) = if number == 0 { (BOT, "") } else { (upstream.name(), upstream.name()) };
+            let settings = SandboxSettings {
+                webhook_url: format!("http://{product_address}/webhooks/{bot}"),
+                bot_name: "three dots".into(),
+                ..SandboxSettings::of(upstream)
+            };
+            let slash = if home.is_empty() { "" } else { "/" };
+            let provider = settings.provider_table(&format!("http://{phone_address}{slash}{home}/graph"));
+            // As anybody would write it, so that `THREEDOTS_BOTS__DEMO__…` works here too.
+            text.push_str(&format!("[bots.{bot}.provider]\n{provider}\n[bots.{bot}.handler]\n{handler}\n"));
+            let sandbox = Sandbox::new(settings, Clock::System, Arc::clone(&courier));
+            sandbox.phone().add(Customer::new("15550100001", "Ada"));
+            sandboxes.push(sandbox);
+        }
         let (mut config, problems) = Config::parse("the sandbox's configuration", &text, overlay);
         if !problems.is_empty() {
             return Err(StartError::Config(Problems(problems)));
         }
         let directory = std::env::temp_dir().join(format!("threedots-{}", std::process::id()));
         config.store.path.clone_from(&directory);
-        let sandbox = Sandbox::new(settings.clone(), Clock::System, Arc::new(Post(transport)));
-        sandbox.phone().add(Customer::new("15550100001", "Ada"));
         let page = Page::new(pages(&config)).map_err(StartError::Page)?;
-        let served = Arc::clone(&sandbox);
-        let routes = move |server: &mut actix_web::web::ServiceConfig| {
-            sandbox::configure(Arc::clone(&served), page.clone())(server);
-        };
+        let routes = sandbox::configure(&sandboxes, &page);
         let listening = server::serve(phone, CONNECTIONS, sandbox::on_connect, routes).map_err(StartError::Listen)?;
-        Ok(Self { config, product, sandbox, listening, settings, directory })
+        Ok(Self { config, product, sandboxes, listening, directory })
     }
 
-    /// Looks a secret up: the sandbox's own, under names that no environment has.
+    /// Looks a secret up: the sandboxes' own, which are the same for all of them.
     pub(super) fn secret(&self, name: &str) -> Option<String> {
-        match name {
-            ACCESS_TOKEN => Some(self.settings.access_token.clone()),
-            APP_SECRET => Some(self.settings.app_secret.clone()),
-            VERIFY_TOKEN => Some("sandbox".into()),
-            _ => None,
-        }
+        self.sandboxes.first()?.settings().secret(name)
     }
 }
 
@@ -99,24 +96,6 @@ fn pages(config: &Config) -> HashMap<String, String> {
 fn listen(port: u16) -> Result<TcpListener, StartError> {
     // A second threedots on the same laptop is welcome: it takes the next free port.
     TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).map_err(StartError::Listen)
-}
-
-/// A bot's configuration as anybody would write it, so that `THREEDOTS_BOTS__DEMO__…` works here too.
-fn written(settings: &SandboxSettings, graph: &str, handler: &str) -> String {
-    format!(
-        r#"
-        [bots.{BOT}.provider]
-        kind = "meta"
-        phone_number_id = "{}"
-        access_token = "env:{ACCESS_TOKEN}"
-        app_secret = "env:{APP_SECRET}"
-        verify_token = "env:{VERIFY_TOKEN}"
-        base_url = "{graph}"
-        [bots.{BOT}.handler]
-        {handler}
-        "#,
-        settings.phone_number_id
-    )
 }
 
 /// The demo, unless the program brings a handler or the environment a model.

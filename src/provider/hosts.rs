@@ -34,3 +34,14 @@ impl Hosts {
         is_private_enough(url) && self.0.iter().any(is)
     }
 }
+
+/// Whether `url` may lead somewhere out there: https on its own port, and a name with a dot in it that is not one of a
+/// local network's. A name that somebody lets point into our network is not seen through.
+pub(crate) fn is_public(url: &Url) -> bool {
+    const LOCAL: [&str; 8] =
+        [".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa", ".invalid"];
+    let Some(url::Host::Domain(name)) = url.host() else { return false };
+    let name = name.trim_end_matches('.');
+    let out_there = name.contains('.') && !LOCAL.iter().any(|local| name.ends_with(local));
+    out_there && url.scheme() == "https" && url.port().is_none() && is_private_enough(url)
+}

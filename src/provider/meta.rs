@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `config`, `settings` | what a number is configured with, before and after its secrets are fetched |
 //! | `webhook` | who is calling: handshake and signature |
-//! | `inbound`, `sender` | what a delivery carries, and who wrote it |
+//! | `inbound` | what a delivery carries |
 //! | `outbound` | what one part of a reply looks like on the wire |
 //! | `media` | fetching and uploading, and who may see the token |
 //! | `errors` | what a refused call means |
@@ -17,7 +17,6 @@ mod errors;
 mod inbound;
 mod media;
 mod outbound;
-mod sender;
 mod settings;
 mod webhook;
 

@@ -1,56 +1,67 @@
-//! Proof that a request comes from the upstream: HMAC-SHA256 and HMAC-SHA512 over raw bytes, and tokens. All in
-//! constant time.
+//! Proof that a request comes from the upstream: HMAC over raw bytes, MD5 where an upstream knows nothing better, and
+//! tokens. All compared in constant time.
 
+use hmac::digest::block_api::EagerHash;
 use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
-/// A secret as an HMAC-SHA256 key.
+/// A secret as an HMAC key; HMAC-SHA256 if nothing else is said.
 #[derive(Clone)]
-pub(crate) struct SigningKey(Option<Hmac<Sha256>>);
+pub struct SigningKey<H: EagerHash = Sha256>(Option<Hmac<H>>);
 
-impl SigningKey {
+/// A secret as an HMAC-SHA512 key.
+pub type SigningKey512 = SigningKey<Sha512>;
+
+impl<H: EagerHash> SigningKey<H>
+where
+    Hmac<H>: KeyInit + Mac + Clone,
+{
     /// A key of any length. An empty one vouches for nothing: everybody knows it.
-    pub(crate) fn new(secret: &[u8]) -> Self {
-        Self((!secret.is_empty()).then(|| Hmac::new_from_slice(secret).expect("HMAC takes a key of any length")))
+    pub fn new(secret: &[u8]) -> Self {
+        let key = |secret| <Hmac<H> as KeyInit>::new_from_slice(secret).expect("HMAC takes a key of any length");
+        Self((!secret.is_empty()).then(|| key(secret)))
     }
 
     /// Whether `signature` is the one that this key gives for `parts`, read as one message.
-    pub(crate) fn vouches_for(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
+    pub fn vouches_for(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
+        self.vouches_for_any(parts, &[signature])
+    }
+
+    /// Whether one of `signatures` is the one that this key gives for `parts`: they are read once, however many
+    /// signatures a stranger may have sent along.
+    pub fn vouches_for_any(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
         let Some(mut mac) = self.0.clone() else { return false };
         for part in parts {
             mac.update(part);
         }
-        mac.verify_slice(signature).is_ok()
+        signatures.iter().any(|signature| mac.clone().verify_slice(signature.as_ref()).is_ok())
     }
 }
 
-/// A secret as an HMAC-SHA512 key.
-#[derive(Clone)]
-pub(crate) struct SigningKey512(Option<Hmac<Sha512>>);
-
-impl SigningKey512 {
-    /// A key of any length. An empty one vouches for nothing.
-    pub(crate) fn new(secret: &[u8]) -> Self {
-        Self((!secret.is_empty()).then(|| Hmac::new_from_slice(secret).expect("HMAC takes a key of any length")))
-    }
-
-    /// Whether `signature` is the one that this key gives for `message`.
-    pub(crate) fn vouches_for(&self, message: &[u8], signature: &[u8]) -> bool {
-        let Some(mut mac) = self.0.clone() else { return false };
-        mac.update(message);
-        mac.verify_slice(signature).is_ok()
-    }
-}
-
-/// The 32 bytes that 64 hexadecimal digits write.
-pub(crate) fn from_hex(digits: &str) -> Option<[u8; 32]> {
-    let mut signature = [0; 32];
+/// The bytes that hexadecimal digits write, if they are `N`.
+pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut signature = [0; N];
     hex::decode_to_slice(digits, &mut signature).ok()?;
     Some(signature)
 }
 
 /// Whether two tokens are the same, without telling by the time it takes how long ours is or where they differ.
-pub(crate) fn same_token(theirs: &str, ours: &str) -> bool {
+pub fn same_token(theirs: &str, ours: &str) -> bool {
     Sha256::digest(theirs).ct_eq(&Sha256::digest(ours)).into()
+}
+
+/// The MD5 of `parts`, read as one message, for an upstream that signs with it.
+pub(crate) fn md5(parts: &[&[u8]]) -> [u8; 16] {
+    let mut md5 = Md5::new();
+    for part in parts {
+        md5.update(part);
+    }
+    md5.finalize().into()
+}
+
+/// Whether the 32 hexadecimal `digits` write `digest`.
+pub(crate) fn same_md5(digits: &str, digest: &[u8; 16]) -> bool {
+    from_hex::<16>(digits).is_some_and(|theirs| theirs.ct_eq(digest).into())
 }

@@ -1,9 +1,12 @@
 //! WhatsApp's own objects, as Meta's Cloud API defines them and as those who pass that API through repeat them.
 //!
-//! A message's payload ([`content`]), what we send ([`payload`]), its limits ([`limits`]) and the error codes
-//! ([`codes`]) are the same whoever carries them; envelopes, signatures and addresses are each carrier's own.
+//! A message ([`inbound`]), who wrote it ([`sender`]) and what it says ([`content`]), what we send ([`payload`]), its
+//! limits ([`limits`]) and the error codes ([`codes`]) are the same whoever carries them; envelopes, signatures and
+//! addresses are each carrier's own.
 
 pub(crate) mod codes;
 pub(crate) mod content;
+pub(crate) mod inbound;
 pub(crate) mod limits;
 pub(crate) mod payload;
+pub(crate) mod sender;

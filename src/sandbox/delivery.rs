@@ -7,7 +7,9 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::fault::Mischief;
-use super::{Sandbox, signing};
+use super::phone::Customer;
+use super::upstream::{Course, News};
+use super::{Sandbox, pause};
 use crate::message::MessageId;
 
 /// A webhook that is held back goes by itself after this long, so that the last one of a test or a demo is not lost.
@@ -61,6 +63,28 @@ impl Sandbox {
         self.spawn(Arc::clone(self).repeat_until_taken(webhook));
     }
 
+    /// Sends the statuses of one message of the bot's, each at its time. `key` is the bot's own name for it.
+    pub(super) fn report(self: &Arc<Self>, customer: &Customer, id: &MessageId, key: Option<String>, course: Course) {
+        let delays = self.settings.statuses;
+        let steps = match course {
+            Course::Whole => vec![("sent", delays.sent), ("delivered", delays.delivered), ("read", delays.read)],
+            Course::SentOnly => vec![("sent", delays.sent)],
+            Course::Failed(_) => vec![("failed", delays.sent)],
+        };
+        let error = if let Course::Failed(code) = course { Some(code) } else { None };
+        for (status, delay) in steps.into_iter().filter_map(|(status, delay)| Some((status, delay?))) {
+            let (sandbox, customer, id, key) = (Arc::clone(self), customer.clone(), id.clone(), key.clone());
+            self.spawn(async move {
+                pause(delay).await;
+                let (customer, key, at) = (&customer, key.as_deref(), sandbox.clock.now());
+                let news = News { customer, id: &id, status, key, error, at };
+                if let Some(body) = sandbox.settings.upstream.wire().status(&sandbox, &news) {
+                    sandbox.deliver(Webhook::status(status, id, body));
+                }
+            });
+        }
+    }
+
     async fn repeat_until_taken(self: Arc<Self>, webhook: Webhook) {
         for attempt in 1.. {
             let status = self.attempt(&webhook).await;
@@ -76,11 +100,8 @@ impl Sandbox {
 
     /// Signs and posts a webhook once.
     pub(super) async fn attempt(&self, webhook: &Webhook) -> Option<u16> {
-        let headers = vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("user-agent".to_owned(), "facebookexternalua".to_owned()),
-            ("x-hub-signature-256".to_owned(), signing::signature(&self.settings.app_secret, &webhook.body)),
-        ];
+        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        headers.extend(self.settings.upstream.wire().headers(self, &webhook.body));
         let started = Instant::now();
         let post = self.courier.post(&self.settings.webhook_url, headers, webhook.body.clone());
         let status = timeout(self.settings.webhook_patience, post).await.ok().flatten();

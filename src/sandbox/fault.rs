@@ -200,8 +200,10 @@ impl Fault {
 pub enum Calls {
     /// All.
     Any,
-    /// Read receipts, with or without typing.
+    /// Read receipts and typing.
     Typing,
+    /// Calls that take the dots off.
+    Stop,
     /// Sends.
     Send,
     /// Media, up and down.
@@ -212,7 +214,10 @@ impl Calls {
     fn include(self, call: Call) -> bool {
         match self {
             Self::Any => true,
-            Self::Typing => matches!(call, Call::Read | Call::Typing),
+            Self::Typing => {
+                matches!(call, Call::Read | Call::ReadAndTyping | Call::Typing | Call::Recording)
+            }
+            Self::Stop => call == Call::Stop,
             Self::Send => call == Call::Send,
             Self::Media => matches!(call, Call::Upload | Call::Resolve | Call::Download | Call::Delete),
         }
@@ -222,19 +227,23 @@ impl Calls {
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// 429, code 130429: the number sends too much. With a `Retry-After` in seconds, or without.
+    /// The number sends too much (Meta: 429, code 130429). With how long to wait, in seconds, or without.
     TooMany {
         /// The header's value.
         retry_after: Option<u64>,
     },
-    /// 400, code 131056: too much to this one customer.
+    /// Too much to this one customer (Meta: 400, code 131056).
     TooManyToOne,
     /// 500 with a page of HTML instead of an error.
     Broken,
-    /// 500, code 131000: something went wrong.
+    /// Something went wrong, and nobody knows what (Meta: 500, code 131000).
     Unknown,
-    /// 401, code 190: the token is not valid any more.
+    /// The token is not valid any more (Meta: 401, code 190).
     Token,
+    /// Refused for good, for what it says (Meta: 400, code 131009).
+    Refused,
+    /// The upstream has lost its own connection for this number, where it can.
+    SessionDown,
     /// 200, and a `failed` status later: the message never reaches the phone. For calls other than sends, nothing.
     Undeliverable,
     /// The connection breaks.

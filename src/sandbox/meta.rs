@@ -10,79 +10,24 @@ mod read;
 mod send;
 mod webhook;
 
-use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use error::Refusal;
+use send::recipient;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-pub(super) use webhook::message_webhook;
 
-use super::fault::{Failure, Trouble};
-use super::phone::{Call, CustomerId, What};
-use super::{Sandbox, pause};
+use super::fault::Failure;
+use super::ids::Ids;
+use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
+use super::settings::SandboxSettings;
+use super::upstream::{
+    ACCESS_TOKEN, Asked, Denial, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
+};
+use super::{Sandbox, signing};
 use crate::message::MessageId;
-
-/// A call to the upstream, as it arrived.
-#[derive(Clone)]
-pub struct UpstreamRequest {
-    /// `GET`, `POST` or `DELETE`.
-    pub method: String,
-    /// The path, with or without the `/graph` under which the sandbox serves it, and the query.
-    pub path_and_query: String,
-    /// The headers.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl UpstreamRequest {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-    }
-}
-
-impl fmt::Debug for UpstreamRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UpstreamRequest({}, {} bytes)", self.method, self.body.len())
-    }
-}
-
-/// What becomes of a call.
-#[derive(Clone)]
-pub enum UpstreamAnswer {
-    /// An answer.
-    Whole {
-        /// The HTTP status.
-        status: u16,
-        /// The headers, `content-type` among them.
-        headers: Vec<(String, String)>,
-        /// The body.
-        body: Bytes,
-    },
-    /// None: the connection is to be broken off.
-    Reset,
-}
-
-impl UpstreamAnswer {
-    fn json(value: &Value) -> Self {
-        Self::new(200, "application/json; charset=UTF-8", Bytes::from(value.to_string()))
-    }
-
-    fn new(status: u16, content_type: &str, body: Bytes) -> Self {
-        Self::Whole { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body }
-    }
-}
-
-impl fmt::Debug for UpstreamAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole { status, body, .. } => write!(f, "UpstreamAnswer({status}, {} bytes)", body.len()),
-            Self::Reset => f.write_str("UpstreamAnswer(reset)"),
-        }
-    }
-}
 
 /// Where a call goes.
 enum Target {
@@ -101,62 +46,95 @@ struct Parsed {
     about: Option<CustomerId>,
 }
 
-impl Sandbox {
-    /// Answers a call. Once it has come in it takes its course, even if the caller gives up and drops this future.
-    pub async fn handle(self: &Arc<Self>, request: UpstreamRequest) -> UpstreamAnswer {
-        let parsed = self.parse(&request);
-        let (call, what, about) =
-            (self.phone.called(parsed.about.as_ref(), parsed.call), parsed.call, parsed.about.clone());
-        let trouble = self.faults.for_call(what);
-        let (mut answer, answered) = oneshot::channel();
-        let sandbox = Arc::clone(self);
-        self.spawn(async move {
-            let result = sandbox.take_its_course(&request, &parsed, &trouble).await;
-            if let (Some(Failure::Hang), Ok(UpstreamAnswer::Reset)) = (&trouble.failure, &result) {
-                answer.closed().await;
-            }
-            let moment = match &result {
-                _ if answer.is_closed() => What::CallUnanswered { call, what },
-                Ok(UpstreamAnswer::Whole { .. }) => What::Answered { call, what },
-                Ok(UpstreamAnswer::Reset) => What::CallUnanswered { call, what },
-                Err(refusal) => What::CallRefused { call, what, status: refusal.status, code: refusal.code },
-            };
-            sandbox.phone.enter(about.as_ref(), moment);
-            // A caller who is gone wants no answer.
-            let _ = answer.send(result.unwrap_or_else(|refusal| refusal.answer(&sandbox.ids.token())));
-        });
-        answered.await.unwrap_or(UpstreamAnswer::Reset)
+/// Meta's Cloud API.
+pub(super) struct Meta;
+
+impl Wire for Meta {
+    fn name(&self) -> &'static str {
+        "meta"
     }
 
-    /// First the effect, then the delay, then the answer.
-    async fn take_its_course(
-        self: &Arc<Self>,
-        request: &UpstreamRequest,
-        parsed: &Parsed,
-        trouble: &Trouble,
-    ) -> Result<UpstreamAnswer, Refusal> {
-        pause(trouble.before).await;
-        let result = match &trouble.failure {
-            None | Some(Failure::Undeliverable) => self.perform(request, parsed, trouble.failure.is_none()),
-            Some(failure) => {
-                let refused = if trouble.takes_effect { self.perform(request, parsed, true).err() } else { None };
-                match (refused, failure) {
-                    (Some(refusal), _) => Err(refusal),
-                    (None, Failure::Reset | Failure::Hang) => Ok(UpstreamAnswer::Reset),
-                    (None, failure) => Err(Refusal::injected(failure)),
-                }
-            }
-        };
-        pause(trouble.after).await;
-        result
+    fn title(&self) -> &'static str {
+        "Meta Cloud API"
+    }
+
+    fn habits(&self) -> &'static str {
+        "One call marks a message as read and shows the dots, for 25 seconds or until the reply. No call takes them off."
+    }
+
+    fn dots(&self) -> DotsRules {
+        let seconds = Duration::from_secs(25);
+        DotsRules { lifetime: seconds, cooldown: seconds }
+    }
+
+    fn message_id(&self, ids: &Ids, _: &Customer, _: Side) -> MessageId {
+        ids.message()
+    }
+
+    fn asks(&self, sandbox: &Sandbox, request: &UpstreamRequest) -> Asked {
+        let Parsed { call, about, .. } = Parsed::new(sandbox, request);
+        Asked { call, about }
     }
 
     fn perform(
-        self: &Arc<Self>,
+        &self,
+        sandbox: &Arc<Sandbox>,
         request: &UpstreamRequest,
-        parsed: &Parsed,
         deliverable: bool,
-    ) -> Result<UpstreamAnswer, Refusal> {
+    ) -> Result<UpstreamAnswer, Denial> {
+        let done = Desk(sandbox).perform(request, &Parsed::new(sandbox, request), deliverable);
+        done.map_err(|refusal| refusal.denial(&sandbox.ids.token()))
+    }
+
+    fn trouble(&self, sandbox: &Sandbox, failure: Failure) -> Denial {
+        Refusal::injected(failure).denial(&sandbox.ids.token())
+    }
+
+    fn message(&self, sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
+        signing::to_wire(&webhook::message(&sandbox.settings, written))
+    }
+
+    fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes> {
+        Some(signing::to_wire(&webhook::status(&sandbox.settings, news)))
+    }
+
+    fn headers(&self, sandbox: &Sandbox, body: &[u8]) -> Vec<(String, String)> {
+        let signature = signing::sha256_hex(&sandbox.settings.app_secret, body);
+        vec![
+            ("user-agent".to_owned(), "facebookexternalua".to_owned()),
+            ("x-hub-signature-256".to_owned(), format!("sha256={signature}")),
+        ]
+    }
+
+    fn on_arrival(&self, _: &Arc<Sandbox>, _: &CustomerId, _: &MessageId) {}
+
+    fn provider_table(&self, settings: &SandboxSettings, base_url: &str) -> String {
+        format!(
+            r#"kind = "meta"
+            phone_number_id = "{}"
+            access_token = "env:{ACCESS_TOKEN}"
+            app_secret = "env:{WEBHOOK_SECRET}"
+            verify_token = "env:{ACCESS_TOKEN}"
+            base_url = "{base_url}""#,
+            settings.phone_number_id
+        )
+    }
+}
+
+/// Where Meta's answers are made, with everything of the sandbox's at hand.
+#[derive(Clone, Copy)]
+struct Desk<'a>(&'a Arc<Sandbox>);
+
+impl Deref for Desk<'_> {
+    type Target = Arc<Sandbox>;
+
+    fn deref(&self) -> &Arc<Sandbox> {
+        self.0
+    }
+}
+
+impl Desk<'_> {
+    fn perform(self, request: &UpstreamRequest, parsed: &Parsed, deliverable: bool) -> Result<UpstreamAnswer, Refusal> {
         self.check_token(request)?;
         match (&parsed.target, request.method.as_str()) {
             (Target::Messages { number }, "POST") => {
@@ -166,7 +144,7 @@ impl Sandbox {
                     return Err(Refusal::invalid("`messaging_product` has to be `whatsapp`"));
                 }
                 match parsed.call {
-                    Call::Read | Call::Typing => self.read(body),
+                    Call::Read | Call::ReadAndTyping => self.read(body),
                     _ => self.send(body, deliverable),
                 }
             }
@@ -192,15 +170,17 @@ impl Sandbox {
     fn check_number(&self, number: &str) -> Result<(), Refusal> {
         if number == self.settings.phone_number_id { Ok(()) } else { Err(Refusal::no_such_object()) }
     }
+}
 
-    fn parse(&self, request: &UpstreamRequest) -> Parsed {
-        let target = target(&request.path_and_query);
+impl Parsed {
+    fn new(sandbox: &Sandbox, request: &UpstreamRequest) -> Self {
+        let target = target(request);
         let body: Option<Value> = match target {
             Target::Messages { .. } => serde_json::from_slice(&request.body).ok(),
             _ => None,
         };
         let call = match (&target, &body, request.method.as_str()) {
-            (Target::Messages { .. }, Some(body), "POST") if !body["typing_indicator"].is_null() => Call::Typing,
+            (Target::Messages { .. }, Some(body), "POST") if !body["typing_indicator"].is_null() => Call::ReadAndTyping,
             (Target::Messages { .. }, Some(body), "POST") if !body["status"].is_null() => Call::Read,
             (Target::Messages { .. }, Some(_), "POST") => Call::Send,
             (Target::Media { .. }, _, "POST") => Call::Upload,
@@ -210,20 +190,17 @@ impl Sandbox {
             _ => Call::Unknown,
         };
         let about = body.as_ref().and_then(|body| match call {
-            Call::Send => self.recipient(body).ok().map(|(customer, _)| customer.id),
-            _ => body["message_id"].as_str().and_then(|id| self.phone.chat_of(&MessageId::new(id))),
+            Call::Send => recipient(sandbox, body).ok().map(|(customer, _)| customer.id),
+            _ => body["message_id"].as_str().and_then(|id| sandbox.phone.chat_of(&MessageId::new(id))),
         });
-        Parsed { target, call, body, about }
+        Self { target, call, body, about }
     }
 }
 
-/// Reads a path such as `/graph/v25.0/1065/messages`; the version may be missing.
-fn target(path_and_query: &str) -> Target {
-    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+/// Reads a path such as `/v25.0/1065/messages`; the version may be missing.
+fn target(request: &UpstreamRequest) -> Target {
+    let (path, query) = request.target();
     let mut segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    if segments.first() == Some(&"graph") {
-        segments.remove(0);
-    }
     if segments.first().is_some_and(|first| is_version(first)) {
         segments.remove(0);
     }
@@ -245,5 +222,5 @@ fn is_version(segment: &str) -> bool {
 
 /// What Meta answers where there is nothing to tell.
 fn success() -> UpstreamAnswer {
-    UpstreamAnswer::json(&json!({ "success": true }))
+    UpstreamAnswer::json(200, &json!({ "success": true }))
 }

@@ -15,7 +15,7 @@ use minijinja::{Environment, Value, context};
 pub(super) use wire::{Row, Wire};
 
 use super::phone::{Customer, CustomerId, Message};
-use super::{Sandbox, server};
+use super::{Sandbox, Upstream, server};
 
 /// The compiled-in templates, by name.
 const DEFAULTS: [(&str, &str); 7] = [
@@ -33,7 +33,13 @@ const KEPT: usize = 300;
 
 /// The phone's page, ready to be filled.
 #[derive(Clone)]
-pub struct Page(Arc<Inner>);
+pub struct Page {
+    inner: Arc<Inner>,
+    /// The path below which everything of this page is; nothing for the first.
+    home: Arc<str>,
+    /// The pages that stand beside it, itself included: their upstreams, and their paths.
+    beside: Arc<[(Upstream, String)]>,
+}
 
 struct Inner {
     templates: Environment<'static>,
@@ -59,13 +65,21 @@ impl Page {
         }
         match replaced.into_keys().next() {
             Some(name) => Err(PageError::Unknown { name }),
-            None => Ok(Self(Arc::new(Inner { templates, assets }))),
+            None => {
+                let inner = Arc::new(Inner { templates, assets });
+                Ok(Self { inner, home: Arc::from(""), beside: Arc::default() })
+            }
         }
+    }
+
+    /// The same page, at `home`, beside others.
+    pub(super) fn at(&self, home: &str, beside: &Arc<[(Upstream, String)]>) -> Self {
+        Self { inner: Arc::clone(&self.inner), home: home.into(), beside: Arc::clone(beside) }
     }
 
     /// A file that goes out as it is: the style sheet, the script, the logo.
     pub(super) fn asset(&self, name: &str) -> String {
-        self.0.assets.get(name).cloned().unwrap_or_default()
+        self.inner.assets.get(name).cloned().unwrap_or_default()
     }
 
     /// The whole page, with `customer`'s phone on it; without a phone if there is no customer.
@@ -84,7 +98,17 @@ impl Page {
             }
             dots = self.dots(sandbox, &customer.id)?;
         }
+        let upstream = sandbox.settings().upstream;
+        let one = |(other, home): &(Upstream, String)| {
+            context! { name => other.name(), title => other.title(), home, current => *other == upstream }
+        };
         let filled = context! {
+            home => &*self.home,
+            upstream => upstream.name(),
+            upstream_title => upstream.title(),
+            habits => upstream.habits(),
+            recording => customer.is_some_and(|customer| sandbox.phone().recording_showing(&customer.id)),
+            upstreams => self.beside.iter().map(one).collect::<Vec<Value>>(),
             bot,
             bot_initials => initials(bot),
             customer => customer.map(person),
@@ -105,7 +129,8 @@ impl Page {
         customer: &Customer,
         message: &Message,
     ) -> Result<String, PageError> {
-        self.render("message.html", message::view(sandbox, customer, message))
+        let filled = context! { home => &*self.home, ..message::view(sandbox, customer, message) };
+        self.render("message.html", filled)
     }
 
     /// The dots, if they show.
@@ -115,6 +140,7 @@ impl Page {
         let whole = sandbox.settings().typing_lifetime.as_millis().max(1);
         let filled = context! {
             bot => &sandbox.settings().bot_name,
+            recording => sandbox.phone().recording_showing(customer),
             left_ms => left as u64,
             left_percent => (left * 100 / whole) as u64,
         };
@@ -127,7 +153,7 @@ impl Page {
     }
 
     fn render(&self, name: &'static str, filled: Value) -> Result<String, PageError> {
-        let template = self.0.templates.get_template(name).map_err(|error| PageError::broken(name, &error))?;
+        let template = self.inner.templates.get_template(name).map_err(|error| PageError::broken(name, &error))?;
         template.render(filled).map_err(|error| PageError::broken(name, &error))
     }
 }

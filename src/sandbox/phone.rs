@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use chat::{Body, Choice, Customer, CustomerId, Frame, Message, Refused, Row, Section, Side, Source, Tick};
-use state::{Chat, Dots, Place, State};
+use state::{Chat, Place, State};
 pub use timeline::{Call, Moment, What, Why};
 use tokio::sync::watch;
 
@@ -81,6 +81,11 @@ impl Phone {
     /// Whether `customer` sees the dots now.
     pub fn dots_showing(&self, customer: &CustomerId) -> bool {
         self.dots_until(customer).is_some()
+    }
+
+    /// Whether the dots that `customer` sees now say "recording".
+    pub fn recording_showing(&self, customer: &CustomerId) -> bool {
+        self.open().chats.get(customer).and_then(|chat| chat.dots.as_ref()).is_some_and(|dots| dots.recording)
     }
 
     /// When the dots that `customer` sees now will lapse; none if there are none.
@@ -261,22 +266,28 @@ impl Phone {
     pub fn start_typing(&self, id: &MessageId) -> Result<Option<Timestamp>, NotInbound> {
         self.change(|state, now| {
             let customer = state.inbound(id)?.customer;
-            let chat = state.chats.get_mut(&customer).ok_or(NotInbound::Unknown)?;
-            if chat.quiet_until.is_some_and(|until| now < until) {
-                state.enter(now, Some(&customer), What::TypingIgnored { message: id.clone() });
-                return Ok(None);
-            }
-            let until = now.plus(self.rules.lifetime);
-            chat.quiet_until = Some(now.plus(self.rules.cooldown));
-            // With a cooldown shorter than the lifetime, a second call prolongs the dots.
-            let earlier = chat.dots.replace(Dots { message: id.clone(), until });
-            if let Some(earlier) = earlier {
-                state.lapses.remove(&(earlier.until, customer.clone()));
-            }
-            state.lapses.insert((until, customer.clone()));
-            state.enter(now, Some(&customer), What::DotsOn { message: id.clone() });
-            Ok(Some(until))
+            state.light(self.rules, &customer, id, false, now).ok_or(NotInbound::Unknown)
         })
+    }
+
+    /// The dots come on in `customer`'s chat, or say from now on that a voice message is being `recording`. Returns when
+    /// they will lapse; none if nothing showed, which is so before the customer has written anything.
+    pub fn start_typing_in(&self, customer: &CustomerId, recording: bool) -> Option<Timestamp> {
+        self.change(|state, now| {
+            let newest = state.newest_of(customer)?;
+            state.light(self.rules, customer, &newest, recording, now)?
+        })
+    }
+
+    /// A call takes the dots off in `customer`'s chat. Whether there were any.
+    pub fn stop_typing(&self, customer: &CustomerId) -> bool {
+        self.change(|state, now| state.clear_dots(customer, now, Why::Stopped))
+    }
+
+    /// The customer sees that everything in the chat has been read. Whether there was anything.
+    pub fn mark_chat_read(&self, customer: &CustomerId) -> bool {
+        let newest = self.open().newest_of(customer);
+        newest.is_some_and(|newest| self.mark_read(&newest).is_ok())
     }
 
     /// A message of the bot's reaches `customer`, and takes the dots off.
@@ -295,7 +306,7 @@ impl Phone {
             let (kind, text) = (body.kind().to_owned(), body.words().to_owned());
             state.put(customer, id, Side::Bot, body, quotes.clone(), now);
             state.enter(now, Some(customer), What::Reply { message: id.clone(), key, kind, text, quotes });
-            state.clear_dots(customer, now);
+            state.clear_dots(customer, now, Why::Reply);
         });
     }
 

@@ -11,6 +11,7 @@ mod switches;
 
 use std::sync::Arc;
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::{self, ContentType};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -18,14 +19,15 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 pub use graph::on_connect;
 pub(super) use switches::switches;
 
-use super::Sandbox;
 use super::page::{Page, PageError};
 use super::phone::{Customer, CustomerId};
+use super::{Sandbox, Upstream};
 
 /// What every route works with.
 struct Shell {
     sandbox: Arc<Sandbox>,
     page: Page,
+    home: String,
 }
 
 impl Shell {
@@ -34,32 +36,50 @@ impl Shell {
     }
 }
 
-/// The routes of a sandbox, for [`App::configure`](actix_web::App::configure). So that a connection can be broken off
-/// without an answer, give [`on_connect`] to the server too.
-pub fn configure(sandbox: Arc<Sandbox>, page: Page) -> impl Fn(&mut ServiceConfig) + Clone {
-    let shell = Data::new(Shell { sandbox, page });
+/// The routes of sandboxes, each of another upstream, for [`App::configure`](actix_web::App::configure). The first is
+/// at `/`, the others at the names of their upstreams, such as `/linq`; each has its API below its `graph`. So that a
+/// connection can be broken off without an answer, give [`on_connect`] to the server too.
+pub fn configure(sandboxes: &[Arc<Sandbox>], page: &Page) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let home = |(number, sandbox): (usize, &Arc<Sandbox>)| {
+        let upstream = sandbox.settings().upstream;
+        (upstream, if number == 0 { String::new() } else { format!("/{}", upstream.name()) })
+    };
+    let beside: Arc<[(Upstream, String)]> = sandboxes.iter().enumerate().map(home).collect();
+    let shell = |(sandbox, (_, home)): (&Arc<Sandbox>, &(Upstream, String))| {
+        let sandbox = Arc::clone(sandbox);
+        (home.clone(), Data::new(Shell { sandbox, page: page.at(home, &beside), home: home.clone() }))
+    };
+    let shells: Vec<(String, Data<Shell>)> = sandboxes.iter().zip(beside.iter()).map(shell).collect();
     move |config| {
-        let graph = web::scope("/graph")
-            .wrap(from_fn(guard::only_ours))
-            .app_data(web::PayloadConfig::new(graph::LARGEST_BODY))
-            .default_service(web::to(graph::handle));
-        // It takes every path that nobody has taken before it.
-        let pages = web::scope("")
-            .wrap(from_fn(guard::only_ours))
-            .app_data(web::PayloadConfig::new(64 * 1024))
-            .route("/", web::get().to(first_phone))
-            .route("/phone.css", web::get().to(css))
-            .route("/phone.js", web::get().to(script))
-            .route("/logo.svg", web::get().to(logo))
-            .route("/phone/{customer}", web::get().to(phone))
-            .route("/phone/{customer}/events", web::get().to(feed::events))
-            .route("/phone/{customer}/send", web::post().to(actions::send))
-            .route("/media/{id}", web::get().to(medium))
-            .route("/customers", web::post().to(actions::new_customer))
-            .route("/faults", web::post().to(actions::switch))
-            .default_service(web::to(|| async { HttpResponse::NotFound().finish() }));
-        config.app_data(shell.clone()).service(graph).service(pages);
+        // The first takes every path that nobody has taken before it.
+        for (home, shell) in shells.iter().rev() {
+            let graph = web::scope(&format!("{home}/graph"))
+                .wrap(from_fn(guard::only_ours))
+                .app_data(shell.clone())
+                .app_data(web::PayloadConfig::new(graph::LARGEST_BODY))
+                .default_service(web::to(graph::handle));
+            config.service(graph).service(pages(home, shell));
+        }
     }
+}
+
+fn pages(home: &str, shell: &Data<Shell>) -> impl HttpServiceFactory + use<> {
+    web::scope(home)
+        .wrap(from_fn(guard::only_ours))
+        .app_data(shell.clone())
+        .app_data(web::PayloadConfig::new(64 * 1024))
+        .route("", web::get().to(first_phone))
+        .route("/", web::get().to(first_phone))
+        .route("/phone.css", web::get().to(css))
+        .route("/phone.js", web::get().to(script))
+        .route("/logo.svg", web::get().to(logo))
+        .route("/phone/{customer}", web::get().to(phone))
+        .route("/phone/{customer}/events", web::get().to(feed::events))
+        .route("/phone/{customer}/send", web::post().to(actions::send))
+        .route("/media/{id}", web::get().to(medium))
+        .route("/customers", web::post().to(actions::new_customer))
+        .route("/faults", web::post().to(actions::switch))
+        .default_service(web::to(|| async { HttpResponse::NotFound().finish() }))
 }
 
 async fn first_phone(shell: Data<Shell>) -> HttpResponse {

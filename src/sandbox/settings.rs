@@ -3,14 +3,20 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The account, the number and the habits of a sandbox's upstream.
+use super::phone::DotsRules;
+use super::upstream::{ACCESS_TOKEN, Upstream, WEBHOOK_SECRET};
+
+/// The account, the number and the habits of a sandbox's upstream. [`SandboxSettings::of`] has each upstream's own.
 #[derive(Clone)]
 pub struct SandboxSettings {
-    /// The id of the bot's number, as it stands in the paths of calls.
+    /// Which upstream it is.
+    pub upstream: Upstream,
+    /// The id of the bot's number, as it stands in the paths of Meta's calls.
     pub phone_number_id: String,
     /// The digits of the bot's number.
     pub display_phone_number: String,
-    /// The id of the business account, as it stands in webhooks.
+    /// The id of the business account, as it stands in webhooks; of the instance, the session or the app, where the
+    /// upstream has such.
     pub account_id: String,
     /// The token that calls must carry.
     pub access_token: String,
@@ -35,9 +41,12 @@ pub struct SandboxSettings {
     pub seed: Option<u64>,
 }
 
-impl Default for SandboxSettings {
-    fn default() -> Self {
+impl SandboxSettings {
+    /// The settings of an upstream, its dots' lifetime among them.
+    pub fn of(upstream: Upstream) -> Self {
+        let DotsRules { lifetime, cooldown } = upstream.wire().dots();
         Self {
+            upstream,
             phone_number_id: "106540352242922".to_owned(),
             display_phone_number: "12125550199".to_owned(),
             account_id: "102290129340398".to_owned(),
@@ -45,13 +54,35 @@ impl Default for SandboxSettings {
             app_secret: "sandbox-app-secret".to_owned(),
             webhook_url: "http://127.0.0.1:8080/webhook".to_owned(),
             bot_name: "Demo bot".to_owned(),
-            typing_lifetime: Duration::from_secs(25),
-            typing_cooldown: Duration::from_secs(25),
+            typing_lifetime: lifetime,
+            typing_cooldown: cooldown,
             statuses: StatusDelays::default(),
             retries: RetrySchedule::default(),
             webhook_patience: Duration::from_secs(20),
             seed: None,
         }
+    }
+
+    /// The `provider` table of a bot that has this sandbox for its upstream, as TOML without its head. The upstream's
+    /// API is below `base_url`. Its secrets stand in the environment under names that [`Self::secret`] knows.
+    pub fn provider_table(&self, base_url: &str) -> String {
+        self.upstream.wire().provider_table(self, base_url)
+    }
+
+    /// Looks up a secret of [`Self::provider_table`].
+    pub fn secret(&self, name: &str) -> Option<String> {
+        match name {
+            ACCESS_TOKEN => Some(self.access_token.clone()),
+            WEBHOOK_SECRET => Some(self.app_secret.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Default for SandboxSettings {
+    /// Meta's.
+    fn default() -> Self {
+        Self::of(Upstream::Meta)
     }
 }
 

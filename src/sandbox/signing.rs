@@ -27,9 +27,9 @@ pub(super) fn to_wire(value: &Value) -> Bytes {
     Bytes::from(wire)
 }
 
-/// The value of `X-Hub-Signature-256` for exactly these bytes.
-pub(super) fn signature(secret: &str, body: &[u8]) -> String {
+/// HMAC-SHA256 over exactly these bytes, in lower-case hexadecimal digits.
+pub(super) fn sha256_hex(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(body);
-    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+    hex::encode(mac.finalize().into_bytes())
 }

@@ -1,7 +1,7 @@
 // The phone's page: sends what the customer does, and shows what the feed tells. The server renders everything.
 "use strict";
 (() => {
-  const base = document.body.dataset.phone;
+  const { home, phone: base } = document.body.dataset;
   const one = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const narrow = matchMedia("(max-width: 799px)");
@@ -31,7 +31,7 @@
 
   one("[data-form=customer]").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const made = await post("/customers", { name: new FormData(event.target).get("name") });
+    const made = await post(`${home}/customers`, { name: new FormData(event.target).get("name") });
     if (made) location.href = made.page;
   });
   if (!base) return;
@@ -92,13 +92,14 @@
 
   const showDots = (html) => {
     const showing = one("[data-dots]", log);
-    if (!html) showing?.remove();
-    if (html && !showing) {
-      const dots = parse(html);
+    const dots = html && parse(html);
+    const changed = dots?.dataset.activity !== showing?.dataset.activity;
+    if (changed) showing?.remove();
+    if (changed && dots) {
       log.append(dots);
       wind(dots);
     }
-    one("[data-presence]").textContent = html ? "typing…" : "online";
+    one("[data-presence]").textContent = dots ? dots.dataset.activity : "online";
   };
 
   const showRow = ({ id, html }) => {
@@ -211,7 +212,7 @@
       send({ kind: "choice", message: message.dataset.message, choice: dataset.choice });
     } else if ("switch" in dataset) {
       const on = button.getAttribute("aria-checked") !== "true";
-      post("/faults", {
+      post(`${home}/faults`, {
         name: dataset.switch,
         on,
         calls: one("[data-calls]").value,

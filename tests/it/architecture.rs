@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("message", &[]),
     ("clock", &[]),
     ("templates", &[]),
@@ -16,11 +16,12 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("provider", &["http", "secret"]),
     // A store keeps what was said, which is the handler's word for it.
     ("store", &["handler"]),
-    ("typing", &["provider", "handler"]),
+    ("health", &["provider"]),
+    ("typing", &["provider", "handler", "health"]),
     ("gate", &["store"]),
     ("failure", &["templates"]),
     ("outbox", &["provider", "store", "typing"]),
-    ("turn", &["failure", "gate", "handler", "http", "outbox", "provider", "store", "typing"]),
+    ("turn", &["failure", "gate", "handler", "health", "http", "outbox", "provider", "store", "typing"]),
     ("worker", &["store", "turn"]),
     ("webhook", &["http", "provider", "store"]),
     // The sum of the small tables that live beside what they configure.
@@ -41,7 +42,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
         ],
     ),
     ("app", &["*"]),
-    ("main", &["App", "config"]),
+    ("main", &["App", "config", "provider"]),
     ("lib", &["*"]),
 ];
 

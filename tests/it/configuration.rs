@@ -401,7 +401,8 @@ fn what_a_variable_lacks_is_told_of_the_variable() {
     let (status, said) = check(DEFAULT, &[&SECRETS[..], &[("THREEDOTS_BOTS__NEW__HANDLER__KIND", "demo")]].concat());
     assert_eq!(status, Some(1));
     let place = "environment variable THREEDOTS_BOTS__NEW__HANDLER__KIND";
-    assert_eq!(said, format!("{place}: bots.new.provider.kind: is missing: use one of meta\n"));
+    let kinds = threedots::provider::KINDS.map(|kind| kind.name).join(", ");
+    assert_eq!(said, format!("{place}: bots.new.provider.kind: is missing: use one of {kinds}\n"));
     let variable = "THREEDOTS_BOTS__SHOP__PROVIDER__KIND__OF";
     let (_, said) = check(DEFAULT, &[&SECRETS[..], &[(variable, "1")]].concat());
     let text = "`kind` is no table, so nothing can stand in it: unset the variable";

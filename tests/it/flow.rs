@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threedots::handler::{Handler, HandlerError};
-use threedots::message::{Media, MediaKind, MediaSource};
-use threedots::sandbox::{Calls, Failure, Fault, Mischief, WebhookFault};
+use threedots::message::{BotName, ChatId, Conversation, Kind, Media, MediaKind, MediaSource};
+use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, WebhookFault};
 use threedots::turn::{self, Tools};
 use threedots::{Reply, Turn};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::world::{Setup, World, echo};
+use crate::world::{BOT, Setup, World, echo};
 
 /// A handler that thinks for so long and then does what it is told.
 struct Thinks(u64, Then);
@@ -418,4 +418,19 @@ async fn a_message_that_is_delivered_twice_at_the_same_time_is_answered_once() {
     world.write("hello");
     world.pass(400).await;
     assert_eq!(world.replies(), ["You said: hello"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_gate_turned_away_is_no_part_of_the_conversation() {
+    let mut setup = Setup::new(Thinks(1, Then::Silence));
+    setup.gate.kinds = vec![Kind::Text];
+    setup.merge.quiet = Duration::from_secs(2);
+    let world = setup.start();
+    world.write("hello");
+    world.sandbox.write(&world.customer, Draft::image(Some("a picture of me"))).expect("a customer");
+    world.pass(60).await;
+    let customer = world.phone().customer(&world.customer).expect("the customer");
+    let conversation = Conversation { bot: BotName::new(BOT), chat: ChatId::new(customer.user_id) };
+    let said = world.store.history(&conversation, 10).await.expect("the history");
+    assert_eq!(said.iter().map(|said| said.words.as_str()).collect::<Vec<_>>(), ["hello"]);
 }

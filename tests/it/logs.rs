@@ -21,6 +21,7 @@ use threedots::{App, Handler, HandlerError, Reply, Turn};
 use tokio::sync::watch;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::buffer::Buffer;
 use crate::canaries::{
     self, APP_SECRET, GUESS, MEDIUM, MODEL_KEY, NAME, OUTGOING, PHONE, TOKEN, USER, VERIFY_TOKEN, WORDS,
 };
@@ -311,21 +312,6 @@ async fn whatever_goes_wrong_no_secret_and_nobodys_words_are_written_or_answered
     }
 }
 
-/// What is written in memory, through the layer that a program with a subscriber of its own uses.
-#[derive(Clone, Default)]
-struct Buffer(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no test panics in here").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_store_that_is_closed_or_full_turns_webhooks_back_without_a_word_of_them() {
     let buffer = Buffer::default();
@@ -354,7 +340,7 @@ fn a_store_that_is_closed_or_full_turns_webhooks_back_without_a_word_of_them() {
             }
         });
     });
-    let written = String::from_utf8(buffer.0.lock().expect("no test panics in here").clone()).expect("text");
+    let written = buffer.written();
     let errors: Vec<_> = lines(&written).iter().filter_map(|line| line["error"].as_str().map(str::to_owned)).collect();
     assert_eq!(errors, ["the store is full: too many messages wait", "the store is closed"]);
     assert_eq!(canaries::found(&written), [""; 0], "{written}");

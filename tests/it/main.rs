@@ -2,19 +2,23 @@
 
 mod architecture;
 mod browser;
+mod buffer;
 mod canaries;
 mod concurrency;
 mod configuration;
 mod crash;
 mod demo;
+mod every_upstream;
 mod floods;
 mod flow;
 mod foreign_words;
+mod gateway;
 mod hostile;
 mod interleavings;
 mod llm;
 mod logs;
 mod meta;
+mod nxcloud;
 mod product;
 mod real;
 mod replays;

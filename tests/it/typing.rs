@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use threedots::clock::Timestamp;
+use threedots::clock::{Clock, Timestamp};
+use threedots::health::Health;
 use threedots::http::Download;
 use threedots::message::{BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, Part, PartKey};
 use threedots::provider::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts, Received,
-    StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Scope, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
-use threedots::typing::{self, Show, TypingConfig};
+use threedots::typing::{Dots, Indicator, Show, TypingConfig};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
@@ -122,10 +123,14 @@ impl Provider for Upstream {
 }
 
 fn message() -> MessageRef {
+    message_in("chat", false)
+}
+
+fn message_in(chat: &str, group: bool) -> MessageRef {
     MessageRef {
         bot: BotName::new("shop"),
-        chat: ChatId::new("chat"),
-        group: false,
+        chat: ChatId::new(chat),
+        group,
         sender: ContactId::new("sender"),
         phone: None,
         message: MessageId::new("message"),
@@ -133,13 +138,17 @@ fn message() -> MessageRef {
     }
 }
 
-fn show(tasks: &TaskTracker, upstream: &Arc<Upstream>) -> typing::Dots {
+fn show(tasks: &TaskTracker, upstream: &Arc<Upstream>) -> Dots {
     show_with(tasks, upstream, &TypingConfig::default())
 }
 
-fn show_with(tasks: &TaskTracker, upstream: &Arc<Upstream>, config: &TypingConfig) -> typing::Dots {
-    let provider: Arc<dyn Provider> = Arc::clone(upstream) as _;
-    typing::show(tasks, &provider, config, &message())
+fn show_with(tasks: &TaskTracker, upstream: &Arc<Upstream>, config: &TypingConfig) -> Dots {
+    indicator(upstream, config).show(tasks, &message())
+}
+
+fn indicator(upstream: &Arc<Upstream>, config: &TypingConfig) -> Indicator {
+    let health = Arc::new(Health::new(BotName::new("shop"), Clock::tokio()));
+    Indicator::new(Arc::clone(upstream) as _, config.clone(), health)
 }
 
 async fn seconds(seconds: u64) {
@@ -305,7 +314,8 @@ async fn the_cap_takes_the_dots_off_while_the_work_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_beat_takes_the_dots_off_for_a_moment() {
     let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|_| {}));
-    let dots = show(&tasks, &upstream);
+    let config = TypingConfig { beat: Duration::from_millis(1500), ..TypingConfig::default() };
+    let dots = show_with(&tasks, &upstream, &config);
     let presence = dots.presence();
     seconds(2).await;
     presence.beat();
@@ -318,7 +328,8 @@ async fn a_beat_takes_the_dots_off_for_a_moment() {
 #[tokio::test(start_paused = true)]
 async fn a_reply_in_the_middle_of_a_beat_lights_nothing_and_stops_nothing() {
     let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|_| {}));
-    let dots = show(&tasks, &upstream);
+    let config = TypingConfig { beat: Duration::from_millis(1500), ..TypingConfig::default() };
+    let dots = show_with(&tasks, &upstream, &config);
     let presence = dots.presence();
     seconds(2).await;
     presence.beat();
@@ -382,4 +393,180 @@ async fn a_bot_can_show_the_read_mark_alone_or_nothing() {
         dots.off().await;
         assert_eq!(upstream.calls(), calls);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beat_right_before_the_reply_is_seen_before_the_reply() {
+    let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|_| {}));
+    let config = TypingConfig { beat: Duration::from_secs(2), ..TypingConfig::default() };
+    let dots = show_with(&tasks, &upstream, &config);
+    seconds(3).await;
+    // A search that has found nothing, asked for twice: one pause, and then the words.
+    dots.presence().beat();
+    dots.presence().beat();
+    let quiet = dots.quiet().await;
+    upstream.note("send");
+    quiet.cleared();
+    over(tasks).await;
+    assert_eq!(upstream.calls(), ["0 s: read", "0 s: start", "3 s: stop", "5 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn beats_in_a_row_are_one_beat() {
+    let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|_| {}));
+    let config = TypingConfig { beat: Duration::from_secs(2), ..TypingConfig::default() };
+    let dots = show_with(&tasks, &upstream, &config);
+    seconds(1).await;
+    (0..5).for_each(|_| dots.presence().beat());
+    seconds(6).await;
+    dots.quiet().await.cleared();
+    over(tasks).await;
+    assert_eq!(upstream.calls(), ["0 s: read", "0 s: start", "1 s: stop", "3 s: start"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_dots_have_to_precede_a_message_they_do_even_if_the_answer_is_there_at_once() {
+    let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|typing| typing.lead = Duration::from_secs(2)));
+    let quiet = show(&tasks, &upstream).quiet().await;
+    upstream.note("send");
+    quiet.cleared();
+    over(tasks).await;
+    assert_eq!(upstream.calls(), ["0 s: read", "0 s: start", "2 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dots_that_could_not_be_lit_hold_no_reply_back() {
+    let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|typing| typing.lead = Duration::from_secs(2)));
+    upstream.starts_come_to(0, Err(ProviderError::Transient { code: Code::Status(503) }));
+    let quiet = show(&tasks, &upstream).quiet().await;
+    upstream.note("send");
+    quiet.cleared();
+    over(tasks).await;
+    assert_eq!(upstream.calls(), ["0 s: read", "0 s: start", "0 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_with_a_reply_for_dots_that_are_not_shown() {
+    for show in [Show::Read, Show::Nothing] {
+        let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|typing| typing.lead = Duration::from_secs(2)));
+        let config = TypingConfig { show, ..TypingConfig::default() };
+        let quiet = show_with(&tasks, &upstream, &config).quiet().await;
+        upstream.note("send");
+        quiet.cleared();
+        over(tasks).await;
+        assert_eq!(upstream.calls().last().map(String::as_str), Some("0 s: send"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_wants_a_stop_before_a_send_gets_exactly_one() {
+    for delivered in [true, false] {
+        let (tasks, upstream) = (
+            TaskTracker::new(),
+            Upstream::new(|typing| typing.stop = Some(StopAbilities { per_second: None, before_send: true })),
+        );
+        let dots = show(&tasks, &upstream);
+        seconds(3).await;
+        let quiet = dots.quiet().await;
+        upstream.note("send");
+        if delivered {
+            quiet.cleared()
+        } else {
+            quiet.off().await
+        }
+        over(tasks).await;
+        assert_eq!(upstream.calls(), ["0 s: read", "0 s: start", "3 s: stop", "3 s: send"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dots_that_the_upstream_lit_by_itself_are_taken_off_even_if_ours_never_came_on() {
+    let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|typing| typing.lit_on_arrival = true));
+    upstream.starts_come_to(0, Err(ProviderError::SessionDown { code: Code::Status(501) }));
+    let dots = show(&tasks, &upstream);
+    seconds(3).await;
+    dots.off().await;
+    assert_eq!(upstream.calls(), ["0 s: read", "0 s: start", "3 s: stop"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_shown_what_the_upstream_allows() {
+    for (groups, calls) in [
+        (GroupTyping::Show, vec!["0 s: read", "0 s: start", "8 s: start", "10 s: send"]),
+        (GroupTyping::Sparingly, vec!["0 s: read", "2 s: start", "10 s: send"]),
+        (GroupTyping::Skip, vec!["0 s: read", "10 s: send"]),
+    ] {
+        let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|typing| typing.groups = groups));
+        let dots = indicator(&upstream, &TypingConfig::default()).show(&tasks, &message_in("group", true));
+        seconds(10).await;
+        let quiet = dots.quiet().await;
+        upstream.note("send");
+        quiet.cleared();
+        over(tasks).await;
+        assert_eq!(upstream.calls(), calls, "{groups:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_large_group_only_who_is_certainly_at_work_is_shown_and_only_what_certainly_shows_is_taken_off() {
+    let large = |typing: &mut TypingAbilities| typing.large_groups = [ChatId::new("crowd")].into();
+    let crowd = message_in("crowd", true);
+    // An answer within two seconds: nothing flickers.
+    let (tasks, upstream) = (TaskTracker::new(), Upstream::new(large));
+    let dots = indicator(&upstream, &TypingConfig::default()).show(&tasks, &crowd);
+    seconds(1).await;
+    dots.quiet().await.cleared();
+    over(tasks).await;
+    assert_eq!(upstream.calls(), ["0 s: read"]);
+    // A start of which nobody knows whether it was seen: no stop. One that was: one stop.
+    let unknown = Err(ProviderError::Ambiguous { code: Code::Network("timed out") });
+    for (start, stops) in [(unknown, 0), (Ok(()), 1)] {
+        let (tasks, upstream) = (TaskTracker::new(), Upstream::new(large));
+        upstream.starts_come_to(0, start);
+        let dots = indicator(&upstream, &TypingConfig::default()).show(&tasks, &crowd);
+        seconds(5).await;
+        dots.off().await;
+        over(tasks).await;
+        assert_eq!(upstream.calls().iter().filter(|call| call.ends_with("stop")).count(), stops);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stops_keep_to_their_limit_and_what_is_over_it_is_one_stop() {
+    let limited = |typing: &mut TypingAbilities| {
+        typing.stop = Some(StopAbilities { per_second: Some(3), before_send: false });
+    };
+    let (tasks, upstream) = (TaskTracker::new(), Upstream::new(limited));
+    let indicator = indicator(&upstream, &TypingConfig::default());
+    // Ten turns of one chat end without a reply, all within a moment; and one of another chat.
+    let all: Vec<Dots> = (0..10).map(|_| indicator.show(&tasks, &message())).collect();
+    let other = indicator.show(&tasks, &message_in("another", false));
+    sleep(Duration::from_millis(10)).await;
+    drop((all, other));
+    over(tasks).await;
+    let stops = upstream.calls().into_iter().filter(|call| call.ends_with("stop")).collect::<Vec<_>>();
+    assert_eq!(stops, ["0 s: stop", "0 s: stop", "0 s: stop", "0 s: stop", "1 s: stop"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_asks_for_time_gets_it() {
+    let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|_| {}));
+    let code = Code::Status(429);
+    let retry_after = Some(Duration::from_secs(30));
+    upstream.starts_come_to(0, Err(ProviderError::RateLimited { retry_after, scope: Scope::Number, code }));
+    let dots = show(&tasks, &upstream);
+    seconds(40).await;
+    dots.off().await;
+    assert_eq!(upstream.calls(), ["0 s: read", "0 s: start", "30 s: start"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_read_receipts_are_the_upstreams_own_business_no_call_is_made() {
+    let mut upstream = Upstream::new(|_| {});
+    Arc::get_mut(&mut upstream).expect("nobody else holds it").abilities.reads = ReadReceipts::None;
+    let tasks = TaskTracker::new();
+    let dots = show(&tasks, &upstream);
+    seconds(1).await;
+    dots.off().await;
+    assert_eq!(upstream.calls(), ["0 s: start", "1 s: stop"]);
 }

@@ -36,6 +36,9 @@ pub(crate) struct Seen {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Value,
+    /// A JSON body, byte for byte.
+    #[serde(skip)]
+    pub(crate) raw: Bytes,
     #[serde(skip)]
     pub(crate) timeout: Duration,
 }
@@ -59,6 +62,10 @@ impl Upstream {
 #[async_trait]
 impl Transport for Upstream {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
+        let raw = match &call.body {
+            Body::Json(bytes) => bytes.clone(),
+            Body::Empty | Body::Multipart { .. } => Bytes::new(),
+        };
         let body = match call.body {
             Body::Empty => Value::Null,
             Body::Json(bytes) => serde_json::from_slice(&bytes).expect("a JSON body is JSON"),
@@ -68,7 +75,7 @@ impl Transport for Upstream {
         };
         let (method, url, timeout) = (call.method, call.url.into(), call.timeout);
         let headers = call.headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        self.seen.lock().expect("no test panics in here").push(Seen { method, url, headers, body, timeout });
+        self.seen.lock().expect("no test panics in here").push(Seen { method, url, headers, body, raw, timeout });
         let answer = self.answers.lock().expect("no test panics in here").pop_front();
         match answer.expect("there was an answer left for this call") {
             Given::Answer(status, headers, body) => {

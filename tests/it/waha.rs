@@ -13,7 +13,7 @@ use threedots::provider::wawp::WahaConfig;
 use threedots::provider::{Provider, WebhookRequest};
 
 use crate::upstream::Upstream;
-use crate::wawp::{SECRET, connect, post};
+use crate::wawp::{SECRET, connect, events, post};
 
 /// What everybody has to fill in.
 const REQUIRED: &str = r#"
@@ -47,4 +47,10 @@ pub(crate) fn signed(body: &[u8]) -> WebhookRequest {
         ("X-Webhook-Hmac-Algorithm", "sha512"),
     ];
     post(body, "", &headers)
+}
+
+/// What an authentic delivery comes to, for the suite over all providers.
+#[allow(dead_code, reason = "for the suite over all providers")]
+pub(crate) fn receives(body: &[u8]) -> threedots::provider::Events {
+    events(&*waha("", &Upstream::answering([])), &signed(body)).expect("a delivery of WAHA's form")
 }

@@ -1,4 +1,5 @@
-//! The product and the sandbox in one process, without a socket between them: Meta's real wire under a paused clock.
+//! The product and the sandbox in one process, without a socket between them: each upstream's real wire under a paused
+//! clock.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -6,22 +7,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use threedots::clock::Clock;
+use threedots::config::Config;
 use threedots::failure::{FailureReply, FailureReplyConfig};
 use threedots::gate::{GateConfig, Gates};
+use threedots::health::Health;
 use threedots::http::{Answer, Body, Call, CallError, Transport};
 use threedots::message::{BotName, MessageId};
 use threedots::outbox::DeliveryConfig;
-use threedots::provider::meta::{Meta, MetaSettings};
-use threedots::provider::{Method, Provider, WebhookRequest};
+use threedots::provider::{Around, Method, Provider, WebhookRequest};
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{
-    Courier, Customer, CustomerId, Draft, Phone, Sandbox, SandboxSettings, UpstreamAnswer, UpstreamRequest,
+    Courier, Customer, CustomerId, Draft, Phone, Sandbox, SandboxSettings, Upstream, UpstreamAnswer, UpstreamRequest,
 };
 use threedots::store::memory::{Memory, Settings};
 use threedots::store::{DeadLetter, Store};
 use threedots::templates::Templates;
-use threedots::turn::{Barred, Bot, MergeConfig, TurnConfig};
-use threedots::typing::TypingConfig;
+use threedots::turn::{Bot, MergeConfig, TurnConfig};
+use threedots::typing::{Indicator, TypingConfig};
 use threedots::webhook::{ServerConfig, Webhooks};
 use threedots::worker::{Worker, WorkerConfig};
 use threedots::{Handler, Reply, Turn};
@@ -43,7 +45,12 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// On Meta's Cloud API.
     pub(crate) fn new(handler: impl Handler) -> Self {
+        Self::on(Upstream::Meta, handler)
+    }
+
+    pub(crate) fn on(upstream: Upstream, handler: impl Handler) -> Self {
         Self {
             handler: Arc::new(handler),
             gate: GateConfig::default(),
@@ -53,7 +60,7 @@ impl Setup {
             delivery: DeliveryConfig::default(),
             failure_reply: FailureReplyConfig::default(),
             worker: WorkerConfig::default(),
-            sandbox: SandboxSettings { seed: Some(7), ..SandboxSettings::default() },
+            sandbox: SandboxSettings { seed: Some(7), ..SandboxSettings::of(upstream) },
         }
     }
 
@@ -87,34 +94,33 @@ impl Setup {
     pub(crate) fn bot(self, provider: Arc<dyn Provider>) -> Bot {
         let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
         let failure_reply = FailureReply::new(&self.failure_reply, &templates).expect("the failure reply");
+        let health = Arc::new(Health::new(BotName::new(BOT), Clock::tokio()));
         Bot {
             name: BotName::new(BOT),
+            indicator: Indicator::new(Arc::clone(&provider), self.typing, Arc::clone(&health)),
             provider,
             handler: self.handler,
             gates: Gates::new(self.gate),
             merge: self.merge,
             turn: self.turn,
-            typing: self.typing,
             delivery: self.delivery,
             failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
-            barred: Barred::default(),
+            health,
         }
     }
 }
 
-/// The real Meta adapter, with the sandbox at the other end.
-fn provider(sandbox: &Arc<Sandbox>, clock: Clock) -> Arc<dyn Provider> {
-    let known = sandbox.settings();
-    let settings = MetaSettings {
-        base_url: "http://127.0.0.1:1/graph".parse().expect("an address"),
-        ..MetaSettings::new(
-            &*known.phone_number_id,
-            known.access_token.clone().into(),
-            known.app_secret.clone().into(),
-            "verify".to_owned().into(),
-        )
-    };
-    Arc::new(Meta::new(BotName::new(BOT), settings, Arc::new(Direct(Arc::clone(sandbox))), clock))
+/// The real adapter, configured as anybody would, with the sandbox at the other end.
+pub(crate) fn provider(sandbox: &Arc<Sandbox>, clock: Clock) -> Arc<dyn Provider> {
+    let table = sandbox.settings().provider_table("http://127.0.0.1:1/graph");
+    let text = format!("[bots.{BOT}.provider]\n{table}\n[bots.{BOT}.handler]\nkind = \"demo\"");
+    let (config, problems) = Config::parse("the sandbox's table", &text, []);
+    assert_eq!(problems, []);
+    let transport = Arc::new(Direct(Arc::clone(sandbox)));
+    let around = Around { bot: BotName::new(BOT), transport, clock };
+    let secret = |name: &str| sandbox.settings().secret(name);
+    let provider = config.bots[BOT].provider.as_ref().expect("a provider");
+    provider.connect(&secret, around).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 /// One bot, one sandbox, one customer or more.
@@ -212,11 +218,11 @@ struct InProcess(OnceLock<(Arc<Webhooks>, Clock)>);
 
 #[async_trait]
 impl Courier for InProcess {
-    async fn post(&self, _url: &str, headers: Vec<(String, String)>, body: Bytes) -> Option<u16> {
+    async fn post(&self, url: &str, headers: Vec<(String, String)>, body: Bytes) -> Option<u16> {
         let (webhooks, clock) = self.0.get()?;
         let request = WebhookRequest {
             method: Method::Post,
-            query: String::new(),
+            query: url.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default(),
             headers: headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
             body,
             received: clock.now(),

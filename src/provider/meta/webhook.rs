@@ -37,7 +37,7 @@ impl Verifier {
     pub(super) fn verify(&self, request: &WebhookRequest, now: Timestamp) -> Result<(), WebhookError> {
         let header = request.headers.get("x-hub-signature-256").ok_or(WebhookError::Unsigned)?;
         let digits = header.strip_prefix("sha256=").ok_or(WebhookError::WrongSignature)?;
-        let signature = from_hex(digits).ok_or(WebhookError::WrongSignature)?;
+        let signature = from_hex::<32>(digits).ok_or(WebhookError::WrongSignature)?;
         let mut live = self.keys.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
         let vouched_for = live.any(|(key, _)| key.vouches_for(&[&request.body], &signature));
         vouched_for.then_some(()).ok_or(WebhookError::WrongSignature)

@@ -214,7 +214,9 @@ impl Manners<'_> {
         let mut groups = BTreeSet::new();
         for (number, written) in self.large_groups.iter().enumerate() {
             match chat::name(written).filter(|name| chat::is_group(name)) {
-                Some(name) => drop(groups.insert(ChatId::new(name))),
+                Some(name) => {
+                    groups.insert(ChatId::new(name));
+                }
                 None => resolve.wrong(&format!("large_groups[{number}]"), "must be a group: it ends with @g.us"),
             }
         }

@@ -157,7 +157,7 @@ impl Verifier {
             Algorithm::Plain => same_token(written, keys.plain.expose_secret()),
             _ if is_another => false,
             Algorithm::Sha256 => bytes().is_some_and(|bytes| keys.short.vouches_for(&[&request.body], &bytes)),
-            Algorithm::Sha512 => bytes().is_some_and(|bytes| keys.long.vouches_for(&request.body, &bytes)),
+            Algorithm::Sha512 => bytes().is_some_and(|bytes| keys.long.vouches_for(&[&request.body], &bytes)),
         })
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn read(message: Object<'_>, around: &[i64]) -> Option<Content> {
         "image" => media(message, &kind, MediaKind::Image),
         "video" => media(message, &kind, MediaKind::Video),
         "audio" => media(message, &kind, MediaKind::Audio),
-        "voice" => media(message, &kind, MediaKind::Voice),
+        "voice" => media(message, &kind, MediaKind::Voice).or_else(|| media(message, "audio", MediaKind::Voice)),
         "document" => media(message, &kind, MediaKind::Document),
         "sticker" => media(message, &kind, MediaKind::Sticker),
         "location" => location(message),

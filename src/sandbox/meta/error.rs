@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use super::UpstreamAnswer;
 use crate::sandbox::fault::Failure;
+use crate::sandbox::upstream::{Denial, UpstreamAnswer};
 
 /// A call that is refused.
 #[derive(Debug)]
@@ -92,14 +92,18 @@ impl Refusal {
     }
 
     /// What a fault that was ordered looks like to the caller.
-    pub(super) fn injected(failure: &Failure) -> Self {
+    pub(super) fn injected(failure: Failure) -> Self {
         match failure {
             Failure::TooMany { retry_after } => {
-                Self { retry_after: *retry_after, ..Self::new(429, 130_429, "(#130429) Rate limit hit") }
+                Self { retry_after, ..Self::new(429, 130_429, "(#130429) Rate limit hit") }
             }
             Failure::TooManyToOne => Self::new(400, 131_056, "(#131056) Pair rate limit hit")
                 .details("too many messages from this number to the same customer"),
             Failure::Token => Self::token(),
+            Failure::Refused => Self::out_of_bounds("refused to order"),
+            Failure::SessionDown => {
+                Self { is_transient: true, ..Self::new(503, 131_016, "(#131016) Service unavailable") }
+            }
             Failure::Unknown => {
                 Self { is_transient: true, ..Self::new(500, 131_000, "(#131000) Something went wrong") }
             }
@@ -109,11 +113,14 @@ impl Refusal {
         }
     }
 
-    /// The answer. `trace` is for Meta's support.
-    pub(super) fn answer(&self, trace: &str) -> UpstreamAnswer {
+    /// It as the caller gets it. `trace` is for Meta's support.
+    pub(super) fn denial(&self, trace: &str) -> Denial {
         let Some(code) = self.code else {
-            let page = if self.status == 500 { "<!DOCTYPE html><html><body><h1>Error</h1></body></html>" } else { "" };
-            return UpstreamAnswer::new(self.status, "text/html; charset=utf-8", Bytes::from_static(page.as_bytes()));
+            if self.status == 500 {
+                return Denial::page(500);
+            }
+            let answer = UpstreamAnswer::new(self.status, "text/html; charset=utf-8", Bytes::new());
+            return Denial { status: self.status, code: None, answer };
         };
         let kind = if self.subcode == Some(33) { "GraphMethodException" } else { "OAuthException" };
         let mut error = json!({ "message": self.title, "type": kind, "code": code, "fbtrace_id": trace });
@@ -126,11 +133,11 @@ impl Refusal {
         if self.is_transient {
             error["is_transient"] = json!(true);
         }
-        let body = Bytes::from(json!({ "error": error }).to_string());
-        let mut answer = UpstreamAnswer::new(self.status, "application/json; charset=UTF-8", body);
-        if let (Some(seconds), UpstreamAnswer::Whole { headers, .. }) = (self.retry_after, &mut answer) {
-            headers.push(("retry-after".to_owned(), seconds.to_string()));
-        }
-        answer
+        let answer = UpstreamAnswer::json(self.status, &json!({ "error": error }));
+        let answer = match self.retry_after {
+            Some(seconds) => answer.with("retry-after", seconds.to_string()),
+            None => answer,
+        };
+        Denial { status: self.status, code: Some(code), answer }
     }
 }

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::{Refusal, UpstreamAnswer, UpstreamRequest, multipart, success};
-use crate::sandbox::Sandbox;
+use super::{Desk, Refusal, multipart, success};
 use crate::sandbox::media::Origin;
+use crate::sandbox::upstream::{UpstreamAnswer, UpstreamRequest};
 
 const MEGABYTE: usize = 1024 * 1024;
 
-impl Sandbox {
-    pub(super) fn upload(&self, request: &UpstreamRequest) -> Result<UpstreamAnswer, Refusal> {
+impl Desk<'_> {
+    pub(super) fn upload(self, request: &UpstreamRequest) -> Result<UpstreamAnswer, Refusal> {
         let form = request.header("content-type").and_then(|kind| multipart::parts(kind, &request.body));
         let form = form.ok_or_else(|| Refusal::invalid("the body is not a multipart form"))?;
         let field = |name: &str| form.iter().find(|part| part.name == name);
@@ -22,31 +22,32 @@ impl Sandbox {
         check_size(mime, file.data.len())?;
         let id = self.ids.medium();
         self.media.keep(id.clone(), mime, file.data.clone(), Origin::Bot, self.clock.now());
-        Ok(UpstreamAnswer::json(&json!({ "id": id })))
+        Ok(UpstreamAnswer::json(200, &json!({ "id": id })))
     }
 
-    pub(super) fn resolve(&self, request: &UpstreamRequest, id: &str) -> Result<UpstreamAnswer, Refusal> {
+    pub(super) fn resolve(self, request: &UpstreamRequest, id: &str) -> Result<UpstreamAnswer, Refusal> {
         let medium = self.media.get(id, self.clock.now()).ok_or_else(Refusal::no_such_object)?;
         let ticket = self.ids.token();
         self.media.issue(ticket.clone(), id, self.clock.now());
-        let host = request.header("host").unwrap_or("127.0.0.1");
-        let prefix = if request.path_and_query.starts_with("/graph/") { "/graph" } else { "" };
-        Ok(UpstreamAnswer::json(&json!({
-            "url": format!("http://{host}{prefix}/download/{ticket}"),
-            "mime_type": medium.mime,
-            "sha256": medium.sha256(),
-            "file_size": medium.data.len(),
-            "id": id,
-            "messaging_product": "whatsapp",
-        })))
+        Ok(UpstreamAnswer::json(
+            200,
+            &json!({
+                "url": request.address_of(&format!("/download/{ticket}")),
+                "mime_type": medium.mime,
+                "sha256": medium.sha256(),
+                "file_size": medium.data.len(),
+                "id": id,
+                "messaging_product": "whatsapp",
+            }),
+        ))
     }
 
-    pub(super) fn download(&self, ticket: &str) -> Result<UpstreamAnswer, Refusal> {
+    pub(super) fn download(self, ticket: &str) -> Result<UpstreamAnswer, Refusal> {
         let medium = self.media.redeem(ticket, self.clock.now()).ok_or_else(Refusal::gone)?;
         Ok(UpstreamAnswer::new(200, &medium.mime, medium.data))
     }
 
-    pub(super) fn delete(&self, id: &str) -> Result<UpstreamAnswer, Refusal> {
+    pub(super) fn delete(self, id: &str) -> Result<UpstreamAnswer, Refusal> {
         if self.media.forget(id, self.clock.now()) { Ok(success()) } else { Err(Refusal::no_such_object()) }
     }
 }

@@ -1,21 +1,20 @@
 //! Read receipts and the typing indicator.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Refusal, UpstreamAnswer, success};
+use super::{Desk, Refusal, success};
 use crate::message::MessageId;
-use crate::sandbox::Sandbox;
 use crate::sandbox::phone::NotInbound;
+use crate::sandbox::upstream::UpstreamAnswer;
 
 /// How long a message can be marked as read.
 const READABLE_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
-impl Sandbox {
+impl Desk<'_> {
     /// Marks a message as read, and shows the dots if the call asks for them.
-    pub(super) fn read(self: &Arc<Self>, body: &Value) -> Result<UpstreamAnswer, Refusal> {
+    pub(super) fn read(self, body: &Value) -> Result<UpstreamAnswer, Refusal> {
         let id = body["message_id"].as_str().ok_or_else(|| Refusal::missing("message_id"))?;
         if body["status"] != "read" {
             return Err(Refusal::invalid("`status` has to be `read`"));

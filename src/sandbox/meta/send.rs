@@ -3,18 +3,16 @@
 mod check;
 mod interactive;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use check::Fields;
 use serde_json::{Value, json};
 
-use super::webhook::{Status, status_webhook};
-use super::{Refusal, UpstreamAnswer};
+use super::{Desk, Refusal};
 use crate::message::MessageId;
-use crate::sandbox::delivery::Webhook;
+use crate::sandbox::Sandbox;
 use crate::sandbox::phone::{Body, Customer, CustomerId, Side, Source, What};
-use crate::sandbox::{Sandbox, pause, signing};
+use crate::sandbox::upstream::{Course, UpstreamAnswer};
 
 /// How long after the customer's last message the bot may write freely.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -32,11 +30,11 @@ enum Carried {
     Reaction { to: MessageId, emoji: String },
 }
 
-impl Sandbox {
+impl Desk<'_> {
     /// Sends something. If it is not `deliverable` it is taken, and reported as failed later.
-    pub(super) fn send(self: &Arc<Self>, body: &Value, deliverable: bool) -> Result<UpstreamAnswer, Refusal> {
+    pub(super) fn send(self, body: &Value, deliverable: bool) -> Result<UpstreamAnswer, Refusal> {
         let fields = Fields::new(body);
-        let (customer, reached) = self.recipient(body)?;
+        let (customer, reached) = recipient(&self, body)?;
         let carried = self.carried(&fields)?;
         if matches!(reached, Reached::Group)
             && !matches!(&carried, Carried::Message(Body::Text(_) | Body::Media { .. } | Body::Template { .. }))
@@ -58,8 +56,8 @@ impl Sandbox {
             self.phone.enter(Some(&customer.id), What::Noted { note });
         }
         let id = self.ids.message();
-        let failed = self.arrive(&customer, &id, carried, quotes, key.clone(), deliverable);
-        self.report(&customer, &id, key, failed);
+        let course = self.arrive(&customer, &id, carried, quotes, key.clone(), deliverable);
+        self.report(&customer, &id, key, course);
         let mut contact = json!({ "input": input });
         match reached {
             Reached::Phone => contact["wa_id"] = json!(customer.id.as_str()),
@@ -73,40 +71,10 @@ impl Sandbox {
             message["message_status"] = json!("accepted");
         }
         let answer = json!({ "messaging_product": "whatsapp", "contacts": [contact], "messages": [message] });
-        Ok(UpstreamAnswer::json(&answer))
+        Ok(UpstreamAnswer::json(200, &answer))
     }
 
-    /// Finds the customer that a send names.
-    pub(super) fn recipient(&self, body: &Value) -> Result<(Customer, Reached), Refusal> {
-        let to = body["to"].as_str().filter(|to| !to.is_empty());
-        let user_id = body["recipient"].as_str().filter(|user_id| !user_id.is_empty());
-        let found = match (body["recipient_type"].as_str().unwrap_or("individual"), to, user_id) {
-            ("group", Some(to), _) => {
-                (self.phone.find_customer(|customer| customer.group.as_deref() == Some(to)), Reached::Group)
-            }
-            ("individual", Some(to), _) => {
-                let digits: String = to.chars().filter(|character| !"+ -()".contains(*character)).collect();
-                if digits == self.settings.display_phone_number {
-                    return Err(Refusal::to_oneself());
-                }
-                if !digits.chars().all(|digit| digit.is_ascii_digit()) {
-                    return Err(Refusal::out_of_bounds("`to` is no phone number"));
-                }
-                (self.phone.customer(&CustomerId::new(digits)), Reached::Phone)
-            }
-            ("individual", None, Some(user_id)) => {
-                (self.phone.find_customer(|customer| customer.user_id == user_id), Reached::UserId)
-            }
-            ("individual" | "group", None, _) => return Err(Refusal::missing("to")),
-            _ => return Err(Refusal::invalid("`recipient_type` has to be `individual` or `group`")),
-        };
-        match found {
-            (Some(customer), reached) => Ok((customer, reached)),
-            (None, _) => Err(Refusal::undeliverable()),
-        }
-    }
-
-    fn carried(&self, fields: &Fields<'_>) -> Result<Carried, Refusal> {
+    fn carried(self, fields: &Fields<'_>) -> Result<Carried, Refusal> {
         let kind = fields.required("type", 64)?;
         if !fields.value()[kind].is_object() && kind != "contacts" {
             return Err(Refusal::missing(kind));
@@ -133,7 +101,7 @@ impl Sandbox {
         }))
     }
 
-    fn medium(&self, kind: &str, fields: &Fields<'_>) -> Result<Body, Refusal> {
+    fn medium(self, kind: &str, fields: &Fields<'_>) -> Result<Body, Refusal> {
         let (stored, link) = (fields.owned(&format!("{kind}.id"), 512)?, fields.owned(&format!("{kind}.link"), 4096)?);
         let source = match (stored, link) {
             (Some(id), _) if self.media.get(&id, self.clock.now()).is_some() => Source::Stored(id),
@@ -159,7 +127,7 @@ impl Sandbox {
     }
 
     /// The message that a send quotes, if it stands in the same chat.
-    fn quoted(&self, fields: &Fields<'_>, customer: &Customer) -> Result<Option<MessageId>, Refusal> {
+    fn quoted(self, fields: &Fields<'_>, customer: &Customer) -> Result<Option<MessageId>, Refusal> {
         let Some(id) = fields.optional("context.message_id", usize::MAX)? else { return Ok(None) };
         let id = MessageId::new(id);
         if self.phone.chat_of(&id).as_ref() == Some(&customer.id) {
@@ -172,7 +140,7 @@ impl Sandbox {
 
     /// Puts what was sent onto the phone. Returns how far it will be reported to have come, or why it failed.
     fn arrive(
-        &self,
+        self,
         customer: &Customer,
         id: &MessageId,
         carried: Carried,
@@ -196,37 +164,36 @@ impl Sandbox {
             }
         }
     }
-
-    /// Sends the statuses of one message, each at its time.
-    fn report(self: &Arc<Self>, customer: &Customer, id: &MessageId, key: Option<String>, course: Course) {
-        let delays = self.settings.statuses;
-        let steps = match course {
-            Course::Whole => vec![("sent", delays.sent), ("delivered", delays.delivered), ("read", delays.read)],
-            Course::SentOnly => vec![("sent", delays.sent)],
-            Course::Failed(_) => vec![("failed", delays.sent)],
-        };
-        let error = if let Course::Failed(code) = course { Some(code) } else { None };
-        for (status, delay) in steps.into_iter().filter_map(|(status, delay)| Some((status, delay?))) {
-            let (sandbox, customer, id, key) = (Arc::clone(self), customer.clone(), id.clone(), key.clone());
-            self.spawn(async move {
-                pause(delay).await;
-                let news = Status { id: &id, status, key: key.as_deref(), error, at: sandbox.clock.now() };
-                let payload = status_webhook(&sandbox.settings, &customer, &news);
-                sandbox.deliver(Webhook::status(status, id, signing::to_wire(&payload)));
-            });
-        }
-    }
 }
 
-/// How far a message of the bot's comes.
-#[derive(Clone, Copy)]
-enum Course {
-    /// To the customer's eyes.
-    Whole,
-    /// Reactions are reported as sent, and no further.
-    SentOnly,
-    /// Not at all.
-    Failed(i64),
+/// Finds the customer that a send names.
+pub(super) fn recipient(sandbox: &Sandbox, body: &Value) -> Result<(Customer, Reached), Refusal> {
+    let to = body["to"].as_str().filter(|to| !to.is_empty());
+    let user_id = body["recipient"].as_str().filter(|user_id| !user_id.is_empty());
+    let found = match (body["recipient_type"].as_str().unwrap_or("individual"), to, user_id) {
+        ("group", Some(to), _) => {
+            (sandbox.phone.find_customer(|customer| customer.group.as_deref() == Some(to)), Reached::Group)
+        }
+        ("individual", Some(to), _) => {
+            let digits: String = to.chars().filter(|character| !"+ -()".contains(*character)).collect();
+            if digits == sandbox.settings.display_phone_number {
+                return Err(Refusal::to_oneself());
+            }
+            if !digits.chars().all(|digit| digit.is_ascii_digit()) {
+                return Err(Refusal::out_of_bounds("`to` is no phone number"));
+            }
+            (sandbox.phone.customer(&CustomerId::new(digits)), Reached::Phone)
+        }
+        ("individual", None, Some(user_id)) => {
+            (sandbox.phone.find_customer(|customer| customer.user_id == user_id), Reached::UserId)
+        }
+        ("individual" | "group", None, _) => return Err(Refusal::missing("to")),
+        _ => return Err(Refusal::invalid("`recipient_type` has to be `individual` or `group`")),
+    };
+    match found {
+        (Some(customer), reached) => Ok((customer, reached)),
+        (None, _) => Err(Refusal::undeliverable()),
+    }
 }
 
 fn contact_names(fields: &Fields<'_>) -> Result<Vec<String>, Refusal> {

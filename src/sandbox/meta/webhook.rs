@@ -3,21 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
-use crate::message::MessageId;
-use crate::sandbox::draft::{Draft, Says};
+use crate::sandbox::draft::Says;
 use crate::sandbox::media::sha256;
 use crate::sandbox::phone::{Customer, Side};
 use crate::sandbox::settings::SandboxSettings;
+use crate::sandbox::upstream::{News, Written};
 
-/// A customer's message. `quoted_from` is whose message it quotes.
-pub(in crate::sandbox) fn message_webhook(
-    settings: &SandboxSettings,
-    customer: &Customer,
-    id: &MessageId,
-    draft: &Draft,
-    quoted_from: Option<Side>,
-    at: Timestamp,
-) -> Value {
+/// A customer's message.
+pub(super) fn message(settings: &SandboxSettings, written: &Written<'_>) -> Value {
+    let Written { customer, id, draft, quoted_from, at } = *written;
     let (kind, object) = says(&draft.says);
     let mut message = Map::new();
     message.insert("id".to_owned(), json!(id.as_str()));
@@ -43,18 +37,9 @@ pub(in crate::sandbox) fn message_webhook(
     envelope(settings, json!({ "contacts": [contact(customer)], "messages": [message] }))
 }
 
-/// The news of one message of the bot's.
-pub(super) struct Status<'a> {
-    pub(super) id: &'a MessageId,
-    pub(super) status: &'static str,
-    pub(super) key: Option<&'a str>,
-    /// Why it failed, if it did.
-    pub(super) error: Option<i64>,
-    pub(super) at: Timestamp,
-}
-
 /// A status of a message of the bot's.
-pub(super) fn status_webhook(settings: &SandboxSettings, customer: &Customer, news: &Status<'_>) -> Value {
+pub(super) fn status(settings: &SandboxSettings, news: &News<'_>) -> Value {
+    let customer = news.customer;
     let mut status = json!({
         "id": news.id.as_str(),
         "status": news.status,

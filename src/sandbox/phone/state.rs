@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::NotInbound;
 use super::chat::{Body, Customer, CustomerId, Message, Side, Tick};
 use super::timeline::{Moment, What, Why};
+use super::{DotsRules, NotInbound};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -30,6 +30,7 @@ pub(super) struct Chat {
 pub(super) struct Dots {
     pub(super) message: MessageId,
     pub(super) until: Timestamp,
+    pub(super) recording: bool,
 }
 
 #[derive(Clone)]
@@ -61,12 +62,47 @@ impl State {
         }
     }
 
-    pub(super) fn clear_dots(&mut self, customer: &CustomerId, now: Timestamp) {
-        let Some(chat) = self.chats.get_mut(customer) else { return };
+    /// Shows the dots, unless they came on in this chat less than the cooldown ago. Returns when they will lapse; the
+    /// inner none is that nothing showed, the outer one that there is no such chat.
+    pub(super) fn light(
+        &mut self,
+        rules: DotsRules,
+        customer: &CustomerId,
+        message: &MessageId,
+        recording: bool,
+        now: Timestamp,
+    ) -> Option<Option<Timestamp>> {
+        let chat = self.chats.get_mut(customer)?;
+        if chat.quiet_until.is_some_and(|until| now < until) {
+            self.enter(now, Some(customer), What::TypingIgnored { message: message.clone() });
+            return Some(None);
+        }
+        let until = now.plus(rules.lifetime);
+        chat.quiet_until = Some(now.plus(rules.cooldown));
+        // With a cooldown shorter than the lifetime, a second call prolongs the dots.
+        let earlier = chat.dots.replace(Dots { message: message.clone(), until, recording });
+        if let Some(earlier) = earlier {
+            self.lapses.remove(&(earlier.until, customer.clone()));
+        }
+        self.lapses.insert((until, customer.clone()));
+        self.enter(now, Some(customer), What::DotsOn { message: message.clone(), recording });
+        Some(Some(until))
+    }
+
+    /// Whether there were any.
+    pub(super) fn clear_dots(&mut self, customer: &CustomerId, now: Timestamp, why: Why) -> bool {
+        let Some(chat) = self.chats.get_mut(customer) else { return false };
         chat.quiet_until = None;
-        let Some(dots) = chat.dots.take() else { return };
+        let Some(dots) = chat.dots.take() else { return false };
         self.lapses.remove(&(dots.until, customer.clone()));
-        self.enter(now, Some(customer), What::DotsOff { message: dots.message, why: Why::Reply });
+        self.enter(now, Some(customer), What::DotsOff { message: dots.message, why });
+        true
+    }
+
+    /// What the customer wrote last.
+    pub(super) fn newest_of(&self, customer: &CustomerId) -> Option<MessageId> {
+        let written = self.chats.get(customer)?.messages.iter().rev();
+        written.filter(|message| message.from == Side::Customer).map(|message| message.id.clone()).next()
     }
 
     pub(super) fn put(

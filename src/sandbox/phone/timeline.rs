@@ -51,12 +51,14 @@ pub enum What {
     },
     /// The dots came on.
     DotsOn {
-        /// The message that the call named.
+        /// The message that the call named; the customer's newest, where calls name the chat.
         message: MessageId,
+        /// Whether they said "recording" instead of "typing".
+        recording: bool,
     },
     /// The dots went off.
     DotsOff {
-        /// The message that the call named.
+        /// The message that they came on for.
         message: MessageId,
         /// Why.
         why: Why,
@@ -151,9 +153,11 @@ impl What {
             }
             Self::Called { call, what } => format!("call {call}: {what}"),
             Self::MarkedRead { message } => format!("read {}", number(message)),
-            Self::DotsOn { message } => format!("dots on, for {}", number(message)),
+            Self::DotsOn { message, recording: false } => format!("dots on, for {}", number(message)),
+            Self::DotsOn { message, recording: true } => format!("recording on, for {}", number(message)),
             Self::DotsOff { why: Why::Reply, .. } => "dots off: reply".to_owned(),
             Self::DotsOff { why: Why::Lapsed, .. } => "dots off: lapsed".to_owned(),
+            Self::DotsOff { why: Why::Stopped, .. } => "dots off: stopped".to_owned(),
             Self::TypingIgnored { message } => format!("typing ignored, for {}", number(message)),
             Self::Reply { message, kind, quotes, .. } => {
                 let quotes = quotes.as_ref().map(|quoted| format!(", quotes {}", number(quoted))).unwrap_or_default();
@@ -183,6 +187,8 @@ pub enum Why {
     Reply,
     /// Their time was over.
     Lapsed,
+    /// A call took them off.
+    Stopped,
 }
 
 /// What a call to the upstream asks for.
@@ -191,7 +197,13 @@ pub enum Call {
     /// Mark as read.
     Read,
     /// Mark as read, and show the dots.
+    ReadAndTyping,
+    /// Show the dots.
     Typing,
+    /// Show that a voice message is being recorded.
+    Recording,
+    /// Take the dots off.
+    Stop,
     /// Send something.
     Send,
     /// Take a medium in.
@@ -210,7 +222,10 @@ impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read => "read",
-            Self::Typing => "read and typing",
+            Self::ReadAndTyping => "read and typing",
+            Self::Typing => "typing",
+            Self::Recording => "recording",
+            Self::Stop => "stop",
             Self::Send => "send",
             Self::Upload => "upload",
             Self::Resolve => "resolve a medium",

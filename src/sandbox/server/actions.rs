@@ -94,7 +94,7 @@ pub(super) async fn new_customer(shell: Data<Shell>, new: Json<NewCustomer>) -> 
         return refused("a name has 1 to 60 characters");
     }
     let id = shell.sandbox.new_customer(name);
-    protect(&mut HttpResponse::Created()).json(json!({ "page": format!("/phone/{}", id.as_str()) }))
+    protect(&mut HttpResponse::Created()).json(json!({ "page": format!("{}/phone/{}", shell.home, id.as_str()) }))
 }
 
 pub(super) async fn switch(shell: Data<Shell>, turned: Json<Turned>) -> HttpResponse {

@@ -100,8 +100,10 @@ impl Feed {
             rows.push(json!({ "id": row.id, "html": page.row(&row)? }));
         }
         let dots = page.dots(sandbox, &self.customer.id)?;
-        // The dots' own text changes as time runs out; only that they are there is news.
-        let rest = json!({ "dots": dots.is_some(), "switches": sandbox.faults().switched_on() });
+        // The dots' own text changes as time runs out; only that they are there, and what they say, is news.
+        let recording = sandbox.phone().recording_showing(&self.customer.id);
+        let rest =
+            json!({ "dots": dots.is_some(), "recording": recording, "switches": sandbox.faults().switched_on() });
         if messages.is_empty() && rows.is_empty() && rest == self.last {
             return Ok(None);
         }

@@ -55,7 +55,7 @@ impl Upstream {
         });
         let sandbox = Sandbox::new(settings, Clock::System, Arc::clone(&courier) as Arc<dyn Courier>);
         let model = Data::new(Model::new());
-        let routes = sandbox::configure(Arc::clone(&sandbox), Page::new(HashMap::new()).unwrap());
+        let routes = sandbox::configure(&[Arc::clone(&sandbox)], &Page::new(HashMap::new()).unwrap());
         let shared = model.clone();
         let server = move || {
             let model = App::new().app_data(shared.clone()).route("/v1/chat/completions", post().to(complete));

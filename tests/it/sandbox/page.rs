@@ -26,7 +26,7 @@ fn post_json(path: &str, body: &Value) -> TestRequest {
 }
 
 async fn ask_with(world: &World, page: Page, request: TestRequest) -> ServiceResponse {
-    let service = init_service(App::new().configure(configure(Arc::clone(&world.sandbox), page))).await;
+    let service = init_service(App::new().configure(configure(&[Arc::clone(&world.sandbox)], &page))).await;
     call_service(&service, request.to_request()).await
 }
 

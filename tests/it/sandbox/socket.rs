@@ -31,7 +31,7 @@ fn send_over(port: u16, words: &str) -> String {
 #[tokio::test]
 async fn calls_and_pages_work_over_a_socket_and_a_reset_is_one() {
     let world = World::quiet();
-    let routes = configure(Arc::clone(&world.sandbox), Page::new(HashMap::new()).unwrap());
+    let routes = configure(&[Arc::clone(&world.sandbox)], &Page::new(HashMap::new()).unwrap());
     let server = HttpServer::new(move || App::new().configure(routes.clone())).on_connect(on_connect);
     let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
     let port = server.addrs()[0].port();

@@ -1,4 +1,4 @@
-//! Who wrote a message. Meta names people by an identifier of the business's own (BSUID), by phone number, or by
+//! Who wrote a message. WhatsApp names people by an identifier of the business's own (BSUID), by phone number, or by
 //! both; either may be left out or empty (Meta's page "Business-scoped user IDs").
 
 use crate::message::{Contact, ContactId};
@@ -6,21 +6,21 @@ use crate::provider::lenient::Object;
 
 /// A person, as a message or an entry in `contacts` names one.
 #[derive(Clone, Default)]
-pub(super) struct Sender {
+pub(crate) struct Sender {
     user_id: Option<String>,
-    pub(super) phone: Option<String>,
-    pub(super) contact: Contact,
+    pub(crate) phone: Option<String>,
+    pub(crate) contact: Contact,
 }
 
 impl Sender {
-    pub(super) fn of_contact(wire: Object<'_>) -> Self {
+    pub(crate) fn of_contact(wire: Object<'_>) -> Self {
         let profile = |key| wire.object("profile").and_then(|profile| profile.text(key));
         let contact = Contact { name: profile("name"), username: profile("username") };
         Self { contact, ..Self::named(wire.text("user_id"), wire.text("wa_id")) }
     }
 
     /// The writer of `message`, with what `contacts` know about that person.
-    pub(super) fn of_message(message: Object<'_>, contacts: &[Sender]) -> Self {
+    pub(crate) fn of_message(message: Object<'_>, contacts: &[Sender]) -> Self {
         let said = Self::named(message.text("from_user_id"), message.text("from"));
         let known = match contacts {
             // A message that names nobody and has a single contact beside it leaves no doubt.
@@ -37,7 +37,7 @@ impl Sender {
     }
 
     /// The most lasting name there is for the person.
-    pub(super) fn id(&self) -> Option<ContactId> {
+    pub(crate) fn id(&self) -> Option<ContactId> {
         self.user_id.as_deref().or(self.phone.as_deref()).map(ContactId::new)
     }
 
@@ -55,7 +55,7 @@ impl Sender {
 }
 
 /// The digits of a phone number, however it is written; none if there is more to it than that.
-pub(super) fn phone(text: &str) -> Option<String> {
+pub(crate) fn phone(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(|c| !matches!(c, '+' | ' ' | '-' | '(' | ')' | '.')).collect();
     (!digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())).then_some(digits)
 }

@@ -1,0 +1,94 @@
+//! What an inbound message says: one flat payload, told apart by its `type`.
+
+use serde_json::Value;
+
+use crate::message::MessageId;
+use crate::message::content::{ContactCard, Content, MediaKind, MediaRef};
+use crate::provider::lenient::{Object, is_within};
+
+/// How many levels of the gateway's own JSON a message may carry on.
+const DEEPEST: usize = 64;
+
+/// What `payload` says; none if it lacks what its type needs.
+pub(super) fn read(payload: Object<'_>) -> Option<Content> {
+    let kind = payload.text("type")?;
+    match kind.as_str() {
+        "text" => payload.text("body").map(Content::text),
+        "image" => Some(media(payload, MediaKind::Image)),
+        "video" => Some(media(payload, MediaKind::Video)),
+        "audio" => Some(media(payload, MediaKind::Audio)),
+        "voice" | "ptt" => Some(media(payload, MediaKind::Voice)),
+        "document" => Some(media(payload, MediaKind::Document)),
+        "sticker" => Some(media(payload, MediaKind::Sticker)),
+        "location" => location(payload.object("location")?),
+        "contact" => Some(Content::Contacts { cards: vec![card(payload.object("contact")?)] }),
+        "interactive_reply" => choice(payload.object("interactiveReply")?),
+        _ => {
+            let raw = Value::Object(payload.0.clone());
+            is_within(&raw, DEEPEST).then_some(Content::Unknown { what: kind, raw })
+        }
+    }
+}
+
+/// An emoji on `message`; an empty one, or none, takes it away.
+pub(super) fn reaction(message: MessageId, payload: Object<'_>) -> Content {
+    Content::Reaction { message, emoji: payload.text("reaction") }
+}
+
+/// A new wording for `message`.
+pub(super) fn edit(message: MessageId, payload: Object<'_>) -> Option<Content> {
+    Some(Content::Edit { message, content: Box::new(read(payload)?) })
+}
+
+/// `message` was taken back.
+pub(super) fn revoke(message: MessageId) -> Content {
+    Content::Revoke { message }
+}
+
+/// Announced, with the caption as the body. The description is there only where the gateway keeps media.
+fn media(payload: Object<'_>, kind: MediaKind) -> Content {
+    let described = payload.object("media");
+    let says = |key| described.and_then(|described| described.text(key));
+    Content::Media(MediaRef {
+        kind,
+        id: says("id"),
+        url: says("url"),
+        mime: says("mimetype"),
+        sha256: None,
+        caption: payload.text("body"),
+        filename: says("filename"),
+    })
+}
+
+fn location(wire: Object<'_>) -> Option<Content> {
+    Some(Content::Location {
+        latitude: wire.float("latitude")?,
+        longitude: wire.float("longitude")?,
+        name: wire.text("name"),
+        address: wire.text("address"),
+    })
+}
+
+/// A choice that says nothing is known by its identifier.
+fn choice(wire: Object<'_>) -> Option<Content> {
+    let id = wire.text("id")?;
+    Some(Content::Choice { title: wire.text("title").unwrap_or_else(|| id.clone()), id })
+}
+
+/// A card comes as a vCard: lines of `NAME;parameters:value`, a long one folded before a blank.
+fn card(wire: Object<'_>) -> ContactCard {
+    let vcard = wire.text("vcard").unwrap_or_default().replace("\r\n", "\n").replace("\n ", "");
+    let values = |name: &str| {
+        let lines = vcard.lines().filter_map(|line| line.split_once(':'));
+        let named = lines.filter(|(property, _)| is_called(property, name));
+        named.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty()).collect::<Vec<_>>()
+    };
+    let name = wire.text("displayName").or_else(|| values("FN").into_iter().next());
+    ContactCard { name, phones: values("TEL"), emails: values("EMAIL") }
+}
+
+/// Whether a property, with its group and its parameters, has this name: `item1.TEL;type=CELL` is a `TEL`.
+fn is_called(property: &str, name: &str) -> bool {
+    let plain = property.split(';').next().unwrap_or_default();
+    plain.rsplit('.').next().is_some_and(|plain| plain.trim().eq_ignore_ascii_case(name))
+}

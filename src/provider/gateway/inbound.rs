@@ -1,0 +1,169 @@
+//! What a delivery carries: one event in an envelope (the gateway's page on the shape of its events).
+//!
+//! A delivery holds one event, so there are no neighbours to spoil; only a receipt names several messages.
+
+use serde_json::{Map, Value};
+
+use super::content;
+use crate::clock::Timestamp;
+use crate::message::{BotName, ChatId, Contact, ContactId, DeliveryStatus, Inbound, MessageId, MessageRef, Stage};
+use crate::provider::lenient::{Object, Shallow};
+use crate::provider::{Echo, Events, WebhookError};
+
+/// Whose delivery it is, and when it came.
+pub(super) struct Reader<'a> {
+    pub(super) bot: &'a BotName,
+    /// The session that deliveries have to be from; none if any will do.
+    pub(super) session: Option<&'a str>,
+    pub(super) received: Timestamp,
+}
+
+/// What an event is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Message,
+    Reaction,
+    Edit,
+    Revoke,
+}
+
+impl Reader<'_> {
+    /// What `body` carries for this bot.
+    pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
+        let body = std::str::from_utf8(body).map_err(|_| WebhookError::Malformed)?;
+        let envelope = Shallow::read(body).ok_or(WebhookError::Malformed)?;
+        let mut events = Events::default();
+        let session = envelope.text("session");
+        let elsewhere = self.session.is_some_and(|ours| session.is_some_and(|theirs| theirs != ours));
+        if elsewhere {
+            events.ignored.not_ours += 1;
+        } else if self.event(&envelope, &mut events).is_none() {
+            events.ignored.malformed += 1;
+        }
+        Ok(events)
+    }
+
+    fn event(&self, envelope: &Shallow<'_>, events: &mut Events) -> Option<()> {
+        let event = envelope.text("event")?;
+        let kind = match event.as_str() {
+            // A tap on a button that somebody else has sent is as much a message as any.
+            "message" | "message.from_me" | "message.interactive_reply" => Kind::Message,
+            "message.reaction" => Kind::Reaction,
+            "message.edited" => Kind::Edit,
+            "message.revoked" => Kind::Revoke,
+            "message.status" => return self.receipt(Object(&envelope.object("payload")?), events),
+            _ => {
+                events.ignored.other += 1;
+                return Some(());
+            }
+        };
+        let payload = envelope.object("payload")?;
+        // Rare, and better than the time of arrival: a delivery may be hours late.
+        let time = millis(Object(&payload), "timestamp").or_else(|| written(envelope)).unwrap_or(self.received);
+        let is_ours = event == "message.from_me" || Object(&payload).flag("fromMe");
+        self.message(kind, &payload, is_ours, time, events)
+    }
+
+    fn message(
+        &self,
+        kind: Kind,
+        payload: &Map<String, Value>,
+        is_ours: bool,
+        time: Timestamp,
+        events: &mut Events,
+    ) -> Option<()> {
+        let wire = Object(payload);
+        let (chat, message) = (wire.text("chatJid")?, MessageId::new(wire.text("waMessageId")?));
+        if is_public(&chat) || is_notice(wire) || (is_ours && kind != Kind::Message) {
+            events.ignored.other += 1;
+            return Some(());
+        }
+        if is_ours {
+            events.echoes.push(Echo { message, time });
+            return Some(());
+        }
+        let target = || wire.text("targetId").map(MessageId::new);
+        let content = match kind {
+            Kind::Message => content::read(wire)?,
+            Kind::Reaction => content::reaction(target()?, wire),
+            Kind::Edit => content::edit(target()?, wire)?,
+            Kind::Revoke => content::revoke(target()?),
+        };
+        let group = chat.ends_with("@g.us");
+        let sender = wire.text("senderJid").or_else(|| wire.text("senderLid"));
+        // With one person, the chat is that person.
+        let sender = sender.or_else(|| (!group).then(|| chat.clone()))?;
+        let number = phone(&sender).or_else(|| phone(&chat).filter(|_| !group));
+        events.messages.push(Inbound {
+            at: MessageRef {
+                bot: self.bot.clone(),
+                chat: ChatId::new(chat),
+                group,
+                phone: number.map(ContactId::new),
+                sender: ContactId::new(sender),
+                message,
+                time,
+            },
+            contact: Contact { name: wire.text("pushName"), username: None },
+            content,
+            quotes: wire.text("quotedMessageId").map(MessageId::new),
+            forwarded: false,
+            referral: None,
+        });
+        Some(())
+    }
+
+    /// One receipt, for several messages. It may name some that are none of ours: whoever keeps statuses knows.
+    fn receipt(&self, payload: Object<'_>, events: &mut Events) -> Option<()> {
+        let stage = match payload.text("status")?.as_str() {
+            "sent" => Stage::Sent,
+            "delivered" => Stage::Delivered,
+            "read" => Stage::Read,
+            "played" => Stage::Played,
+            "failed" => Stage::Failed(None),
+            // `pending` says that nothing has happened yet.
+            _ => {
+                events.ignored.other += 1;
+                return Some(());
+            }
+        };
+        let time = millis(payload, "timestamp").unwrap_or(self.received);
+        for id in payload.get("messageIds")?.as_array()? {
+            let Some(id) = id.as_str().filter(|id| !id.is_empty()) else {
+                events.ignored.malformed += 1;
+                continue;
+            };
+            let (bot, message) = (self.bot.clone(), MessageId::new(id));
+            events.statuses.push(DeliveryStatus { bot, message, key: None, stage: stage.clone(), time });
+        }
+        Some(())
+    }
+}
+
+/// Stories, broadcast lists and channels: nobody there has written to us.
+fn is_public(chat: &str) -> bool {
+    chat.ends_with("@broadcast") || chat.ends_with("@newsletter")
+}
+
+/// A notice of WhatsApp's own, without anything in it.
+fn is_notice(payload: Object<'_>) -> bool {
+    payload.text("type").is_some_and(|kind| kind == "system")
+}
+
+/// Milliseconds since the Unix epoch.
+fn millis(object: Object<'_>, key: &str) -> Option<Timestamp> {
+    object.int(key).and_then(|millis| u64::try_from(millis).ok()).filter(|millis| *millis > 0).map(Timestamp)
+}
+
+/// When the envelope was written.
+fn written(envelope: &Shallow<'_>) -> Option<Timestamp> {
+    envelope.text("timestamp")?.parse().ok().map(Timestamp)
+}
+
+/// The digits of the phone number that an address is, if it is one: `@lid` is none.
+fn phone(address: &str) -> Option<String> {
+    let user = address.strip_suffix("@s.whatsapp.net").or_else(|| address.strip_suffix("@c.us"))?;
+    // One of several devices of one number: `digits:device`.
+    let digits = user.split(':').next().unwrap_or_default();
+    (!digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.to_owned())
+}

@@ -1,0 +1,93 @@
+//! Messages and statuses as they stand in a delivery's lists, whatever stands around those lists.
+
+use super::content;
+use super::sender::Sender;
+use crate::clock::Timestamp;
+use crate::message::{BotName, ChatId, ContactId, Inbound, MessageId, MessageRef, Referral, Stage};
+use crate::provider::lenient::Object;
+use crate::provider::{Echo, Events};
+
+/// What stands around the messages of a delivery.
+pub(crate) struct Around<'a> {
+    pub(crate) bot: &'a BotName,
+    /// When the delivery came.
+    pub(crate) received: Timestamp,
+    /// Our own phone number, in digits.
+    pub(crate) own: Option<String>,
+    pub(crate) contacts: Vec<Sender>,
+    /// Error codes that belong to no message in particular.
+    pub(crate) codes: Vec<i64>,
+}
+
+impl Around<'_> {
+    /// Adds `message`, which our calls will name `id`, to what has happened; none if it makes no sense.
+    pub(crate) fn message(&self, message: Object<'_>, id: String, events: &mut Events) -> Option<()> {
+        let sender = Sender::of_message(message, &self.contacts);
+        let (id, time) = (MessageId::new(id), time(message, self.received));
+        if self.own.is_some() && sender.phone == self.own {
+            events.echoes.push(Echo { message: id, time });
+            return Some(());
+        }
+        let context = message.object("context");
+        let says = |what| context.is_some_and(|context| context.flag(what));
+        let group = message.text("group_id");
+        let writer = sender.id()?;
+        events.messages.push(Inbound {
+            at: MessageRef {
+                bot: self.bot.clone(),
+                chat: group.as_deref().map_or_else(|| ChatId::new(writer.as_str()), ChatId::new),
+                group: group.is_some(),
+                sender: writer,
+                phone: sender.phone.map(ContactId::new),
+                message: id,
+                time,
+            },
+            contact: sender.contact,
+            content: content::read(message, &self.codes)?,
+            quotes: context.and_then(|context| context.text("id")).map(MessageId::new),
+            forwarded: says("forwarded") || says("frequently_forwarded"),
+            referral: message.object("referral").map(referral),
+        });
+        Some(())
+    }
+}
+
+/// When it happened; when it came, if it does not say.
+pub(crate) fn time(object: Object<'_>, received: Timestamp) -> Timestamp {
+    object.seconds("timestamp").unwrap_or(received)
+}
+
+/// How far a message of ours has come by a status's `word`, `code` being the reason if it failed; none if the word says
+/// nothing about that.
+pub(crate) fn stage(word: &str, code: Option<i64>) -> Option<Stage> {
+    Some(match word {
+        "sent" => Stage::Sent,
+        "delivered" => Stage::Delivered,
+        "read" => Stage::Read,
+        "played" => Stage::Played,
+        "failed" => Stage::Failed(code),
+        _ => return None,
+    })
+}
+
+/// Reads the elements of a list, and counts those that make no sense; a list that is none counts once.
+pub(crate) fn each(list: Option<Vec<&str>>, events: &mut Events, read: impl Fn(&str, &mut Events) -> Option<()>) {
+    let Some(elements) = list else {
+        events.ignored.malformed += 1;
+        return;
+    };
+    for element in elements {
+        if read(element, events).is_none() {
+            events.ignored.malformed += 1;
+        }
+    }
+}
+
+fn referral(wire: Object<'_>) -> Referral {
+    Referral {
+        url: wire.text("source_url"),
+        id: wire.text("source_id"),
+        headline: wire.text("headline"),
+        body: wire.text("body"),
+    }
+}

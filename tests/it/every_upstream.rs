@@ -1,0 +1,6 @@
+//! What holds for every upstream alike, on its own wire.
+
+mod configuration;
+mod contract;
+mod flow;
+mod table;

@@ -1,0 +1,75 @@
+//! Every kind of delivery, as a whole payload in the gateway's form, and what it comes to.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use threedots::message::content::Kind;
+use threedots::provider::{Echo, Events};
+
+use super::deliver;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gateway")
+}
+
+/// The bytes of one payload.
+pub(super) fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(name).with_extension("json")).expect("the fixture is there")
+}
+
+fn names() -> Vec<String> {
+    let files = std::fs::read_dir(folder()).expect("the fixtures are there");
+    let name = |file: PathBuf| file.file_stem().expect("files have names").to_string_lossy().into_owned();
+    let mut names: Vec<String> = files.map(|file| name(file.expect("readable").path())).collect();
+    names.sort();
+    names
+}
+
+fn view(events: &Events) -> Value {
+    let echo = |echo: &Echo| json!({ "message": echo.message, "time": echo.time });
+    json!({
+        "messages": events.messages,
+        "statuses": events.statuses,
+        "echoes": events.echoes.iter().map(echo).collect::<Vec<_>>(),
+        "ignored": {
+            "not_ours": events.ignored.not_ours,
+            "other": events.ignored.other,
+            "malformed": events.ignored.malformed,
+        },
+    })
+}
+
+#[test]
+fn every_delivery_reads_as_its_snapshot_says() {
+    for name in names() {
+        let events = deliver(&fixture(&name)).expect("a delivery of the gateway's form");
+        insta::with_settings!({ sort_maps => true }, { insta::assert_json_snapshot!(name, view(&events)) });
+    }
+}
+
+#[test]
+fn there_is_a_delivery_of_every_kind_that_the_gateway_has() {
+    let mut kinds: Vec<Kind> = Vec::new();
+    for name in names() {
+        let events = deliver(&fixture(&name)).expect("a delivery of the gateway's form");
+        kinds.extend(events.messages.iter().map(|message| message.content.kind()));
+    }
+    let all = [
+        Kind::Text,
+        Kind::Image,
+        Kind::Video,
+        Kind::Audio,
+        Kind::Document,
+        Kind::Sticker,
+        Kind::Location,
+        Kind::Contacts,
+        Kind::Choice,
+        Kind::Reaction,
+        Kind::Edit,
+        Kind::Revoke,
+        Kind::Unknown,
+    ];
+    for kind in all {
+        assert!(kinds.contains(&kind), "no fixture for {kind:?}");
+    }
+}
