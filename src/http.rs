@@ -41,6 +41,8 @@ pub enum Body {
     Empty,
     /// JSON, as bytes that are sent as they are.
     Json(Bytes),
+    /// Bytes that are sent as they are; their type is among the headers.
+    Raw(Bytes),
     /// A form with one file in it.
     Multipart {
         /// The plain fields.
@@ -278,6 +280,7 @@ impl Transport for Client {
         let request = match call.body {
             Body::Empty => request,
             Body::Json(bytes) => request.header("content-type", "application/json").body(bytes),
+            Body::Raw(bytes) => request.body(bytes),
             Body::Multipart { fields, file, mime } => {
                 let file = reqwest::multipart::Part::stream(file)
                     .file_name("file")

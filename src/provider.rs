@@ -7,6 +7,7 @@
 //! | Wawp | `wawp` | HMAC-SHA256 or -SHA512, or a token | by message | chat | 20 s | 8 s | a reply, a call, time | no | no | yes |
 //! | WAHA | `waha` | HMAC-SHA512 | by message | chat | 10 s | 8 s | a reply, a call, time | yes | no | yes |
 //! | WhatsApp Gateway | `gateway` | HMAC-SHA512 | its own setting | chat | 20 s | 8 s | a reply, a call, time | yes | by key | yes |
+//! | Linq Partner API | `linq` | Standard Webhooks (HMAC-SHA256) | by chat | chat | 60 s | 45 s | a reply, a call, time | no | by key | no dots |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it
@@ -16,16 +17,18 @@
 //! There are no default bodies. A default that does nothing and reports success is how an indicator comes to never
 //! show: an upstream that cannot do a thing says so in [`Abilities`] and answers [`ProviderError::Unsupported`].
 
-mod answer;
-mod exchange;
+pub mod answer;
+pub mod exchange;
 pub mod gateway;
 mod hosts;
 mod kind;
 mod lenient;
+pub mod linq;
 pub mod meta;
 pub mod nxcloud;
 mod resolve;
-mod signature;
+mod secrets;
+pub mod signature;
 pub mod wawp;
 mod whatsapp;
 
@@ -43,14 +46,16 @@ use crate::message::{ChatId, DeliveryStatus, Inbound, MediaRef, MessageId, Messa
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use resolve::Resolve;
+pub use secrets::{EndingSecret, Secrets, SigningSecret};
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 5] = [
+pub const KINDS: [Kind; 6] = [
     Kind::of::<meta::MetaConfig>(),
     Kind::of::<nxcloud::NxCloudConfig>(),
     Kind::of::<wawp::WawpConfig>(),
     Kind::of::<wawp::WahaConfig>(),
     Kind::of::<gateway::GatewayConfig>(),
+    Kind::of::<linq::LinqConfig>(),
 ];
 
 /// An upstream that carries messages.

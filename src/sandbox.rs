@@ -52,6 +52,9 @@ mod server;
 mod settings;
 mod signing;
 mod upstream;
+mod waha;
+mod wawp;
+mod web;
 
 use std::collections::HashMap;
 use std::fmt;

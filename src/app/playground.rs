@@ -53,13 +53,15 @@ impl Playground {
         let (mut sandboxes, mut text) = (Vec::new(), String::new());
         for (number, upstream) in Upstream::ALL.into_iter().enumerate() {
             let (bot, home) = if number == 0 { (BOT, "") } else { (upstream.name(), upstream.name()) };
+            let slash = if home.is_empty() { "" } else { "/" };
+            let api_url = format!("http://{phone_address}{slash}{home}/graph");
             let settings = SandboxSettings {
                 webhook_url: format!("http://{product_address}/webhooks/{bot}"),
+                api_url: api_url.clone(),
                 bot_name: "three dots".into(),
                 ..SandboxSettings::of(upstream)
             };
-            let slash = if home.is_empty() { "" } else { "/" };
-            let provider = settings.provider_table(&format!("http://{phone_address}{slash}{home}/graph"));
+            let provider = settings.provider_table(&api_url);
             // As anybody would write it, so that `THREEDOTS_BOTS__DEMO__…` works here too.
             text.push_str(&format!("[bots.{bot}.provider]\n{provider}\n[bots.{bot}.handler]\n{handler}\n"));
             let sandbox = Sandbox::new(settings, Clock::System, Arc::clone(&courier));

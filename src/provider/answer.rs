@@ -7,11 +7,11 @@ use crate::clock::Timestamp;
 use crate::http::{CallError, Headers};
 
 /// Whoever asks for more than a day means that something else is wrong.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// What it would mean to make the same call again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Repeat {
+pub enum Repeat {
     /// The customer might see something twice.
     Doubles,
     /// Nothing.
@@ -20,7 +20,7 @@ pub(crate) enum Repeat {
 
 impl Repeat {
     /// A failure of which nobody knows whether it took effect.
-    pub(crate) fn doubtful(self, code: Code) -> ProviderError {
+    pub fn doubtful(self, code: Code) -> ProviderError {
         match self {
             Self::Doubles => ProviderError::Ambiguous { code },
             Self::Harmless => ProviderError::Transient { code },
@@ -29,7 +29,7 @@ impl Repeat {
 }
 
 /// What a call without an answer comes to.
-pub(crate) fn unanswered(error: CallError, repeat: Repeat) -> ProviderError {
+pub fn unanswered(error: CallError, repeat: Repeat) -> ProviderError {
     match error {
         CallError::NotSent(what) => ProviderError::Transient { code: Code::Network(what) },
         CallError::Unanswered(what) => repeat.doubtful(Code::Network(what)),
@@ -41,7 +41,7 @@ pub(crate) fn unanswered(error: CallError, repeat: Repeat) -> ProviderError {
 }
 
 /// What an HTTP status means that is not one of success.
-pub(crate) fn by_status(status: u16, retry_after: Option<Duration>, repeat: Repeat) -> ProviderError {
+pub fn by_status(status: u16, retry_after: Option<Duration>, repeat: Repeat) -> ProviderError {
     let code = Code::Status(status);
     match status {
         429 => ProviderError::RateLimited { retry_after, scope: Scope::Number, code },
@@ -53,7 +53,7 @@ pub(crate) fn by_status(status: u16, retry_after: Option<Duration>, repeat: Repe
 }
 
 /// How long `Retry-After` asks us to wait, a day at most: a number of seconds, or a date.
-pub(crate) fn retry_after(headers: &Headers, now: Timestamp) -> Option<Duration> {
+pub fn retry_after(headers: &Headers, now: Timestamp) -> Option<Duration> {
     let value = headers.get("retry-after")?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));

@@ -12,20 +12,23 @@ use crate::http::{Answer, Call, CallError, Download, Headers, Transport};
 const LONGEST_ANSWER: u64 = 256 << 10;
 
 /// An answer that was read to its end.
-pub(crate) struct Whole {
-    pub(crate) status: u16,
-    pub(crate) headers: Headers,
+pub struct Whole {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Headers,
     /// Empty if it could not be read and the status is none of success: the status still says something.
-    pub(crate) body: Bytes,
+    pub body: Bytes,
 }
 
 impl Whole {
-    pub(crate) fn is_success(&self) -> bool {
+    /// Whether the status is one of success.
+    pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
     /// The object that the body is, if it is one.
-    pub(crate) fn object(&self) -> Option<Map<String, Value>> {
+    pub fn object(&self) -> Option<Map<String, Value>> {
         std::str::from_utf8(&self.body).ok().and_then(lenient::object)
     }
 }
@@ -34,7 +37,7 @@ impl Whole {
 ///
 /// # Errors
 /// When there is no answer, or one of success breaks off.
-pub(crate) async fn exchange(transport: &dyn Transport, call: Call, repeat: Repeat) -> Result<Whole, ProviderError> {
+pub async fn exchange(transport: &dyn Transport, call: Call, repeat: Repeat) -> Result<Whole, ProviderError> {
     let deadline = Instant::now() + call.timeout;
     let answer = head(transport, call, deadline).await.map_err(|error| unanswered(error, repeat))?;
     let is_success = answer.is_success();
@@ -49,7 +52,7 @@ pub(crate) async fn exchange(transport: &dyn Transport, call: Call, repeat: Repe
 ///
 /// # Errors
 /// When there is no answer, or it says that it is longer than the limit.
-pub(crate) async fn download(
+pub async fn download(
     transport: &dyn Transport,
     call: Call,
     limit: u64,
@@ -67,7 +70,7 @@ pub(crate) async fn download(
 }
 
 /// A medium is longer than it may be.
-pub(crate) const TOO_LARGE: ProviderError =
+pub const TOO_LARGE: ProviderError =
     ProviderError::Rejected { code: Code::Local("the medium is larger than the limit") };
 
 async fn head(transport: &dyn Transport, call: Call, deadline: Instant) -> Result<Answer, CallError> {

@@ -42,10 +42,10 @@ use super::{
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
 use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
-pub use config::{AppSecrets, EndingSecret, MetaConfig};
+pub use config::MetaConfig;
 use errors::Refusal;
 use inbound::Reader;
-pub use settings::{AppSecret, MetaSettings};
+pub use settings::MetaSettings;
 use webhook::Verifier;
 
 /// How long the indicator shows, and inside which a second start shows nothing (Meta's typing page).

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::phone::DotsRules;
-use super::upstream::{ACCESS_TOKEN, Upstream, WEBHOOK_SECRET};
+use super::upstream::{ACCESS_TOKEN, ACCOUNT_ID, Upstream, WEBHOOK_SECRET};
 
 /// The account, the number and the habits of a sandbox's upstream. [`SandboxSettings::of`] has each upstream's own.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct SandboxSettings {
     pub app_secret: String,
     /// Where webhooks go.
     pub webhook_url: String,
+    /// Where the upstream's API is, as the bot can reach it: some upstreams' webhooks hold addresses of media there.
+    pub api_url: String,
     /// The bot's name on the customers' phones.
     pub bot_name: String,
     /// How long the dots show if nothing takes them off. Meta: 25 s.
@@ -53,6 +55,7 @@ impl SandboxSettings {
             access_token: "sandbox-access-token".to_owned(),
             app_secret: "sandbox-app-secret".to_owned(),
             webhook_url: "http://127.0.0.1:8080/webhook".to_owned(),
+            api_url: "http://127.0.0.1:3333/graph".to_owned(),
             bot_name: "Demo bot".to_owned(),
             typing_lifetime: lifetime,
             typing_cooldown: cooldown,
@@ -74,6 +77,7 @@ impl SandboxSettings {
         match name {
             ACCESS_TOKEN => Some(self.access_token.clone()),
             WEBHOOK_SECRET => Some(self.app_secret.clone()),
+            ACCOUNT_ID => Some(self.account_id.clone()),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 
 /// JSON as the upstream writes it: every character outside ASCII as `\uXXXX` with lower-case digits, and every slash
 /// with a backslash.
@@ -30,6 +30,13 @@ pub(super) fn to_wire(value: &Value) -> Bytes {
 /// HMAC-SHA256 over exactly these bytes, in lower-case hexadecimal digits.
 pub(super) fn sha256_hex(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(body);
+    hex::encode(mac.finalize().into_bytes())
+}
+
+/// HMAC-SHA512 over exactly these bytes, in lower-case hexadecimal digits.
+pub(super) fn sha512_hex(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha512>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(body);
     hex::encode(mac.finalize().into_bytes())
 }

@@ -14,7 +14,7 @@ use super::fault::Failure;
 use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
-use super::{Sandbox, meta};
+use super::{Sandbox, meta, waha, wawp};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -24,11 +24,15 @@ pub enum Upstream {
     /// Meta's Cloud API.
     #[default]
     Meta,
+    /// Wawp, in front of a WAHA of its own.
+    Wawp,
+    /// WAHA: WhatsApp Web on a server of one's own.
+    Waha,
 }
 
 impl Upstream {
     /// All of them, in the order in which the page offers them.
-    pub const ALL: [Self; 1] = [Self::Meta];
+    pub const ALL: [Self; 3] = [Self::Meta, Self::Wawp, Self::Waha];
 
     /// The word for it in configurations and addresses, such as `meta`.
     pub fn name(self) -> &'static str {
@@ -48,6 +52,8 @@ impl Upstream {
     pub(super) fn wire(self) -> &'static dyn Wire {
         match self {
             Self::Meta => &meta::Meta,
+            Self::Wawp => &wawp::Wawp,
+            Self::Waha => &waha::Waha,
         }
     }
 }
@@ -98,7 +104,7 @@ pub(super) trait Wire: Send + Sync {
     fn on_arrival(&self, sandbox: &Arc<Sandbox>, customer: &CustomerId, message: &MessageId);
 
     /// The `provider` table of a bot with this upstream, as TOML, without its head. The upstream's API is below
-    /// `base_url`; secrets are [`ACCESS_TOKEN`] and [`WEBHOOK_SECRET`].
+    /// `base_url`; secrets are [`ACCESS_TOKEN`], [`WEBHOOK_SECRET`] and [`ACCOUNT_ID`].
     fn provider_table(&self, settings: &SandboxSettings, base_url: &str) -> String;
 }
 
@@ -106,6 +112,8 @@ pub(super) trait Wire: Send + Sync {
 pub(super) const ACCESS_TOKEN: &str = "sandbox access token";
 /// What [`SandboxSettings::provider_table`] calls the secret of webhooks.
 pub(super) const WEBHOOK_SECRET: &str = "sandbox webhook secret";
+/// What [`SandboxSettings::provider_table`] calls the account, where that counts as a secret.
+pub(super) const ACCOUNT_ID: &str = "sandbox account id";
 
 /// What a call asks for.
 pub(super) struct Asked {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fantoccini::key::Key;
 use serde_json::json;
+use threedots::sandbox::Upstream;
 use tokio::time::sleep;
 use visit::{By, Visit};
 
@@ -86,6 +87,33 @@ async fn the_phone_fits_narrow_and_wide_screens_in_light_and_dark() {
     }
     assert_ne!(grounds[0], grounds[1], "dark is another colour than light");
     assert_eq!((&grounds[0], &grounds[1]), (&grounds[2], &grounds[3]));
+    phone.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
+async fn every_provider_has_its_own_chat_and_answers_in_it() {
+    let phone = Visit::begin(1280, 800).await;
+    for upstream in Upstream::ALL {
+        let name = upstream.name();
+        phone.resize(1280, 800).await;
+        phone.find(&format!("upstream-{name}")).await.click().await.expect("a click");
+        let here = format!("return document.body.dataset.upstream === '{name}' && window.seen?.length === 0");
+        phone.wait_for(name, async || (phone.run(&here).await == json!(true)).then_some(())).await;
+        let story = phone.write("hello", By::Click).await;
+        assert_eq!(story, ["wrote: hello", "read", "dots on", HELLO, "dots off"], "{name}");
+        let asked = phone.write("buttons", By::Enter).await;
+        assert!(asked.iter().any(|what| what.starts_with("reply: What shall I show you?")), "{name}: {asked:?}");
+        phone.send("slow 20", By::Click).await;
+        for (width, height, scheme) in [(1280, 800, "light"), (390, 844, "dark")] {
+            phone.resize(width, height).await;
+            phone.prefer(scheme).await;
+            settled(&phone).await;
+            let picture = phone.screenshot().await;
+            std::fs::write(pictures().join(format!("{name}-{width}-{scheme}.png")), picture).expect("a picture");
+            assert_eq!(phone.run(OUTSIDE).await, json!([]), "{name}, {width} wide, {scheme}");
+        }
+    }
     phone.end().await;
 }
 

@@ -10,8 +10,8 @@ use threedots::handler::{Said, Speaker};
 use threedots::http::{Body, Call, Client, Headers};
 use threedots::message::{BotName, Media, MediaKind, MediaSource, PartKey};
 use threedots::outbox;
-use threedots::provider::meta::{AppSecret, Meta, MetaConfig, MetaSettings};
-use threedots::provider::{Method, Provider, Received, WebhookRequest};
+use threedots::provider::meta::{Meta, MetaConfig, MetaSettings};
+use threedots::provider::{Method, Provider, Received, SigningSecret, WebhookRequest};
 use threedots::store::memory::{Memory, Settings};
 use threedots::store::{DeadLetter, Ending, Seq, Settlement, Store, Waiting};
 use threedots::{Part, Reply};
@@ -139,7 +139,7 @@ async fn no_value_that_is_printed_shows_a_canary() {
     let mut with_credentials = settings.clone();
     with_credentials.base_url = format!("https://user:{TOKEN}@graph.example").parse().expect("an address");
     let mut shown = vec![format!("{settings:?} {with_credentials:?}")];
-    let secret = AppSecret { secret: APP_SECRET.to_owned().into(), until: None };
+    let secret = SigningSecret { secret: APP_SECRET.to_owned().into(), until: None };
     shown.push(format!("{secret:?}"));
 
     let body = delivery("SHOWN");

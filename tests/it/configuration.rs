@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::handler::llm::{LlmConfig, ModelConfig};
+use threedots::provider::KINDS;
 use threedots::provider::meta::MetaConfig;
 
 const SECRETS: [(&str, &str); 3] =
@@ -401,7 +402,7 @@ fn what_a_variable_lacks_is_told_of_the_variable() {
     let (status, said) = check(DEFAULT, &[&SECRETS[..], &[("THREEDOTS_BOTS__NEW__HANDLER__KIND", "demo")]].concat());
     assert_eq!(status, Some(1));
     let place = "environment variable THREEDOTS_BOTS__NEW__HANDLER__KIND";
-    let kinds = threedots::provider::KINDS.map(|kind| kind.name).join(", ");
+    let kinds = KINDS.map(|kind| kind.name).join(", ");
     assert_eq!(said, format!("{place}: bots.new.provider.kind: is missing: use one of {kinds}\n"));
     let variable = "THREEDOTS_BOTS__SHOP__PROVIDER__KIND__OF";
     let (_, said) = check(DEFAULT, &[&SECRETS[..], &[(variable, "1")]].concat());

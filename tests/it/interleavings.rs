@@ -356,11 +356,11 @@ fn judge(script: &Script, played: &Played) -> TestCaseResult {
                 {
                     if abilities.typing.keyed_by == KeyedBy::Chat {
                         let here = |word: &str| script.messages[number_of(word)].1;
-                        let work = log
+                        let mut work = log
                             .work
                             .iter()
                             .filter(|(word, began, _)| customers[here(word)] == *customer && *began <= moment.at);
-                        let Some((word, _, ended)) = work.last() else {
+                        let Some((word, _, ended)) = work.next_back() else {
                             return Err(TestCaseError::fail("the dots came on before anybody was at work"));
                         };
                         if let Some(ended) = ended.filter(|ended| *ended < moment.at) {

@@ -63,12 +63,13 @@ impl Upstream {
 impl Transport for Upstream {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
         let raw = match &call.body {
-            Body::Json(bytes) => bytes.clone(),
+            Body::Json(bytes) | Body::Raw(bytes) => bytes.clone(),
             Body::Empty | Body::Multipart { .. } => Bytes::new(),
         };
         let body = match call.body {
             Body::Empty => Value::Null,
             Body::Json(bytes) => serde_json::from_slice(&bytes).expect("a JSON body is JSON"),
+            Body::Raw(bytes) => json!({ "raw": String::from_utf8_lossy(&bytes) }),
             Body::Multipart { fields, file, mime } => {
                 json!({ "fields": fields, "file": String::from_utf8_lossy(&file), "mime": mime })
             }

@@ -246,6 +246,7 @@ impl Transport for Direct {
                 headers.push(("content-type".into(), "application/json".into()));
                 body
             }
+            Body::Raw(body) => body,
             Body::Multipart { .. } => return Err(CallError::NotSent("uploads are tested over sockets")),
         };
         let path = call.url.path().to_owned();

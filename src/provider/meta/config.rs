@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::de::value::StrDeserializer;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{AppSecret, Meta, MetaSettings};
-use crate::clock::{Timestamp, in_words};
+use super::{Meta, MetaSettings};
+use crate::clock::in_words;
+use crate::provider::secrets::Secrets;
 use crate::provider::{Around, Provider, ProviderConfig, Resolve};
 use crate::secret::SecretRef;
 
@@ -23,7 +22,7 @@ pub struct MetaConfig {
     /// A system user's token with the right `whatsapp_business_messaging`.
     pub access_token: SecretRef,
     /// The app's secret; a list while one takes over from another.
-    pub app_secret: AppSecrets,
+    pub app_secret: Secrets,
     /// The word that Meta shows in the handshake: yours to choose.
     pub verify_token: SecretRef,
     /// Where Meta's Graph API is.
@@ -51,56 +50,6 @@ impl fmt::Debug for MetaConfig {
     }
 }
 
-/// One secret, or several with their ends.
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
-pub enum AppSecrets {
-    /// One.
-    One(SecretRef),
-    /// Several: a webhook is authentic if any of them says so.
-    Several(Vec<EndingSecret>),
-}
-
-impl<'de> Deserialize<'de> for AppSecrets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneOrSeveral)
-    }
-}
-
-/// A list is several secrets, whatever else may be wrong with it; everything else is one.
-struct OneOrSeveral;
-
-impl<'de> Visitor<'de> for OneOrSeveral {
-    type Value = AppSecrets;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"env:NAME\" or \"file:PATH\", or a list such as [{ secret = \"env:NEW\" }]")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<AppSecrets, E> {
-        SecretRef::deserialize(StrDeserializer::new(text)).map(AppSecrets::One)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AppSecrets, A::Error> {
-        let mut secrets = Vec::new();
-        while let Some(secret) = list.next_element()? {
-            secrets.push(secret);
-        }
-        Ok(AppSecrets::Several(secrets))
-    }
-}
-
-/// A secret that may have an end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EndingSecret {
-    /// The secret.
-    pub secret: SecretRef,
-    /// From when on it is no longer accepted: `2026-12-31`, or a time such as `2026-12-31T12:00:00Z`.
-    #[serde(default)]
-    pub until: Option<String>,
-}
-
 impl Default for MetaConfig {
     fn default() -> Self {
         // One place for the defaults: the settings.
@@ -109,7 +58,7 @@ impl Default for MetaConfig {
         Self {
             phone_number_id: String::new(),
             access_token: SecretRef::default(),
-            app_secret: AppSecrets::One(SecretRef::default()),
+            app_secret: Secrets::default(),
             verify_token: SecretRef::default(),
             base_url: settings.base_url.as_str().trim_end_matches('/').to_owned(),
             graph_version: settings.graph_version,
@@ -140,7 +89,7 @@ impl MetaConfig {
     pub fn settings(&self, resolve: &mut Resolve<'_>) -> MetaSettings {
         let access_token = resolve.secret("access_token", &self.access_token);
         let verify_token = resolve.secret("verify_token", &self.verify_token);
-        let app_secrets = self.app_secrets(resolve);
+        let app_secrets = self.app_secret.resolve("app_secret", resolve);
         let is_number = !self.phone_number_id.is_empty() && self.phone_number_id.chars().all(|c| c.is_ascii_digit());
         let problem = "must be the digits under \"Phone number ID\" in Meta's dashboard";
         resolve.require(is_number, "phone_number_id", problem);
@@ -160,34 +109,4 @@ impl MetaConfig {
         settings.typing_max_refreshes = self.typing_refreshes;
         settings
     }
-
-    fn app_secrets(&self, resolve: &mut Resolve<'_>) -> Vec<AppSecret> {
-        let several = match &self.app_secret {
-            AppSecrets::One(secret) => {
-                return vec![AppSecret { secret: resolve.secret("app_secret", secret), until: None }];
-            }
-            AppSecrets::Several(several) => several,
-        };
-        resolve.require(!several.is_empty(), "app_secret", "is an empty list: nothing could ever be verified");
-        let mut secrets = Vec::with_capacity(several.len());
-        for (number, ending) in several.iter().enumerate() {
-            let secret = resolve.secret(&format!("app_secret[{number}].secret"), &ending.secret);
-            let until = ending.until.as_deref().map(end);
-            if until == Some(None) {
-                resolve.wrong(&format!("app_secret[{number}].until"), "is no date: write for example \"2026-12-31\"");
-            }
-            secrets.push(AppSecret { secret, until: until.flatten() });
-        }
-        secrets
-    }
-}
-
-/// A day ends at its end, a time at itself.
-fn end(until: &str) -> Option<Timestamp> {
-    let day = || {
-        let day = until.parse::<jiff::civil::Date>().ok()?.tomorrow().ok()?;
-        Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-    };
-    let time = until.parse::<jiff::Timestamp>().ok().or_else(day)?;
-    u64::try_from(time.as_millisecond()).ok().map(Timestamp)
 }

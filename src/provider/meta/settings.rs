@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::clock::Timestamp;
+use crate::provider::SigningSecret;
 
 /// One number on Meta's Cloud API. [`MetaSettings::new`] has the defaults.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub struct MetaSettings {
     /// A system user's token with the right `whatsapp_business_messaging`. Meta's "temporary" ones die within a day.
     pub access_token: SecretString,
     /// The app's secret, with which webhooks are signed; several while one takes over from another.
-    pub app_secrets: Vec<AppSecret>,
+    pub app_secrets: Vec<SigningSecret>,
     /// The word that Meta shows in the handshake, chosen by the operator.
     pub verify_token: SecretString,
     /// Where Meta's Graph API is. Default: `https://graph.facebook.com`.
@@ -36,15 +36,6 @@ pub struct MetaSettings {
     pub typing_max_refreshes: u32,
 }
 
-/// A secret of the app's, and when it ends.
-#[derive(Clone, Debug)]
-pub struct AppSecret {
-    /// The secret. An empty one verifies nothing.
-    pub secret: SecretString,
-    /// From when on it is no longer accepted; none if it stays.
-    pub until: Option<Timestamp>,
-}
-
 impl MetaSettings {
     /// Settings with a single secret, and the default for everything that has one.
     pub fn new(
@@ -56,7 +47,7 @@ impl MetaSettings {
         Self {
             phone_number_id: phone_number_id.into(),
             access_token,
-            app_secrets: vec![AppSecret { secret: app_secret, until: None }],
+            app_secrets: vec![SigningSecret { secret: app_secret, until: None }],
             verify_token,
             base_url: Url::parse("https://graph.facebook.com").expect("a constant that is an address"),
             graph_version: "v25.0".to_owned(),

@@ -2,10 +2,9 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::settings::AppSecret;
 use crate::clock::Timestamp;
 use crate::provider::signature::{SigningKey, from_hex, same_token};
-use crate::provider::{WebhookError, WebhookRequest};
+use crate::provider::{SigningSecret, WebhookError, WebhookRequest};
 
 /// What vouches for a request.
 pub(super) struct Verifier {
@@ -14,8 +13,8 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(secrets: &[AppSecret], verify_token: SecretString) -> Self {
-        let key = |app: &AppSecret| (SigningKey::new(app.secret.expose_secret().as_bytes()), app.until);
+    pub(super) fn new(secrets: &[SigningSecret], verify_token: SecretString) -> Self {
+        let key = |app: &SigningSecret| (SigningKey::new(app.secret.expose_secret().as_bytes()), app.until);
         Self { keys: secrets.iter().map(key).collect(), verify_token }
     }
 

@@ -16,9 +16,15 @@ fn settings(provider: &dyn AnyProviderConfig) -> Value {
             None$(.or_else(|| any.downcast_ref::<$config>().map(serde_json::to_value)))*
         };
     }
-    use threedots::provider::{gateway, meta, nxcloud, wawp};
-    let written =
-        first!(meta::MetaConfig, nxcloud::NxCloudConfig, wawp::WawpConfig, wawp::WahaConfig, gateway::GatewayConfig);
+    use threedots::provider::{gateway, linq, meta, nxcloud, wawp};
+    let written = first!(
+        meta::MetaConfig,
+        nxcloud::NxCloudConfig,
+        wawp::WawpConfig,
+        wawp::WahaConfig,
+        gateway::GatewayConfig,
+        linq::LinqConfig
+    );
     written.unwrap_or_else(|| panic!("name {} here", provider.kind())).expect("settings can be written down")
 }
 
@@ -83,7 +89,7 @@ fn check(text: &str, env: &BTreeSet<&str>) -> (Option<i32>, String) {
     std::fs::write(directory.path().join("threedots.toml"), text).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_threedots"));
     command.arg("check").current_dir(directory.path()).env_clear();
-    env.iter().for_each(|name| drop(command.env(name, SECRET)));
+    command.envs(env.iter().map(|name| (name, SECRET)));
     let output = command.output().expect("it runs");
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).expect("text"))
@@ -98,7 +104,7 @@ fn one_bot_of_each_kind_is_a_sound_configuration_and_every_missing_secret_is_tol
 
     let missing: Vec<(&str, &str)> = KINDS.iter().map(|kind| (kind.name, variables(kind.template)[0])).collect();
     let mut some = all.clone();
-    missing.iter().for_each(|(_, name)| drop(some.remove(name)));
+    some.retain(|name| !missing.iter().any(|(_, gone)| gone == name));
     let (status, said) = check(&text, &some);
     assert_eq!(status, Some(1));
     assert_eq!(said.lines().count(), KINDS.len(), "{said}");

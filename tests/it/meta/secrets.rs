@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use threedots::clock::Clock;
 use threedots::message::BotName;
-use threedots::provider::meta::{AppSecret, Meta, MetaSettings};
-use threedots::provider::{Provider, WebhookError};
+use threedots::provider::meta::{Meta, MetaSettings};
+use threedots::provider::{Provider, SigningSecret, WebhookError};
 
 use super::upstream::Upstream;
 use super::{SECRET, TOKEN, VERIFY_TOKEN, post_with, settings, signature};
 
 const BODY: &[u8] = br#"{"object":"whatsapp_business_account","entry":[]}"#;
 
-fn with_secrets(secrets: Vec<AppSecret>, clock: Clock) -> Meta {
+fn with_secrets(secrets: Vec<SigningSecret>, clock: Clock) -> Meta {
     let settings = MetaSettings { app_secrets: secrets, ..settings() };
     Meta::new(BotName::new("bakery"), settings, Upstream::answering([]), clock)
 }
@@ -31,8 +31,8 @@ fn accepts(meta: &Meta, secret: &str) -> bool {
 async fn an_old_secret_is_good_until_its_end_and_not_a_moment_longer() {
     let clock = Clock::tokio();
     let until = clock.now().plus(Duration::from_secs(60));
-    let old = AppSecret { secret: "old".into(), until: Some(until) };
-    let meta = with_secrets(vec![AppSecret { secret: "new".into(), until: None }, old], clock);
+    let old = SigningSecret { secret: "old".into(), until: Some(until) };
+    let meta = with_secrets(vec![SigningSecret { secret: "new".into(), until: None }, old], clock);
     assert!(accepts(&meta, "new") && accepts(&meta, "old"));
     tokio::time::advance(Duration::from_millis(59_999)).await;
     assert!(accepts(&meta, "new") && accepts(&meta, "old"));
@@ -49,7 +49,7 @@ fn without_a_secret_nothing_is_accepted() {
 
 #[test]
 fn an_empty_secret_vouches_for_nothing() {
-    let meta = with_secrets(vec![AppSecret { secret: "".into(), until: None }], Clock::System);
+    let meta = with_secrets(vec![SigningSecret { secret: "".into(), until: None }], Clock::System);
     assert!(!accepts(&meta, ""));
 }
 

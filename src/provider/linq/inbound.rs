@@ -1,0 +1,171 @@
+//! What a delivery carries: one event of one of some seventy types, of which a bot has a use for eight.
+
+use super::content::{self, Said};
+use super::event::Event;
+use super::{names, reaction};
+use crate::clock::Timestamp;
+use crate::message::{BotName, Contact, Content, DeliveryStatus, Inbound, MessageId, MessageRef, PartKey, Stage};
+use crate::provider::lenient::{Object, Shallow};
+use crate::provider::{Events, WebhookError};
+
+/// Whose delivery it is, and when it came.
+pub(super) struct Reader<'a> {
+    pub(super) bot: &'a BotName,
+    /// The bot's line; empty if it serves all lines.
+    pub(super) number: &'a str,
+    pub(super) received: Timestamp,
+}
+
+impl Reader<'_> {
+    /// What `body` carries for this bot.
+    pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
+        let body = std::str::from_utf8(body).map_err(|_| WebhookError::Malformed)?;
+        let envelope = Shallow::read(body).ok_or(WebhookError::Malformed)?;
+        let mut events = Events::default();
+        if self.event(&envelope, &mut events).is_none() {
+            events.ignored.malformed += 1;
+        }
+        Ok(events)
+    }
+
+    fn event(&self, envelope: &Shallow<'_>, events: &mut Events) -> Option<()> {
+        let Some(news) = News::of(&envelope.text("event_type")?) else {
+            events.ignored.other += 1;
+            return Some(());
+        };
+        let data = envelope.object("data")?;
+        let event = Event::new(envelope, Object(&data), self.received);
+        if event.line().is_some_and(|line| !self.serves(&line)) {
+            events.ignored.not_ours += 1;
+            return Some(());
+        }
+        match news {
+            News::Received => self.received(&event, events),
+            News::Edited => self.edited(&event, events),
+            News::Reacted { added } => self.reacted(&event, added, events),
+            News::Status(stage, when) => self.status(&event, stage, when, events),
+        }
+    }
+
+    fn serves(&self, line: &str) -> bool {
+        let digits = |number: &str| number.trim_start_matches('+').to_owned();
+        self.number.is_empty() || digits(self.number) == digits(line)
+    }
+
+    fn received(&self, event: &Event<'_>, events: &mut Events) -> Option<()> {
+        // Linq does not say whether one of ours was sent by this bot or by a person: it cannot count as an echo.
+        if event.is_ours() || event.is_past() {
+            events.ignored.other += 1;
+            return Some(());
+        }
+        let id = event.message.text("id")?;
+        let Said { first, more, unknown, malformed } = content::read(event.message.list("parts"))?;
+        let at = self.reference(event, MessageId::new(&*id), &["sent_at", "received_at", "created_at"])?;
+        let quotes = event.message.object("reply_to").and_then(|quoted| quoted.text("message_id"));
+        let further = more.into_iter().map(|(part, medium)| (names::of_part(&id, part), Content::Media(medium)));
+        for (message, content) in std::iter::once((at.message.clone(), first)).chain(further) {
+            let at = MessageRef { message, ..at.clone() };
+            events.messages.push(inbound(at, content, quotes.as_deref().map(MessageId::new)));
+        }
+        events.ignored.other += unknown;
+        events.ignored.malformed += malformed;
+        Some(())
+    }
+
+    fn edited(&self, event: &Event<'_>, events: &mut Events) -> Option<()> {
+        if event.is_ours() || event.is_past() {
+            events.ignored.other += 1;
+            return Some(());
+        }
+        let id = event.data.text("id")?;
+        let words = event.data.object("part")?.text("text")?;
+        let content = Content::Edit { message: MessageId::new(&*id), content: Box::new(Content::text(words)) };
+        let name = names::of_event(&id, &event.name("edited_at")?);
+        events.messages.push(inbound(self.reference(event, name, &["edited_at"])?, content, None));
+        Some(())
+    }
+
+    fn reacted(&self, event: &Event<'_>, added: bool, events: &mut Events) -> Option<()> {
+        if event.is_ours() || event.is_past() {
+            events.ignored.other += 1;
+            return Some(());
+        }
+        let content = reaction::read(event.data, added)?;
+        let name = names::of_event(&event.data.text("message_id")?, &event.name("reacted_at")?);
+        events.messages.push(inbound(self.reference(event, name, &["reacted_at"])?, content, None));
+        Some(())
+    }
+
+    fn status(&self, event: &Event<'_>, stage: Stage, when: &str, events: &mut Events) -> Option<()> {
+        // A customer's message is delivered and read as well: by us.
+        if event.is_theirs() {
+            events.ignored.other += 1;
+            return Some(());
+        }
+        let id = event.data.text("message_id").or_else(|| event.message.text("id"))?;
+        let stage = match stage {
+            Stage::Failed(_) => Stage::Failed(event.data.int("code")),
+            stage => stage,
+        };
+        let key = event.message.text("idempotency_key").or_else(|| event.data.text("idempotency_key"));
+        events.statuses.push(DeliveryStatus {
+            bot: self.bot.clone(),
+            message: MessageId::new(id),
+            key: key.map(PartKey::new),
+            stage,
+            time: event.time(&[when, "updated_at"]),
+        });
+        Some(())
+    }
+
+    fn reference(&self, event: &Event<'_>, message: MessageId, when: &[&str]) -> Option<MessageRef> {
+        let sender = event.sender()?;
+        Some(MessageRef {
+            bot: self.bot.clone(),
+            chat: event.chat()?,
+            group: event.is_group(),
+            phone: is_phone(sender.as_str()).then(|| sender.clone()),
+            sender,
+            message,
+            time: event.time(when),
+        })
+    }
+}
+
+/// What an event tells a bot.
+enum News {
+    Received,
+    Edited,
+    Reacted {
+        added: bool,
+    },
+    /// How far a message has come, and which field says when.
+    Status(Stage, &'static str),
+}
+
+impl News {
+    fn of(event_type: &str) -> Option<Self> {
+        Some(match event_type {
+            "message.received" => Self::Received,
+            "message.edited" => Self::Edited,
+            "reaction.added" => Self::Reacted { added: true },
+            "reaction.removed" => Self::Reacted { added: false },
+            "message.sent" => Self::Status(Stage::Sent, "sent_at"),
+            "message.delivered" => Self::Status(Stage::Delivered, "delivered_at"),
+            "message.read" => Self::Status(Stage::Read, "read_at"),
+            "message.failed" => Self::Status(Stage::Failed(None), "failed_at"),
+            _ => return None,
+        })
+    }
+}
+
+fn inbound(at: MessageRef, content: Content, quotes: Option<MessageId>) -> Inbound {
+    // Linq gives no names of people.
+    Inbound { at, contact: Contact::default(), content, quotes, forwarded: false, referral: None }
+}
+
+/// Whether a handle is a phone number: not an e-mail address, a short code or a name.
+fn is_phone(handle: &str) -> bool {
+    let digits = handle.strip_prefix('+').unwrap_or(handle);
+    (7..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
+}

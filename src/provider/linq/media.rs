@@ -1,0 +1,127 @@
+//! Media in and out. Linq keeps files in a store beside its API, and hands out addresses there that need no key and
+//! soon end: so the key is never sent there.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use url::Url;
+
+use super::Linq;
+use super::errors::of_files;
+use crate::http::{Body, Call, Download, is_private_enough};
+use crate::message::MediaRef;
+use crate::provider::answer::Repeat;
+use crate::provider::exchange::{TOO_LARGE, download, exchange};
+use crate::provider::lenient::Object;
+use crate::provider::{Code, ProviderError};
+
+/// An upload's time grows by one second for each of these, in bytes.
+const UPLOADED_IN_A_SECOND: u64 = 256 << 10;
+
+/// Headers of an upload that are HTTP's own to set, or that would show the store who we are.
+const NOT_THEIRS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "authorization"];
+
+impl Linq {
+    pub(super) async fn fetch(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {
+        if let Some(url) = &media.url {
+            match self.download(url, limit).await {
+                // An address lives for an hour; the identifier lasts longer.
+                Err(error) if media.id.is_some() && error != TOO_LARGE => {}
+                done => return done,
+            }
+        }
+        let id = media.id.as_deref().ok_or(rejected("the medium has neither an identifier nor an address"))?;
+        let described = self.ask("GET", &["v3", "attachments", id], Body::Empty, Repeat::Harmless).await?;
+        let described = Object(&described);
+        if described.int("size_bytes").and_then(|size| u64::try_from(size).ok()).is_some_and(|size| size > limit) {
+            return Err(TOO_LARGE);
+        }
+        let url = described.text("download_url").ok_or(rejected("the medium has no address"))?;
+        self.download(&url, limit).await
+    }
+
+    async fn download(&self, url: &str, limit: u64) -> Result<Download, ProviderError> {
+        let allowed = Url::parse(url).ok().filter(|url| self.media_hosts.allow(url));
+        let url = allowed.ok_or(rejected("the medium's address is not on a host of Linq's"))?;
+        let call = Call { method: "GET", url, headers: Vec::new(), body: Body::Empty, timeout: self.timeout };
+        download(&*self.transport, call, limit).await?.map_err(|refused| of_files(&refused))
+    }
+
+    /// Announces a file, then puts it where the answer says.
+    pub(super) async fn upload(&self, data: Bytes, mime: &str) -> Result<String, ProviderError> {
+        let plain = mime.split(';').next().unwrap_or_default().trim();
+        let name = format!("file.{}", extension(plain));
+        let announced = json!({ "filename": name, "content_type": plain, "size_bytes": data.len() });
+        let body = Body::Json(announced.to_string().into());
+        let place = self.ask("POST", &["v3", "attachments"], body, Repeat::Harmless).await?;
+        let place = Object(&place);
+        // Whatever was announced without effect can be announced again: nobody has seen it.
+        let unnamed = ProviderError::Transient { code: Code::Network("the answer names no attachment") };
+        let (Some(id), Some(url)) = (place.text("attachment_id"), place.text("upload_url")) else {
+            return Err(unnamed);
+        };
+        // Over plain http only if the API itself is: then both are on this machine.
+        let https = |url: &Url| url.scheme() == "https" || self.base_url.scheme() == "http";
+        let url = Url::parse(&url).ok().filter(|url| is_private_enough(url) && https(url));
+        let url = url.ok_or(rejected("the address for the upload is not an https address"))?;
+        let timeout = self.timeout + Duration::from_secs(data.len() as u64 / UPLOADED_IN_A_SECOND);
+        let headers = headers(place.object("required_headers"), plain);
+        let call = Call { method: "PUT", url, headers, body: Body::Raw(data), timeout };
+        let stored = exchange(&*self.transport, call, Repeat::Harmless).await?;
+        stored.is_success().then_some(id).ok_or_else(|| of_files(&stored))
+    }
+}
+
+/// The headers that the store wants exactly so: the address is signed along with them.
+fn headers(wanted: Option<Object<'_>>, mime: &str) -> Vec<(std::borrow::Cow<'static, str>, String)> {
+    let wanted = wanted.map(|wanted| wanted.0.clone()).unwrap_or_default();
+    let theirs = |name: &String| !NOT_THEIRS.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let wanted = wanted.into_iter().filter(|(name, _)| theirs(name));
+    let mut headers: Vec<_> =
+        wanted.filter_map(|(name, value)| Some((name.into(), value.as_str()?.to_owned()))).collect();
+    if !headers.iter().any(|(name, _): &(std::borrow::Cow<'_, str>, _)| name.eq_ignore_ascii_case("content-type")) {
+        headers.push(("content-type".into(), mime.to_owned()));
+    }
+    headers
+}
+
+/// How a file of this type is named, for Linq wants names to end in what they are.
+fn extension(mime: &str) -> &str {
+    match mime {
+        "image/jpeg" => "jpg",
+        "image/tiff" => "tif",
+        "image/svg+xml" => "svg",
+        "image/x-icon" => "ico",
+        "video/quicktime" => "mov",
+        "video/mpeg" => "mpg",
+        "video/3gpp" => "3gp",
+        "video/x-msvideo" => "avi",
+        "audio/mpeg" | "audio/mp3" => "mp3",
+        "audio/x-m4a" | "audio/mp4" => "m4a",
+        "audio/x-caf" => "caf",
+        "audio/x-wav" | "audio/wav" => "wav",
+        "audio/x-aiff" | "audio/aiff" => "aiff",
+        "text/plain" => "txt",
+        "text/markdown" => "md",
+        "text/vcard" => "vcf",
+        "text/calendar" => "ics",
+        "application/msword" => "doc",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
+        "application/vnd.ms-excel" => "xls",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
+        "application/vnd.ms-powerpoint" => "ppt",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation" => "pptx",
+        "application/epub+zip" => "epub",
+        "application/x-gzip" => "gz",
+        // Most are named after their files: image/png, application/pdf, text/csv.
+        other => match other.split('/').next_back() {
+            Some(name) if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()) => name,
+            _ => "bin",
+        },
+    }
+}
+
+fn rejected(what: &'static str) -> ProviderError {
+    ProviderError::Rejected { code: Code::Local(what) }
+}
