@@ -7,6 +7,8 @@ mod media;
 mod page;
 mod phone;
 mod socket;
+mod waha;
+mod wawp;
 mod webhooks;
 
 use std::collections::VecDeque;

@@ -50,7 +50,6 @@ pub(crate) fn signed(body: &[u8]) -> WebhookRequest {
 }
 
 /// What an authentic delivery comes to, for the suite over all providers.
-#[allow(dead_code, reason = "for the suite over all providers")]
 pub(crate) fn receives(body: &[u8]) -> threedots::provider::Events {
     events(&*waha("", &Upstream::answering([])), &signed(body)).expect("a delivery of WAHA's form")
 }

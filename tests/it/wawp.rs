@@ -93,7 +93,6 @@ pub(crate) fn events(provider: &dyn Provider, request: &WebhookRequest) -> Resul
 }
 
 /// What an authentic delivery comes to, for the suite over all providers.
-#[allow(dead_code, reason = "for the suite over all providers")]
 pub(crate) fn receives(body: &[u8]) -> Events {
     deliver(body).expect("a delivery of Wawp's form")
 }
