@@ -4,6 +4,8 @@
 //! |---|---|---|---|---|---|---|---|---|---|---|
 //! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
 //! | NXCloud | `nxcloud` | MD5 over headers, body and secret | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
+//! | Wawp | `wawp` | HMAC-SHA256 or -SHA512, or a token | by message | chat | 20 s | 8 s | a reply, a call, time | no | no | yes |
+//! | WAHA | `waha` | HMAC-SHA512 | by message | chat | 10 s | 8 s | a reply, a call, time | yes | no | yes |
 //! | WhatsApp Gateway | `gateway` | HMAC-SHA512 | its own setting | chat | 20 s | 8 s | a reply, a call, time | yes | by key | yes |
 //! | Linq Partner API | `linq` | Standard Webhooks (HMAC-SHA256) | by chat | chat | 60 s | 45 s | a reply, a call, time | no | by key | no dots |
 //!
@@ -27,6 +29,7 @@ pub mod nxcloud;
 mod resolve;
 mod secrets;
 pub mod signature;
+pub mod wawp;
 mod whatsapp;
 
 use std::collections::BTreeSet;
@@ -46,9 +49,11 @@ pub use resolve::Resolve;
 pub use secrets::{EndingSecret, Secrets, SigningSecret};
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 4] = [
+pub const KINDS: [Kind; 6] = [
     Kind::of::<meta::MetaConfig>(),
     Kind::of::<nxcloud::NxCloudConfig>(),
+    Kind::of::<wawp::WawpConfig>(),
+    Kind::of::<wawp::WahaConfig>(),
     Kind::of::<gateway::GatewayConfig>(),
     Kind::of::<linq::LinqConfig>(),
 ];

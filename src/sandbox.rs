@@ -55,6 +55,9 @@ mod server;
 mod settings;
 mod signing;
 mod upstream;
+mod waha;
+mod wawp;
+mod web;
 
 use std::collections::HashMap;
 use std::fmt;

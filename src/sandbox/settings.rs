@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::linq::signing_secret;
 use super::phone::DotsRules;
-use super::upstream::{ACCESS_TOKEN, SIGNING_SECRET, Upstream, WEBHOOK_SECRET};
+use super::upstream::{ACCESS_TOKEN, ACCOUNT_ID, SIGNING_SECRET, Upstream, WEBHOOK_SECRET};
 
 /// The account, the number and the habits of a sandbox's upstream. [`SandboxSettings::of`] has each upstream's own.
 #[derive(Clone)]
@@ -85,6 +85,7 @@ impl SandboxSettings {
             ACCESS_TOKEN => Some(self.access_token.clone()),
             WEBHOOK_SECRET => Some(self.app_secret.clone()),
             SIGNING_SECRET => Some(signing_secret(&self.app_secret)),
+            ACCOUNT_ID => Some(self.account_id.clone()),
             _ => None,
         }
     }

@@ -14,7 +14,7 @@ use super::fault::Failure;
 use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
-use super::{Sandbox, gateway, linq, meta, nxcloud};
+use super::{Sandbox, gateway, linq, meta, nxcloud, waha, wawp};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -26,6 +26,10 @@ pub enum Upstream {
     Meta,
     /// NXCloud, which passes Meta's on.
     NxCloud,
+    /// Wawp, in front of a WAHA of its own.
+    Wawp,
+    /// WAHA: WhatsApp Web on a server of one's own.
+    Waha,
     /// WhatsApp Gateway.
     Gateway,
     /// Linq's Partner API V3.
@@ -34,7 +38,7 @@ pub enum Upstream {
 
 impl Upstream {
     /// All of them, in the order in which the page offers them.
-    pub const ALL: [Self; 4] = [Self::Meta, Self::NxCloud, Self::Gateway, Self::Linq];
+    pub const ALL: [Self; 6] = [Self::Meta, Self::NxCloud, Self::Wawp, Self::Waha, Self::Gateway, Self::Linq];
 
     /// The word for it in configurations and addresses, such as `meta`.
     pub fn name(self) -> &'static str {
@@ -55,6 +59,8 @@ impl Upstream {
         match self {
             Self::Meta => &meta::Meta,
             Self::NxCloud => &nxcloud::NxCloud,
+            Self::Wawp => &wawp::Wawp,
+            Self::Waha => &waha::Waha,
             Self::Gateway => &gateway::Gateway,
             Self::Linq => &linq::Linq,
         }
@@ -107,7 +113,7 @@ pub(super) trait Wire: Send + Sync {
     fn on_arrival(&self, sandbox: &Arc<Sandbox>, customer: &CustomerId, message: &MessageId);
 
     /// The `provider` table of a bot with this upstream, as TOML, without its head. The upstream's API is below
-    /// `base_url`; secrets are [`ACCESS_TOKEN`] and [`WEBHOOK_SECRET`].
+    /// `base_url`; secrets are [`ACCESS_TOKEN`], [`WEBHOOK_SECRET`] and [`ACCOUNT_ID`].
     fn provider_table(&self, settings: &SandboxSettings, base_url: &str) -> String;
 }
 
@@ -117,6 +123,8 @@ pub(super) const ACCESS_TOKEN: &str = "sandbox access token";
 pub(super) const WEBHOOK_SECRET: &str = "sandbox webhook secret";
 /// What it calls that secret where the upstream writes it as Standard Webhooks do, `whsec_` and base64.
 pub(super) const SIGNING_SECRET: &str = "sandbox signing secret";
+/// What [`SandboxSettings::provider_table`] calls the account, where that counts as a secret.
+pub(super) const ACCOUNT_ID: &str = "sandbox account id";
 
 /// What a call asks for.
 pub(super) struct Asked {

@@ -29,4 +29,6 @@ mod store;
 mod typing;
 mod upstream;
 mod upstream_identity;
+mod waha;
+mod wawp;
 mod world;

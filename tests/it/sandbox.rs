@@ -10,6 +10,8 @@ mod nxcloud;
 mod page;
 mod phone;
 mod socket;
+mod waha;
+mod wawp;
 mod webhooks;
 
 use std::collections::VecDeque;

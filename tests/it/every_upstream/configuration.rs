@@ -16,8 +16,15 @@ fn settings(provider: &dyn AnyProviderConfig) -> Value {
             None$(.or_else(|| any.downcast_ref::<$config>().map(serde_json::to_value)))*
         };
     }
-    use threedots::provider::{gateway, linq, meta, nxcloud};
-    let written = first!(meta::MetaConfig, nxcloud::NxCloudConfig, gateway::GatewayConfig, linq::LinqConfig);
+    use threedots::provider::{gateway, linq, meta, nxcloud, wawp};
+    let written = first!(
+        meta::MetaConfig,
+        nxcloud::NxCloudConfig,
+        wawp::WawpConfig,
+        wawp::WahaConfig,
+        gateway::GatewayConfig,
+        linq::LinqConfig
+    );
     written.unwrap_or_else(|| panic!("name {} here", provider.kind())).expect("settings can be written down")
 }
 

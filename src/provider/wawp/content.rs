@@ -1,0 +1,133 @@
+//! What a message says. WAHA's payload has no type of its own: what there is tells, and where the engine's word for it
+//! came along (`_data.type` of the web client), that too.
+
+use serde_json::{Map, Value};
+
+use crate::message::content::{ContactCard, Content, MediaKind, MediaRef};
+use crate::provider::lenient::{Object, is_within};
+
+/// How many levels of the engine's JSON a message may carry on.
+const DEEPEST: usize = 64;
+
+/// The web client's words for what nobody has said: notices, calls, and messages whose key has yet to come, which come
+/// again under the same name.
+const UNSAID: [&str; 12] = [
+    "broadcast_notification",
+    "call_log",
+    "ciphertext",
+    "debug",
+    "e2e_notification",
+    "gp2",
+    "newsletter_notification",
+    "notification",
+    "notification_template",
+    "pinned_message",
+    "protocol",
+    "revoked",
+];
+
+/// What `payload` says. The inner none is something that nobody has said.
+pub(super) fn read(payload: Object<'_>) -> Option<Option<Content>> {
+    let unsaid = word(payload).is_some_and(|word| UNSAID.contains(&&*word));
+    if unsaid { Some(None) } else { said(payload).map(Some) }
+}
+
+/// What `payload` says, where it is certain that somebody has said it.
+pub(super) fn said(payload: Object<'_>) -> Option<Content> {
+    let word = word(payload);
+    location(payload)
+        .or_else(|| contacts(payload))
+        .or_else(|| media(payload, word.as_deref()))
+        .or_else(|| payload.text("body").map(Content::text))
+        .or_else(|| unknown(payload, word))
+}
+
+/// The engine's word for what it is.
+fn word(payload: Object<'_>) -> Option<String> {
+    payload.text("type").or_else(|| payload.object("_data")?.text("type"))
+}
+
+/// Comes first: the body beside it is a small picture of the map.
+fn location(payload: Object<'_>) -> Option<Content> {
+    let wire = payload.object("location")?;
+    Some(Content::Location {
+        latitude: wire.float("latitude")?,
+        longitude: wire.float("longitude")?,
+        name: wire.text("name").or_else(|| wire.text("description")),
+        address: wire.text("address"),
+    })
+}
+
+fn contacts(payload: Object<'_>) -> Option<Content> {
+    let cards: Vec<_> = payload.list("vCards").filter_map(Value::as_str).map(card).collect();
+    (!cards.is_empty()).then_some(Content::Contacts { cards })
+}
+
+/// The name, the numbers and the addresses of a vCard; everything else on it is left.
+fn card(vcard: &str) -> ContactCard {
+    let mut card = ContactCard::default();
+    for line in vcard.lines() {
+        let Some((property, value)) = line.split_once(':') else { continue };
+        // `item1.TEL;type=CELL`
+        let property = property.split(';').next().unwrap_or_default();
+        let property = property.rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
+        let value = value.trim().to_owned();
+        match property.as_str() {
+            _ if value.is_empty() => {}
+            "FN" => card.name = Some(value),
+            "TEL" => card.phones.push(value),
+            "EMAIL" => card.emails.push(value),
+            _ => {}
+        }
+    }
+    card
+}
+
+/// A medium, even one that has no address because nobody fetched it from WhatsApp.
+fn media(payload: Object<'_>, word: Option<&str>) -> Option<Content> {
+    let wire = payload.object("media").filter(|wire| wire.get("url").or(wire.get("mimetype")).is_some());
+    if !payload.flag("hasMedia") && wire.is_none() {
+        return None;
+    }
+    let text = |key: &str| wire.and_then(|wire| wire.text(key));
+    let mime = text("mimetype");
+    Some(Content::Media(MediaRef {
+        kind: kind(word, mime.as_deref()),
+        id: None,
+        url: text("url"),
+        mime,
+        sha256: None,
+        caption: payload.text("body"),
+        filename: text("filename"),
+    }))
+}
+
+/// By the engine's word, else by the MIME type: WhatsApp has stickers in WebP and voice notes in Opus alone.
+fn kind(word: Option<&str>, mime: Option<&str>) -> MediaKind {
+    match word {
+        Some("image") => return MediaKind::Image,
+        Some("video" | "ptv" | "gif") => return MediaKind::Video,
+        Some("audio") => return MediaKind::Audio,
+        Some("ptt" | "voice") => return MediaKind::Voice,
+        Some("sticker") => return MediaKind::Sticker,
+        Some("document") => return MediaKind::Document,
+        _ => {}
+    }
+    let mime = mime.unwrap_or_default().to_ascii_lowercase();
+    match mime.split('/').next() {
+        Some("image") if mime.starts_with("image/webp") => MediaKind::Sticker,
+        Some("image") => MediaKind::Image,
+        Some("video") => MediaKind::Video,
+        Some("audio") if mime.contains("opus") => MediaKind::Voice,
+        Some("audio") => MediaKind::Audio,
+        _ => MediaKind::Document,
+    }
+}
+
+fn unknown(payload: Object<'_>, word: Option<String>) -> Option<Content> {
+    // What the engine keeps for itself is large, and changes with every release.
+    let raw: Map<_, _> =
+        payload.0.iter().filter(|(key, _)| *key != "_data").map(|(k, v)| (k.clone(), v.clone())).collect();
+    let raw = Value::Object(raw);
+    is_within(&raw, DEEPEST).then(|| Content::Unknown { what: word.unwrap_or_else(|| "message".to_owned()), raw })
+}

@@ -1,0 +1,250 @@
+//! What a delivery carries: one event in an envelope, `{event, payload, session, me, timestamp}` (WAHA's page
+//! "Events"; Wawp's is the same). What each engine adds of its own lies in `payload._data`, and may be anything.
+
+use serde_json::{Map, Value};
+
+use super::{chat, content, message_id};
+use crate::clock::Timestamp;
+use crate::message::{
+    BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Inbound, MessageId, MessageRef, Stage,
+};
+use crate::provider::lenient::{Object, Shallow};
+use crate::provider::{Echo, Events, WebhookError};
+
+/// Times from here on, in seconds, lie in the year 5138: they are milliseconds.
+const NO_SECONDS: f64 = 1e11;
+
+/// Whose delivery it is, and when it came.
+pub(super) struct Reader<'a> {
+    pub(super) bot: &'a BotName,
+    /// The session that is ours, where its name is known.
+    pub(super) session: Option<&'a str>,
+    /// Whether `message.any` is read as well.
+    pub(super) any: bool,
+    pub(super) received: Timestamp,
+}
+
+/// What stands around the payload.
+struct Around {
+    /// Whether it is a message of its own, not something about another.
+    is_message: bool,
+    id: Option<String>,
+    time: Timestamp,
+    /// Our own names: by number, and hidden.
+    me: Vec<String>,
+}
+
+impl Around {
+    /// The name of a quoted message; whole, if its writer is known.
+    fn quoted(&self, quoted: Object<'_>, chat: &str) -> Option<MessageId> {
+        let id = message_id::find(quoted)?;
+        let writer = chat::named(quoted, "participant");
+        let own = writer.as_ref().is_some_and(|writer| self.me.contains(writer));
+        let whole = message_id::quoted(&id, chat, writer.as_deref(), own);
+        Some(MessageId::new(whole.unwrap_or(id)))
+    }
+}
+
+/// What an event comes to.
+enum Read {
+    Message(Box<Inbound>),
+    Status(DeliveryStatus),
+    Echo(Echo),
+    /// Nothing that a bot has a use for.
+    Other,
+}
+
+impl Reader<'_> {
+    /// What `body` carries for this bot.
+    pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
+        let body = std::str::from_utf8(body).map_err(|_| WebhookError::Malformed)?;
+        let envelope = Shallow::read(body).ok_or(WebhookError::Malformed)?;
+        let mut events = Events::default();
+        let session = envelope.text("session");
+        if self.session.is_some_and(|ours| session.is_some_and(|theirs| theirs != ours)) {
+            events.ignored.not_ours += 1;
+            return Ok(events);
+        }
+        match self.event(&envelope) {
+            Some(Read::Message(message)) => events.messages.push(*message),
+            Some(Read::Status(status)) => events.statuses.push(status),
+            Some(Read::Echo(echo)) => events.echoes.push(echo),
+            Some(Read::Other) => events.ignored.other += 1,
+            None => events.ignored.malformed += 1,
+        }
+        Ok(events)
+    }
+
+    fn event(&self, envelope: &Shallow<'_>) -> Option<Read> {
+        let Some(event) = envelope.text("event") else {
+            // News of the session in Wawp's older form, which has no envelope.
+            return (envelope.get("status").is_some()).then_some(Read::Other);
+        };
+        let is_known = match event.as_str() {
+            "message" | "message.reaction" | "message.edited" | "message.revoked" | "message.ack" => true,
+            "message.any" => self.any,
+            _ => false,
+        };
+        if !is_known {
+            return Some(Read::Other);
+        }
+        let me = envelope.object("me").unwrap_or_default();
+        let me = ["id", "lid", "jid"].iter().filter_map(|key| chat::named(Object(&me), key)).collect();
+        let time = envelope.text("timestamp").and_then(|time| time.parse().ok()).and_then(timestamp);
+        let time = time.unwrap_or(self.received);
+        let is_message = matches!(event.as_str(), "message" | "message.any");
+        let around = Around { is_message, id: envelope.text("id"), time, me };
+        let payload = fields(envelope.get("payload")?)?;
+        let payload = Object(&payload);
+        match event.as_str() {
+            "message.ack" => self.status(payload, &around),
+            "message.revoked" => self.revoked(payload, &around),
+            "message.edited" => self.edited(payload, &around),
+            "message.reaction" => {
+                let reaction = payload.object("reaction")?;
+                let content = || {
+                    let message = MessageId::new(reaction.text("messageId")?);
+                    Some(Content::Reaction { message, emoji: reaction.text("text") })
+                };
+                self.said(payload, &around, |id| Some(Some((MessageId::new(id), content()?))))
+            }
+            _ => self.said(payload, &around, |id| {
+                Some(content::read(payload)?.map(|content| (MessageId::new(id), content)))
+            }),
+        }
+    }
+
+    /// Reads what somebody has done, unless it was us or nobody waits for an answer where it stands. `read` says under
+    /// which name it goes and what it says; its inner none is something that nobody said.
+    fn said(
+        &self,
+        payload: Object<'_>,
+        around: &Around,
+        read: impl FnOnce(&str) -> Option<Option<(MessageId, Content)>>,
+    ) -> Option<Read> {
+        let id = message_id::find(payload)?;
+        let parts = message_id::Parts::of(&id);
+        let time = time(payload).unwrap_or(around.time);
+        let source = payload.text("source");
+        let own = match payload.get("fromMe") {
+            Some(_) => payload.flag("fromMe"),
+            None => parts.is_some_and(|parts| parts.own),
+        };
+        if own || source.as_deref() == Some("api") {
+            let to = chat::named(payload, "to").or_else(|| chat::name(parts?.chat));
+            let by_hand = own && source.as_deref() == Some("app");
+            let is_echo = by_hand && around.is_message && !to.is_some_and(|to| chat::is_public(&to));
+            let echo = Echo { message: MessageId::new(&*id), time };
+            return Some(if is_echo { Read::Echo(echo) } else { Read::Other });
+        }
+        let chat = chat::named(payload, "from").or_else(|| chat::name(parts?.chat))?;
+        if chat::is_public(&chat) {
+            return Some(Read::Other);
+        }
+        let sender = if chat::is_group(&chat) {
+            let named = chat::named(payload, "participant").or_else(|| chat::named(payload, "author"));
+            named.or_else(|| chat::name(parts?.participant?))?
+        } else {
+            chat.clone()
+        };
+        let Some((message, content)) = read(&id)? else { return Some(Read::Other) };
+        let quotes = payload.object("replyTo").and_then(|quoted| around.quoted(quoted, &chat));
+        let data = payload.object("_data");
+        let forwarded = payload.flag("isForwarded") || data.is_some_and(|data| data.flag("isForwarded"));
+        Some(Read::Message(Box::new(Inbound {
+            at: MessageRef {
+                bot: self.bot.clone(),
+                group: chat::is_group(&chat),
+                chat: ChatId::new(chat),
+                phone: chat::phone(&sender).map(ContactId::new),
+                sender: ContactId::new(sender),
+                message,
+                time,
+            },
+            contact: contact(payload),
+            content,
+            quotes,
+            forwarded,
+            referral: None,
+        })))
+    }
+
+    fn edited(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
+        self.said(payload, around, |id| {
+            let edited = payload.text("editedMessageId").unwrap_or_else(|| id.to_owned());
+            let edited = message_id::beside(id, &edited);
+            let content = content::said(payload)?;
+            let message = message_id::apart(id, &edited, around.id.as_deref());
+            Some(Some((message, Content::Edit { message: MessageId::new(edited), content: Box::new(content) })))
+        })
+    }
+
+    /// `after` is the act of revoking, `before` what was revoked, if the engine still has it.
+    fn revoked(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
+        let act = payload.object("after").or_else(|| payload.object("before"))?;
+        self.said(act, around, |id| {
+            // An administrator may revoke what another wrote: where that is still known, it has its own name.
+            let before = payload.object("before").and_then(message_id::find);
+            let stanza = payload.text("revokedMessageId").unwrap_or_else(|| id.to_owned());
+            let revoked = before.unwrap_or_else(|| message_id::beside(id, &stanza));
+            let message = message_id::apart(id, &revoked, around.id.as_deref());
+            Some(Some((message, Content::Revoke { message: MessageId::new(revoked) })))
+        })
+    }
+
+    /// How far a message of ours has come. It says no time of its own.
+    fn status(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
+        let id = message_id::find(payload)?;
+        let ours = payload.get("fromMe").is_none() || payload.flag("fromMe");
+        let stage = match (payload.text("ackName").as_deref(), payload.int("ack")) {
+            (Some("ERROR"), _) | (None, Some(-1)) => Stage::Failed(None),
+            (Some("SERVER"), _) | (None, Some(1)) => Stage::Sent,
+            (Some("DEVICE"), _) | (None, Some(2)) => Stage::Delivered,
+            (Some("READ"), _) | (None, Some(3)) => Stage::Read,
+            (Some("PLAYED"), _) | (None, Some(4)) => Stage::Played,
+            (None, None) => return None,
+            // Not even on its way.
+            _ => return Some(Read::Other),
+        };
+        if !ours {
+            return Some(Read::Other);
+        }
+        let (bot, message, time) = (self.bot.clone(), MessageId::new(id), time(payload).unwrap_or(around.time));
+        Some(Read::Status(DeliveryStatus { bot, message, key: None, stage, time }))
+    }
+}
+
+/// The fields of a payload, each read for itself: what an engine adds may be too deep, or broken.
+fn fields(payload: &str) -> Option<Map<String, Value>> {
+    #[rustfmt::skip]
+    const FIELDS: [&str; 29] = [
+        "id", "message_id", "key", "timestamp", "from", "fromMe", "source", "to", "participant",
+        "author", "body", "type", "hasMedia", "media", "location", "vCards", "replyTo",
+        "isForwarded", "pushName", "notifyName", "senderName", "ack", "ackName", "reaction",
+        "editedMessageId", "revokedMessageId", "after", "before", "_data",
+    ];
+    let payload = Shallow::read(payload)?;
+    let field = |key: &str| Some((key.to_owned(), serde_json::from_str(payload.get(key)?).ok()?));
+    Some(FIELDS.into_iter().filter_map(field).collect())
+}
+
+/// When it was written.
+fn time(payload: Object<'_>) -> Option<Timestamp> {
+    payload.float("timestamp").and_then(timestamp)
+}
+
+/// Seconds, with a fraction in reactions, or milliseconds, as in envelopes.
+fn timestamp(written: f64) -> Option<Timestamp> {
+    let milliseconds = if written < NO_SECONDS { written * 1000.0 } else { written };
+    (milliseconds > 0.0).then_some(Timestamp(milliseconds.round() as u64))
+}
+
+/// The name that the person shows, wherever the engine has it.
+fn contact(payload: Object<'_>) -> Contact {
+    let names = |object: Object<'_>| {
+        ["pushName", "notifyName", "senderName", "PushName"].into_iter().find_map(|key| object.text(key))
+    };
+    let data = payload.object("_data");
+    let deeper = || data?.object("Info").and_then(names);
+    Contact { name: names(payload).or_else(|| data.and_then(names)).or_else(deeper), username: None }
+}
