@@ -31,6 +31,9 @@ use threedots::{Handler, Reply, Turn};
 /// The bot's name.
 pub(crate) const BOT: &str = "shop";
 
+/// Where the bot believes its upstream to be.
+const API: &str = "http://127.0.0.1:1/graph";
+
 /// How a world is made. The defaults are the product's.
 pub(crate) struct Setup {
     pub(crate) handler: Arc<dyn Handler>,
@@ -60,7 +63,7 @@ impl Setup {
             delivery: DeliveryConfig::default(),
             failure_reply: FailureReplyConfig::default(),
             worker: WorkerConfig::default(),
-            sandbox: SandboxSettings { seed: Some(7), ..SandboxSettings::of(upstream) },
+            sandbox: SandboxSettings { seed: Some(7), api_url: API.into(), ..SandboxSettings::of(upstream) },
         }
     }
 
@@ -112,7 +115,7 @@ impl Setup {
 
 /// The real adapter, configured as anybody would, with the sandbox at the other end.
 pub(crate) fn provider(sandbox: &Arc<Sandbox>, clock: Clock) -> Arc<dyn Provider> {
-    let table = sandbox.settings().provider_table("http://127.0.0.1:1/graph");
+    let table = sandbox.settings().provider_table(API);
     let text = format!("[bots.{BOT}.provider]\n{table}\n[bots.{BOT}.handler]\nkind = \"demo\"");
     let (config, problems) = Config::parse("the sandbox's table", &text, []);
     assert_eq!(problems, []);
