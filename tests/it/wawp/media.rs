@@ -1,13 +1,17 @@
 //! Media in and out: none is uploaded, and none is fetched from where nobody allowed it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use threedots::message::{Media, MediaKind, MediaRef, MediaSource, Payload};
+use threedots::message::{Content, Media, MediaKind, MediaRef, MediaSource, Payload};
 use threedots::outbox;
 use threedots::provider::{Code, ProviderError};
+use threedots::sandbox::{Draft, Upstream as Kind};
 
 use super::calls::{accepted, key, only};
 use super::{received_message, wawp};
 use crate::upstream::{Given, Upstream};
+use crate::world::{Setup, echo};
 
 fn at(url: Option<&str>) -> MediaRef {
     MediaRef {
@@ -77,7 +81,7 @@ async fn a_medium_in_hand_travels_inside_the_call() {
     let source = MediaSource::Bytes { data: Bytes::from("OggS"), mime: "audio/ogg; codecs=opus".into() };
     let media = Media { kind: MediaKind::Voice, source, caption: None, filename: None };
     let parts = vec![Payload::Media(media).into()];
-    let parts = outbox::prepare(&*provider, parts, std::time::Duration::from_secs(1)).await.expect("it is small");
+    let parts = outbox::prepare(&*provider, parts, Duration::from_secs(1)).await.expect("it is small");
     provider.send(&received_message(), &parts[0], &key()).await.expect("sent");
     let body = only(&upstream).body;
     assert_eq!(body["file[url]"], "data:audio/ogg;codecs=opus;base64,T2dnUw==");
@@ -103,5 +107,18 @@ async fn what_was_never_made_ready_is_not_sent() {
         let media = Media { kind: MediaKind::Image, source, caption: None, filename: None };
         let error = provider.send(&received_message(), &Payload::Media(media).into(), &key()).await.expect_err("no");
         assert!(matches!(error, ProviderError::Rejected { code: Code::Local(_) }), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_medium_of_a_customers_comes_through_the_whole_wire() {
+    for kind in [Kind::Wawp, Kind::Waha] {
+        let world = Setup::on(kind, echo()).build();
+        world.sandbox.write(&world.customer, Draft::image(Some("Look"))).expect("a customer");
+        let claim = world.store.claim(Duration::from_secs(60)).await.expect("it arrives");
+        let Content::Media(media) = &claim.messages[0].inbound.content else { panic!("it is a medium") };
+        assert_eq!((media.kind, media.caption.as_deref()), (MediaKind::Image, Some("Look")));
+        let download = world.provider.fetch_media(media, 1 << 20).await.expect("it is there");
+        assert!(download.into_memory().await.expect("it is small").starts_with(b"\x89PNG"));
     }
 }
