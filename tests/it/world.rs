@@ -33,9 +33,6 @@ pub(crate) const BOT: &str = "shop";
 /// Where its upstream's API would be on a socket.
 const API: &str = "http://127.0.0.1:1/graph";
 
-/// Where the bot believes its upstream to be.
-const API: &str = "http://127.0.0.1:1/graph";
-
 /// How a world is made. The defaults are the product's.
 pub(crate) struct Setup {
     pub(crate) handler: Arc<dyn Handler>,
