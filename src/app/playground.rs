@@ -56,8 +56,8 @@ impl Playground {
             let slash = if home.is_empty() { "" } else { "/" };
             let api_url = format!("http://{phone_address}{slash}{home}/graph");
             let settings = SandboxSettings {
-                webhook_url: format!("http://{product_address}/webhooks/{bot}"),
                 api_url: api_url.clone(),
+                webhook_url: format!("http://{product_address}/webhooks/{bot}"),
                 bot_name: "three dots".into(),
                 ..SandboxSettings::of(upstream)
             };

@@ -31,6 +31,16 @@ impl Ids {
         MessageId::new(format!("wamid.{}", STANDARD.encode(bytes)))
     }
 
+    /// A UUID of the sort that is random.
+    pub(super) fn uuid(&self) -> String {
+        let count = self.next();
+        let high = mix(self.seed ^ mix(count.wrapping_mul(2)));
+        let low = mix(self.seed ^ mix(count.wrapping_mul(2) + 1));
+        let (high, low) = (high & !0xf000 | 0x4000, low >> 2 | 1 << 63);
+        let (low_high, low_low) = (low >> 48, low & 0xffff_ffff_ffff);
+        format!("{:08x}-{:04x}-{:04x}-{low_high:04x}-{low_low:012x}", high >> 32, high >> 16 & 0xffff, high & 0xffff)
+    }
+
     /// The id of a medium: digits.
     pub(super) fn medium(&self) -> String {
         let count = self.next();

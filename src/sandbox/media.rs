@@ -65,7 +65,12 @@ impl MediaStore {
 
     /// Makes `ticket` good for fetching the medium, for a while.
     pub(super) fn issue(&self, ticket: String, id: &str, now: Timestamp) {
-        self.open().tickets.insert(ticket, (id.to_owned(), now.plus(ADDRESS_FOR)));
+        self.issue_until(ticket, id, now.plus(ADDRESS_FOR));
+    }
+
+    /// The same, until a time of the upstream's own choosing.
+    pub(super) fn issue_until(&self, ticket: String, id: &str, until: Timestamp) {
+        self.open().tickets.insert(ticket, (id.to_owned(), until));
     }
 
     /// The medium that `ticket` is good for.

@@ -5,7 +5,7 @@
 
 mod error;
 mod media;
-mod multipart;
+pub(super) mod multipart;
 mod read;
 mod send;
 mod webhook;
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use error::Refusal;
+pub(super) use send::Taken;
 use send::recipient;
 use serde_json::{Value, json};
 
@@ -223,4 +224,31 @@ fn is_version(segment: &str) -> bool {
 /// What Meta answers where there is nothing to tell.
 fn success() -> UpstreamAnswer {
     UpstreamAnswer::json(200, &json!({ "success": true }))
+}
+
+/// An error of Meta's, for who passes it on: its code, and the object that it is.
+pub(super) struct PassedOn {
+    pub(super) code: i64,
+    pub(super) error: Value,
+}
+
+impl PassedOn {
+    fn new(sandbox: &Sandbox, refusal: &Refusal) -> Self {
+        Self { code: refusal.code.unwrap_or_default(), error: refusal.error(&sandbox.ids.token()) }
+    }
+}
+
+/// What Meta makes of a send that somebody passes on to it, in Meta's form. Its statuses are still to be reported.
+pub(super) fn pass_on_send(sandbox: &Arc<Sandbox>, body: &Value, deliverable: bool) -> Result<Taken, PassedOn> {
+    Desk(sandbox).take(body, deliverable).map_err(|refusal| PassedOn::new(sandbox, &refusal))
+}
+
+/// What Meta makes of a medium that somebody passes on to it: nothing, if it takes it.
+pub(super) fn pass_on_medium(sandbox: &Sandbox, mime: &str, length: usize) -> Result<(), PassedOn> {
+    media::check_size(mime, length).map_err(|refusal| PassedOn::new(sandbox, &refusal))
+}
+
+/// What Meta answers to an ordered failure, passed on.
+pub(super) fn pass_on_trouble(sandbox: &Sandbox, failure: Failure) -> PassedOn {
+    PassedOn::new(sandbox, &Refusal::injected(failure))
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::linq::signing_secret;
 use super::phone::DotsRules;
-use super::upstream::{ACCESS_TOKEN, ACCOUNT_ID, Upstream, WEBHOOK_SECRET};
+use super::upstream::{ACCESS_TOKEN, ACCOUNT_ID, SIGNING_SECRET, Upstream, WEBHOOK_SECRET};
 
 /// The account, the number and the habits of a sandbox's upstream. [`SandboxSettings::of`] has each upstream's own.
 #[derive(Clone)]
@@ -22,16 +23,20 @@ pub struct SandboxSettings {
     pub access_token: String,
     /// The secret that webhooks are signed with.
     pub app_secret: String,
+    /// Where the upstream's API is, as a bot can reach it: addresses in webhooks are below it.
+    pub api_url: String,
     /// Where webhooks go.
     pub webhook_url: String,
-    /// Where the upstream's API is, as the bot can reach it: some upstreams' webhooks hold addresses of media there.
-    pub api_url: String,
     /// The bot's name on the customers' phones.
     pub bot_name: String,
     /// How long the dots show if nothing takes them off. Meta: 25 s.
     pub typing_lifetime: Duration,
     /// For how long after the dots came on another typing call shows nothing. Seen on a real number: 25 s.
     pub typing_cooldown: Duration,
+    /// Whether the upstream marks messages as read by itself, where it can: WhatsApp Gateway does.
+    pub auto_read: bool,
+    /// Whether the upstream shows the dots by itself when it has marked a message as read, where it can. Default: no.
+    pub presence_typing: bool,
     /// When the bot's messages are reported on.
     pub statuses: StatusDelays,
     /// When a webhook that was not taken is sent again.
@@ -54,11 +59,13 @@ impl SandboxSettings {
             account_id: "102290129340398".to_owned(),
             access_token: "sandbox-access-token".to_owned(),
             app_secret: "sandbox-app-secret".to_owned(),
-            webhook_url: "http://127.0.0.1:8080/webhook".to_owned(),
             api_url: "http://127.0.0.1:3333/graph".to_owned(),
+            webhook_url: "http://127.0.0.1:8080/webhook".to_owned(),
             bot_name: "Demo bot".to_owned(),
             typing_lifetime: lifetime,
             typing_cooldown: cooldown,
+            auto_read: true,
+            presence_typing: false,
             statuses: StatusDelays::default(),
             retries: RetrySchedule::default(),
             webhook_patience: Duration::from_secs(20),
@@ -78,6 +85,7 @@ impl SandboxSettings {
             ACCESS_TOKEN => Some(self.access_token.clone()),
             WEBHOOK_SECRET => Some(self.app_secret.clone()),
             ACCOUNT_ID => Some(self.account_id.clone()),
+            SIGNING_SECRET => Some(signing_secret(&self.app_secret)),
             _ => None,
         }
     }

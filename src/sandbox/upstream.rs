@@ -14,7 +14,7 @@ use super::fault::Failure;
 use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
-use super::{Sandbox, meta, waha, wawp};
+use super::{Sandbox, gateway, linq, meta, nxcloud, waha, wawp};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 
@@ -24,15 +24,21 @@ pub enum Upstream {
     /// Meta's Cloud API.
     #[default]
     Meta,
+    /// NXCloud, which passes Meta's on.
+    NxCloud,
     /// Wawp, in front of a WAHA of its own.
     Wawp,
     /// WAHA: WhatsApp Web on a server of one's own.
     Waha,
+    /// WhatsApp Gateway.
+    Gateway,
+    /// Linq's Partner API V3.
+    Linq,
 }
 
 impl Upstream {
     /// All of them, in the order in which the page offers them.
-    pub const ALL: [Self; 3] = [Self::Meta, Self::Wawp, Self::Waha];
+    pub const ALL: [Self; 6] = [Self::Meta, Self::NxCloud, Self::Wawp, Self::Waha, Self::Gateway, Self::Linq];
 
     /// The word for it in configurations and addresses, such as `meta`.
     pub fn name(self) -> &'static str {
@@ -52,8 +58,11 @@ impl Upstream {
     pub(super) fn wire(self) -> &'static dyn Wire {
         match self {
             Self::Meta => &meta::Meta,
+            Self::NxCloud => &nxcloud::NxCloud,
             Self::Wawp => &wawp::Wawp,
             Self::Waha => &waha::Waha,
+            Self::Gateway => &gateway::Gateway,
+            Self::Linq => &linq::Linq,
         }
     }
 }
@@ -114,6 +123,8 @@ pub(super) const ACCESS_TOKEN: &str = "sandbox access token";
 pub(super) const WEBHOOK_SECRET: &str = "sandbox webhook secret";
 /// What [`SandboxSettings::provider_table`] calls the account, where that counts as a secret.
 pub(super) const ACCOUNT_ID: &str = "sandbox account id";
+/// What it calls that secret where the upstream writes it as Standard Webhooks do, `whsec_` and base64.
+pub(super) const SIGNING_SECRET: &str = "sandbox signing secret";
 
 /// What a call asks for.
 pub(super) struct Asked {

@@ -34,6 +34,8 @@
     const made = await post(`${home}/customers`, { name: new FormData(event.target).get("name") });
     if (made) location.href = made.page;
   });
+  // On a narrow screen their row is longer than the screen.
+  one(".upstreams [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (!base) return;
 
   const log = one("[data-log]");

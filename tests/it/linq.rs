@@ -6,6 +6,7 @@ mod errors;
 mod fixtures;
 mod groups;
 mod limits;
+mod loopback;
 mod media;
 mod parts;
 mod reactions;

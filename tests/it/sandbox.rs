@@ -3,7 +3,10 @@
 
 mod calls;
 mod faults;
+mod gateway;
+mod linq;
 mod media;
+mod nxcloud;
 mod page;
 mod phone;
 mod socket;

@@ -30,8 +30,7 @@ use threedots::{Handler, Reply, Turn};
 
 /// The bot's name.
 pub(crate) const BOT: &str = "shop";
-
-/// Where the bot believes its upstream to be.
+/// Where its upstream's API would be on a socket.
 const API: &str = "http://127.0.0.1:1/graph";
 
 /// How a world is made. The defaults are the product's.

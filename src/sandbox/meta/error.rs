@@ -1,7 +1,7 @@
 //! Meta's errors: a status, a code, and the body around them.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::sandbox::fault::Failure;
 use crate::sandbox::upstream::{Denial, UpstreamAnswer};
@@ -122,8 +122,18 @@ impl Refusal {
             let answer = UpstreamAnswer::new(self.status, "text/html; charset=utf-8", Bytes::new());
             return Denial { status: self.status, code: None, answer };
         };
+        let answer = UpstreamAnswer::json(self.status, &json!({ "error": self.error(trace) }));
+        let answer = match self.retry_after {
+            Some(seconds) => answer.with("retry-after", seconds.to_string()),
+            None => answer,
+        };
+        Denial { status: self.status, code: Some(code), answer }
+    }
+
+    /// The error as an object, without what stands around it.
+    pub(super) fn error(&self, trace: &str) -> Value {
         let kind = if self.subcode == Some(33) { "GraphMethodException" } else { "OAuthException" };
-        let mut error = json!({ "message": self.title, "type": kind, "code": code, "fbtrace_id": trace });
+        let mut error = json!({ "message": self.title, "type": kind, "code": self.code, "fbtrace_id": trace });
         if let Some(subcode) = self.subcode {
             error["error_subcode"] = json!(subcode);
         }
@@ -133,11 +143,6 @@ impl Refusal {
         if self.is_transient {
             error["is_transient"] = json!(true);
         }
-        let answer = UpstreamAnswer::json(self.status, &json!({ "error": error }));
-        let answer = match self.retry_after {
-            Some(seconds) => answer.with("retry-after", seconds.to_string()),
-            None => answer,
-        };
-        Denial { status: self.status, code: Some(code), answer }
+        error
     }
 }

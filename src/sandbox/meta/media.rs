@@ -53,7 +53,7 @@ impl Desk<'_> {
 }
 
 /// Meta's limits by type. What is neither picture, sound nor film passes as a document.
-fn check_size(mime: &str, length: usize) -> Result<(), Refusal> {
+pub(super) fn check_size(mime: &str, length: usize) -> Result<(), Refusal> {
     let kind = mime.split(';').next().unwrap_or_default().trim();
     let limit = match kind {
         "image/jpeg" | "image/png" => 5 * MEGABYTE,

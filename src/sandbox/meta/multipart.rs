@@ -3,15 +3,15 @@
 use bytes::Bytes;
 
 /// One part of a form.
-pub(super) struct Part {
-    pub(super) name: String,
-    pub(super) mime: Option<String>,
-    pub(super) is_file: bool,
-    pub(super) data: Bytes,
+pub(in crate::sandbox) struct Part {
+    pub(in crate::sandbox) name: String,
+    pub(in crate::sandbox) mime: Option<String>,
+    pub(in crate::sandbox) is_file: bool,
+    pub(in crate::sandbox) data: Bytes,
 }
 
 /// The parts of a form; none if it is not well-formed.
-pub(super) fn parts(content_type: &str, body: &Bytes) -> Option<Vec<Part>> {
+pub(in crate::sandbox) fn parts(content_type: &str, body: &Bytes) -> Option<Vec<Part>> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;

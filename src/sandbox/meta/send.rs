@@ -30,9 +30,40 @@ enum Carried {
     Reaction { to: MessageId, emoji: String },
 }
 
+/// A send that was taken: what became of it.
+pub(in crate::sandbox) struct Taken {
+    pub(in crate::sandbox) customer: Customer,
+    pub(in crate::sandbox) id: MessageId,
+    pub(in crate::sandbox) course: Course,
+    reached: Reached,
+    input: String,
+    key: Option<String>,
+    is_template: bool,
+}
+
 impl Desk<'_> {
     /// Sends something. If it is not `deliverable` it is taken, and reported as failed later.
     pub(super) fn send(self, body: &Value, deliverable: bool) -> Result<UpstreamAnswer, Refusal> {
+        let Taken { customer, id, course, reached, input, key, is_template } = self.take(body, deliverable)?;
+        self.report(&customer, &id, key, course);
+        let mut contact = json!({ "input": input });
+        match reached {
+            Reached::Phone => contact["wa_id"] = json!(customer.id.as_str()),
+            Reached::UserId => contact["user_id"] = json!(customer.user_id),
+            Reached::Group => contact["wa_id"] = json!(input),
+        }
+        let mut message = json!({ "id": id.as_str() });
+        if let Reached::Group = reached {
+            message["group_id"] = json!(input);
+        } else if is_template {
+            message["message_status"] = json!("accepted");
+        }
+        let answer = json!({ "messaging_product": "whatsapp", "contacts": [contact], "messages": [message] });
+        Ok(UpstreamAnswer::json(200, &answer))
+    }
+
+    /// Takes a send and puts it onto the phone, or whatever becomes of it. Its statuses are still to be reported.
+    pub(super) fn take(self, body: &Value, deliverable: bool) -> Result<Taken, Refusal> {
         let fields = Fields::new(body);
         let (customer, reached) = recipient(&self, body)?;
         let carried = self.carried(&fields)?;
@@ -57,21 +88,7 @@ impl Desk<'_> {
         }
         let id = self.ids.message();
         let course = self.arrive(&customer, &id, carried, quotes, key.clone(), deliverable);
-        self.report(&customer, &id, key, course);
-        let mut contact = json!({ "input": input });
-        match reached {
-            Reached::Phone => contact["wa_id"] = json!(customer.id.as_str()),
-            Reached::UserId => contact["user_id"] = json!(customer.user_id),
-            Reached::Group => contact["wa_id"] = json!(input),
-        }
-        let mut message = json!({ "id": id.as_str() });
-        if let Reached::Group = reached {
-            message["group_id"] = json!(input);
-        } else if is_template {
-            message["message_status"] = json!("accepted");
-        }
-        let answer = json!({ "messaging_product": "whatsapp", "contacts": [contact], "messages": [message] });
-        Ok(UpstreamAnswer::json(200, &answer))
+        Ok(Taken { customer, id, course, reached, input: input.to_owned(), key, is_template })
     }
 
     fn carried(self, fields: &Fields<'_>) -> Result<Carried, Refusal> {

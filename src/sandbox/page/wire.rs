@@ -119,6 +119,7 @@ fn asked(call: Call) -> &'static str {
         Call::Stop => "stop typing",
         Call::Send => "send",
         Call::Upload => "upload a medium",
+        Call::Look => "look at a message",
         Call::Resolve => "where is this medium?",
         Call::Download => "download a medium",
         Call::Delete => "delete a medium",

@@ -208,6 +208,8 @@ pub enum Call {
     Send,
     /// Take a medium in.
     Upload,
+    /// Show a message.
+    Look,
     /// Say where a medium is.
     Resolve,
     /// Hand a medium out.
@@ -228,6 +230,7 @@ impl fmt::Display for Call {
             Self::Stop => "stop",
             Self::Send => "send",
             Self::Upload => "upload",
+            Self::Look => "show a message",
             Self::Resolve => "resolve a medium",
             Self::Download => "download",
             Self::Delete => "delete a medium",

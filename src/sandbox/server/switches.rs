@@ -30,22 +30,15 @@ const fn switch(name: &'static str, title: &'static str, small_print: &'static s
     Switch { name, title, small_print, order }
 }
 
-const ANSWERS: [Switch; 6] = [
-    switch(
-        "429",
-        "Too many calls",
-        "429, code 130429, come back in 2 s",
-        Order::Fail(Failure::TooMany { retry_after: Some(2) }),
-    ),
-    switch("pair", "Too many to one customer", "400, code 131056", Order::Fail(Failure::TooManyToOne)),
-    switch("500", "A bare 500", "a page instead of an error", Order::Fail(Failure::Broken)),
-    switch(
-        "unknown",
-        "Something went wrong",
-        "500, code 131000, and yet it is done",
-        Order::FailAfterEffect(Failure::Unknown),
-    ),
-    switch("token", "The token is refused", "401, code 190", Order::Fail(Failure::Token)),
+/// What the upstream answers in its own words is told before the small print.
+const ANSWERS: [Switch; 8] = [
+    switch("429", "Too many calls", "come back in 2 s", Order::Fail(Failure::TooMany { retry_after: Some(2) })),
+    switch("pair", "Too many to one customer", "", Order::Fail(Failure::TooManyToOne)),
+    switch("500", "A broken proxy", "a page instead of an error", Order::Fail(Failure::Broken)),
+    switch("unknown", "Something went wrong", "and yet it is done", Order::FailAfterEffect(Failure::Unknown)),
+    switch("refused", "The message is refused", "for good", Order::Fail(Failure::Refused)),
+    switch("token", "The token is refused", "", Order::Fail(Failure::Token)),
+    switch("session", "The number is not connected", "", Order::Fail(Failure::SessionDown)),
     switch("undeliverable", "Taken, not delivered", "200, and failed later", Order::Fail(Failure::Undeliverable)),
 ];
 const CONNECTION: [Switch; 5] = [
@@ -93,13 +86,31 @@ enum Whom {
 pub(in crate::sandbox) fn switches(sandbox: &Sandbox) -> Vec<Value> {
     let on = sandbox.faults().switched_on();
     let shown = |switch: &Switch| {
-        let Switch { name, title, small_print, .. } = *switch;
-        context! { name, title, small_print, on => on.contains(&name) }
+        let Switch { name, title, small_print, order } = *switch;
+        let answer = answer(sandbox, order).unwrap_or_default();
+        let between = if answer.is_empty() || small_print.is_empty() { "" } else { ", " };
+        context! { name, title, small_print => format!("{answer}{between}{small_print}"), on => on.contains(&name) }
     };
     let group = |(title, switches): &(&str, &[Switch])| {
         context! { title => *title, switches => switches.iter().map(shown).collect::<Vec<Value>>() }
     };
     GROUPS.iter().map(group).collect()
+}
+
+/// What the upstream answers a call that fails in this way, in its own numbers.
+fn answer(sandbox: &Sandbox, order: Order) -> Option<String> {
+    let failure = match order {
+        // These have no answer, or one of success.
+        Order::Fail(Failure::Undeliverable | Failure::Reset | Failure::Hang) => return None,
+        Order::FailAfterEffect(Failure::Undeliverable | Failure::Reset | Failure::Hang) => return None,
+        Order::Fail(failure) | Order::FailAfterEffect(failure) => failure,
+        Order::SlowToAct | Order::SlowToAnswer | Order::Webhooks(_) => return None,
+    };
+    let denial = sandbox.settings().upstream.wire().trouble(sandbox, failure);
+    Some(match denial.code {
+        Some(code) => format!("{}, code {code}", denial.status),
+        None => denial.status.to_string(),
+    })
 }
 
 /// Turns a switch. Whether there is one of that name.

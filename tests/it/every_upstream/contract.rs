@@ -144,10 +144,12 @@ const NOT_TO_BE_ANSWERED: [&str; 7] = ["own_", "echo", "status", "broadcast", "n
 #[tokio::test]
 async fn whatever_is_no_customers_message_is_none_in_any_upstreams_form() {
     type Receives = fn(&[u8]) -> Events;
-    let subjects: [(&str, Receives); 4] = [
+    let subjects: [(&str, Receives); 6] = [
         ("meta", |body| crate::meta::receives(body)),
+        ("nxcloud", |body| crate::nxcloud::receives(body)),
         ("wawp", |body| crate::wawp::receives(body)),
         ("waha", |body| crate::waha::receives(body)),
+        ("gateway", |body| crate::gateway::receives(body)),
         ("linq", |body| crate::linq::receives(body)),
     ];
     let named: Vec<&str> = subjects.iter().map(|(name, _)| *name).collect();

@@ -280,7 +280,7 @@ async fn every_switch_of_the_page_can_be_turned() {
     let world = World::quiet();
     let html = shown(&world, "/").await;
     let names: Vec<&str> = html.split(r#"data-switch=""#).skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    assert_eq!(names.len(), 13);
+    assert_eq!(names.len(), 15);
     for name in names {
         assert_eq!(status(&world, post_json("/faults", &json!({ "name": name, "on": true }))).await, 204, "{name}");
         assert_eq!(world.sandbox.faults().switched_on().len(), 1);
