@@ -84,8 +84,8 @@ impl SandboxSettings {
         match name {
             ACCESS_TOKEN => Some(self.access_token.clone()),
             WEBHOOK_SECRET => Some(self.app_secret.clone()),
-            ACCOUNT_ID => Some(self.account_id.clone()),
             SIGNING_SECRET => Some(signing_secret(&self.app_secret)),
+            ACCOUNT_ID => Some(self.account_id.clone()),
             _ => None,
         }
     }

@@ -121,10 +121,10 @@ pub(super) trait Wire: Send + Sync {
 pub(super) const ACCESS_TOKEN: &str = "sandbox access token";
 /// What [`SandboxSettings::provider_table`] calls the secret of webhooks.
 pub(super) const WEBHOOK_SECRET: &str = "sandbox webhook secret";
-/// What [`SandboxSettings::provider_table`] calls the account, where that counts as a secret.
-pub(super) const ACCOUNT_ID: &str = "sandbox account id";
 /// What it calls that secret where the upstream writes it as Standard Webhooks do, `whsec_` and base64.
 pub(super) const SIGNING_SECRET: &str = "sandbox signing secret";
+/// What [`SandboxSettings::provider_table`] calls the account, where that counts as a secret.
+pub(super) const ACCOUNT_ID: &str = "sandbox account id";
 
 /// What a call asks for.
 pub(super) struct Asked {

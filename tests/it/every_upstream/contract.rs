@@ -154,7 +154,7 @@ async fn whatever_is_no_customers_message_is_none_in_any_upstreams_form() {
     ];
     let named: Vec<&str> = subjects.iter().map(|(name, _)| *name).collect();
     let upstreams: Vec<&str> = Upstream::ALL.into_iter().map(Upstream::name).collect();
-    assert!(upstreams.iter().all(|name| named.contains(name)), "{upstreams:?}");
+    assert_eq!(named, upstreams);
     for (name, receives) in subjects {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
         let mut seen = (0, 0);
