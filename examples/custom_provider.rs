@@ -90,6 +90,7 @@ fn abilities() -> Abilities {
         places: false,
         idempotent_sends: true,
         statuses_carry_key: false,
+        acknowledgement: "ok".into(),
     }
 }
 

@@ -32,6 +32,7 @@ pub mod signature;
 pub mod wawp;
 mod whatsapp;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -116,6 +117,8 @@ pub struct Abilities {
     pub idempotent_sends: bool,
     /// Whether delivery statuses carry our key.
     pub statuses_carry_key: bool,
+    /// What a delivery is answered with, beside 200. Most upstreams read nothing but the status.
+    pub acknowledgement: Cow<'static, str>,
 }
 
 /// How an upstream's typing indicator behaves.

@@ -95,7 +95,10 @@ impl Webhooks {
         let Some(provider) = self.providers.get(&bot) else { return WebhookAnswer::new(404, "no such bot") };
         match provider.receive(request) {
             Ok(Received::Challenge(challenge)) => WebhookAnswer::new(200, challenge),
-            Ok(Received::Events(events)) => self.accept(&bot, events, request.body.len()).await,
+            Ok(Received::Events(events)) => {
+                let acknowledgement = &provider.abilities().acknowledgement;
+                self.accept(&bot, events, request.body.len(), acknowledgement).await
+            }
             Err(refusal) => refuse(&bot, refusal),
         }
     }
@@ -108,7 +111,7 @@ impl Webhooks {
         }
     }
 
-    async fn accept(&self, bot: &BotName, events: Events, bytes: usize) -> WebhookAnswer {
+    async fn accept(&self, bot: &BotName, events: Events, bytes: usize, acknowledgement: &str) -> WebhookAnswer {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
         statuses.iter().for_each(note_status);
@@ -134,7 +137,7 @@ impl Webhooks {
             webhook.store_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             "webhook"
         );
-        WebhookAnswer::new(200, "ok")
+        WebhookAnswer::new(200, acknowledgement)
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,

@@ -199,6 +199,7 @@ fn abilities(config: &GatewayConfig) -> Abilities {
         places: true,
         idempotent_sends: true,
         statuses_carry_key: false,
+        acknowledgement: "ok".into(),
     }
 }
 

@@ -213,6 +213,7 @@ fn abilities(config: &LinqConfig) -> Abilities {
         idempotent_sends: !config.voice_memos,
         // A failure names the message alone.
         statuses_carry_key: false,
+        acknowledgement: "ok".into(),
     }
 }
 

@@ -142,6 +142,7 @@ fn abilities(settings: &MetaSettings) -> Abilities {
         places: true,
         idempotent_sends: false,
         statuses_carry_key: true,
+        acknowledgement: "ok".into(),
     }
 }
 

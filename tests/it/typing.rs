@@ -52,6 +52,7 @@ impl Upstream {
                 places: true,
                 idempotent_sends: false,
                 statuses_carry_key: false,
+                acknowledgement: "ok".into(),
             },
             calls: Mutex::default(),
             began: Instant::now(),

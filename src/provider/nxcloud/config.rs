@@ -65,6 +65,8 @@ pub struct NxCloudConfig {
     pub reaction_type: String,
     /// Whether an upload names the application too.
     pub upload_appkey: bool,
+    /// What a callback is answered with, beside 200. NXCloud's pages do not say; its sister product wants `success`.
+    pub acknowledgement: String,
     /// From where media may be fetched: hosts, or `*.` and a domain; if empty, from anywhere out there.
     pub media_hosts: Vec<String>,
     /// How long one call may take.
@@ -122,6 +124,7 @@ impl Default for NxCloudConfig {
             quote_field: "message_id".to_owned(),
             reaction_type: "reaction".to_owned(),
             upload_appkey: false,
+            acknowledgement: "success".into(),
             media_hosts: Vec::new(),
             timeout: Duration::from_secs(15),
             typing_refresh: true,

@@ -207,6 +207,7 @@ impl Manners<'_> {
             places: takes.places,
             idempotent_sends: false,
             statuses_carry_key: false,
+            acknowledgement: "ok".into(),
         }
     }
 
