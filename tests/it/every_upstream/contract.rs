@@ -175,10 +175,10 @@ async fn whatever_is_no_customers_message_is_none_in_any_upstreams_form() {
 }
 
 /// A world, and all that it logs.
-fn logged(upstream: Upstream) -> (World, Buffer, tracing::subscriber::DefaultGuard) {
+fn logged(upstream: Upstream, level: LogLevel) -> (World, Buffer, tracing::subscriber::DefaultGuard) {
     let buffer = Buffer::default();
     let writer = buffer.clone();
-    let layer = telemetry::layer(LogLevel::Info, true, move || writer.clone());
+    let layer = telemetry::layer(level, true, move || writer.clone());
     let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
     (Setup::on(upstream, echo()).start(), buffer, guard)
 }
@@ -186,7 +186,7 @@ fn logged(upstream: Upstream) -> (World, Buffer, tracing::subscriber::DefaultGua
 #[tokio::test(start_paused = true)]
 async fn a_token_that_has_died_stops_the_bot_and_its_operator_is_told() {
     for upstream in Upstream::ALL {
-        let (world, logs, _guard) = logged(upstream);
+        let (world, logs, _guard) = logged(upstream, LogLevel::Info);
         let fault = world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Token));
         world.write("hello");
         world.pass(20).await;
@@ -211,7 +211,7 @@ async fn a_token_that_has_died_stops_the_bot_and_its_operator_is_told() {
 async fn a_session_that_is_down_is_not_hammered_and_loses_nothing() {
     for upstream in Upstream::ALL.into_iter().filter(|upstream| ["wawp", "waha", "gateway"].contains(&upstream.name()))
     {
-        let (world, logs, _guard) = logged(upstream);
+        let (world, logs, _guard) = logged(upstream, LogLevel::Info);
         let fault = world.sandbox.faults().add(Fault::on(Calls::Any).fail(Failure::SessionDown));
         world.write("hello");
         world.pass(50).await;
@@ -275,5 +275,35 @@ async fn read_and_typing_calls_that_hang_delay_a_reply_by_no_more_than_their_bou
         // One call's three seconds; two where a start has to precede the reply whatever became of the read call.
         let bound = if abilities.typing.lead.is_zero() { 3 } else { 6 };
         assert!(second(send) <= bound, "{}: {calls:?}", upstream.name());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_goes_wrong_nothing_private_is_logged() {
+    use Failure::{Broken, Hang, Refused, Reset, SessionDown, Token, TooMany, TooManyToOne, Undeliverable, Unknown};
+    let failures =
+        [Broken, Hang, Refused, Reset, SessionDown, Token, TooMany { retry_after: None }, TooManyToOne, Undeliverable];
+    for upstream in Upstream::ALL {
+        let (world, logs, _guard) = logged(upstream, LogLevel::Trace);
+        for failure in failures.into_iter().chain([Unknown]) {
+            world.sandbox.faults().add(Fault::on(Calls::Any).fail(failure).times(3));
+            world.write("words-for-nobody-else");
+            world.pass(200).await;
+        }
+        world.sandbox.inject("{\"words\":\"words-for-nobody-else\"}").await;
+        let settings = world.sandbox.settings();
+        let told = logs.written();
+        assert!(told.lines().count() > 20, "{}: {told}", upstream.name());
+        let private = [
+            "words-for-nobody-else",
+            "15550100001",
+            "Ada",
+            &settings.access_token,
+            &settings.app_secret,
+            &settings.display_phone_number,
+        ];
+        for secret in private {
+            assert!(!told.contains(secret), "{}: {secret} in {told}", upstream.name());
+        }
     }
 }
