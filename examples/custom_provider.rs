@@ -110,7 +110,7 @@ impl Pigeon {
         url.set_path(path);
         let headers = vec![("x-pigeon-token".into(), self.token.expose_secret().to_owned())];
         let body = Body::Json(body.to_string().into());
-        let call = Call { method: "POST", url, headers, body, timeout: Duration::from_secs(10) };
+        let call = Call { method: "POST", url, headers, body, timeout: Duration::from_secs(10), in_clear: false };
         let answer = exchange(&*self.transport, call, Repeat::Harmless).await?;
         match answer.is_success() {
             true => Ok(answer.object().map(Value::Object).unwrap_or_default()),

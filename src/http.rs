@@ -1,7 +1,8 @@
 //! The way out: HTTP calls to an upstream, with the rules that hold for all of them.
 //!
 //! Never a redirect (it would carry the token elsewhere), never a proxy picked up from the environment, never a
-//! retry, https unless the host is this machine, an answer no longer than its limit, and errors that name no address.
+//! retry, https unless the host is this machine or a call says otherwise, an answer no longer than its limit, and
+//! errors that name no address.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,6 +34,8 @@ pub struct Call {
     pub body: Body,
     /// How long the whole call may take, the body of the answer not included.
     pub timeout: Duration,
+    /// Whether plain http will do although the host is another machine: what the call holds travels in clear text.
+    pub in_clear: bool,
 }
 
 /// What a call sends.
@@ -266,7 +269,8 @@ pub struct ClientError;
 #[async_trait]
 impl Transport for Client {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
-        if !is_private_enough(&call.url) {
+        let allowed = is_private_enough(&call.url) || (call.in_clear && is_plain_http(&call.url));
+        if !allowed {
             return Err(CallError::NotSent("the address is neither https nor this machine"));
         }
         let method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|_| CallError::NotSent("method"))?;
@@ -304,14 +308,22 @@ impl Transport for Client {
 
 /// Whether tokens may travel to `url`: https, or plain http that stays on this machine.
 pub fn is_private_enough(url: &Url) -> bool {
-    let carries_credentials = !url.username().is_empty() || url.password().is_some();
     let on_this_machine = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
-    !carries_credentials && (url.scheme() == "https" || (url.scheme() == "http" && on_this_machine))
+    (url.scheme() == "https" && !holds_credentials(url)) || (is_plain_http(url) && on_this_machine)
+}
+
+/// Whether `url` is plain http and holds no credentials: those of a call may travel there if the operator says so.
+pub fn is_plain_http(url: &Url) -> bool {
+    url.scheme() == "http" && !holds_credentials(url)
+}
+
+fn holds_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 /// Our words for what went wrong: reqwest's own text holds the address.

@@ -129,6 +129,7 @@ impl Courier for Post {
             headers: headers.map(|(name, value)| (name.into(), value)).collect(),
             body: Body::Json(body),
             timeout: Duration::from_secs(30),
+            in_clear: false,
         };
         self.0.call(call).await.ok().map(|answer| answer.status)
     }

@@ -99,7 +99,8 @@ impl Gateway {
             Credentials::Bearer => ("authorization".into(), format!("Bearer {token}")),
             Credentials::XApiKey => ("x-api-key".into(), token.to_owned()),
         };
-        Call { method, url, headers: vec![header], body, timeout: self.timeout }
+        let in_clear = self.media_hosts.in_clear(&url);
+        Call { method, url, headers: vec![header], body, timeout: self.timeout, in_clear }
     }
 
     /// Shows a state to the chat. Any success will do, and says nothing.

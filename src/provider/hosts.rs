@@ -1,11 +1,15 @@
 //! Where a medium may be fetched from: the address comes out of a webhook or an answer, and must not lead anywhere else.
 
-use url::Url;
+use url::{Origin, Url};
 
-use crate::http::is_private_enough;
+use crate::http::{is_plain_http, is_private_enough};
 
 /// Hosts, and domains whose hosts are all allowed; each with a port if it is not the scheme's own.
-pub(crate) struct Hosts(Vec<(String, Option<u16>)>);
+pub(crate) struct Hosts {
+    patterns: Vec<(String, Option<u16>)>,
+    /// Where plain http will do although it is another machine.
+    in_clear: Option<Origin>,
+}
 
 impl Hosts {
     pub(crate) fn new(patterns: &[String], base_url: &Url) -> Self {
@@ -14,7 +18,17 @@ impl Hosts {
             _ => (pattern.to_ascii_lowercase(), None),
         };
         let base = base_url.host_str().map(|host| (host.to_owned(), base_url.port_or_known_default()));
-        Self(patterns.iter().map(pattern).chain(base).collect())
+        Self { patterns: patterns.iter().map(pattern).chain(base).collect(), in_clear: None }
+    }
+
+    /// With `plain_http`, plain http will do for `base_url`, its own port, and nothing else.
+    pub(crate) fn plain_http(self, plain_http: bool, base_url: &Url) -> Self {
+        Self { in_clear: plain_http.then(|| base_url.origin()), ..self }
+    }
+
+    /// Whether plain http will do for `url` although it may be another machine.
+    pub(crate) fn in_clear(&self, url: &Url) -> bool {
+        is_plain_http(url) && self.in_clear.as_ref() == Some(&url.origin())
     }
 
     pub(crate) fn allow(&self, url: &Url) -> bool {
@@ -31,7 +45,7 @@ impl Hosts {
             };
             same_host && same_port
         };
-        is_private_enough(url) && self.0.iter().any(is)
+        self.in_clear(url) || (is_private_enough(url) && self.patterns.iter().any(is))
     }
 }
 

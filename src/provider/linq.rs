@@ -112,7 +112,7 @@ impl Linq {
             segments.pop_if_empty().extend(path);
         }
         let key = format!("Bearer {}", self.api_key.expose_secret());
-        Call { method, url, headers: vec![("authorization".into(), key)], body, timeout: self.timeout }
+        Call { method, url, headers: vec![("authorization".into(), key)], body, timeout: self.timeout, in_clear: false }
     }
 
     /// Makes a call and reads what it is answered with, if that is an object; any status of success will do.

@@ -88,7 +88,8 @@ impl Meta {
 
     fn request(&self, method: &'static str, url: Url, body: Body) -> Call {
         let token = format!("Bearer {}", self.settings.access_token.expose_secret());
-        Call { method, url, headers: vec![("authorization".into(), token)], body, timeout: self.settings.send_timeout }
+        let headers = vec![("authorization".into(), token)];
+        Call { method, url, headers, body, timeout: self.settings.send_timeout, in_clear: false }
     }
 
     /// Posts to the one address for everything that a bot says.

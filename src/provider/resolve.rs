@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use url::Url;
 
-use crate::http::is_private_enough;
+use crate::http::{is_plain_http, is_private_enough};
 use crate::secret::SecretRef;
 
 /// Reads a table's values, and notes what is wrong with them instead of stopping at the first.
@@ -48,8 +48,22 @@ impl<'a> Resolve<'a> {
         Url::parse(address).ok().filter(is_private_enough).unwrap_or_else(|| {
             let problem = "must be an https address without a user name: the token travels there";
             self.wrong(key, problem);
-            Url::parse("https://invalid.invalid").expect("a constant that is an address")
+            nowhere()
         })
+    }
+
+    /// The same for an upstream that may be inside a network of one's own: plain http too, if `plain_http` is set.
+    pub fn own_address(&mut self, key: &str, address: &str, plain_http: bool) -> Url {
+        match Url::parse(address).ok().filter(is_plain_http) {
+            Some(url) if plain_http => url,
+            Some(url) if !is_private_enough(&url) => {
+                let problem = "must be an https address: the token travels there; \
+                               or set plain_http = true if it is inside a network of your own";
+                self.wrong(key, problem);
+                nowhere()
+            }
+            _ => self.address(key, address),
+        }
     }
 
     /// Ends the reading.
@@ -59,4 +73,9 @@ impl<'a> Resolve<'a> {
     pub fn finish(self) -> Result<(), Vec<(String, String)>> {
         if self.problems.is_empty() { Ok(()) } else { Err(self.problems) }
     }
+}
+
+/// Stands where an address should: a configuration with a problem is not run.
+fn nowhere() -> Url {
+    Url::parse("https://invalid.invalid").expect("a constant that is an address")
 }

@@ -187,6 +187,7 @@ async fn no_value_that_is_printed_shows_a_canary() {
         headers: vec![("authorization".into(), TOKEN.into())],
         body: Body::Json(WORDS.into()),
         timeout: std::time::Duration::ZERO,
+        in_clear: false,
     };
     shown.push(format!("{call:?}"));
     let gate = GateConfig { allow: vec![PHONE.into()], block: vec![USER.into()], ..GateConfig::default() };

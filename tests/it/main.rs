@@ -20,6 +20,7 @@ mod llm;
 mod logs;
 mod meta;
 mod nxcloud;
+mod plain_http;
 mod product;
 mod real;
 mod replays;

@@ -41,6 +41,8 @@ pub(crate) struct Seen {
     pub(crate) raw: Bytes,
     #[serde(skip)]
     pub(crate) timeout: Duration,
+    #[serde(skip)]
+    pub(crate) in_clear: bool,
 }
 
 /// The upstream. A call for which it was given no answer fails the test.
@@ -74,9 +76,10 @@ impl Transport for Upstream {
                 json!({ "fields": fields, "file": String::from_utf8_lossy(&file), "mime": mime })
             }
         };
-        let (method, url, timeout) = (call.method, call.url.into(), call.timeout);
+        let (method, url, timeout, in_clear) = (call.method, call.url.into(), call.timeout, call.in_clear);
         let headers = call.headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        self.seen.lock().expect("no test panics in here").push(Seen { method, url, headers, body, raw, timeout });
+        let seen = Seen { method, url, headers, body, raw, timeout, in_clear };
+        self.seen.lock().expect("no test panics in here").push(seen);
         let answer = self.answers.lock().expect("no test panics in here").pop_front();
         match answer.expect("there was an answer left for this call") {
             Given::Answer(status, headers, body) => {

@@ -23,6 +23,8 @@ use crate::secret::SecretRef;
 pub struct GatewayConfig {
     /// Where the gateway is: its own address, without `/api/v1`.
     pub base_url: String,
+    /// Whether plain http will do for `base_url` on another machine: the key travels in clear text.
+    pub plain_http: bool,
     /// The session that the number is attached to.
     pub session: String,
     /// An API key with the capability `send`. A login's token would end within minutes.
@@ -98,6 +100,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             base_url: String::new(),
+            plain_http: false,
             session: String::new(),
             access_token: SecretRef::default(),
             credentials: Credentials::Bearer,
@@ -130,7 +133,7 @@ impl ProviderConfig for GatewayConfig {
     }
 
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
-        let base_url = resolve.address("base_url", &self.base_url);
+        let base_url = resolve.own_address("base_url", &self.base_url, self.plain_http);
         let is_name = !self.session.is_empty() && self.session.chars().all(|c| c.is_ascii_graphic() && c != '/');
         resolve.require(is_name, "session", "must be the session's identifier, as the gateway's dashboard shows it");
         let access_token = resolve.secret("access_token", &self.access_token);
@@ -139,7 +142,7 @@ impl ProviderConfig for GatewayConfig {
         resolve.require(!self.timeout.is_zero(), "timeout", "must not be zero: no call would ever be answered");
         Arc::new(Gateway {
             bot: around.bot,
-            media_hosts: Hosts::new(&self.media_hosts, &base_url),
+            media_hosts: Hosts::new(&self.media_hosts, &base_url).plain_http(self.plain_http, &base_url),
             base_url,
             session: self.session.clone(),
             match_session: self.match_session,

@@ -85,7 +85,8 @@ impl Gateway {
     async fn download(&self, url: &str, limit: u64) -> Result<Download, ProviderError> {
         let allowed = Url::parse(url).ok().filter(|url| self.media_hosts.allow(url));
         let url = allowed.ok_or(rejected("the medium's address is not on a host of the gateway's"))?;
-        let call = Call { method: "GET", url, headers: Vec::new(), body: Body::Empty, timeout: self.timeout };
+        let in_clear = self.media_hosts.in_clear(&url);
+        let call = Call { method: "GET", url, headers: Vec::new(), body: Body::Empty, timeout: self.timeout, in_clear };
         match download(&*self.transport, call, limit).await? {
             Ok(download) => Ok(download),
             Err(refused) => Err(meaning(Asked::Medium, &refused, self.clock.now())),

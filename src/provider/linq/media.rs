@@ -44,7 +44,8 @@ impl Linq {
     async fn download(&self, url: &str, limit: u64) -> Result<Download, ProviderError> {
         let allowed = Url::parse(url).ok().filter(|url| self.media_hosts.allow(url));
         let url = allowed.ok_or(rejected("the medium's address is not on a host of Linq's"))?;
-        let call = Call { method: "GET", url, headers: Vec::new(), body: Body::Empty, timeout: self.timeout };
+        let call =
+            Call { method: "GET", url, headers: Vec::new(), body: Body::Empty, timeout: self.timeout, in_clear: false };
         download(&*self.transport, call, limit).await?.map_err(|refused| of_files(&refused))
     }
 
@@ -67,7 +68,7 @@ impl Linq {
         let url = url.ok_or(rejected("the address for the upload is not an https address"))?;
         let timeout = self.timeout + Duration::from_secs(data.len() as u64 / UPLOADED_IN_A_SECOND);
         let headers = headers(place.object("required_headers"), plain);
-        let call = Call { method: "PUT", url, headers, body: Body::Raw(data), timeout };
+        let call = Call { method: "PUT", url, headers, body: Body::Raw(data), timeout, in_clear: false };
         let stored = exchange(&*self.transport, call, Repeat::Harmless).await?;
         stored.is_success().then_some(id).ok_or_else(|| of_files(&stored))
     }

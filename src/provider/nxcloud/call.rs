@@ -80,7 +80,7 @@ impl NxCloud {
         let headers =
             [("accessKey", access_key), ("ts", &ts), ("bizType", biz_type), ("action", action), ("sign", &sign)];
         let headers = headers.into_iter().map(|(name, value)| (name.into(), value.to_owned())).collect();
-        Call { method: "POST", url, headers, body, timeout }
+        Call { method: "POST", url, headers, body, timeout, in_clear: false }
     }
 
     /// Takes over NXCloud's time if the answer tells it; else trusts our own again.

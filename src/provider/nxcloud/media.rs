@@ -36,7 +36,7 @@ impl NxCloud {
         let url = Url::parse(&url).ok().filter(|url| self.is_allowed(url));
         let url = url.ok_or(rejected("the medium's address is not on a host that media_hosts allows"))?;
         let (timeout, headers) = (self.config.timeout, Vec::new());
-        let call = Call { method: "GET", url, headers, body: Body::Empty, timeout };
+        let call = Call { method: "GET", url, headers, body: Body::Empty, timeout, in_clear: false };
         match download(&*self.transport, call, limit).await? {
             Ok(mut download) => {
                 // Object stores often call everything a stream of octets.

@@ -151,7 +151,7 @@ impl Dialect for Wawp {
 
     /// Without credentials: nothing says that a medium's address wants them.
     fn open(&self, url: Url) -> Call {
-        Call { method: "GET", url, headers: Vec::new(), body: Body::Empty, timeout: self.timeout }
+        Call { method: "GET", url, headers: Vec::new(), body: Body::Empty, timeout: self.timeout, in_clear: false }
     }
 }
 

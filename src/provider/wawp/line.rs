@@ -252,5 +252,6 @@ pub(super) fn address<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str
 
 /// A call with a JSON body.
 pub(super) fn json(method: &'static str, url: Url, body: Map<String, Value>, timeout: Duration) -> Call {
-    Call { method, url, headers: Vec::new(), body: Body::Json(Value::Object(body).to_string().into()), timeout }
+    let body = Body::Json(Value::Object(body).to_string().into());
+    Call { method, url, headers: Vec::new(), body, timeout, in_clear: false }
 }

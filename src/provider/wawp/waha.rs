@@ -145,12 +145,14 @@ impl Dialect for Waha {
     fn call(&self, request: Request) -> Call {
         let Request { method, path, body } = request;
         let url = line::address(&self.base_url, path.iter().map(String::as_str));
-        Call { headers: vec![self.key()], ..line::json(method, url, body, self.timeout) }
+        let in_clear = self.own_host.in_clear(&url);
+        Call { headers: vec![self.key()], in_clear, ..line::json(method, url, body, self.timeout) }
     }
 
     fn open(&self, url: Url) -> Call {
         let headers = if self.own_host.allow(&url) { vec![self.key()] } else { Vec::new() };
-        Call { method: "GET", url, headers, body: Body::Empty, timeout: self.timeout }
+        let in_clear = self.own_host.in_clear(&url);
+        Call { method: "GET", url, headers, body: Body::Empty, timeout: self.timeout, in_clear }
     }
 }
 

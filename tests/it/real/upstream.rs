@@ -230,6 +230,7 @@ impl Courier for Post {
             headers: headers.map(|(name, value)| (name.into(), value)).collect(),
             body: Body::Json(body.clone()),
             timeout: Duration::from_secs(30),
+            in_clear: false,
         };
         let status = self.client.call(call).await.ok()?.status;
         if status == 200 {

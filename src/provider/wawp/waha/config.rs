@@ -32,6 +32,8 @@ pub struct WahaConfig {
     pub session: String,
     /// Where WAHA is.
     pub base_url: String,
+    /// Whether plain http will do for `base_url` on another machine: the key travels in clear text.
+    pub plain_http: bool,
     /// What a read call names.
     pub seen: Seen,
     /// Whether texts and places go out under names that follow from our own.
@@ -76,6 +78,7 @@ impl Default for WahaConfig {
             accept_unsigned: false,
             session: "default".to_owned(),
             base_url: "http://localhost:3000".to_owned(),
+            plain_http: false,
             seen: Seen::Message,
             own_message_ids: false,
             stop_before_send: false,
@@ -125,15 +128,15 @@ impl ProviderConfig for WahaConfig {
             large_groups: &self.large_groups,
         };
         resolve.require(!self.session.is_empty(), "session", "is empty: write the session's name, such as \"default\"");
-        let base_url = resolve.address("base_url", &self.base_url);
+        let base_url = resolve.own_address("base_url", &self.base_url, self.plain_http);
         Arc::new(Line {
             bot: around.bot,
             verifier: Verifier::new(&trust, resolve),
             any: self.message_any,
-            media_hosts: Hosts::new(&self.media_hosts, &base_url),
+            media_hosts: Hosts::new(&self.media_hosts, &base_url).plain_http(self.plain_http, &base_url),
             abilities: manners.abilities(Waha::TAKES, resolve),
             dialect: Waha {
-                own_host: Hosts::new(&[], &base_url),
+                own_host: Hosts::new(&[], &base_url).plain_http(self.plain_http, &base_url),
                 base_url,
                 api_key: resolve.secret("api_key", &self.api_key),
                 session: self.session.clone(),
