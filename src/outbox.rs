@@ -135,6 +135,7 @@ pub fn address(newest: &Waiting, parts: Vec<Part>) -> Outgoing {
         turned_away: Vec::new(),
         parts: parts.collect(),
         failure: None,
+        reports_carry_key: false,
     }
 }
 

@@ -170,7 +170,7 @@ impl Worker {
             self.crashes().remove(&claim.conversation);
             let dead = Ending::Dead { reason: "its turn could not be ended, again and again".into() };
             let endings = claim.messages.iter().map(|waiting| (waiting.seq, dead.clone())).collect();
-            Settlement::Done { endings, said: Vec::new(), failure_replied: None }
+            Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 }
         } else {
             Settlement::Later { at: self.tools.clock.now().plus(Duration::from_secs(1 << crashes)) }
         };

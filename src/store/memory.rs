@@ -14,12 +14,12 @@ use serde::de::DeserializeOwned;
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
-    Accepted, Claim, DEDUPLICATED_FOR, DeadLetter, Ending, Outgoing, PartState, Seq, Settlement, Store, StoreError,
-    Waiting,
+    Accepted, Backlog, Claim, DEDUPLICATED_FOR, DeadLetter, Ending, Forgotten, Noted, Outgoing, PartState, Retention,
+    SentPart, Seq, Settlement, Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
-use crate::message::{BotName, Conversation, Inbound, MessageId};
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, PartKey};
 
 /// The limits of a [`Memory`].
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl Store for Memory {
             let outgoing = known.outgoing.as_deref().map(decode).transpose()?;
             let failure_replied = known.failure_replied;
             if !messages.is_empty() || outgoing.is_some() {
-                return Ok(Claim { conversation, messages, outgoing, failure_replied, lease });
+                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed: Vec::new(), lease });
             }
         }
     }
@@ -130,13 +130,13 @@ impl Store for Memory {
         Ok(())
     }
 
-    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<(), StoreError> {
+    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
         let (held, mut ledger) = self.under(claim, self.clock.now())?;
         let known = ledger.known(&held.conversation);
         let mut outgoing: Option<Outgoing> = known.outgoing.as_deref().map(decode).transpose()?;
-        let record = record::encode(super::marked(outgoing.as_mut(), part, state)?)?;
+        let record = record::encode(super::marked(outgoing.as_mut(), part, state.clone())?)?;
         known.outgoing = Some(record);
-        Ok(())
+        Ok(state)
     }
 
     async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
@@ -146,7 +146,7 @@ impl Store for Memory {
                 let (held, _ledger) = self.under(&claim, now)?;
                 self.schedule.later(held, at, now);
             }
-            Settlement::Done { endings, said, failure_replied } => {
+            Settlement::Done { endings, said, failure_replied, .. } => {
                 let said: Vec<Vec<u8>> = said.iter().map(record::encode).collect::<Result<_, _>>()?;
                 let (held, mut ledger) = self.under(&claim, now)?;
                 let ended = ledger.end(&held.conversation, endings, now)?;
@@ -172,6 +172,34 @@ impl Store for Memory {
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let first = after.map_or(0, |seq| seq.0.saturating_add(1));
         Ok(self.ledger()?.dead.range(Seq(first)..).take(most).map(|(_, letter)| letter.clone()).collect())
+    }
+
+    async fn note(&self, _: &DeliveryStatus) -> Result<Noted, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn part(&self, _: &PartKey) -> Result<Option<SentPart>, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn replay(&self, _: Seq) -> Result<Option<Conversation>, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn discard(&self, _: Seq) -> Result<bool, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn forget(&self, _: &BotName, _: &str) -> Result<Forgotten, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn sweep(&self, _: &Retention) -> Result<Swept, StoreError> {
+        todo!("on its way")
+    }
+
+    fn backlog(&self) -> Backlog {
+        todo!("on its way")
     }
 
     fn failure(&self) -> Option<String> {

@@ -45,10 +45,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::record;
 use super::schedule::Schedule;
-use super::{Accepted, Claim, DeadLetter, Outgoing, PartState, Seq, Settlement, Store, StoreError};
+use super::{
+    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
+    Store, StoreError, Swept,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
-use crate::message::{Conversation, Inbound};
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
 use check::Unfinished;
 use committer::{Committer, QUEUE, When, Write};
 use fault::Fault;
@@ -158,7 +161,7 @@ impl Store for Sled {
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
             if !loaded.messages.is_empty() || loaded.outgoing.is_some() {
                 let Loaded { messages, outgoing, failure_replied } = loaded;
-                return Ok(Claim { conversation, messages, outgoing, failure_replied, lease });
+                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed: Vec::new(), lease });
             }
         }
     }
@@ -177,7 +180,7 @@ impl Store for Sled {
         self.write(now, When::Durable, apply).await
     }
 
-    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<(), StoreError> {
+    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
         let now = self.clock.now();
         let schedule = self.shared.schedule.clone();
         let held = claim.lease.held(&schedule)?.clone();
@@ -203,7 +206,7 @@ impl Store for Sled {
                 };
                 self.write(now, When::Applied, apply).await
             }
-            Settlement::Done { endings, said, failure_replied } => {
+            Settlement::Done { endings, said, failure_replied, .. } => {
                 let said = said.iter().map(record::encode).collect::<Result<_, _>>()?;
                 let done = Done { endings, said, failure_replied };
                 let apply = move |ledger: &mut Ledger| {
@@ -224,6 +227,34 @@ impl Store for Sled {
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
         self.shared.read(|ledger| ledger.dead(after, most))
+    }
+
+    async fn note(&self, _: &DeliveryStatus) -> Result<Noted, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn part(&self, _: &PartKey) -> Result<Option<SentPart>, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn replay(&self, _: Seq) -> Result<Option<Conversation>, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn discard(&self, _: Seq) -> Result<bool, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn forget(&self, _: &BotName, _: &str) -> Result<Forgotten, StoreError> {
+        todo!("on its way")
+    }
+
+    async fn sweep(&self, _: &Retention) -> Result<Swept, StoreError> {
+        todo!("on its way")
+    }
+
+    fn backlog(&self) -> Backlog {
+        todo!("on its way")
     }
 
     fn failure(&self) -> Option<String> {

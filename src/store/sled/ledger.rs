@@ -140,10 +140,11 @@ impl Ledger {
     }
 
     /// Records what became of one part of what is outgoing.
-    pub(super) fn mark(&mut self, conversation: &Conversation, part: usize, state: PartState) -> Result<(), Fault> {
+    pub(super) fn mark(&mut self, conversation: &Conversation, part: usize, state: PartState) -> Result<PartState, Fault> {
         let mut outgoing = self.outgoing(Hash::of_conversation(conversation))?;
-        let record = record::encode(marked(outgoing.as_mut(), part, state)?)?;
-        self.intend(conversation, &record)
+        let record = record::encode(marked(outgoing.as_mut(), part, state.clone())?)?;
+        self.intend(conversation, &record)?;
+        Ok(state)
     }
 
     /// Ends messages, and with them what was outgoing. Says how many messages there were.
