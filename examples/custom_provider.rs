@@ -90,6 +90,7 @@ fn abilities() -> Abilities {
         places: false,
         idempotent_sends: true,
         statuses_carry_key: false,
+        window: None,
         acknowledgement: "ok".into(),
     }
 }
@@ -177,6 +178,10 @@ impl Provider for Pigeon {
         let answer =
             self.post("/letters", json!({ "to": to.chat.as_str(), "text": words, "key": key.as_str() })).await?;
         Ok(MessageId::new(answer["id"].as_str().unwrap_or_default()))
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
 
     async fn fetch_media(&self, _: &MediaRef, _: u64) -> Result<Download, ProviderError> {

@@ -93,6 +93,9 @@ pub trait Provider: Send + Sync + 'static {
     /// Sends one part in answer to `to`, and returns the upstream's name for it.
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError>;
 
+    /// What it means that the upstream reports, after it has taken a message, that it failed with this code.
+    fn reported(&self, code: Option<i64>) -> ProviderError;
+
     /// Opens a medium for reading. At most `limit` bytes can be read from it.
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError>;
 
@@ -117,6 +120,8 @@ pub struct Abilities {
     pub idempotent_sends: bool,
     /// Whether delivery statuses carry our key.
     pub statuses_carry_key: bool,
+    /// How long after a customer's last message a free-form reply is taken; none if always.
+    pub window: Option<Duration>,
     /// What a delivery is answered with, beside 200. Most upstreams read nothing but the status.
     pub acknowledgement: Cow<'static, str>,
 }

@@ -24,9 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
 use crate::handler::Said;
-use crate::message::{
-    BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
-};
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage};
 pub use schedule::Lease;
 
 /// Where messages are kept. The `store` table of the configuration.
@@ -239,6 +237,9 @@ pub enum PartState {
         /// How often it has been tried.
         #[serde(default)]
         attempts: u32,
+        /// Since when nobody knows.
+        #[serde(default)]
+        since: Timestamp,
     },
     /// It will not be delivered.
     Failed {

@@ -199,6 +199,7 @@ fn abilities(config: &GatewayConfig) -> Abilities {
         places: true,
         idempotent_sends: true,
         statuses_carry_key: false,
+        window: None,
         acknowledgement: "ok".into(),
     }
 }
@@ -257,6 +258,10 @@ impl Provider for Gateway {
             Said::Reaction(message, body) => self.react("POST", &message, &body).await,
             Said::NoReaction(message, body) => self.react("DELETE", &message, &body).await,
         }
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

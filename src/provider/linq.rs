@@ -213,6 +213,7 @@ fn abilities(config: &LinqConfig) -> Abilities {
         idempotent_sends: !config.voice_memos,
         // A failure names the message alone.
         statuses_carry_key: false,
+        window: None,
         acknowledgement: "ok".into(),
     }
 }
@@ -272,6 +273,10 @@ impl Provider for Linq {
                 Err(ProviderError::Unsupported { code: Code::Local("Linq has no such message") })
             }
         }
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::gate::TurnedAway;
+use crate::outbox::SettledBy;
 use crate::store::Claim;
 
 /// How a turn ended: its log line.
@@ -21,6 +22,10 @@ pub struct Report {
     pub parts: usize,
     /// How long the handler took.
     pub handler: Option<Duration>,
+    /// How often the handler was asked again after an error that might pass.
+    pub retries: u32,
+    /// How a part was settled of which nobody knew whether it had been delivered.
+    pub settled_by: Option<SettledBy>,
 }
 
 /// How a turn ended.
@@ -57,6 +62,8 @@ impl Report {
             turned_away: BTreeMap::new(),
             parts: 0,
             handler: None,
+            retries: 0,
+            settled_by: None,
         }
     }
 }

@@ -52,6 +52,7 @@ impl Upstream {
                 places: true,
                 idempotent_sends: false,
                 statuses_carry_key: false,
+                window: None,
                 acknowledgement: "ok".into(),
             },
             calls: Mutex::default(),
@@ -112,6 +113,10 @@ impl Provider for Upstream {
     async fn send(&self, _: &MessageRef, _: &Part, _: &PartKey) -> Result<MessageId, ProviderError> {
         self.note("send");
         Ok(MessageId::new("sent"))
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
 
     async fn fetch_media(&self, _: &MediaRef, _: u64) -> Result<Download, ProviderError> {

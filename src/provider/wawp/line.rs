@@ -150,6 +150,10 @@ impl<D: Dialect> Provider for Line<D> {
         self.reading(repeat).sent(&answer, key)
     }
 
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
+    }
+
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {
         let rejected = |what| ProviderError::Rejected { code: Code::Local(what) };
         let url = media.url.as_deref().ok_or(rejected("the upstream has not fetched this medium from WhatsApp"))?;
@@ -207,6 +211,7 @@ impl Manners<'_> {
             places: takes.places,
             idempotent_sends: false,
             statuses_carry_key: false,
+            window: None,
             acknowledgement: "ok".into(),
         }
     }
