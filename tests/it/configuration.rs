@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::handler::llm::{LlmConfig, ModelConfig};
+use threedots::outbox::DeliveryConfig;
 use threedots::provider::KINDS;
 use threedots::provider::meta::MetaConfig;
 
@@ -118,6 +119,8 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
     let [model] = llm.models.as_slice() else { panic!("there is one model") };
     let known_model = ModelConfig { api_key: model.api_key.clone(), ..ModelConfig::default() };
     let known_llm = LlmConfig { models: llm.models.clone(), ..LlmConfig::default() };
+    let window_template = bot.delivery.window_template.clone();
+    let known_delivery = DeliveryConfig { window_template, ..known_bot.delivery.clone() };
     vec![
         ("server", json(&config.server), json(&known.server)),
         ("store", json(&config.store), json(&known.store)),
@@ -130,7 +133,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
         ("bots.shop.turn", json(&bot.turn), json(&known_bot.turn)),
         ("bots.shop.typing", json(&bot.typing), json(&known_bot.typing)),
-        ("bots.shop.delivery", json(&bot.delivery), json(&known_bot.delivery)),
+        ("bots.shop.delivery", json(&bot.delivery), json(&known_delivery)),
         ("bots.shop.failure_reply", json(&bot.failure_reply), json(&known_bot.failure_reply)),
     ]
 }
