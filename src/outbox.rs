@@ -158,6 +158,7 @@ pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, abilities: &Abi
         parts: parts.collect(),
         failure: None,
         reports_carry_key: abilities.statuses_carry_key,
+        makes_up_for: 0,
     }
 }
 
@@ -174,8 +175,8 @@ pub fn instead(late: &Outgoing, part: Part, abilities: &Abilities) -> Outgoing {
 /// What the key of a part ends in that takes the place of one that had failed.
 pub const AGAIN: &str = ".r";
 
-/// Parts in the place of others that had left and failed, with keys of their own; none if there are none.
-pub fn again(parts: Vec<(FailedPart, Part)>, abilities: &Abilities) -> Option<Outgoing> {
+/// Parts in the place of others that had left and failed, so many, with keys of their own; none if there are none.
+pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, abilities: &Abilities) -> Option<Outgoing> {
     let to = parts.first()?.0.sent.to.clone();
     let parts = parts.into_iter().map(|(failed, part)| OutgoingPart {
         key: PartKey::new(format!("{}{AGAIN}", failed.sent.key.as_str())),
@@ -189,6 +190,7 @@ pub fn again(parts: Vec<(FailedPart, Part)>, abilities: &Abilities) -> Option<Ou
         parts: parts.collect(),
         failure: None,
         reports_carry_key: abilities.statuses_carry_key,
+        makes_up_for,
     })
 }
 

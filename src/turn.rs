@@ -84,11 +84,10 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     if let Some(until) = bot.health.wait() {
         return attempt.give_back(claim, until, "the bot is down").await;
     }
-    attempt.look_at_failed(&claim);
     if let Some(outgoing) = claim.outgoing.take() {
         return Box::pin(attempt.resume(claim, outgoing)).await;
     }
-    if claim.messages.is_empty() {
+    if !claim.failed.is_empty() {
         return Box::pin(attempt.make_up_for_failed(claim)).await;
     }
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
@@ -116,6 +115,8 @@ struct Done {
     said: Vec<Said>,
     failure_replied: Option<Timestamp>,
     unrecorded: Vec<(usize, MessageId)>,
+    /// How many of the claim's failed parts have been dealt with.
+    failed: usize,
 }
 
 /// What a turn answers, and what ends along with it.
@@ -274,6 +275,7 @@ impl Attempt<'_> {
     async fn close(mut self, claim: Claim, outgoing: Outgoing, sent: Sent) -> Result<Report, StoreError> {
         let now = self.tools.clock.now();
         let Sent { delivery, unrecorded, settled_by } = sent;
+        let failed = outgoing.makes_up_for;
         self.report.messages = outgoing.answers.len();
         self.report.parts = outgoing.parts.len();
         self.report.settled_by = settled_by;
@@ -292,7 +294,12 @@ impl Attempt<'_> {
             (Delivery::Delivered, None) => {
                 let (endings, said) = (endings(&outgoing, None), said(&claim, &outgoing, now));
                 return self
-                    .settle(claim, Outcome::Answered, None, Done { endings, said, unrecorded, ..Done::default() })
+                    .settle(
+                        claim,
+                        Outcome::Answered,
+                        None,
+                        Done { endings, said, unrecorded, failed, ..Done::default() },
+                    )
                     .await;
             }
             (Delivery::WindowClosed, failure) => {
@@ -306,7 +313,7 @@ impl Attempt<'_> {
         };
         let failure_replied = outgoing.failure.is_some().then_some(now);
         let endings = endings(&outgoing, Some(&reason));
-        let done = Done { endings, failure_replied, unrecorded, ..Done::default() };
+        let done = Done { endings, failure_replied, unrecorded, failed, ..Done::default() };
         self.settle(claim, Outcome::Dead, Some(reason), done).await
     }
 
@@ -328,9 +335,7 @@ impl Attempt<'_> {
         done: Done,
     ) -> Result<Report, StoreError> {
         (self.report.outcome, self.report.reason) = (outcome, reason);
-        let Done { endings, said, failure_replied, unrecorded: sent } = done;
-        // Whatever this turn was for, it has looked at these.
-        let failed = claim.failed.len();
+        let Done { endings, said, failure_replied, unrecorded: sent, failed } = done;
         self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent, failed }).await?;
         Ok(self.report)
     }
@@ -380,7 +385,7 @@ fn said(claim: &Claim, outgoing: &Outgoing, now: Timestamp) -> Vec<Said> {
     for part in &outgoing.parts {
         let payload = &part.part.payload;
         let words = payload.words().map_or_else(|| format!("[{}]", payload.name()), str::to_owned);
-        said.push(Said { by: Speaker::Bot, words, time: now });
+        said.push(Said { by: Speaker::Bot, words, time: now, who: None });
     }
     said
 }
@@ -390,7 +395,8 @@ fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
     let heard = claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|waiting| {
         let content = &waiting.inbound.content;
         let words = content.words().map_or_else(|| format!("[{}]", content.kind().as_str()), str::to_owned);
-        Said { by: Speaker::Customer, words, time: waiting.inbound.at.time }
+        let at = &waiting.inbound.at;
+        Said { by: Speaker::Customer, words, time: at.time, who: at.group.then(|| at.sender.clone()) }
     });
     heard.collect()
 }

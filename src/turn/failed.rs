@@ -13,7 +13,7 @@ const MOST_TIMES: usize = 3;
 
 impl Attempt<'_> {
     /// Tells the operator, and takes what follows for the bot as a whole: one that may not send is down.
-    pub(super) fn look_at_failed(&self, claim: &Claim) {
+    fn look_at_failed(&self, claim: &Claim) {
         for failed in &claim.failed {
             let error = self.bot.provider.reported(failed.code);
             warn!(part.key = failed.sent.key.as_str(), %error, "the provider could not deliver a part that it had taken");
@@ -23,11 +23,12 @@ impl Attempt<'_> {
 
     /// Sends again what can still reach the customer in another form, or once the bot may send again.
     pub(super) async fn make_up_for_failed(self, claim: Claim) -> Result<Report, StoreError> {
+        self.look_at_failed(&claim);
+        let failed = claim.failed.len();
         let parts = claim.failed.iter().filter_map(|failed| self.instead_of(failed));
-        let Some(outgoing) = outbox::again(parts.collect(), self.bot.provider.abilities()) else {
-            return self
-                .settle(claim, Outcome::Silent, Some("nothing makes up for a failed part".into()), Done::default())
-                .await;
+        let Some(outgoing) = outbox::again(parts.collect(), failed, self.bot.provider.abilities()) else {
+            let reason = "nothing makes up for a failed part".into();
+            return self.settle(claim, Outcome::Silent, Some(reason), Done { failed, ..Done::default() }).await;
         };
         self.tools.store.intend(&claim, &outgoing).await?;
         self.go_on(claim, outgoing).await

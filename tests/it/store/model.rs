@@ -126,7 +126,10 @@ impl Subject {
             }
             Step::Mark { claim, part, attempts } => {
                 let Some(claim) = self.claims.get(*claim) else { return String::new() };
-                format!("{:?}", store.mark(claim, *part, PartState::Unknown { attempts: *attempts }).await)
+                format!(
+                    "{:?}",
+                    store.mark(claim, *part, PartState::Unknown { attempts: *attempts, since: Timestamp(7) }).await
+                )
             }
             Step::Done { claim, endings, all, said: count, failure_replied } => {
                 let done = async |bench: &Bench, claim: Claim| {
@@ -136,7 +139,10 @@ impl Subject {
                     }
                     let said = (0..*count).map(|n| said(&format!("{number} {n}"))).collect();
                     let failure_replied = failure_replied.map(Timestamp);
-                    bench.store.settle(claim, Settlement::Done { endings, said, failure_replied }).await
+                    bench
+                        .store
+                        .settle(claim, Settlement::Done { endings, said, failure_replied, sent: Vec::new(), failed: 0 })
+                        .await
                 };
                 self.with(*claim, done).await
             }
