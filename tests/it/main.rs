@@ -18,6 +18,7 @@ mod interleavings;
 mod linq;
 mod llm;
 mod logs;
+mod outage;
 mod meta;
 mod nxcloud;
 mod product;

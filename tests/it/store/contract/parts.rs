@@ -1,5 +1,6 @@
 //! What holds of every store as a reply is on its way out.
 
+use threedots::clock::Timestamp;
 use std::time::Duration;
 
 use threedots::message::{BotName, MessageId, Stage};
@@ -15,7 +16,7 @@ async fn unknown(bench: &Bench, reports_carry_key: bool) {
     let claim = bench.claim().await;
     let reply = Outgoing { reports_carry_key, ..outgoing(&claim, &["a"]) };
     bench.store.intend(&claim, &reply).await.unwrap();
-    bench.store.mark(&claim, 0, PartState::Unknown { attempts: 1 }).await.unwrap();
+    bench.store.mark(&claim, 0, PartState::Unknown { attempts: 1, since: Timestamp(7) }).await.unwrap();
     bench.later(claim, HOUR).await;
 }
 
@@ -44,7 +45,7 @@ pub(in crate::store) async fn a_report_of_a_failure_settles_what_nobody_knew(ben
         bench.accept(message("ann", words)).await;
         let claim = bench.claim().await;
         bench.store.intend(&claim, &outgoing(&claim, &[words])).await.unwrap();
-        bench.store.mark(&claim, 0, PartState::Unknown { attempts: 1 }).await.unwrap();
+        bench.store.mark(&claim, 0, PartState::Unknown { attempts: 1, since: Timestamp(7) }).await.unwrap();
         bench.later(claim, HOUR).await;
         assert_eq!(bench.note(words, Stage::Failed(code)).await, Noted::Failed);
         let claim = bench.claim().await;
@@ -69,7 +70,7 @@ pub(in crate::store) async fn a_mark_takes_nothing_back(bench: &Bench) {
     // Ahead of the answer to the send.
     assert_eq!(mark(0, PartState::Sending { attempts: 0 }).await, PartState::Sending { attempts: 0 });
     assert_eq!(bench.note("a", Stage::Sent).await, Noted::Settled);
-    for state in [PartState::Unknown { attempts: 1 }, PartState::Waiting { attempts: 1 }, failed(), sent("other")] {
+    for state in [PartState::Unknown { attempts: 1, since: Timestamp(7) }, PartState::Waiting { attempts: 1 }, failed(), sent("other")] {
         assert_eq!(mark(0, state).await, sent("a"));
     }
     assert_eq!(mark(1, sent("b")).await, sent("b"));
