@@ -93,7 +93,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
         return attempt.give_back(claim, until, "more may come").await;
     }
-    let Some(batch) = attempt.pass_gates(&claim, now) else {
+    let Some(batch) = attempt.pass_gates(&claim) else {
         return Box::pin(attempt.keep_silent(claim, None)).await;
     };
 
@@ -144,10 +144,10 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// What the gates let through; none if they let nothing through.
-    fn pass_gates(&mut self, claim: &Claim, now: Timestamp) -> Option<Batch> {
+    fn pass_gates(&mut self, claim: &Claim) -> Option<Batch> {
         let (mut admitted, mut turned_away) = (Vec::with_capacity(claim.messages.len()), Vec::new());
         for waiting in &claim.messages {
-            match self.bot.gates.admit(waiting, now) {
+            match self.bot.gates.admit(waiting) {
                 Ok(()) => admitted.push(waiting.clone()),
                 Err(gate) => {
                     *self.report.turned_away.entry(gate).or_default() += 1;

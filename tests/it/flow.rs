@@ -278,7 +278,7 @@ async fn word_of_a_held_part_that_comes_late_still_settles_it() {
 #[tokio::test(start_paused = true)]
 async fn a_send_without_an_answer_is_repeated_with_its_key_where_the_upstream_knows_keys() {
     for upstream in [Upstream::Gateway, Upstream::Linq] {
-        let world = Setup::on(upstream, Thinks(2, Then::Answer)).start();
+        let world = without_reports(Setup::on(upstream, Thinks(2, Then::Answer)));
         let lost = Fault::on(Calls::Send).fail(Failure::Reset).after_effect().times(3);
         world.sandbox.faults().add(lost);
         world.write("hello");
@@ -528,14 +528,26 @@ async fn an_allow_list_lets_only_its_own_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_messages_are_not_answered() {
-    let world = Setup::new(echo()).build();
+async fn messages_that_come_late_are_not_answered_and_those_that_have_waited_with_us_are() {
+    let mut world = Setup::new(echo()).build();
+    let number = world.sandbox.settings().phone_number_id.clone();
+    let mut late = serde_json::json!({
+        "object": "whatsapp_business_account",
+        "entry": [{ "id": "1", "changes": [{ "field": "messages", "value": {
+            "messaging_product": "whatsapp",
+            "metadata": { "display_phone_number": "1", "phone_number_id": number },
+            "messages": [{ "from": world.customer.as_str(), "id": "wamid.late", "type": "text",
+                           "timestamp": "0", "text": { "body": "are you there?" } }],
+        } }] }],
+    });
+    let written = world.clock.now().0 / 1000 - 601;
+    late["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = written.to_string().into();
+    assert_eq!(world.sandbox.inject(late.to_string()).await, Some(200));
     world.write("hello");
-    world.pass(601).await;
-    let worker = tokio::spawn(Arc::clone(&world.worker).run());
+    world.pass(3600).await;
+    world.work();
     world.pass(60).await;
-    assert!(world.calls().is_empty());
-    worker.abort();
+    assert_eq!(world.replies(), ["You said: hello"], "what was acknowledged in time is answered, however late");
 }
 
 #[tokio::test(start_paused = true)]
