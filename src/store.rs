@@ -24,9 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
 use crate::handler::Said;
-use crate::message::{
-    BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
-};
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage};
 pub use schedule::Lease;
 
 /// Where messages are kept. The `store` table of the configuration.
@@ -375,7 +373,7 @@ pub struct Swept {
 }
 
 /// What [`Store::forget`] erased.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forgotten {
     /// Conversations that are gone as a whole.
     pub conversations: usize,
