@@ -20,6 +20,7 @@ mod llm;
 mod logs;
 mod meta;
 mod nxcloud;
+mod operator;
 mod product;
 mod real;
 mod replays;
