@@ -55,7 +55,7 @@ pub(crate) enum Dead {
 
 /// Who is erased.
 #[derive(Args)]
-pub(crate) struct Forget {
+pub(crate) struct Erasure {
     /// The bot's name in the configuration.
     #[arg(long, value_name = "BOT")]
     bot: String,
@@ -89,9 +89,9 @@ pub(crate) async fn dead(what: Dead, common: &Common) -> Result<String, String> 
 }
 
 /// `threedots forget …`
-pub(crate) async fn forget(forget: Forget, common: &Common) -> Result<String, String> {
+pub(crate) async fn forget(whom: Erasure, common: &Common) -> Result<String, String> {
     let hand = take(common).await?;
-    let forgotten = hand.forget(&Whom { bot: forget.bot, contact: forget.contact }).await;
+    let forgotten = hand.forget(&Whom { bot: whom.bot, contact: whom.contact }).await;
     hand.close().await;
     let forgotten = forgotten.map_err(|refusal| refusal.to_string())?;
     if common.json { json(&forgotten) } else { Ok(show::forgotten(&forgotten)) }

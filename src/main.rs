@@ -55,7 +55,7 @@ enum Command {
     /// Erases a person from a bot's data, and says how much there was.
     Forget {
         #[command(flatten)]
-        whom: cli::Forget,
+        whom: cli::Erasure,
         #[command(flatten)]
         common: cli::Common,
     },

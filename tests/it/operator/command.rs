@@ -7,6 +7,7 @@ use serde_json::Value;
 use threedots::sandbox::{CustomerId, Draft};
 
 use super::TOKEN;
+use crate::product::is_kept;
 use crate::real::binary::Home;
 use crate::real::until;
 use crate::real::upstream::{Upstream, free_port};
@@ -126,7 +127,11 @@ async fn dead_letters_are_listed_shown_replayed_and_dropped_whether_threedots_ru
     // While it does not; and the store is free again afterwards.
     let dead = office.dead();
     assert_eq!(dead.len(), 2);
-    assert_eq!(office.run(&["dead", "list", "--most", "1"]).out.lines().count(), 3, "a head, a line, and where it goes on");
+    assert_eq!(
+        office.run(&["dead", "list", "--most", "1"]).out.lines().count(),
+        3,
+        "a head, a line, and where it goes on"
+    );
     let (mine, theirs) = (dead[0].to_string(), dead[1].to_string());
     let shown = office.run(&["dead", "show", &theirs]).out;
     assert!(shown.contains(WORDS), "{shown}");
@@ -172,12 +177,17 @@ async fn a_person_is_forgotten_whether_threedots_runs_or_not() {
     let forgotten = forget(&format!("+{}", first.as_str()));
     assert_eq!((&forgotten["dead"], &forgotten["conversations"]), (&1.into(), &1.into()), "{forgotten}");
     assert_eq!(office.dead().len(), 1);
+    assert!(!is_kept(&office.home.store(), first.as_str()) && is_kept(&office.home.store(), second.as_str()));
     binary.signal("TERM");
     assert_eq!(binary.ended().await.code(), Some(0));
 
     let forgotten = forget(second.as_str());
     assert_eq!(forgotten["dead"], 1, "{forgotten}");
     assert_eq!(office.dead(), [0; 0]);
+    // Files that were there before are gone, too.
+    for canary in ["canary", first.as_str(), second.as_str()] {
+        assert!(!is_kept(&office.home.store(), canary), "{canary} stands in the files");
+    }
     let again = office.run(&["forget", "--bot", "shop", "--contact", second.as_str()]);
     assert!(again.out.starts_with("nothing was kept of this person"), "{}", again.out);
     let log = office.home.log();
