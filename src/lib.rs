@@ -17,7 +17,8 @@
 //! - [`store`]: the durable side; [`worker`]: claims turns and runs them
 //! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
 //! - [`outbox`]: the way out, each part once; [`provider`]: the upstreams; [`http`]: how calls leave
-//! - [`health`]: whether an upstream lets a bot work
+//! - [`health`]: whether an upstream lets a bot work; [`housekeeping`]: what has been kept for long enough goes
+//! - [`operator`]: dead letters, replay and erasure, for whoever runs it
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
 //! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see
 //! - [`app`]: puts it all together
@@ -40,8 +41,10 @@ pub mod failure;
 pub mod gate;
 pub mod handler;
 pub mod health;
+pub mod housekeeping;
 pub mod http;
 pub mod message;
+pub mod operator;
 pub mod outbox;
 pub mod provider;
 pub mod sandbox;

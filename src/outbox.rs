@@ -144,7 +144,7 @@ pub enum Unsendable {
 
 /// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers. Their keys
 /// go on from the number `first`, where earlier ones have been used.
-pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, abilities: &Abilities) -> Outgoing {
+pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_key: bool) -> Outgoing {
     let name = |part: usize| format!("{}{:x}-{}-{part}", PartKey::PREFIX, newest.accepted.0, newest.seq);
     let parts = parts.into_iter().enumerate().map(|(number, part)| OutgoingPart {
         key: PartKey::new(name(first + number)),
@@ -157,7 +157,7 @@ pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, abilities: &Abi
         turned_away: Vec::new(),
         parts: parts.collect(),
         failure: None,
-        reports_carry_key: abilities.statuses_carry_key,
+        reports_carry_key,
         makes_up_for: 0,
     }
 }

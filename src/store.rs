@@ -387,7 +387,7 @@ pub struct Swept {
 }
 
 /// What [`Store::forget`] erased.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forgotten {
     /// Conversations that are gone as a whole.
     pub conversations: usize,

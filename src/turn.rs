@@ -367,7 +367,7 @@ impl Batch {
             answers: self.admitted.iter().map(|waiting| waiting.seq).collect(),
             turned_away: self.turned_away.clone(),
             failure,
-            ..outbox::address(self.newest(), parts, first, bot.provider.abilities())
+            ..outbox::address(self.newest(), parts, first, bot.provider.abilities().statuses_carry_key)
         }
     }
 }

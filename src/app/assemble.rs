@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use crate::clock::Clock;
 use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems};
 use crate::failure::FailureReply;
@@ -23,6 +25,15 @@ pub(super) struct Parts<'a> {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Clock,
     pub(super) handler: Option<Arc<dyn Handler>>,
+}
+
+/// The operator's token, if there is to be an API for him.
+pub(super) fn operator_token(
+    config: &Config,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<SecretString>, Problems> {
+    let token = config.operator.token(env);
+    token.map_err(|text| Problems(vec![config.problem("operator.token", text)]))
 }
 
 /// The templates that a configuration asks for, and what is wrong with them.

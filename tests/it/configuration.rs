@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::handler::llm::{LlmConfig, ModelConfig};
+use threedots::operator::OperatorConfig;
 use threedots::outbox::DeliveryConfig;
 use threedots::provider::KINDS;
 use threedots::provider::meta::MetaConfig;
@@ -121,9 +122,12 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
     let known_llm = LlmConfig { models: llm.models.clone(), ..LlmConfig::default() };
     let window_template = bot.delivery.window_template.clone();
     let known_delivery = DeliveryConfig { window_template, ..known_bot.delivery.clone() };
+    let known_operator = OperatorConfig { token: config.operator.token.clone(), ..OperatorConfig::default() };
     vec![
         ("server", json(&config.server), json(&known.server)),
         ("store", json(&config.store), json(&known.store)),
+        ("retention", json(&config.retention), json(&known.retention)),
+        ("operator", json(&config.operator), json(&known_operator)),
         ("worker", json(&config.worker), json(&known.worker)),
         ("log", json(&config.log), json(&known.log)),
         ("bots.shop.provider", json(meta), json(&filled)),
@@ -164,8 +168,8 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.insert("templates".into());
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the four others, and the table of models inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 4 + 1);
+    // The bot's tables, the six others, and the table of models inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 6 + 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What holds of every store as a reply is on its way out.
 
-use threedots::clock::Timestamp;
 use std::time::Duration;
+use threedots::clock::Timestamp;
 
 use threedots::message::{BotName, MessageId, Stage};
 use threedots::store::{Noted, Outgoing, PartState};
@@ -70,7 +70,12 @@ pub(in crate::store) async fn a_mark_takes_nothing_back(bench: &Bench) {
     // Ahead of the answer to the send.
     assert_eq!(mark(0, PartState::Sending { attempts: 0 }).await, PartState::Sending { attempts: 0 });
     assert_eq!(bench.note("a", Stage::Sent).await, Noted::Settled);
-    for state in [PartState::Unknown { attempts: 1, since: Timestamp(7) }, PartState::Waiting { attempts: 1 }, failed(), sent("other")] {
+    for state in [
+        PartState::Unknown { attempts: 1, since: Timestamp(7) },
+        PartState::Waiting { attempts: 1 },
+        failed(),
+        sent("other"),
+    ] {
         assert_eq!(mark(0, state).await, sent("a"));
     }
     assert_eq!(mark(1, sent("b")).await, sent("b"));
