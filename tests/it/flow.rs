@@ -9,6 +9,7 @@ use threedots::handler::{Handler, HandlerError};
 use threedots::message::{BotName, ChatId, Conversation, Kind, Media, MediaKind, MediaSource};
 use threedots::outbox::{OnUnknown, WindowTemplate};
 use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, StatusDelays, Upstream, WebhookFault};
+use threedots::store::{Ending, Settlement};
 use threedots::turn::{self, Tools};
 use threedots::{Part, Reply, Turn};
 use tokio_util::sync::CancellationToken;
@@ -548,6 +549,23 @@ async fn messages_that_come_late_are_not_answered_and_those_that_have_waited_wit
     world.work();
     world.pass(60).await;
     assert_eq!(world.replies(), ["You said: hello"], "what was acknowledged in time is answered, however late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_message_that_is_replayed_is_answered() {
+    let world = Setup::new(echo()).build();
+    world.write("hello");
+    let claim = world.store.claim(Duration::from_secs(60)).await.expect("a store in memory");
+    let seq = claim.messages[0].seq;
+    let endings = vec![(seq, Ending::Dead { reason: "code".to_owned() })];
+    let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
+    world.store.settle(claim, done).await.expect("a store in memory");
+    world.pass(3_600).await;
+    assert!(world.store.replay(seq).await.expect("a store in memory").is_some());
+    let worker = tokio::spawn(Arc::clone(&world.worker).run());
+    world.pass(60).await;
+    assert_eq!(world.replies().len(), 1);
+    worker.abort();
 }
 
 #[tokio::test(start_paused = true)]
