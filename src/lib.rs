@@ -16,7 +16,7 @@
 //! - [`webhook`]: the way in
 //! - [`store`]: the durable side; [`worker`]: claims turns and runs them
 //! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
-//! - [`outbox`]: the way out, each part once; [`provider`]: the upstreams; [`http`]: how calls leave
+//! - [`outbox`]: the way out, each part once; [`pace`]: how fast; [`provider`]: the upstreams; [`http`]: how calls leave
 //! - [`health`]: whether an upstream lets a bot work
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
 //! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see
@@ -43,6 +43,7 @@ pub mod health;
 pub mod http;
 pub mod message;
 pub mod outbox;
+pub mod pace;
 pub mod provider;
 pub mod sandbox;
 pub mod secret;

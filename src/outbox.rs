@@ -15,7 +15,9 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::clock::{Clock, Timestamp, in_words};
+use crate::handler::Speaker;
 use crate::message::{MediaSource, MessageId, Part, PartKey, Payload};
+use crate::pace::{Pace, Slot};
 use crate::provider::{Code, InvalidPart, Provider, ProviderError, Scope};
 use crate::store::{Claim, Outgoing, OutgoingPart, PartState, Store, StoreError, Waiting};
 use crate::typing::Quiet;
@@ -149,6 +151,8 @@ pub struct Outbox<'a> {
     pub clock: &'a Clock,
     /// The bot's settings.
     pub config: &'a DeliveryConfig,
+    /// How fast the bot sends.
+    pub pace: &'a Pace,
 }
 
 impl Outbox<'_> {
@@ -157,9 +161,20 @@ impl Outbox<'_> {
     /// # Errors
     /// When the store fails. Whatever was sent by then is recorded, or unknown.
     pub async fn deliver(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Delivery, StoreError> {
+        if let Some(at) = self.held_up(claim, 0).await? {
+            let mut outgoing = outgoing.clone();
+            outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+            self.store.intend(claim, &outgoing).await?;
+            dots.off().await;
+            return Ok(Delivery::Later(at));
+        }
         self.store.intend(claim, outgoing).await?;
         for (number, part) in outgoing.parts.iter().enumerate() {
             if number > 0 {
+                if let Some(at) = self.held_up(claim, 0).await? {
+                    dots.off().await;
+                    return Ok(Delivery::Later(at));
+                }
                 self.store.mark(claim, number, PartState::Sending { attempts: 0 }).await?;
             }
             if let Some(end) = self.send(claim, outgoing, number, part, 0).await? {
@@ -191,6 +206,11 @@ impl Outbox<'_> {
                     attempts
                 }
             };
+            // Those that are not waiting have left, or may have.
+            let left = outgoing.parts.iter().filter(|part| !matches!(part.state, PartState::Waiting { .. })).count();
+            if let Some(at) = self.held_up(claim, left).await? {
+                return Ok(Delivery::Later(at));
+            }
             self.store.mark(claim, number, PartState::Sending { attempts }).await?;
             if let Some(end) = self.send(claim, outgoing, number, part, attempts).await? {
                 return Ok(end);
@@ -224,6 +244,22 @@ impl Outbox<'_> {
         Ok(Some(end))
     }
 
+    /// Until when the next part has to wait; none if it leaves now. `left` parts that are not in the history yet may
+    /// have left before this process came.
+    async fn held_up(&self, claim: &Claim, left: usize) -> Result<Option<Timestamp>, StoreError> {
+        let (conversation, now) = (&claim.conversation, self.clock.now());
+        let mut sent = Vec::new();
+        if let Some(most) = self.pace.recalls(&conversation.chat, now) {
+            let said = self.store.history(conversation, most).await?;
+            sent.extend(said.iter().filter(|said| said.by == Speaker::Bot).map(|said| said.time));
+            sent.extend(std::iter::repeat_n(now, left));
+        }
+        match self.pace.book(&conversation.chat, now, &sent) {
+            Slot::Now => Ok(None),
+            Slot::At(at) => Ok(Some(at)),
+        }
+    }
+
     async fn call(&self, outgoing: &Outgoing, part: &OutgoingPart) -> Result<MessageId, ProviderError> {
         let sent = self.provider.send(&outgoing.to, &part.part, &part.key);
         let sent = timeout(self.config.send_timeout, sent).await;
@@ -248,7 +284,12 @@ impl Outbox<'_> {
             ProviderError::Ambiguous { .. } => {
                 (PartState::Unknown { attempts }, Delivery::Later(self.clock.now().plus(back_off(error, attempts))))
             }
-            ProviderError::RateLimited { .. } | ProviderError::Transient { .. } => {
+            ProviderError::RateLimited { retry_after, scope, .. } => {
+                let now = self.clock.now();
+                let open = self.pace.throttled(*scope, *retry_after, &claim.conversation.chat, now);
+                (waiting, Delivery::Later(open.max(now.plus(back_off(error, attempts)))))
+            }
+            ProviderError::Transient { .. } => {
                 (waiting, Delivery::Later(self.clock.now().plus(back_off(error, attempts))))
             }
         }

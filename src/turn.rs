@@ -23,6 +23,7 @@ use crate::handler::{Handler, Presence, Said, Speaker, Turn};
 use crate::health::Health;
 use crate::message::{BotName, Part, Reply};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox};
+use crate::pace::Pace;
 use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{Dots, Indicator, Quiet};
@@ -44,6 +45,8 @@ pub struct Bot {
     pub indicator: Indicator,
     /// How replies are sent.
     pub delivery: DeliveryConfig,
+    /// How fast it sends.
+    pub pace: Pace,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How its turns are held.
@@ -282,7 +285,10 @@ impl Attempt<'_> {
         failure_replied: Option<Timestamp>,
     ) -> Result<Report, StoreError> {
         (self.report.outcome, self.report.reason) = (outcome, reason);
-        self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent: Vec::new(), failed: 0 }).await?;
+        self.tools
+            .store
+            .settle(claim, Settlement::Done { endings, said, failure_replied, sent: Vec::new(), failed: 0 })
+            .await?;
         Ok(self.report)
     }
 
@@ -298,6 +304,7 @@ impl Attempt<'_> {
             store: &*self.tools.store,
             clock: &self.tools.clock,
             config: &self.bot.delivery,
+            pace: &self.bot.pace,
         }
     }
 }

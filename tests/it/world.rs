@@ -14,6 +14,7 @@ use threedots::health::Health;
 use threedots::http::{Answer, Body, Call, CallError, Transport};
 use threedots::message::{BotName, MessageId};
 use threedots::outbox::DeliveryConfig;
+use threedots::pace::Pace;
 use threedots::provider::{Around, Method, Provider, WebhookRequest};
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{
@@ -100,6 +101,7 @@ impl Setup {
         Bot {
             name: BotName::new(BOT),
             indicator: Indicator::new(Arc::clone(&provider), self.typing, Arc::clone(&health)),
+            pace: Pace::new(provider.abilities().limits.clone(), Clock::tokio().now()),
             provider,
             handler: self.handler,
             gates: Gates::new(self.gate),
