@@ -53,8 +53,8 @@ struct State {
     sweep_at: usize,
     /// The chats whose history has been looked at; none once no history has anything to tell any longer.
     recalled: Option<HashSet<ChatId>>,
-    /// When what an earlier process may have sent no longer counts.
-    fresh_at: Timestamp,
+    /// When what an earlier process may have sent no longer counts; none before the first message.
+    fresh_at: Option<Timestamp>,
     /// The latest time that was seen.
     latest: Timestamp,
 }
@@ -66,16 +66,16 @@ struct Pair {
 }
 
 impl Pace {
-    /// The pace of a bot of which nothing is known yet, from `now` on.
-    pub fn new(limits: SendLimits, now: Timestamp) -> Self {
-        let longest = limits.number.iter().chain(&limits.pair).map(Rate::memory).max();
+    /// The pace of a bot of which nothing is known yet.
+    pub fn new(limits: SendLimits) -> Self {
+        let has_any = limits.number.len() + limits.pair.len() > 0;
         let state = State {
             line: Line::new(&limits.number),
             pairs: HashMap::new(),
             sweep_at: SWEEP_AT,
-            recalled: longest.map(|_| HashSet::new()),
-            fresh_at: now.plus(longest.unwrap_or_default()),
-            latest: now,
+            recalled: has_any.then(HashSet::new),
+            fresh_at: None,
+            latest: Timestamp::default(),
         };
         Self { limits, state: Mutex::new(state) }
     }
@@ -84,11 +84,14 @@ impl Pace {
     pub fn recalls(&self, chat: &ChatId, now: Timestamp) -> Option<usize> {
         let mut state = self.lock();
         let now = state.at(now);
-        if now >= state.fresh_at {
+        let rates = || self.limits.number.iter().chain(&self.limits.pair);
+        let fresh_at =
+            state.fresh_at.get_or_insert_with(|| now.plus(rates().map(Rate::memory).max().unwrap_or_default()));
+        if now >= *fresh_at {
             state.recalled = None;
         }
         let unknown = state.recalled.as_ref().is_some_and(|recalled| !recalled.contains(chat));
-        let most = self.limits.pair.iter().chain(&self.limits.number).map(Rate::at_once).max();
+        let most = rates().map(Rate::at_once).max();
         // What customers say stands in between.
         unknown.then(|| most.unwrap_or_default().saturating_mul(2) as usize)
     }
@@ -121,10 +124,10 @@ impl Pace {
         let now = state.at(now);
         let pause = match scope {
             Scope::Pair => {
-                let until = now.plus(retry_after.unwrap_or_default());
+                let until = retry_after.map(|wait| now.plus(wait));
                 let pair = state.pair(chat, &self.limits.pair);
-                pair.closed_until = pair.closed_until.max(until);
-                pair.meters.iter_mut().for_each(|meter| meter.exhaust(until));
+                pair.closed_until = pair.closed_until.max(until.unwrap_or_default());
+                pair.meters.iter_mut().for_each(|meter| meter.exhaust(until, now));
                 return pair.room(now);
             }
             Scope::Number => NUMBER_PAUSE,
@@ -159,7 +162,7 @@ impl State {
             pair.meters.iter_mut().for_each(|meter| meter.set_back(back));
             pair.closed_until = before(pair.closed_until, back);
         }
-        self.fresh_at = before(self.fresh_at, back);
+        self.fresh_at = self.fresh_at.map(|fresh_at| before(fresh_at, back));
         self.latest = now;
         now
     }

@@ -106,7 +106,7 @@ fn make(
     Ok(Bot {
         name: bot_name,
         indicator: Indicator::new(Arc::clone(&provider), bot.typing.clone(), Arc::clone(&health)),
-        pace: Pace::new(provider.abilities().limits.clone(), parts.clock.now()),
+        pace: Pace::new(provider.abilities().limits.clone()),
         provider,
         handler,
         gates: Gates::new(bot.gate.clone()),

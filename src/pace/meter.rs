@@ -31,16 +31,16 @@ impl Meter {
 
     /// From when on there is room for one more: `now`, or later.
     pub(super) fn room(&self, now: Timestamp) -> Timestamp {
-        let free = match self {
+        match self {
             Self::Window { most, per, taken } => {
                 let blocking = taken.len().checked_sub(*most).and_then(|place| taken.get(place));
-                blocking.map(|blocking| blocking.plus(*per))
+                blocking.map_or(now, |blocking| blocking.plus(*per).max(now))
             }
             Self::Bucket { every, burst, whole } => {
-                Some(before(whole.plus(ON_THE_WAY), every.saturating_mul(burst.saturating_sub(1))))
+                let free = before(*whole, every.saturating_mul(burst.saturating_sub(1)));
+                if free <= now { now } else { free.plus(ON_THE_WAY) }
             }
-        };
-        free.map_or(now, |free| free.max(now))
+        }
     }
 
     /// One more is sent at `at`, which may be over the rate.
@@ -66,9 +66,10 @@ impl Meter {
         }
     }
 
-    /// The upstream sees it as used up until then, whatever we thought.
-    pub(super) fn exhaust(&mut self, until: Timestamp) {
+    /// The upstream sees it as used up, whatever we thought: until then, or until one message's worth has come back.
+    pub(super) fn exhaust(&mut self, until: Option<Timestamp>, now: Timestamp) {
         if let Self::Bucket { every, burst, whole } = self {
+            let until = until.unwrap_or(now.plus(*every));
             *whole = (*whole).max(until.plus(every.saturating_mul(burst.saturating_sub(1))));
         }
     }
@@ -77,7 +78,7 @@ impl Meter {
     pub(super) fn is_whole(&self, now: Timestamp) -> bool {
         match self {
             Self::Window { per, taken, .. } => taken.back().is_none_or(|last| last.plus(*per) <= now),
-            Self::Bucket { whole, .. } => whole.plus(ON_THE_WAY) <= now,
+            Self::Bucket { whole, .. } => *whole <= now,
         }
     }
 

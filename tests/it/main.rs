@@ -20,6 +20,7 @@ mod llm;
 mod logs;
 mod meta;
 mod nxcloud;
+mod pace;
 mod product;
 mod real;
 mod replays;
