@@ -7,6 +7,7 @@ mod contract;
 mod crash;
 mod damage;
 mod durable;
+mod forgetting;
 mod model;
 
 use bench::Bench;
