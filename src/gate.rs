@@ -87,14 +87,14 @@ pub struct Gates {
     config: GateConfig,
     allow: HashSet<String>,
     block: HashSet<String>,
-    pace: Mutex<Pace>,
+    admitted: Mutex<Admitted>,
 }
 
 impl Gates {
     /// The gates that `config` describes.
     pub fn new(config: GateConfig) -> Self {
         let people = |list: &[String]| list.iter().map(|person| plain(person).to_owned()).collect();
-        Self { allow: people(&config.allow), block: people(&config.block), config, pace: Mutex::default() }
+        Self { allow: people(&config.allow), block: people(&config.block), config, admitted: Mutex::default() }
     }
 
     /// Lets a message pass, or says why not. Asked again about the same message, it answers the same.
@@ -115,8 +115,8 @@ impl Gates {
         if !self.allow.is_empty() && !is_listed(&self.allow, at) {
             return Err(TurnedAway::NotAllowed);
         }
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        if pace.allows(&at.sender, waiting.seq, waiting.accepted, self.config.per_minute) {
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if admitted.allows(&at.sender, waiting.seq, waiting.accepted, self.config.per_minute) {
             Ok(())
         } else {
             Err(TurnedAway::TooMany)
@@ -140,12 +140,12 @@ const SWEEP_AT: usize = 1024;
 
 /// Who was admitted in the last minute.
 #[derive(Default)]
-struct Pace {
+struct Admitted {
     senders: HashMap<ContactId, VecDeque<(Seq, Timestamp)>>,
     sweep_at: usize,
 }
 
-impl Pace {
+impl Admitted {
     fn allows(&mut self, sender: &ContactId, seq: Seq, at: Timestamp, per_minute: u32) -> bool {
         if self.senders.len() >= self.sweep_at.max(SWEEP_AT) {
             self.senders.retain(|_, admitted| admitted.back().is_some_and(|(_, last)| at.since(*last) < MINUTE));

@@ -16,7 +16,9 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::clock::{Clock, Timestamp, in_words};
+use crate::handler::Speaker;
 use crate::message::{MediaSource, MessageId, Part, PartKey, Payload};
+use crate::pace::{Pace, Slot};
 use crate::provider::{Abilities, Code, InvalidPart, Provider, ProviderError, Scope};
 use crate::store::{Claim, FailedPart, Outgoing, OutgoingPart, PartState, Store, StoreError, Waiting};
 use crate::typing::Quiet;
@@ -206,6 +208,8 @@ pub struct Outbox<'a> {
     pub config: &'a DeliveryConfig,
     /// Until when the customer may be sent free-form replies; none if always.
     pub open_until: Option<Timestamp>,
+    /// How fast the bot sends.
+    pub pace: &'a Pace,
 }
 
 /// What came of sending what could be sent.
@@ -257,10 +261,21 @@ impl Outbox<'_> {
     /// # Errors
     /// When the store fails. Whatever was sent by then is recorded, or unknown.
     pub async fn deliver(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Sent, StoreError> {
-        self.store.intend(claim, outgoing).await?;
         let mut run = Run::default();
+        if let Some(at) = self.held_up(claim, 0).await? {
+            let mut outgoing = outgoing.clone();
+            outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+            self.store.intend(claim, &outgoing).await?;
+            dots.off().await;
+            return Ok(run.ended(Delivery::Later(at)));
+        }
+        self.store.intend(claim, outgoing).await?;
         for (number, part) in outgoing.parts.iter().enumerate() {
             if number > 0 && !self.is_out_of_time(part) {
+                if let Some(at) = self.held_up(claim, 0).await? {
+                    dots.off().await;
+                    return Ok(run.ended(Delivery::Later(at)));
+                }
                 self.store.mark(claim, number, PartState::Sending { attempts: 0 }).await?;
             }
             if let Some(end) = self.send(claim, outgoing, number, part, 0, &mut run).await? {
@@ -292,6 +307,12 @@ impl Outbox<'_> {
                 }
             };
             if !self.is_out_of_time(part) {
+                // Those that are not waiting have left, or may have.
+                let left =
+                    outgoing.parts.iter().filter(|part| !matches!(part.state, PartState::Waiting { .. })).count();
+                if let Some(at) = self.held_up(claim, left).await? {
+                    return Ok(run.ended(Delivery::Later(at)));
+                }
                 let state = self.store.mark(claim, number, PartState::Sending { attempts }).await?;
                 if let PartState::Sent { .. } = state {
                     continue;
@@ -388,6 +409,22 @@ impl Outbox<'_> {
         }
     }
 
+    /// Until when the next part has to wait; none if it leaves now. `left` parts that are not in the history yet may
+    /// have left before this process came.
+    async fn held_up(&self, claim: &Claim, left: usize) -> Result<Option<Timestamp>, StoreError> {
+        let (conversation, now) = (&claim.conversation, self.clock.now());
+        let mut sent = Vec::new();
+        if let Some(most) = self.pace.recalls(&conversation.chat, now) {
+            let said = self.store.history(conversation, most).await?;
+            sent.extend(said.iter().filter(|said| said.by == Speaker::Bot).map(|said| said.time));
+            sent.extend(std::iter::repeat_n(now, left));
+        }
+        match self.pace.book(&conversation.chat, now, &sent) {
+            Slot::Now => Ok(None),
+            Slot::At(at) => Ok(Some(at)),
+        }
+    }
+
     async fn call(&self, outgoing: &Outgoing, part: &OutgoingPart) -> Result<MessageId, ProviderError> {
         let sent = self.provider.send(&outgoing.to, &part.part, &part.key);
         let sent = timeout(self.config.send_timeout, sent).await;
@@ -415,7 +452,11 @@ impl Outbox<'_> {
                     Unknown::GiveUp => refused(UNKNOWN.into()),
                 }
             }
-            ProviderError::RateLimited { .. } | ProviderError::Transient { .. } => (waiting, Delivery::Later(back_off)),
+            ProviderError::RateLimited { retry_after, scope, .. } => {
+                let open = self.pace.throttled(*scope, *retry_after, &claim.conversation.chat, now);
+                (waiting, Delivery::Later(open.max(back_off)))
+            }
+            ProviderError::Transient { .. } => (waiting, Delivery::Later(back_off)),
         }
     }
 

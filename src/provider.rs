@@ -26,6 +26,7 @@ mod lenient;
 pub mod linq;
 pub mod meta;
 pub mod nxcloud;
+mod rate;
 mod resolve;
 mod secrets;
 pub mod signature;
@@ -46,6 +47,7 @@ use crate::http::{Download, Headers};
 use crate::message::{ChatId, DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
+pub use rate::{Rate, SendLimits};
 pub use resolve::Resolve;
 pub use secrets::{EndingSecret, Secrets, SigningSecret};
 
@@ -110,6 +112,8 @@ pub struct Abilities {
     pub typing: TypingAbilities,
     /// What becomes of a read call.
     pub reads: ReadReceipts,
+    /// How often it takes a message.
+    pub limits: SendLimits,
     /// The longest text that one message takes, in characters.
     pub text_limit: usize,
     /// Whether it shows buttons and lists. Where it does not, the outbox writes the choices out, with numbers.

@@ -26,6 +26,7 @@ use crate::handler::{Handler, Presence, Said, Speaker, Turn};
 use crate::health::Health;
 use crate::message::{BotName, MessageId, Part, Reply};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent};
+use crate::pace::Pace;
 use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{Dots, Indicator, Quiet};
@@ -52,6 +53,8 @@ pub struct Bot {
     pub indicator: Indicator,
     /// How replies are sent.
     pub delivery: DeliveryConfig,
+    /// How fast it sends.
+    pub pace: Pace,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How its turns are held.
@@ -353,6 +356,7 @@ impl Attempt<'_> {
             clock: &self.tools.clock,
             config: &self.bot.delivery,
             open_until: self.open_until,
+            pace: &self.bot.pace,
         }
     }
 }

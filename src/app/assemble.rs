@@ -14,6 +14,7 @@ use crate::handler::llm::{Llm, LlmConfig, Model};
 use crate::health::Health;
 use crate::http::{Transport, is_private_enough};
 use crate::message::BotName;
+use crate::pace::Pace;
 use crate::provider::Around;
 use crate::templates::{TemplateError, Templates};
 use crate::turn::Bot;
@@ -116,6 +117,7 @@ fn make(
     Ok(Bot {
         name: bot_name,
         indicator: Indicator::new(Arc::clone(&provider), bot.typing.clone(), Arc::clone(&health)),
+        pace: Pace::new(provider.abilities().limits.clone()),
         provider,
         handler,
         gates: Gates::new(bot.gate.clone()),

@@ -36,8 +36,8 @@ use super::exchange::exchange;
 use super::hosts::Hosts;
 use super::lenient::Object;
 use super::{
-    Abilities, Activity, Code, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts, Received,
-    StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, Code, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts, Received,
+    SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
@@ -192,6 +192,13 @@ fn abilities(config: &GatewayConfig) -> Abilities {
         reads: match config.read {
             Read::AutoRead => ReadReceipts::None,
             Read::LocalReset => ReadReceipts::CountOnly,
+        },
+        limits: SendLimits {
+            number: [(config.messages_per_minute, 60), (config.messages_per_hour, 3600)]
+                .into_iter()
+                .filter_map(|(most, seconds)| Rate::window(most, Duration::from_secs(seconds)))
+                .collect(),
+            pair: Vec::new(),
         },
         text_limit: TEXT,
         // It has buttons and lists, and says itself that an accepted one may show nowhere.

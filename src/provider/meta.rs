@@ -34,7 +34,7 @@ use super::answer::Repeat;
 use super::exchange::{Whole, exchange};
 use super::hosts::Hosts;
 use super::lenient::Object;
-use super::whatsapp::{codes, limits};
+use super::whatsapp::{codes, limits, rates};
 use super::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
     Received, TypingAbilities, WebhookError, WebhookRequest,
@@ -137,6 +137,7 @@ fn abilities(settings: &MetaSettings) -> Abilities {
             large_groups: BTreeSet::new(),
         },
         reads: ReadReceipts::Message,
+        limits: rates::sends(settings.messages_per_second, settings.pair_every, settings.pair_burst),
         text_limit: limits::TEXT,
         choices: true,
         places: true,

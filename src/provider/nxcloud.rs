@@ -38,7 +38,7 @@ use url::Url;
 use super::answer::Repeat;
 use super::hosts::Hosts;
 use super::lenient::Object;
-use super::whatsapp::{codes, limits};
+use super::whatsapp::{codes, limits, rates};
 use super::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
     Received, TypingAbilities, WebhookError, WebhookRequest,
@@ -96,6 +96,7 @@ fn abilities(config: &NxCloudConfig) -> Abilities {
             large_groups: BTreeSet::new(),
         },
         reads: ReadReceipts::Message,
+        limits: rates::sends(config.messages_per_second, config.pair_every, config.pair_burst),
         text_limit: limits::TEXT,
         choices: true,
         places: true,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 25] = [
+const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("message", &[]),
     ("clock", &[]),
     ("templates", &[]),
@@ -20,8 +20,9 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("typing", &["provider", "handler", "health"]),
     ("gate", &["store"]),
     ("failure", &["templates"]),
-    ("outbox", &["provider", "store", "typing"]),
-    ("turn", &["failure", "gate", "handler", "health", "http", "outbox", "provider", "store", "typing"]),
+    ("pace", &["provider"]),
+    ("outbox", &["handler", "pace", "provider", "store", "typing"]),
+    ("turn", &["failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store", "typing"]),
     ("worker", &["store", "turn"]),
     ("webhook", &["http", "provider", "store"]),
     ("operator", &["health", "http", "provider", "secret", "store"]),

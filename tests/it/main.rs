@@ -22,6 +22,7 @@ mod meta;
 mod nxcloud;
 mod operator;
 mod outage;
+mod pace;
 mod product;
 mod real;
 mod replays;

@@ -12,7 +12,7 @@ use threedots::http::Download;
 use threedots::message::{BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, Part, PartKey};
 use threedots::provider::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts, Received,
-    Scope, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use threedots::typing::{Dots, Indicator, Show, TypingConfig};
 use tokio::time::{Instant, sleep};
@@ -47,6 +47,7 @@ impl Upstream {
             abilities: Abilities {
                 typing,
                 reads: ReadReceipts::Message,
+                limits: SendLimits::default(),
                 text_limit: 4096,
                 choices: true,
                 places: true,

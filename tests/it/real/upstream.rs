@@ -128,6 +128,8 @@ impl Upstream {
             app_secret = "file:{directory}/secret"
             verify_token = "file:{directory}/word"
             base_url = "http://{address}/graph"
+            messages_per_second = 0
+            pair_every = "0s"
             [bots.shop.gate]
             per_minute = 1000000
             [bots.shop.turn]
