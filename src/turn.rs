@@ -25,7 +25,7 @@ use crate::gate::Gates;
 use crate::handler::{Handler, Presence, Said, Speaker, Turn};
 use crate::health::Health;
 use crate::message::{BotName, MessageId, Part, Reply};
-use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent};
+use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
 use crate::pace::Pace;
 use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
@@ -281,7 +281,7 @@ impl Attempt<'_> {
         let failed = outgoing.makes_up_for;
         self.report.messages = outgoing.answers.len();
         self.report.parts = outgoing.parts.len();
-        self.report.settled_by = settled_by;
+        self.report.settled_by = settled_by.map(SettledBy::as_str);
         if matches!(delivery, Delivery::Delivered | Delivery::Refused { .. } | Delivery::WindowClosed) {
             self.bot.health.recover();
         }

@@ -15,7 +15,6 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::clock::{Clock, in_words};
 use crate::message::{BotName, Conversation};
-use crate::outbox::SettledBy;
 use crate::store::{Claim, Ending, Settlement, Store, StoreError};
 use crate::turn::{self, Bot, Outcome, Report, Tools};
 
@@ -215,7 +214,7 @@ fn log(report: &Report, total: Duration) {
                 turn.parts = report.parts,
                 turn.turned_away = (!turned_away.is_empty()).then(|| turned_away.join(" ")),
                 turn.retries = (report.retries > 0).then_some(report.retries),
-                turn.settled_by = report.settled_by.map(SettledBy::as_str),
+                turn.settled_by = report.settled_by,
                 turn.handler_ms = report.handler.map(milliseconds),
                 turn.total_ms = milliseconds(total),
                 "turn"

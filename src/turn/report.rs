@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::gate::TurnedAway;
-use crate::outbox::SettledBy;
 use crate::store::Claim;
 
 /// How a turn ended: its log line.
@@ -25,7 +24,7 @@ pub struct Report {
     /// How often the handler was asked again after an error that might pass.
     pub retries: u32,
     /// How a part was settled of which nobody knew whether it had been delivered.
-    pub settled_by: Option<SettledBy>,
+    pub settled_by: Option<&'static str>,
 }
 
 /// How a turn ended.
