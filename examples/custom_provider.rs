@@ -23,8 +23,8 @@ use threedots::provider::exchange::exchange;
 use threedots::provider::signature::same_token;
 use threedots::provider::{
     Abilities, Activity, Around, Code, Events, GroupTyping, InvalidPart, KeyedBy, Kind, Method, Provider,
-    ProviderConfig, ProviderError, ReadReceipts, Received, Resolve, StopAbilities, TypingAbilities, WebhookError,
-    WebhookRequest,
+    ProviderConfig, ProviderError, Rate, ReadReceipts, Received, Resolve, SendLimits, StopAbilities, TypingAbilities,
+    WebhookError, WebhookRequest,
 };
 use threedots::secret::SecretRef;
 use threedots::{App, Reply, Turn};
@@ -85,11 +85,17 @@ fn abilities() -> Abilities {
             large_groups: BTreeSet::new(),
         },
         reads: ReadReceipts::Message,
+        // Pigeons need a rest: five may leave at once, and one in a minute.
+        limits: SendLimits {
+            number: vec![Rate::Bucket { every: Duration::from_secs(60), burst: 5 }],
+            pair: Vec::new(),
+        },
         text_limit: 280,
         choices: false,
         places: false,
         idempotent_sends: true,
         statuses_carry_key: false,
+        window: None,
         acknowledgement: "ok".into(),
     }
 }
@@ -177,6 +183,10 @@ impl Provider for Pigeon {
         let answer =
             self.post("/letters", json!({ "to": to.chat.as_str(), "text": words, "key": key.as_str() })).await?;
         Ok(MessageId::new(answer["id"].as_str().unwrap_or_default()))
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
 
     async fn fetch_media(&self, _: &MediaRef, _: u64) -> Result<Download, ProviderError> {

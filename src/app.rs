@@ -1,6 +1,8 @@
 //! The composition root: the only place that names concrete types, and the one that starts and ends everything.
 
 mod assemble;
+mod hand;
+mod operator;
 mod playground;
 mod server;
 
@@ -8,27 +10,33 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::{Config, Problem, Problems};
 use crate::handler::Handler;
 use crate::handler::demo::Demo;
+use crate::housekeeping;
 use crate::http::{Answer, Call, CallError, Client, ClientError, Transport};
+use crate::operator::Api;
 use crate::provider::Kind;
 use crate::sandbox::{PageError, Sandbox};
 use crate::store::memory::{self, Memory};
-use crate::store::sled::{self, Sled};
+use crate::store::sled::{self, OpenError, Sled};
 use crate::store::{Engine, Store, StoreConfig, StoreError};
 use crate::telemetry;
 use crate::turn::Bot;
 use crate::webhook::Webhooks;
 use crate::worker::Worker;
 use assemble::Parts;
+pub use hand::HandError;
+use operator::Operator;
 use playground::Playground;
 use server::Listening;
 
@@ -99,7 +107,12 @@ impl App {
         let Some(config) = &self.config else { return Ok(()) };
         let env = |name: &str| self.env.get(name).cloned();
         let later: Arc<dyn Handler> = Arc::new(Demo);
-        bots(config, &env, Arc::new(Nowhere), Some(later)).map(drop)
+        let found = [
+            bots(config, &env, Arc::new(Nowhere), Some(later)).map(drop),
+            assemble::operator_token(config, &env).map(drop),
+        ];
+        let problems: Vec<Problem> = found.into_iter().filter_map(Result::err).flat_map(|found| found.0).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
     }
 
     /// An app with the configuration file that the environment variable `THREEDOTS_CONFIG` names; without it,
@@ -159,21 +172,26 @@ impl App {
         match self.config {
             Some(config) => {
                 let bots = bots(&config, &env, transport, self.handler)?;
-                let listener = TcpListener::bind(&config.server.listen)
-                    .map_err(|error| StartError::Address(config.server.listen.clone(), error))?;
-                Running::start(config, bots, listener).await
+                let listener = bind("server.listen", &config.server.listen)?;
+                let operator = Operator::bind(&config, &env)?;
+                Running::start(config, bots, listener, operator).await
             }
             None => {
                 let custom = self.handler.is_some();
                 let ground = Playground::open(&env, overlay(&self.env), Arc::clone(&transport), custom)?;
                 let secrets = |name: &str| ground.secret(name).or_else(|| env(name));
                 let bots = bots(&ground.config, &secrets, transport, self.handler)?;
-                let mut running = Running::start(ground.config, bots, ground.product).await?;
+                let operator = Operator::bind(&ground.config, &env)?;
+                let mut running = Running::start(ground.config, bots, ground.product, operator).await?;
                 running.add_sandboxes(ground.sandboxes, ground.listening, ground.directory);
                 Ok(running)
             }
         }
     }
+}
+
+fn bind(key: &'static str, address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|error| StartError::Address { key, address: address.to_owned(), error })
 }
 
 /// Makes no call.
@@ -215,32 +233,57 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where the phone is, if there is a sandbox.
     pub phone: Option<SocketAddr>,
+    /// Where the operator's API is, if there is one.
+    pub operator: Option<SocketAddr>,
     store: Arc<dyn Store>,
     worker: Arc<Worker>,
     claims: JoinHandle<Result<(), StoreError>>,
     servers: Vec<(actix_web::dev::ServerHandle, JoinHandle<std::io::Result<()>>)>,
     sandboxes: Vec<Arc<Sandbox>>,
+    api: Option<Arc<Api>>,
+    housekeeping: JoinHandle<()>,
+    /// Ends the housekeeping, also when this is dropped.
+    swept: DropGuard,
     /// What the playground leaves behind, and nobody needs.
     directory: Option<std::path::PathBuf>,
 }
 
 impl Running {
-    async fn start(config: Config, bots: Vec<Bot>, listener: TcpListener) -> Result<Self, StartError> {
+    async fn start(
+        config: Config,
+        bots: Vec<Bot>,
+        listener: TcpListener,
+        operator: Option<Operator>,
+    ) -> Result<Self, StartError> {
         let clock = Clock::System;
-        let store = open(config.store.clone(), clock).await?;
+        let store = open(config.store.clone(), clock, sled::Settings::default().lock_timeout).await?;
         let providers = bots.iter().map(|bot| (bot.name.clone(), Arc::clone(&bot.provider))).collect();
         let webhooks = Arc::new(Webhooks::new(providers, Arc::clone(&store), clock, &config.server));
         let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));
         let Listening { address, server, handle } = listening.map_err(StartError::Listen)?;
+        let mut servers = vec![(handle, tokio::spawn(server))];
+        let operator = operator.map(|operator| operator.serve(Arc::clone(&store), &bots)).transpose()?;
+        let operator = operator.map(|(api, Listening { address, server, handle })| {
+            servers.push((handle, tokio::spawn(server)));
+            (address, api)
+        });
+        let (operator, api) = operator.unzip();
+        let (sweeping, retention, stopped) = (Arc::clone(&store), config.retention, CancellationToken::new());
+        let until = stopped.clone();
+        let housekeeping = tokio::spawn(async move { housekeeping::run(&*sweeping, &retention, &until).await });
         let worker = Worker::new(bots, Arc::clone(&store), clock, config.worker);
         Ok(Self {
             address,
             phone: None,
+            operator,
             store,
             claims: tokio::spawn(Arc::clone(&worker).run()),
             worker,
-            servers: vec![(handle, tokio::spawn(server))],
+            servers,
             sandboxes: Vec::new(),
+            api,
+            housekeeping,
+            swept: stopped.drop_guard(),
             directory: None,
         })
     }
@@ -275,6 +318,13 @@ impl Running {
                 error!(error = %problem, "a server ended badly");
             }
         }
+        if let Some(api) = self.api {
+            api.end().await;
+        }
+        drop(self.swept);
+        if self.housekeeping.await.is_err() {
+            error!("the housekeeping has panicked");
+        }
         self.store.close().await;
         if let Some(directory) = self.directory
             && let Err(problem) = std::fs::remove_dir_all(&directory)
@@ -298,7 +348,8 @@ fn announce_phone(phone: SocketAddr) {
     println!("\n  The phone is at http://{phone}/  (write \"hello\" to the bot; Ctrl-C ends it)\n");
 }
 
-async fn open(config: StoreConfig, clock: Clock) -> Result<Arc<dyn Store>, StartError> {
+/// Opens a store, waiting for `patience` if another process has it open.
+async fn open(config: StoreConfig, clock: Clock, patience: Duration) -> Result<Arc<dyn Store>, StartError> {
     match config.kind {
         Engine::Memory => {
             warn!("the store is in memory: what is acknowledged is lost with the process");
@@ -309,6 +360,7 @@ async fn open(config: StoreConfig, clock: Clock) -> Result<Arc<dyn Store>, Start
             let settings = sled::Settings {
                 path: config.path,
                 cache_bytes: config.cache,
+                lock_timeout: patience,
                 max_waiting: config.max_waiting,
                 history_kept: config.history,
                 ..sled::Settings::default()
@@ -316,7 +368,10 @@ async fn open(config: StoreConfig, clock: Clock) -> Result<Arc<dyn Store>, Start
             // Opening reads every record once.
             let opened = tokio::task::spawn_blocking(move || Sled::open(settings, clock)).await;
             let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;
-            Ok(Arc::new(store.map_err(|error| StartError::Store(error.to_string()))?))
+            Ok(Arc::new(store.map_err(|error| match error {
+                OpenError::Locked { .. } => StartError::InUse(error.to_string()),
+                error => StartError::Store(error.to_string()),
+            })?))
         }
     }
 }
@@ -336,9 +391,19 @@ pub enum StartError {
     /// The store.
     #[error("the store cannot be opened: {0}")]
     Store(String),
-    /// The configured address.
-    #[error("cannot listen on {0}: {1}: choose another `server.listen`")]
-    Address(String, std::io::Error),
+    /// Another process has the store open.
+    #[error("the store cannot be opened: {0}")]
+    InUse(String),
+    /// A configured address.
+    #[error("cannot listen on {address}: {error}: choose another `{key}`")]
+    Address {
+        /// The setting.
+        key: &'static str,
+        /// What it says.
+        address: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// Any address.
     #[error("cannot listen: {0}")]
     Listen(std::io::Error),

@@ -23,6 +23,12 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The date and time in UTC as RFC 3339 writes them, to the second.
+    pub fn to_utc(self) -> String {
+        let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+    }
+
     /// This moment, `later` on.
     pub fn plus(self, later: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(later.as_millis()).unwrap_or(u64::MAX)))
@@ -68,13 +74,14 @@ fn system_now() -> Timestamp {
     Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Reads and writes a [`Duration`] as people write it in a configuration: `"500ms"`, `"26s"`, `"10m"`, `"1h 30m"`.
+/// Reads and writes a [`Duration`] as people write it in a configuration: `"500ms"`, `"26s"`, `"10m"`, `"1h 30m"`,
+/// `"90d"`. A day is 24 hours.
 ///
 /// For `#[serde(with = "crate::clock::in_words")]`.
 pub mod in_words {
     use std::time::Duration;
 
-    use jiff::SignedDuration;
+    use jiff::{SignedDuration, Span, SpanRelativeTo};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// Reads a duration.
@@ -82,8 +89,10 @@ pub mod in_words {
         // What stands there is not quoted: it may be a secret that was put in the wrong place.
         let wrong = || D::Error::custom("is no duration: write for example \"26s\" or \"10m\"");
         let text = String::deserialize(deserializer).map_err(|_| wrong())?;
-        let parsed = text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-        parsed.ok_or_else(wrong)
+        let span = text.parse::<Span>().map_err(|_| wrong())?;
+        // How long a month or a year is depends on when it begins: neither is taken.
+        let span = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+        Duration::try_from(span).map_err(|_| wrong())
     }
 
     /// Writes a duration.

@@ -20,9 +20,10 @@ use toml::Table;
 use crate::failure::FailureReplyConfig;
 use crate::gate::GateConfig;
 use crate::handler::llm::LlmConfig;
+use crate::operator::OperatorConfig;
 use crate::outbox::DeliveryConfig;
 use crate::provider::{AnyProviderConfig, KINDS, Kind};
-use crate::store::{DEDUPLICATED_FOR, StoreConfig};
+use crate::store::{DEDUPLICATED_FOR, Retention, StoreConfig};
 use crate::telemetry::LogConfig;
 use crate::turn::{MergeConfig, TurnConfig};
 use crate::typing::TypingConfig;
@@ -49,6 +50,10 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where messages are kept.
     pub store: StoreConfig,
+    /// How long it is kept.
+    pub retention: Retention,
+    /// Where the operator's API is.
+    pub operator: OperatorConfig,
     /// How turns are worked off.
     pub worker: WorkerConfig,
     /// What is logged.
@@ -163,6 +168,8 @@ impl Config {
         };
         config.server = source.section("server");
         config.store = source.section("store");
+        config.retention = source.section("retention");
+        config.operator = source.section("operator");
         config.worker = source.section("worker");
         config.log = source.section("log");
         for (name, bot) in source.take("bots") {
@@ -249,10 +256,18 @@ fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) 
 
 /// Settings that contradict each other, or under which nothing would happen.
 fn check(source: &mut Source<'_>, config: &Config) {
-    let Config { server, store, worker, .. } = config;
+    let Config { server, store, retention, operator, worker, .. } = config;
     let port = server.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() && !source.is_noted("server.listen") {
         source.problem("server.listen", "must be an address and a port, such as \"127.0.0.1:8080\"");
+    }
+    if operator.address().is_none() && !source.is_noted("operator.listen") {
+        source.problem("operator.listen", "must be an IP address and a port, such as \"127.0.0.1:8081\"");
+    }
+    for (key, kept) in [("retention.sent", retention.sent), ("retention.dead", retention.dead)] {
+        if kept < Duration::from_hours(1) && !source.is_noted(key) {
+            source.problem(key, "is too short for anybody to act on it: 1h at the least");
+        }
     }
     for (key, zero) in [
         ("server.body_timeout", server.body_timeout.is_zero()),

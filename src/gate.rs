@@ -18,7 +18,9 @@ use crate::store::{Seq, Waiting};
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateConfig {
-    /// How old a message may be, by the upstream's clock. After an outage Meta repeats up to 7 days of messages.
+    /// How late a message may come, by the upstream's clock. After an outage Meta repeats up to 7 days of messages. What
+    /// has come in time and has waited with us since is answered, however long that took. One
+    /// that an operator has had replayed may be older.
     #[serde(with = "in_words")]
     pub max_age: Duration,
     /// The kinds of message that are answered.
@@ -85,23 +87,23 @@ pub struct Gates {
     config: GateConfig,
     allow: HashSet<String>,
     block: HashSet<String>,
-    pace: Mutex<Pace>,
+    admitted: Mutex<Admitted>,
 }
 
 impl Gates {
     /// The gates that `config` describes.
     pub fn new(config: GateConfig) -> Self {
         let people = |list: &[String]| list.iter().map(|person| plain(person).to_owned()).collect();
-        Self { allow: people(&config.allow), block: people(&config.block), config, pace: Mutex::default() }
+        Self { allow: people(&config.allow), block: people(&config.block), config, admitted: Mutex::default() }
     }
 
     /// Lets a message pass, or says why not. Asked again about the same message, it answers the same.
     ///
     /// # Errors
     /// The first gate that turned it away.
-    pub fn admit(&self, waiting: &Waiting, now: Timestamp) -> Result<(), TurnedAway> {
+    pub fn admit(&self, waiting: &Waiting) -> Result<(), TurnedAway> {
         let at = &waiting.inbound.at;
-        if now.since(at.time) > self.config.max_age {
+        if !waiting.replayed && waiting.accepted.since(at.time) > self.config.max_age {
             return Err(TurnedAway::TooOld);
         }
         if !self.config.kinds.contains(&waiting.inbound.content.kind()) {
@@ -113,8 +115,8 @@ impl Gates {
         if !self.allow.is_empty() && !is_listed(&self.allow, at) {
             return Err(TurnedAway::NotAllowed);
         }
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        if pace.allows(&at.sender, waiting.seq, waiting.accepted, self.config.per_minute) {
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if admitted.allows(&at.sender, waiting.seq, waiting.accepted, self.config.per_minute) {
             Ok(())
         } else {
             Err(TurnedAway::TooMany)
@@ -138,12 +140,12 @@ const SWEEP_AT: usize = 1024;
 
 /// Who was admitted in the last minute.
 #[derive(Default)]
-struct Pace {
+struct Admitted {
     senders: HashMap<ContactId, VecDeque<(Seq, Timestamp)>>,
     sweep_at: usize,
 }
 
-impl Pace {
+impl Admitted {
     fn allows(&mut self, sender: &ContactId, seq: Seq, at: Timestamp, per_minute: u32) -> bool {
         if self.senders.len() >= self.sweep_at.max(SWEEP_AT) {
             self.senders.retain(|_, admitted| admitted.back().is_some_and(|(_, last)| at.since(*last) < MINUTE));

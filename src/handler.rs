@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, Contact, Inbound, MediaRef, Reply};
+use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, Reply};
 
 /// Turns a turn into a reply.
 #[async_trait]
@@ -44,14 +44,28 @@ pub trait Handler: Send + Sync + 'static {
 
 /// Why a handler has no answer. The text is for the operator's log: nothing that the customer wrote belongs in it.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct HandlerError(String);
+#[error("{reason}")]
+pub struct HandlerError {
+    reason: String,
+    may_pass: bool,
+}
 
 impl HandlerError {
     /// An error with a reason for the log: one line of it, 200 characters at most.
     pub fn new(reason: impl AsRef<str>) -> Self {
         let plain = |c: char| if c.is_control() { ' ' } else { c };
-        Self(reason.as_ref().chars().take(200).map(plain).collect())
+        Self { reason: reason.as_ref().chars().take(200).map(plain).collect(), may_pass: false }
+    }
+
+    /// The same, of an error that may pass: the handler is asked again, after a back-off, while its time lasts. The dots
+    /// stay on meanwhile.
+    pub fn temporary(reason: impl AsRef<str>) -> Self {
+        Self { may_pass: true, ..Self::new(reason) }
+    }
+
+    /// Whether it is worth asking again.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 }
 
@@ -118,6 +132,9 @@ pub struct Said {
     pub words: String,
     /// When.
     pub time: Timestamp,
+    /// Which customer, in a group.
+    #[serde(default)]
+    pub who: Option<ContactId>,
 }
 
 impl fmt::Debug for Said {

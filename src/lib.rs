@@ -16,8 +16,9 @@
 //! - [`webhook`]: the way in
 //! - [`store`]: the durable side; [`worker`]: claims turns and runs them
 //! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
-//! - [`outbox`]: the way out, each part once; [`provider`]: the upstreams; [`http`]: how calls leave
-//! - [`health`]: whether an upstream lets a bot work
+//! - [`outbox`]: the way out, each part once; [`pace`]: how fast; [`provider`]: the upstreams; [`http`]: how calls leave
+//! - [`health`]: whether an upstream lets a bot work; [`housekeeping`]: what has been kept for long enough goes
+//! - [`operator`]: dead letters, replay and erasure, for whoever runs it
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
 //! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see
 //! - [`app`]: puts it all together
@@ -40,9 +41,12 @@ pub mod failure;
 pub mod gate;
 pub mod handler;
 pub mod health;
+pub mod housekeeping;
 pub mod http;
 pub mod message;
+pub mod operator;
 pub mod outbox;
+pub mod pace;
 pub mod provider;
 pub mod sandbox;
 pub mod secret;

@@ -1,5 +1,7 @@
 //! The `threedots` command.
 
+mod cli;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,6 +45,20 @@ enum Command {
         #[arg(long, value_name = "KIND", default_value = "meta", value_parser = PossibleValuesParser::new(KINDS.map(|kind| kind.name)))]
         provider: String,
     },
+    /// Shows messages that should have had an answer and have none, replays them, or throws them away.
+    Dead {
+        #[command(subcommand)]
+        what: cli::Dead,
+        #[command(flatten)]
+        common: cli::Common,
+    },
+    /// Erases a person from a bot's data, and says how much there was.
+    Forget {
+        #[command(flatten)]
+        whom: cli::Erasure,
+        #[command(flatten)]
+        common: cli::Common,
+    },
 }
 
 #[tokio::main]
@@ -52,6 +68,8 @@ async fn main() -> ExitCode {
         Some(Command::Serve { config }) => serve(&config).await,
         Some(Command::Check { config }) => check(&config),
         Some(Command::Init { config, provider }) => init(&config, &provider),
+        Some(Command::Dead { what, common }) => cli::dead(what, &common).await.map(|said| say(&said)),
+        Some(Command::Forget { whom, common }) => cli::forget(whom, &common).await.map(|said| say(&said)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,13 @@
 //! Delivery: a reply's parts on their way to the upstream, each of them once.
 //!
 //! What is about to be sent is durable before it is sent, and what became of it is durable before the next part
-//! leaves. After a crash, or after an answer that never came, a part is *unknown*: never repeated blindly, but by
-//! the bot's policy ([`OnUnknown`]). A back-off is a conversation given back to the store until later, so it holds
-//! back that conversation alone and keeps no task busy.
+//! leaves. After a crash, or after an answer that never came, a part is *unknown*: never repeated blindly, but settled
+//! by the upstream's own means where it has some, else by the bot's policy ([`OnUnknown`]). A back-off is a conversation
+//! given back to the store until later, so it holds back that conversation alone and keeps no task busy.
 
 mod plain;
 mod split;
+mod unknown;
 
 use std::time::Duration;
 
@@ -15,10 +16,14 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::clock::{Clock, Timestamp, in_words};
+use crate::handler::Speaker;
 use crate::message::{MediaSource, MessageId, Part, PartKey, Payload};
-use crate::provider::{Code, InvalidPart, Provider, ProviderError, Scope};
-use crate::store::{Claim, Outgoing, OutgoingPart, PartState, Store, StoreError, Waiting};
+use crate::pace::{Pace, Slot};
+use crate::provider::{Abilities, Code, InvalidPart, Provider, ProviderError, Scope};
+use crate::store::{Claim, FailedPart, Outgoing, OutgoingPart, PartState, Store, StoreError, Waiting};
 use crate::typing::Quiet;
+pub use unknown::OnUnknown;
+use unknown::Unknown;
 
 /// How replies are sent. The `delivery` table of a bot's configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,34 +32,50 @@ pub struct DeliveryConfig {
     /// How long one send may take. Past that its outcome is unknown.
     #[serde(with = "in_words")]
     pub send_timeout: Duration,
-    /// What is done when nobody knows whether a part was delivered.
+    /// How long to wait for the upstream's report of a part of which nobody knows whether it was delivered, where
+    /// reports carry our keys.
+    #[serde(with = "in_words")]
+    pub settle_window: Duration,
+    /// What is done when nobody knows whether a part was delivered, and no word of it comes.
     pub on_unknown: OnUnknown,
     /// How often a part is tried before its message is dead, if `give_up_after` has passed as well.
     pub attempts: u32,
     /// How old a message is before its reply may be given up, if `attempts` have been made as well.
     #[serde(with = "in_words")]
     pub give_up_after: Duration,
+    /// What is sent instead of a reply to a customer whose last message is too old for one; nothing if none.
+    pub window_template: Option<WindowTemplate>,
+}
+
+/// An approved template that may be sent when nothing else may.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowTemplate {
+    /// Its name.
+    pub name: String,
+    /// Its language, such as `en_US`.
+    pub language: String,
+}
+
+impl WindowTemplate {
+    /// The message that it makes.
+    pub fn part(&self) -> Part {
+        let (name, language) = (self.name.clone(), self.language.clone());
+        Payload::ApprovedTemplate { name, language, components: Vec::new() }.into()
+    }
 }
 
 impl Default for DeliveryConfig {
     fn default() -> Self {
         Self {
             send_timeout: Duration::from_secs(20),
+            settle_window: Duration::from_secs(30),
             on_unknown: OnUnknown::Resend,
             attempts: 8,
             give_up_after: Duration::from_secs(3600),
+            window_template: None,
         }
     }
-}
-
-/// What is done with a part that may have been delivered, or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnUnknown {
-    /// Send it again, after a back-off: the customer may see it twice.
-    Resend,
-    /// Never send it again: the customer may not see it at all, and the message becomes a dead letter.
-    Drop,
 }
 
 /// How a delivery ended.
@@ -66,6 +87,8 @@ pub enum Delivery {
     Later(Timestamp),
     /// The bot cannot send at all: go on when its operator has acted.
     Down(ProviderError),
+    /// The customer's last message is too old for a free-form reply.
+    WindowClosed,
     /// It will not be delivered.
     Refused {
         /// Why, in codes.
@@ -121,11 +144,12 @@ pub enum Unsendable {
     UploadTimedOut,
 }
 
-/// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers.
-pub fn address(newest: &Waiting, parts: Vec<Part>) -> Outgoing {
+/// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers. Their keys
+/// go on from the number `first`, where earlier ones have been used.
+pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_key: bool) -> Outgoing {
     let name = |part: usize| format!("{}{:x}-{}-{part}", PartKey::PREFIX, newest.accepted.0, newest.seq);
     let parts = parts.into_iter().enumerate().map(|(number, part)| OutgoingPart {
-        key: PartKey::new(name(number)),
+        key: PartKey::new(name(first + number)),
         part,
         state: if number == 0 { PartState::Sending { attempts: 0 } } else { PartState::Waiting { attempts: 0 } },
     });
@@ -135,7 +159,41 @@ pub fn address(newest: &Waiting, parts: Vec<Part>) -> Outgoing {
         turned_away: Vec::new(),
         parts: parts.collect(),
         failure: None,
+        reports_carry_key,
+        makes_up_for: 0,
     }
+}
+
+/// One part in the place of all that has not left of `late`.
+pub fn instead(late: &Outgoing, part: Part, abilities: &Abilities) -> Outgoing {
+    let number = late.parts.len();
+    // The last key and one more: no other part has had it.
+    let base = late.parts.last().map_or("3d", |last| last.key.as_str());
+    let key = PartKey::new(format!("{base}.{number}"));
+    let parts = vec![OutgoingPart { key, part, state: PartState::Waiting { attempts: 0 } }];
+    Outgoing { parts, reports_carry_key: abilities.statuses_carry_key, ..late.clone() }
+}
+
+/// What the key of a part ends in that takes the place of one that had failed.
+pub const AGAIN: &str = ".r";
+
+/// Parts in the place of others that had left and failed, so many, with keys of their own; none if there are none.
+pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, abilities: &Abilities) -> Option<Outgoing> {
+    let to = parts.first()?.0.sent.to.clone();
+    let parts = parts.into_iter().map(|(failed, part)| OutgoingPart {
+        key: PartKey::new(format!("{}{AGAIN}", failed.sent.key.as_str())),
+        part,
+        state: PartState::Waiting { attempts: 0 },
+    });
+    Some(Outgoing {
+        to,
+        answers: Vec::new(),
+        turned_away: Vec::new(),
+        parts: parts.collect(),
+        failure: None,
+        reports_carry_key: abilities.statuses_carry_key,
+        makes_up_for,
+    })
 }
 
 /// What a delivery works with.
@@ -148,6 +206,53 @@ pub struct Outbox<'a> {
     pub clock: &'a Clock,
     /// The bot's settings.
     pub config: &'a DeliveryConfig,
+    /// Until when the customer may be sent free-form replies; none if always.
+    pub open_until: Option<Timestamp>,
+    /// How fast the bot sends.
+    pub pace: &'a Pace,
+}
+
+/// What came of sending what could be sent.
+#[derive(Debug)]
+pub struct Sent {
+    /// How it ended.
+    pub delivery: Delivery,
+    /// The parts that have left and whose records do not say so yet, by number: the settlement does that.
+    pub unrecorded: Vec<(usize, MessageId)>,
+    /// How a part of which nobody knew whether it was delivered was settled, if there was one.
+    pub settled_by: Option<SettledBy>,
+}
+
+/// How a part was settled of which nobody knew whether it was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettledBy {
+    /// It was sent again with its key, which the upstream knows.
+    Key,
+    /// The upstream has reported it.
+    Report,
+    /// The upstream has not reported it, as it would have: it was sent again.
+    NoReport,
+    /// By the bot's policy.
+    Policy,
+}
+
+impl Sent {
+    /// Nothing was sent, and nothing will be.
+    pub fn refused(reason: String) -> Self {
+        Self { delivery: Delivery::Refused { reason }, unrecorded: Vec::new(), settled_by: None }
+    }
+}
+
+impl SettledBy {
+    /// The word for it in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Report => "report",
+            Self::NoReport => "no_report",
+            Self::Policy => "policy",
+        }
+    }
 }
 
 impl Outbox<'_> {
@@ -155,47 +260,115 @@ impl Outbox<'_> {
     ///
     /// # Errors
     /// When the store fails. Whatever was sent by then is recorded, or unknown.
-    pub async fn deliver(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Delivery, StoreError> {
+    pub async fn deliver(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Sent, StoreError> {
+        let mut run = Run::default();
+        if let Some(at) = self.held_up(claim, 0).await? {
+            let mut outgoing = outgoing.clone();
+            outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+            self.store.intend(claim, &outgoing).await?;
+            dots.off().await;
+            return Ok(run.ended(Delivery::Later(at)));
+        }
         self.store.intend(claim, outgoing).await?;
         for (number, part) in outgoing.parts.iter().enumerate() {
-            if number > 0 {
+            if number > 0 && !self.is_out_of_time(part) {
+                if let Some(at) = self.held_up(claim, 0).await? {
+                    dots.off().await;
+                    return Ok(run.ended(Delivery::Later(at)));
+                }
                 self.store.mark(claim, number, PartState::Sending { attempts: 0 }).await?;
             }
-            if let Some(end) = self.send(claim, outgoing, number, part, 0).await? {
+            if let Some(end) = self.send(claim, outgoing, number, part, 0, &mut run).await? {
                 dots.off().await;
-                return Ok(end);
+                return Ok(run.ended(end));
             }
         }
         dots.cleared();
-        Ok(Delivery::Delivered)
+        Ok(run.ended(Delivery::Delivered))
     }
 
     /// Goes on with a reply that an earlier turn, or an earlier process, has left unfinished.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn resume(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Delivery, StoreError> {
+    pub async fn resume(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Sent, StoreError> {
+        let mut run = Run::default();
         for (number, part) in outgoing.parts.iter().enumerate() {
             let attempts = match &part.state {
                 PartState::Sent { .. } => continue,
-                PartState::Failed { reason } => return Ok(Delivery::Refused { reason: reason.clone() }),
+                PartState::Failed { reason } => return Ok(run.ended(Delivery::Refused { reason: reason.clone() })),
                 PartState::Waiting { attempts } => *attempts,
-                // Still marked as being sent: the process ended in between, and nobody knows how the send did.
-                PartState::Sending { attempts } | PartState::Unknown { attempts } => {
-                    let attempts = attempts + u32::from(matches!(part.state, PartState::Sending { .. }));
-                    warn!(part.key = part.key.as_str(), policy = ?self.config.on_unknown, "a part's delivery is unknown");
-                    if self.config.on_unknown == OnUnknown::Drop {
-                        return Ok(Delivery::Refused { reason: "its delivery is unknown".into() });
+                PartState::Sending { .. } | PartState::Unknown { .. } => {
+                    match self.settle_unknown(claim, number, part, &mut run).await? {
+                        Ok(attempts) => attempts,
+                        Err(None) => continue,
+                        Err(Some(end)) => return Ok(run.ended(end)),
                     }
-                    attempts
                 }
             };
-            self.store.mark(claim, number, PartState::Sending { attempts }).await?;
-            if let Some(end) = self.send(claim, outgoing, number, part, attempts).await? {
-                return Ok(end);
+            if !self.is_out_of_time(part) {
+                // Those that are not waiting have left, or may have.
+                let left =
+                    outgoing.parts.iter().filter(|part| !matches!(part.state, PartState::Waiting { .. })).count();
+                if let Some(at) = self.held_up(claim, left).await? {
+                    return Ok(run.ended(Delivery::Later(at)));
+                }
+                let state = self.store.mark(claim, number, PartState::Sending { attempts }).await?;
+                if let PartState::Sent { .. } = state {
+                    continue;
+                }
+            }
+            if let Some(end) = self.send(claim, outgoing, number, part, attempts, &mut run).await? {
+                return Ok(run.ended(end));
             }
         }
-        Ok(Delivery::Delivered)
+        if run.settled_by.is_none() && outgoing.parts.iter().any(|part| matches!(part.state, PartState::Sent { .. })) {
+            run.settled_by = outgoing.reports_carry_key.then_some(SettledBy::Report);
+        }
+        Ok(run.ended(Delivery::Delivered))
+    }
+
+    /// Decides about a part of which nobody knows whether it was delivered. Says after how many attempts it is to be
+    /// sent again; or else how the delivery ends, if it does not go on with the next part.
+    async fn settle_unknown(
+        &self,
+        claim: &Claim,
+        number: usize,
+        part: &OutgoingPart,
+        run: &mut Run,
+    ) -> Result<Result<u32, Option<Delivery>>, StoreError> {
+        let now = self.clock.now();
+        let (attempts, since) = match part.state {
+            PartState::Unknown { attempts, since } => (attempts, since),
+            // Still marked as being sent: the process ended in between, and nobody knows how the send did.
+            PartState::Sending { attempts } => (attempts + 1, now),
+            _ => return Ok(Err(None)),
+        };
+        let (key, policy) = (part.key.as_str(), self.config.on_unknown);
+        Ok(match unknown::decide(self.provider.abilities(), self.config, since, now) {
+            Unknown::SendAgain => {
+                run.settled_by = Some(self.settled_by());
+                warn!(part.key = key, ?policy, settled_by = self.settled_by().as_str(), "a part is sent again");
+                Ok(attempts)
+            }
+            Unknown::WaitUntil(at) => {
+                match self.store.mark(claim, number, PartState::Unknown { attempts, since }).await? {
+                    PartState::Sent { .. } => Err(None),
+                    _ => Err(Some(Delivery::Later(at))),
+                }
+            }
+            Unknown::GiveUp => Err(Some(Delivery::Refused { reason: UNKNOWN.into() })),
+        })
+    }
+
+    /// How a part is settled that is sent again.
+    fn settled_by(&self) -> SettledBy {
+        let abilities = self.provider.abilities();
+        match (abilities.idempotent_sends, abilities.statuses_carry_key) {
+            (true, _) => SettledBy::Key,
+            (false, true) => SettledBy::NoReport,
+            (false, false) => SettledBy::Policy,
+        }
     }
 
     /// Sends one part and records what came of it; says how the delivery ends, if it ends here.
@@ -206,10 +379,17 @@ impl Outbox<'_> {
         number: usize,
         part: &OutgoingPart,
         attempts: u32,
+        run: &mut Run,
     ) -> Result<Option<Delivery>, StoreError> {
+        if self.is_out_of_time(part) {
+            return Ok(Some(Delivery::WindowClosed));
+        }
         let error = match self.call(outgoing, part).await {
             // The settlement that follows the last part records it just as well, with one write less.
-            Ok(_) if number + 1 == outgoing.parts.len() => return Ok(None),
+            Ok(message) if number + 1 == outgoing.parts.len() => {
+                run.unrecorded.push((number, message));
+                return Ok(None);
+            }
             Ok(message) => {
                 self.store.mark(claim, number, PartState::Sent { message }).await?;
                 return Ok(None);
@@ -219,8 +399,30 @@ impl Outbox<'_> {
         let attempts = attempts + 1;
         debug!(part.key = part.key.as_str(), part.attempts = attempts, %error, "a part was not sent");
         let (state, end) = self.after(&error, attempts, claim);
-        self.store.mark(claim, number, state).await?;
-        Ok(Some(end))
+        // The upstream's report may have overtaken its answer.
+        match self.store.mark(claim, number, state).await? {
+            PartState::Sent { .. } => {
+                run.settled_by = Some(SettledBy::Report);
+                Ok(None)
+            }
+            _ => Ok(Some(end)),
+        }
+    }
+
+    /// Until when the next part has to wait; none if it leaves now. `left` parts that are not in the history yet may
+    /// have left before this process came.
+    async fn held_up(&self, claim: &Claim, left: usize) -> Result<Option<Timestamp>, StoreError> {
+        let (conversation, now) = (&claim.conversation, self.clock.now());
+        let mut sent = Vec::new();
+        if let Some(most) = self.pace.recalls(&conversation.chat, now) {
+            let said = self.store.history(conversation, most).await?;
+            sent.extend(said.iter().filter(|said| said.by == Speaker::Bot).map(|said| said.time));
+            sent.extend(std::iter::repeat_n(now, left));
+        }
+        match self.pace.book(&conversation.chat, now, &sent) {
+            Slot::Now => Ok(None),
+            Slot::At(at) => Ok(Some(at)),
+        }
     }
 
     async fn call(&self, outgoing: &Outgoing, part: &OutgoingPart) -> Result<MessageId, ProviderError> {
@@ -231,26 +433,37 @@ impl Outbox<'_> {
 
     /// What an error makes of the part and of the delivery.
     fn after(&self, error: &ProviderError, attempts: u32, claim: &Claim) -> (PartState, Delivery) {
+        let now = self.clock.now();
         let waiting = PartState::Waiting { attempts };
         let refused = |reason: String| (PartState::Failed { reason: reason.clone() }, Delivery::Refused { reason });
+        let back_off = now.plus(back_off(error, attempts));
         match error {
             ProviderError::Unauthorized { .. } | ProviderError::SessionDown { .. } => {
                 (waiting, Delivery::Down(error.clone()))
             }
-            ProviderError::Rejected { .. } | ProviderError::WindowClosed { .. } | ProviderError::Unsupported { .. } => {
-                refused(error.to_string())
-            }
-            ProviderError::Ambiguous { .. } if self.config.on_unknown == OnUnknown::Drop => {
-                refused("its delivery is unknown".into())
-            }
+            ProviderError::WindowClosed { .. } => (waiting, Delivery::WindowClosed),
+            ProviderError::Rejected { .. } | ProviderError::Unsupported { .. } => refused(error.to_string()),
             _ if self.is_enough(attempts, claim) => refused(format!("given up after {attempts} attempts: {error}")),
             ProviderError::Ambiguous { .. } => {
-                (PartState::Unknown { attempts }, Delivery::Later(self.clock.now().plus(back_off(error, attempts))))
+                let state = PartState::Unknown { attempts, since: now };
+                match unknown::decide(self.provider.abilities(), self.config, now, now) {
+                    Unknown::SendAgain => (state, Delivery::Later(back_off)),
+                    Unknown::WaitUntil(at) => (state, Delivery::Later(at)),
+                    Unknown::GiveUp => refused(UNKNOWN.into()),
+                }
             }
-            ProviderError::RateLimited { .. } | ProviderError::Transient { .. } => {
-                (waiting, Delivery::Later(self.clock.now().plus(back_off(error, attempts))))
+            ProviderError::RateLimited { retry_after, scope, .. } => {
+                let open = self.pace.throttled(*scope, *retry_after, &claim.conversation.chat, now);
+                (waiting, Delivery::Later(open.max(back_off)))
             }
+            ProviderError::Transient { .. } => (waiting, Delivery::Later(back_off)),
         }
+    }
+
+    /// Whether a part may no longer be sent, for it is free-form and the customer's last message too old.
+    fn is_out_of_time(&self, part: &OutgoingPart) -> bool {
+        let approved = matches!(part.part.payload, Payload::ApprovedTemplate { .. });
+        !approved && self.open_until.is_some_and(|until| until <= self.clock.now())
     }
 
     /// An outage alone kills no good mail: both the attempts and the age must be there.
@@ -258,6 +471,22 @@ impl Outbox<'_> {
         let oldest = claim.messages.first().map(|waiting| waiting.accepted);
         let age = oldest.map(|accepted| self.clock.now().since(accepted)).unwrap_or_default();
         attempts >= self.config.attempts && age >= self.config.give_up_after
+    }
+}
+
+/// Nobody will ever know.
+const UNKNOWN: &str = "its delivery is unknown";
+
+/// What a run of sends has come to so far.
+#[derive(Default)]
+struct Run {
+    unrecorded: Vec<(usize, MessageId)>,
+    settled_by: Option<SettledBy>,
+}
+
+impl Run {
+    fn ended(self, delivery: Delivery) -> Sent {
+        Sent { delivery, unrecorded: self.unrecorded, settled_by: self.settled_by }
     }
 }
 

@@ -26,6 +26,7 @@ mod lenient;
 pub mod linq;
 pub mod meta;
 pub mod nxcloud;
+mod rate;
 mod resolve;
 mod secrets;
 pub mod signature;
@@ -46,6 +47,7 @@ use crate::http::{Download, Headers};
 use crate::message::{ChatId, DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
+pub use rate::{Rate, SendLimits};
 pub use resolve::Resolve;
 pub use secrets::{EndingSecret, Secrets, SigningSecret};
 
@@ -93,6 +95,9 @@ pub trait Provider: Send + Sync + 'static {
     /// Sends one part in answer to `to`, and returns the upstream's name for it.
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError>;
 
+    /// What it means that the upstream reports, after it has taken a message, that it failed with this code.
+    fn reported(&self, code: Option<i64>) -> ProviderError;
+
     /// Opens a medium for reading. At most `limit` bytes can be read from it.
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError>;
 
@@ -107,6 +112,8 @@ pub struct Abilities {
     pub typing: TypingAbilities,
     /// What becomes of a read call.
     pub reads: ReadReceipts,
+    /// How often it takes a message.
+    pub limits: SendLimits,
     /// The longest text that one message takes, in characters.
     pub text_limit: usize,
     /// Whether it shows buttons and lists. Where it does not, the outbox writes the choices out, with numbers.
@@ -117,6 +124,8 @@ pub struct Abilities {
     pub idempotent_sends: bool,
     /// Whether delivery statuses carry our key.
     pub statuses_carry_key: bool,
+    /// How long after a customer's last message a free-form reply is taken; none if always.
+    pub window: Option<Duration>,
     /// What a delivery is answered with, beside 200. Most upstreams read nothing but the status.
     pub acknowledgement: Cow<'static, str>,
 }

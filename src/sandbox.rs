@@ -45,6 +45,7 @@ mod draft;
 mod fault;
 mod gateway;
 mod ids;
+mod limits;
 mod linq;
 mod media;
 mod meta;
@@ -101,6 +102,7 @@ pub struct Sandbox {
     ids: ids::Ids,
     courier: Arc<dyn Courier>,
     held: Mutex<Option<delivery::Webhook>>,
+    limits: limits::Limits,
     /// The answers to sends that carried a key, where the upstream gives the same answer to the same key.
     keyed: Mutex<HashMap<String, UpstreamAnswer>>,
     runtime: Handle,
@@ -125,6 +127,7 @@ impl Sandbox {
             ids,
             courier,
             held: Mutex::new(None),
+            limits: limits::Limits::default(),
             keyed: Mutex::default(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),

@@ -11,6 +11,8 @@
 //! cursor. One contract suite runs against every implementation.
 
 pub mod memory;
+mod parts;
+mod people;
 mod record;
 mod schedule;
 pub mod sled;
@@ -22,9 +24,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, in_words};
 use crate::handler::Said;
-use crate::message::{Conversation, Inbound, MessageId, MessageRef, Part, PartKey};
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage};
 pub use schedule::Lease;
 
 /// Where messages are kept. The `store` table of the configuration.
@@ -76,8 +78,28 @@ pub trait Store: Send + Sync + 'static {
     /// Records what is about to be sent. Durable when it returns. Replaces what the conversation had outgoing.
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError>;
 
-    /// Records what became of one part of what is outgoing. Durable when it returns.
-    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<(), StoreError>;
+    /// Records what became of one part of what is outgoing, and returns what now holds. Durable when it returns.
+    ///
+    /// Only forward: a part of which the upstream has said meanwhile that it has it stays [`PartState::Sent`], whatever
+    /// the caller believes, and so does one that has failed.
+    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError>;
+
+    /// Takes in what an upstream reports about a message of ours: by our key if the report carries it, else by the
+    /// upstream's name for the message.
+    ///
+    /// - Of a part that is outgoing and not known to have left, any report but a failure says that the upstream has it:
+    ///   it is [`PartState::Sent`] from now on. A failure makes it [`PartState::Failed`]. Either way the conversation,
+    ///   if it is held back, is ready at once.
+    /// - A part that has left moves forward, and never back. The first report that it has failed puts it into
+    ///   [`Claim::failed`] and makes the conversation ready, as a message does: a hold-back goes on.
+    /// - A part that has been delivered has not failed, and one that has failed is not delivered, whatever else is
+    ///   reported.
+    ///
+    /// Takes effect at once, and is made durable right behind. A report about nothing that is known is no error.
+    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError>;
+
+    /// What is known of a part that has left, once its reply is settled, and for as long as it is kept.
+    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError>;
 
     /// Ends a claim. Takes effect at once, and is made durable right behind.
     async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError>;
@@ -87,6 +109,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// Dead letters in the order of their numbers, beginning after `after`, `most` at most.
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Makes a dead letter wait again, as if it had just been accepted, behind what waits in its conversation: it goes
+    /// through a whole turn. None if there is no such letter. Durable when it returns.
+    async fn replay(&self, letter: Seq) -> Result<Option<Conversation>, StoreError>;
+
+    /// Throws a dead letter away. Whether there was one. Durable when it returns.
+    async fn discard(&self, letter: Seq) -> Result<bool, StoreError>;
+
+    /// Erases a person from a bot's data: their direct conversation, whatever of theirs waits or is dead, what they said
+    /// in groups, and the marks of their messages. `contact` is a phone number, with or without a plus, or one of the
+    /// upstream's own identifiers. Then compacts, so that nothing of it can be found in the files; data that was moved
+    /// aside as damaged is left to the operator. Durable when it returns. A claim that somebody holds on such a
+    /// conversation, or on a group in which something of the person's was to be done, is fenced. Writes wait meanwhile.
+    ///
+    /// What others said of the person, and a reply in a group that answers somebody else, is not theirs.
+    async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError>;
+
+    /// Throws away some of what has lived long enough, in a step that is short enough for others not to notice. Call it
+    /// again and again: it goes round and round over all that is kept.
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, StoreError>;
+
+    /// How much waits.
+    fn backlog(&self) -> Backlog;
 
     /// Why the store takes nothing in any longer, if it does not. It never recovers from that by itself.
     fn failure(&self) -> Option<String>;
@@ -124,6 +169,9 @@ pub struct Waiting {
     pub accepted: Timestamp,
     /// The message.
     pub inbound: Inbound,
+    /// Whether it was dead, and an operator has had it wait again: then it is not too old for an answer.
+    #[serde(default)]
+    pub replayed: bool,
 }
 
 /// One conversation, leased to whoever holds this. Dropped without [`Store::settle`], it is given back as it was.
@@ -131,12 +179,14 @@ pub struct Waiting {
 pub struct Claim {
     /// The conversation.
     pub conversation: Conversation,
-    /// What waits for an answer, oldest first. Empty only if something is outgoing.
+    /// What waits for an answer, oldest first. Empty only if something is outgoing, or has failed.
     pub messages: Vec<Waiting>,
     /// What an earlier turn was sending when it stopped.
     pub outgoing: Option<Outgoing>,
     /// When the conversation was last sent a failure reply.
     pub failure_replied: Option<Timestamp>,
+    /// Parts that had been sent, and of which the upstream has reported since that they failed.
+    pub failed: Vec<FailedPart>,
     /// The lease, and the token that every write under this claim is checked against.
     pub lease: Lease,
 }
@@ -156,6 +206,12 @@ pub struct Outgoing {
     /// Why the messages are dead all the same, if this is only a failure reply.
     #[serde(default)]
     pub failure: Option<String>,
+    /// Whether the upstream's reports carry our keys. Where they do not, a part is found by the upstream's own name.
+    #[serde(default)]
+    pub reports_carry_key: bool,
+    /// How many of the conversation's failed parts this makes up for: they are dealt with when it has been sent.
+    #[serde(default)]
+    pub makes_up_for: usize,
 }
 
 /// One part of a reply on its way out.
@@ -195,6 +251,9 @@ pub enum PartState {
         /// How often it has been tried.
         #[serde(default)]
         attempts: u32,
+        /// Since when nobody knows.
+        #[serde(default)]
+        since: Timestamp,
     },
     /// It will not be delivered.
     Failed {
@@ -214,6 +273,11 @@ pub enum Settlement {
         said: Vec<Said>,
         /// When a failure reply was sent, if one was.
         failure_replied: Option<Timestamp>,
+        /// Parts that have left since they were last marked: by their place in what is outgoing, with the upstream's
+        /// names for them. With those that are marked as sent they are kept as [`SentPart`]s.
+        sent: Vec<(usize, MessageId)>,
+        /// How many of [`Claim::failed`], counted from the first, have been dealt with.
+        failed: usize,
     },
     /// Everything goes on waiting, and nobody claims it before `at`.
     Later {
@@ -247,6 +311,110 @@ pub struct DeadLetter {
     pub since: Timestamp,
 }
 
+/// A part that has left, as long as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentPart {
+    /// Our name for it.
+    pub key: PartKey,
+    /// The conversation that it belongs to.
+    pub conversation: Conversation,
+    /// The message that it answers, in the upstream's terms.
+    pub to: MessageRef,
+    /// What it says.
+    pub part: Part,
+    /// The upstream's name for it, if it gave one.
+    pub message: Option<MessageId>,
+    /// How far it has come.
+    pub stage: Stage,
+    /// When it left.
+    pub sent: Timestamp,
+}
+
+/// A part of which the upstream has reported that it failed after all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailedPart {
+    /// The part.
+    pub sent: SentPart,
+    /// The upstream's code, if it gave one.
+    pub code: Option<i64>,
+}
+
+/// What [`Store::note`] says of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// It is about nothing that is known.
+    Unknown,
+    /// It says nothing new.
+    Known,
+    /// A part that had been sent has come further.
+    Moved,
+    /// A part of which nobody knew whether it had been delivered has been.
+    Settled,
+    /// A part has failed.
+    Failed,
+}
+
+/// How long what is kept, besides messages that wait. The `retention` table of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// What was said, since the conversation's last word.
+    #[serde(with = "in_words")]
+    pub history: Duration,
+    /// What is known of parts that were sent.
+    #[serde(with = "in_words")]
+    pub sent: Duration,
+    /// Dead letters.
+    #[serde(with = "in_words")]
+    pub dead: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_hours(days * 24);
+        Self { history: days(90), sent: days(8), dead: days(30) }
+    }
+}
+
+/// What [`Store::sweep`] threw away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Conversations, with all that was said in them.
+    pub conversations: usize,
+    /// What was known of parts that were sent.
+    pub sent: usize,
+    /// Dead letters.
+    pub dead: usize,
+    /// Whether this step has come to the end of a round.
+    pub round: bool,
+}
+
+/// What [`Store::forget`] erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// Conversations that are gone as a whole.
+    pub conversations: usize,
+    /// Messages that waited.
+    pub waiting: usize,
+    /// Replies that were on their way out.
+    pub outgoing: usize,
+    /// Things that were said.
+    pub said: usize,
+    /// Parts that had been sent.
+    pub sent: usize,
+    /// Dead letters.
+    pub dead: usize,
+}
+
+/// How much waits, over all bots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages that wait for an answer.
+    pub messages: usize,
+    /// Conversations that have something to do.
+    pub conversations: usize,
+}
+
 /// Why the store did not do what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -275,11 +443,3 @@ pub enum StoreError {
 
 /// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
-
-/// Sets the state of one part of what is outgoing.
-fn marked(outgoing: Option<&mut Outgoing>, part: usize, state: PartState) -> Result<&Outgoing, StoreError> {
-    const UNKNOWN: StoreError = StoreError::Invalid("no such part is outgoing");
-    let outgoing = outgoing.ok_or(UNKNOWN)?;
-    outgoing.parts.get_mut(part).ok_or(UNKNOWN)?.state = state;
-    Ok(outgoing)
-}

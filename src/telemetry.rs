@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
 /// What is logged, and how. The `log` table of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +64,17 @@ pub fn start(config: &LogConfig) {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    let registry = tracing_subscriber::registry().with(layer(config.level, json, std::io::stdout));
-    if registry.try_init().is_ok() {
+    install(layer(config.level, json, std::io::stdout));
+}
+
+/// Starts logging to standard error, for a command whose answer goes to standard output. Once a process, as [`start`].
+pub fn start_beside() {
+    let json = !std::io::stderr().is_terminal();
+    install(layer(LogLevel::Info, json, std::io::stderr));
+}
+
+fn install(lines: Box<dyn Layer<Registry> + Send + Sync>) {
+    if tracing_subscriber::registry().with(lines).try_init().is_ok() {
         std::panic::set_hook(Box::new(report_panic));
     }
 }

@@ -4,15 +4,18 @@
 //! gates ──▶ read + typing ──▶ handler, in the guard ──▶ intent ──▶ send ──▶ settle
 //! ```
 
+mod failed;
 mod media;
 mod report;
 mod settings;
+mod window;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,14 +24,20 @@ use crate::failure::FailureReply;
 use crate::gate::Gates;
 use crate::handler::{Handler, Presence, Said, Speaker, Turn};
 use crate::health::Health;
-use crate::message::{BotName, Part, Reply};
-use crate::outbox::{self, Delivery, DeliveryConfig, Outbox};
+use crate::message::{BotName, MessageId, Part, Reply};
+use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
+use crate::pace::Pace;
 use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{Dots, Indicator, Quiet};
 use media::Media;
 pub use report::{Outcome, Report};
 pub use settings::{MergeConfig, TurnConfig};
+use window::CLOSED;
+
+/// How long to wait before a handler is asked again whose error may pass; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A bot: one number on one provider, with its handler and its policies.
 pub struct Bot {
@@ -44,6 +53,8 @@ pub struct Bot {
     pub indicator: Indicator,
     /// How replies are sent.
     pub delivery: DeliveryConfig,
+    /// How fast it sends.
+    pub pace: Pace,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How its turns are held.
@@ -72,25 +83,43 @@ pub struct Tools {
 /// When the store fails, or the claim's lease has ended. Nothing is lost by it: what was not settled is claimed again.
 pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, StoreError> {
     let now = tools.clock.now();
-    let mut attempt = Attempt { bot, tools, report: Report::of(&claim) };
+    let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None };
     if let Some(until) = bot.health.wait() {
         return attempt.give_back(claim, until, "the bot is down").await;
     }
     if let Some(outgoing) = claim.outgoing.take() {
         return Box::pin(attempt.resume(claim, outgoing)).await;
     }
+    if !claim.failed.is_empty() {
+        return Box::pin(attempt.make_up_for_failed(claim)).await;
+    }
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
         return attempt.give_back(claim, until, "more may come").await;
     }
-    let Some(batch) = attempt.pass_gates(&claim, now) else {
+    let Some(batch) = attempt.pass_gates(&claim) else {
         return Box::pin(attempt.keep_silent(claim, None)).await;
     };
 
     let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
+    attempt.open_until = attempt.window(&claim, &history);
+    if attempt.is_closed() {
+        return Box::pin(attempt.window_closed(claim, &batch)).await;
+    }
     let dots = bot.indicator.show(&tools.tasks, &batch.newest().inbound.at);
     let answer = attempt.ask(&batch, history, dots.presence()).await;
     // What follows the handler's work, or takes its place, is boxed: thousands of turns may wait for their handlers.
     Box::pin(attempt.end(claim, &batch, answer, dots)).await
+}
+
+/// What a settlement records.
+#[derive(Default)]
+struct Done {
+    endings: Vec<(Seq, Ending)>,
+    said: Vec<Said>,
+    failure_replied: Option<Timestamp>,
+    unrecorded: Vec<(usize, MessageId)>,
+    /// How many of the claim's failed parts have been dealt with.
+    failed: usize,
 }
 
 /// What a turn answers, and what ends along with it.
@@ -112,14 +141,16 @@ struct Attempt<'a> {
     bot: &'a Bot,
     tools: &'a Tools,
     report: Report,
+    /// Until when the customer may be sent free-form replies; none if always.
+    open_until: Option<Timestamp>,
 }
 
 impl Attempt<'_> {
     /// What the gates let through; none if they let nothing through.
-    fn pass_gates(&mut self, claim: &Claim, now: Timestamp) -> Option<Batch> {
+    fn pass_gates(&mut self, claim: &Claim) -> Option<Batch> {
         let (mut admitted, mut turned_away) = (Vec::with_capacity(claim.messages.len()), Vec::new());
         for waiting in &claim.messages {
-            match self.bot.gates.admit(waiting, now) {
+            match self.bot.gates.admit(waiting) {
                 Ok(()) => admitted.push(waiting.clone()),
                 Err(gate) => {
                     *self.report.turned_away.entry(gate).or_default() += 1;
@@ -149,12 +180,24 @@ impl Attempt<'_> {
             presence,
             media: Arc::new(Media { provider: Arc::clone(&self.bot.provider), limit: self.bot.turn.media_limit }),
         };
-        // A panic ends the turn, not the worker; nothing that the handler shares with others is ours to judge.
-        let reply = AssertUnwindSafe(self.bot.handler.reply(&turn)).catch_unwind();
-        let reply = tokio::select! {
-            biased;
-            () = self.tools.cancelled.cancelled() => return Answer::Cancelled,
-            reply = timeout_at(deadline, reply) => reply,
+        let mut pause = FIRST_PAUSE;
+        let reply = loop {
+            // A panic ends the turn, not the worker; nothing that the handler shares with others is ours to judge.
+            let reply = AssertUnwindSafe(self.bot.handler.reply(&turn)).catch_unwind();
+            let reply = tokio::select! {
+                biased;
+                () = self.tools.cancelled.cancelled() => return Answer::Cancelled,
+                reply = timeout_at(deadline, reply) => reply,
+            };
+            let may_pass = matches!(&reply, Ok(Ok(Err(error))) if error.may_pass());
+            if !may_pass || Instant::now() + pause >= deadline {
+                break reply;
+            }
+            self.report.retries += 1;
+            tokio::select! {
+                () = self.tools.cancelled.cancelled() => return Answer::Cancelled,
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
         };
         self.report.handler = Some(began.elapsed());
         let parts = match reply {
@@ -200,9 +243,7 @@ impl Attempt<'_> {
             Some(words) => self.deliver(claim, batch, vec![Part::text(words)], Some(reason), dots).await,
             None => {
                 dots.off().await;
-                let outgoing = batch.outgoing(Vec::new(), Some(reason.clone()));
-                let ends = endings(&outgoing, Some(&reason));
-                self.settle(claim, Outcome::Dead, Some(reason), ends, Vec::new(), None).await
+                self.bury(claim, batch, reason).await
             }
         }
     }
@@ -216,29 +257,32 @@ impl Attempt<'_> {
         failure: Option<String>,
         dots: Quiet,
     ) -> Result<Report, StoreError> {
-        let outgoing = batch.outgoing(parts, failure);
-        let delivery = match self.outbox().deliver(&claim, &outgoing, dots).await {
+        let outgoing = batch.outgoing(parts, failure, 0, self.bot);
+        let sent = match self.outbox().deliver(&claim, &outgoing, dots).await {
             // What cannot be recorded is the handler's doing, and will not be recorded tomorrow.
-            Err(error @ (StoreError::TooLarge { .. } | StoreError::Invalid(_))) => {
-                Delivery::Refused { reason: error.to_string() }
-            }
-            delivery => delivery?,
+            Err(error @ (StoreError::TooLarge { .. } | StoreError::Invalid(_))) => Sent::refused(error.to_string()),
+            sent => sent?,
         };
-        self.close(claim, outgoing, delivery).await
+        self.close(claim, outgoing, sent).await
     }
 
     /// Goes on where an earlier turn, or an earlier process, stopped while it was sending.
-    async fn resume(self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
-        let delivery = self.outbox().resume(&claim, &outgoing).await?;
-        self.close(claim, outgoing, delivery).await
+    async fn resume(mut self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
+        let history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
+        self.open_until = self.window(&claim, &history);
+        let sent = self.outbox().resume(&claim, &outgoing).await?;
+        self.close(claim, outgoing, sent).await
     }
 
     /// Ends the turn by what became of its reply.
-    async fn close(mut self, claim: Claim, outgoing: Outgoing, delivery: Delivery) -> Result<Report, StoreError> {
+    async fn close(mut self, claim: Claim, outgoing: Outgoing, sent: Sent) -> Result<Report, StoreError> {
         let now = self.tools.clock.now();
+        let Sent { delivery, unrecorded, settled_by } = sent;
+        let failed = outgoing.makes_up_for;
         self.report.messages = outgoing.answers.len();
         self.report.parts = outgoing.parts.len();
-        if matches!(delivery, Delivery::Delivered | Delivery::Refused { .. }) {
+        self.report.settled_by = settled_by.map(SettledBy::as_str);
+        if matches!(delivery, Delivery::Delivered | Delivery::Refused { .. } | Delivery::WindowClosed) {
             self.bot.health.recover();
         }
         let reason = match (delivery, outgoing.failure.clone()) {
@@ -247,9 +291,22 @@ impl Attempt<'_> {
                 let until = self.bot.health.suffer(&error).unwrap_or(now);
                 return self.give_back(claim, until, "the bot is down").await;
             }
+            (Delivery::WindowClosed, _) if self.template_may_follow(&outgoing) => {
+                return Box::pin(self.send_template(claim, outgoing)).await;
+            }
             (Delivery::Delivered, None) => {
-                let (ends, said) = (endings(&outgoing, None), said(&claim, &outgoing, now));
-                return self.settle(claim, Outcome::Answered, None, ends, said, None).await;
+                let (endings, said) = (endings(&outgoing, None), said(&claim, &outgoing, now));
+                return self
+                    .settle(
+                        claim,
+                        Outcome::Answered,
+                        None,
+                        Done { endings, said, unrecorded, failed, ..Done::default() },
+                    )
+                    .await;
+            }
+            (Delivery::WindowClosed, failure) => {
+                failure.map_or(CLOSED.to_owned(), |failure| format!("{failure}; {CLOSED}"))
             }
             (Delivery::Delivered, Some(failure)) => failure,
             (Delivery::Refused { reason }, None) => reason,
@@ -258,18 +315,19 @@ impl Attempt<'_> {
             }
         };
         let failure_replied = outgoing.failure.is_some().then_some(now);
-        let ends = endings(&outgoing, Some(&reason));
-        self.settle(claim, Outcome::Dead, Some(reason), ends, Vec::new(), failure_replied).await
+        let endings = endings(&outgoing, Some(&reason));
+        let done = Done { endings, failure_replied, unrecorded, failed, ..Done::default() };
+        self.settle(claim, Outcome::Dead, Some(reason), done).await
     }
 
     /// Says nothing. What was said to a bot that kept silent is part of the conversation; what was turned away is not.
     async fn keep_silent(self, claim: Claim, batch: Option<&Batch>) -> Result<Report, StoreError> {
-        let ends = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
+        let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
         let said = batch.map_or_else(Vec::new, |batch| {
             heard(&claim, |seq| batch.admitted.iter().any(|waiting| waiting.seq == seq))
         });
         let reason = self.report.reason.clone();
-        self.settle(claim, Outcome::Silent, reason, ends, said, None).await
+        self.settle(claim, Outcome::Silent, reason, Done { endings, said, ..Done::default() }).await
     }
 
     async fn settle(
@@ -277,12 +335,11 @@ impl Attempt<'_> {
         claim: Claim,
         outcome: Outcome,
         reason: Option<String>,
-        endings: Vec<(Seq, Ending)>,
-        said: Vec<Said>,
-        failure_replied: Option<Timestamp>,
+        done: Done,
     ) -> Result<Report, StoreError> {
         (self.report.outcome, self.report.reason) = (outcome, reason);
-        self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied }).await?;
+        let Done { endings, said, failure_replied, unrecorded: sent, failed } = done;
+        self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent, failed }).await?;
         Ok(self.report)
     }
 
@@ -298,6 +355,8 @@ impl Attempt<'_> {
             store: &*self.tools.store,
             clock: &self.tools.clock,
             config: &self.bot.delivery,
+            open_until: self.open_until,
+            pace: &self.bot.pace,
         }
     }
 }
@@ -307,12 +366,12 @@ impl Batch {
         self.admitted.last().expect("a batch is made of one message or more")
     }
 
-    fn outgoing(&self, parts: Vec<Part>, failure: Option<String>) -> Outgoing {
+    fn outgoing(&self, parts: Vec<Part>, failure: Option<String>, first: usize, bot: &Bot) -> Outgoing {
         Outgoing {
             answers: self.admitted.iter().map(|waiting| waiting.seq).collect(),
             turned_away: self.turned_away.clone(),
             failure,
-            ..outbox::address(self.newest(), parts)
+            ..outbox::address(self.newest(), parts, first, bot.provider.abilities().statuses_carry_key)
         }
     }
 }
@@ -330,7 +389,7 @@ fn said(claim: &Claim, outgoing: &Outgoing, now: Timestamp) -> Vec<Said> {
     for part in &outgoing.parts {
         let payload = &part.part.payload;
         let words = payload.words().map_or_else(|| format!("[{}]", payload.name()), str::to_owned);
-        said.push(Said { by: Speaker::Bot, words, time: now });
+        said.push(Said { by: Speaker::Bot, words, time: now, who: None });
     }
     said
 }
@@ -340,7 +399,8 @@ fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
     let heard = claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|waiting| {
         let content = &waiting.inbound.content;
         let words = content.words().map_or_else(|| format!("[{}]", content.kind().as_str()), str::to_owned);
-        Said { by: Speaker::Customer, words, time: waiting.inbound.at.time }
+        let at = &waiting.inbound.at;
+        Said { by: Speaker::Customer, words, time: at.time, who: at.group.then(|| at.sender.clone()) }
     });
     heard.collect()
 }

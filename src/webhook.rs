@@ -29,9 +29,9 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, in_words};
 use crate::http::Headers;
-use crate::message::{BotName, DeliveryStatus, Inbound, Stage};
+use crate::message::{BotName, DeliveryStatus, Inbound};
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
-use crate::store::{Accepted, Store, StoreError};
+use crate::store::{Accepted, Noted, Store, StoreError};
 
 /// Where webhooks arrive. The `server` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,13 +114,13 @@ impl Webhooks {
     async fn accept(&self, bot: &BotName, events: Events, bytes: usize, acknowledgement: &str) -> WebhookAnswer {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
-        statuses.iter().for_each(note_status);
+        let noted = match self.note(&statuses).await {
+            Ok(noted) => noted,
+            Err(refused) => return turned_back(bot, &refused),
+        };
         let (accepted, unkept) = match self.keep(messages).await {
             Ok(kept) => kept,
-            Err(refused) => {
-                error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
-                return WebhookAnswer::new(503, "try again");
-            }
+            Err(refused) => return turned_back(bot, &refused),
         };
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
         info!(
@@ -129,6 +129,8 @@ impl Webhooks {
             webhook.new = new,
             webhook.duplicate = accepted.len() - new,
             webhook.statuses = statuses.len(),
+            webhook.settled = (noted.settled > 0).then_some(noted.settled),
+            webhook.failed = (noted.failed > 0).then_some(noted.failed),
             webhook.echoes = echoes.len(),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
@@ -138,6 +140,19 @@ impl Webhooks {
             "webhook"
         );
         WebhookAnswer::new(200, acknowledgement)
+    }
+
+    /// Takes in what the upstream reports about messages of ours.
+    async fn note(&self, statuses: &[DeliveryStatus]) -> Result<Reports, StoreError> {
+        let mut reports = Reports::default();
+        for status in statuses {
+            match self.store.note(status).await? {
+                Noted::Settled => reports.settled += 1,
+                Noted::Failed => reports.failed += 1,
+                Noted::Unknown | Noted::Known | Noted::Moved => {}
+            }
+        }
+        Ok(reports)
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,
@@ -176,12 +191,18 @@ fn refuse(bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
     }
 }
 
-/// A delivery that failed after all is worth a line of its own: nobody else tells.
-fn note_status(status: &DeliveryStatus) {
-    if let Stage::Failed(code) = status.stage {
-        let key = status.key.as_ref().map(|key| key.as_str());
-        warn!(webhook.bot = %status.bot, part.key = key, code, "the provider could not deliver a part of a reply");
-    }
+fn turned_back(bot: &BotName, refused: &StoreError) -> WebhookAnswer {
+    error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
+    WebhookAnswer::new(503, "try again")
+}
+
+/// What came of the reports in a delivery.
+#[derive(Default)]
+struct Reports {
+    /// Parts of which nobody knew whether they had been delivered, and which have been.
+    settled: usize,
+    /// Parts that have failed.
+    failed: usize,
 }
 
 /// Adds `GET` and `POST /webhooks/{bot}` to a server.

@@ -170,7 +170,7 @@ impl Worker {
             self.crashes().remove(&claim.conversation);
             let dead = Ending::Dead { reason: "its turn could not be ended, again and again".into() };
             let endings = claim.messages.iter().map(|waiting| (waiting.seq, dead.clone())).collect();
-            Settlement::Done { endings, said: Vec::new(), failure_replied: None }
+            Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 }
         } else {
             Settlement::Later { at: self.tools.clock.now().plus(Duration::from_secs(1 << crashes)) }
         };
@@ -213,6 +213,8 @@ fn log(report: &Report, total: Duration) {
                 turn.messages = report.messages,
                 turn.parts = report.parts,
                 turn.turned_away = (!turned_away.is_empty()).then(|| turned_away.join(" ")),
+                turn.retries = (report.retries > 0).then_some(report.retries),
+                turn.settled_by = report.settled_by,
                 turn.handler_ms = report.handler.map(milliseconds),
                 turn.total_ms = milliseconds(total),
                 "turn"

@@ -108,6 +108,8 @@ access_token = "env:BENCH_ACCESS_TOKEN"
 app_secret = "env:BENCH_APP_SECRET"
 verify_token = "env:BENCH_APP_SECRET"
 base_url = "http://{}"
+messages_per_second = 0
+pair_every = "0s"
 
 [bots.{name}.gate]
 per_minute = 1000000

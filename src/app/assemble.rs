@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use crate::clock::Clock;
 use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems};
 use crate::failure::FailureReply;
@@ -12,6 +14,7 @@ use crate::handler::llm::{Llm, LlmConfig, Model};
 use crate::health::Health;
 use crate::http::{Transport, is_private_enough};
 use crate::message::BotName;
+use crate::pace::Pace;
 use crate::provider::Around;
 use crate::templates::{TemplateError, Templates};
 use crate::turn::Bot;
@@ -23,6 +26,15 @@ pub(super) struct Parts<'a> {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Clock,
     pub(super) handler: Option<Arc<dyn Handler>>,
+}
+
+/// The operator's token, if there is to be an API for him.
+pub(super) fn operator_token(
+    config: &Config,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<SecretString>, Problems> {
+    let token = config.operator.token(env);
+    token.map_err(|text| Problems(vec![config.problem("operator.token", text)]))
 }
 
 /// The templates that a configuration asks for, and what is wrong with them.
@@ -105,6 +117,7 @@ fn make(
     Ok(Bot {
         name: bot_name,
         indicator: Indicator::new(Arc::clone(&provider), bot.typing.clone(), Arc::clone(&health)),
+        pace: Pace::new(provider.abilities().limits.clone()),
         provider,
         handler,
         gates: Gates::new(bot.gate.clone()),

@@ -59,6 +59,8 @@ impl Playground {
                 api_url: api_url.clone(),
                 webhook_url: format!("http://{product_address}/webhooks/{bot}"),
                 bot_name: "three dots".into(),
+                // What works here works there.
+                limits: true,
                 ..SandboxSettings::of(upstream)
             };
             let provider = settings.provider_table(&api_url);

@@ -36,8 +36,8 @@ use super::exchange::exchange;
 use super::hosts::Hosts;
 use super::lenient::Object;
 use super::{
-    Abilities, Activity, Code, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts, Received,
-    StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, Code, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts, Received,
+    SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
@@ -194,12 +194,20 @@ fn abilities(config: &GatewayConfig) -> Abilities {
             Read::AutoRead => ReadReceipts::None,
             Read::LocalReset => ReadReceipts::CountOnly,
         },
+        limits: SendLimits {
+            number: [(config.messages_per_minute, 60), (config.messages_per_hour, 3600)]
+                .into_iter()
+                .filter_map(|(most, seconds)| Rate::window(most, Duration::from_secs(seconds)))
+                .collect(),
+            pair: Vec::new(),
+        },
         text_limit: TEXT,
         // It has buttons and lists, and says itself that an accepted one may show nowhere.
         choices: false,
         places: true,
         idempotent_sends: true,
         statuses_carry_key: false,
+        window: None,
         acknowledgement: "ok".into(),
     }
 }
@@ -258,6 +266,10 @@ impl Provider for Gateway {
             Said::Reaction(message, body) => self.react("POST", &message, &body).await,
             Said::NoReaction(message, body) => self.react("DELETE", &message, &body).await,
         }
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

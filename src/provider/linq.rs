@@ -44,8 +44,8 @@ use super::exchange::exchange;
 use super::hosts::Hosts;
 use super::lenient::Object;
 use super::{
-    Abilities, Activity, Around, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError,
-    ReadReceipts, Received, SigningSecret, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, Around, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate,
+    ReadReceipts, Received, SendLimits, SigningSecret, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
@@ -206,6 +206,10 @@ fn abilities(config: &LinqConfig) -> Abilities {
             large_groups: BTreeSet::new(),
         },
         reads: ReadReceipts::Chat,
+        limits: SendLimits {
+            number: Vec::new(),
+            pair: Rate::window(config.pair_messages, config.pair_period).into_iter().collect(),
+        },
         text_limit: config.text_limit,
         choices: false,
         places: false,
@@ -213,6 +217,7 @@ fn abilities(config: &LinqConfig) -> Abilities {
         idempotent_sends: !config.voice_memos,
         // A failure names the message alone.
         statuses_carry_key: false,
+        window: None,
         acknowledgement: "ok".into(),
     }
 }
@@ -272,6 +277,10 @@ impl Provider for Linq {
                 Err(ProviderError::Unsupported { code: Code::Local("Linq has no such message") })
             }
         }
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

@@ -34,7 +34,7 @@ use super::answer::Repeat;
 use super::exchange::{Whole, exchange};
 use super::hosts::Hosts;
 use super::lenient::Object;
-use super::whatsapp::limits;
+use super::whatsapp::{codes, limits, rates};
 use super::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
     Received, TypingAbilities, WebhookError, WebhookRequest,
@@ -138,11 +138,13 @@ fn abilities(settings: &MetaSettings) -> Abilities {
             large_groups: BTreeSet::new(),
         },
         reads: ReadReceipts::Message,
+        limits: rates::sends(settings.messages_per_second, settings.pair_every, settings.pair_burst),
         text_limit: limits::TEXT,
         choices: true,
         places: true,
         idempotent_sends: false,
         statuses_carry_key: true,
+        window: Some(Duration::from_hours(24)),
         acknowledgement: "ok".into(),
     }
 }
@@ -194,6 +196,10 @@ impl Provider for Meta {
         let answer = self.post(&body).await?;
         let id = Object(&answer).objects("messages").next().and_then(|message| message.text("id"));
         id.map(MessageId::new).ok_or(ProviderError::Ambiguous { code: Code::Network("the answer names no message") })
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        codes::reported(code)
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

@@ -38,7 +38,7 @@ use url::Url;
 use super::answer::Repeat;
 use super::hosts::Hosts;
 use super::lenient::Object;
-use super::whatsapp::limits;
+use super::whatsapp::{codes, limits, rates};
 use super::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
     Received, TypingAbilities, WebhookError, WebhookRequest,
@@ -96,12 +96,14 @@ fn abilities(config: &NxCloudConfig) -> Abilities {
             large_groups: BTreeSet::new(),
         },
         reads: ReadReceipts::Message,
+        limits: rates::sends(config.messages_per_second, config.pair_every, config.pair_burst),
         text_limit: limits::TEXT,
         choices: true,
         places: true,
         // A message takes the name that we give it; whether a second one of that name is turned away is not said.
         idempotent_sends: false,
         statuses_carry_key: true,
+        window: Some(Duration::from_hours(24)),
         acknowledgement: config.acknowledgement.clone().into(),
     }
 }
@@ -172,6 +174,10 @@ impl Provider for NxCloud {
         let id = Object(&answer).objects("messages").next().and_then(|message| message.text("id"));
         // It was taken: without a name of NXCloud's it is known by the one that we gave it.
         Ok(MessageId::new(id.unwrap_or_else(|| key.as_str().to_owned())))
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        codes::reported(code)
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

@@ -92,7 +92,7 @@ impl Wire for Gateway {
         request: &UpstreamRequest,
         deliverable: bool,
     ) -> Result<UpstreamAnswer, Denial> {
-        Desk(sandbox).perform(request, deliverable).map_err(Refusal::denial)
+        Desk(sandbox).perform(request, deliverable)
     }
 
     fn trouble(&self, _: &Sandbox, failure: Failure) -> Denial {
@@ -157,16 +157,28 @@ impl Deref for Desk<'_> {
 }
 
 impl Desk<'_> {
-    fn perform(self, request: &UpstreamRequest, deliverable: bool) -> Result<UpstreamAnswer, Refusal> {
-        self.check_key(request)?;
+    fn perform(self, request: &UpstreamRequest, deliverable: bool) -> Result<UpstreamAnswer, Denial> {
+        self.check_key(request).map_err(Refusal::denial)?;
         match (target(request), request.method.as_str()) {
             (Target::Messages { session }, "POST") => {
-                let body = Fields::read(request)?;
                 // The body is judged before the session, and the key is looked up last.
-                let message = self.judge(body)?;
-                self.check_session(&session)?;
-                self.send(request.header("idempotency-key"), message, deliverable)
+                let judged = Fields::read(request).and_then(|body| self.judge(body));
+                let message = judged.and_then(|message| self.check_session(&session).map(|()| message));
+                self.send(request.header("idempotency-key"), message.map_err(Refusal::denial)?, deliverable)
             }
+            (target, method) => self.act(request, target, method, deliverable).map_err(Refusal::denial),
+        }
+    }
+
+    /// Does whatever is not a message of its own.
+    fn act(
+        self,
+        request: &UpstreamRequest,
+        target: Target,
+        method: &str,
+        deliverable: bool,
+    ) -> Result<UpstreamAnswer, Refusal> {
+        match (target, method) {
             (Target::Reaction { session, message }, method @ ("POST" | "DELETE")) => {
                 let body = Fields::read(request)?;
                 self.check_session(&session)?;

@@ -37,6 +37,8 @@ pub struct SandboxSettings {
     pub auto_read: bool,
     /// Whether the upstream shows the dots by itself when it has marked a message as read, where it can. Default: no.
     pub presence_typing: bool,
+    /// Whether it takes messages only as often as the real upstream does. Default: no.
+    pub limits: bool,
     /// When the bot's messages are reported on.
     pub statuses: StatusDelays,
     /// When a webhook that was not taken is sent again.
@@ -66,6 +68,7 @@ impl SandboxSettings {
             typing_cooldown: cooldown,
             auto_read: true,
             presence_typing: false,
+            limits: false,
             statuses: StatusDelays::default(),
             retries: RetrySchedule::default(),
             webhook_patience: Duration::from_secs(20),

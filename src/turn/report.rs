@@ -21,6 +21,10 @@ pub struct Report {
     pub parts: usize,
     /// How long the handler took.
     pub handler: Option<Duration>,
+    /// How often the handler was asked again after an error that might pass.
+    pub retries: u32,
+    /// How a part was settled of which nobody knew whether it had been delivered.
+    pub settled_by: Option<&'static str>,
 }
 
 /// How a turn ended.
@@ -57,6 +61,8 @@ impl Report {
             turned_away: BTreeMap::new(),
             parts: 0,
             handler: None,
+            retries: 0,
+            settled_by: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use threedots::config::Config;
 use threedots::gate::GateConfig;
 use threedots::handler::{Said, Speaker};
 use threedots::http::{Body, Call, Client, Headers};
-use threedots::message::{BotName, Media, MediaKind, MediaSource, PartKey};
+use threedots::message::{BotName, Inbound, Media, MediaKind, MediaSource, PartKey};
 use threedots::outbox;
 use threedots::provider::meta::{Meta, MetaConfig, MetaSettings};
 use threedots::provider::{Method, Provider, Received, SigningSecret, WebhookRequest};
@@ -128,6 +128,20 @@ pub(crate) fn delivery(id: &str) -> String {
         .to_string()
 }
 
+/// The messages in it.
+pub(crate) fn messages() -> Vec<Inbound> {
+    let body = delivery("KEPT");
+    let signature = signature(APP_SECRET, body.as_bytes());
+    let headers: Headers = [("x-hub-signature-256", &*signature)].into_iter().collect();
+    let (query, received) = (String::new(), Clock::System.now());
+    let request = WebhookRequest { method: Method::Post, query, headers, body: body.into(), received };
+    let secret = |secret: &str| secret.to_owned().into();
+    let settings = MetaSettings::new(NUMBER, secret(TOKEN), secret(APP_SECRET), secret(VERIFY_TOKEN));
+    let meta = Meta::new(BotName::new("shop"), settings, Client::new().expect("TLS roots"), Clock::System);
+    let Ok(Received::Events(events)) = meta.receive(&request) else { panic!("it is a delivery") };
+    events.messages
+}
+
 #[tokio::test]
 async fn no_value_that_is_printed_shows_a_canary() {
     let settings = MetaSettings::new(
@@ -158,7 +172,12 @@ async fn no_value_that_is_printed_shows_a_canary() {
     let store = Memory::new(Clock::System, Settings::default());
     let waiting: Vec<Waiting> = (1..)
         .zip(&events.messages)
-        .map(|(seq, inbound)| Waiting { seq: Seq(seq), accepted: Timestamp(0), inbound: inbound.clone() })
+        .map(|(seq, inbound)| Waiting {
+            seq: Seq(seq),
+            accepted: Timestamp(0),
+            inbound: inbound.clone(),
+            replayed: false,
+        })
         .collect();
     shown.push(format!("{:?}", store.accept(events.messages).await));
     let claim = store.claim(std::time::Duration::from_secs(60)).await.expect("something waits");
@@ -173,10 +192,16 @@ async fn no_value_that_is_printed_shows_a_canary() {
     shown.push(format!("{claim:?} {reply:?} {waiting:?}"));
     let Reply::Send(parts) = reply else { panic!("it is sent") };
     shown.push(format!("{:?}", outbox::prepare(&meta, parts.clone(), std::time::Duration::ZERO).await));
-    let outgoing = outbox::address(&waiting[0], parts);
-    let said = Said { by: Speaker::Customer, words: WORDS.into(), time: Timestamp(0) };
+    let outgoing = outbox::address(&waiting[0], parts, 0, true);
+    let said = Said { by: Speaker::Customer, words: WORDS.into(), time: Timestamp(0), who: None };
     let ending = (Seq(1), Ending::Dead { reason: "a reason".into() });
-    let settlement = Settlement::Done { endings: vec![ending], said: vec![said], failure_replied: None };
+    let settlement = Settlement::Done {
+        endings: vec![ending],
+        said: vec![said],
+        failure_replied: None,
+        sent: Vec::new(),
+        failed: 0,
+    };
     let letter = DeadLetter { message: waiting[0].clone(), reason: "a reason".into(), since: Timestamp(0) };
     shown.push(format!("{outgoing:?} {settlement:?} {letter:?}"));
     shown.push(format!("{:?}", meta.send(&outgoing.to, &Part::text(WORDS.repeat(200)), &PartKey::new("1")).await));

@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::handler::llm::{LlmConfig, ModelConfig};
+use threedots::operator::OperatorConfig;
+use threedots::outbox::DeliveryConfig;
 use threedots::provider::KINDS;
 use threedots::provider::meta::MetaConfig;
 
@@ -118,9 +120,14 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
     let [model] = llm.models.as_slice() else { panic!("there is one model") };
     let known_model = ModelConfig { api_key: model.api_key.clone(), ..ModelConfig::default() };
     let known_llm = LlmConfig { models: llm.models.clone(), ..LlmConfig::default() };
+    let window_template = bot.delivery.window_template.clone();
+    let known_delivery = DeliveryConfig { window_template, ..known_bot.delivery.clone() };
+    let known_operator = OperatorConfig { token: config.operator.token.clone(), ..OperatorConfig::default() };
     vec![
         ("server", json(&config.server), json(&known.server)),
         ("store", json(&config.store), json(&known.store)),
+        ("retention", json(&config.retention), json(&known.retention)),
+        ("operator", json(&config.operator), json(&known_operator)),
         ("worker", json(&config.worker), json(&known.worker)),
         ("log", json(&config.log), json(&known.log)),
         ("bots.shop.provider", json(meta), json(&filled)),
@@ -130,7 +137,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
         ("bots.shop.turn", json(&bot.turn), json(&known_bot.turn)),
         ("bots.shop.typing", json(&bot.typing), json(&known_bot.typing)),
-        ("bots.shop.delivery", json(&bot.delivery), json(&known_bot.delivery)),
+        ("bots.shop.delivery", json(&bot.delivery), json(&known_delivery)),
         ("bots.shop.failure_reply", json(&bot.failure_reply), json(&known_bot.failure_reply)),
     ]
 }
@@ -161,8 +168,8 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.insert("templates".into());
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the four others, and the table of models inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 4 + 1);
+    // The bot's tables, the six others, and the table of models inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 6 + 1);
 }
 
 #[test]

@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::{BotName, ChatId, Conversation, Kind, Media, MediaKind, MediaSource};
-use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, WebhookFault};
+use threedots::outbox::{OnUnknown, WindowTemplate};
+use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, StatusDelays, Upstream, WebhookFault};
+use threedots::store::{Ending, Settlement};
 use threedots::turn::{self, Tools};
-use threedots::{Reply, Turn};
+use threedots::{Part, Reply, Turn};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -202,30 +204,197 @@ async fn a_bot_that_may_not_send_keeps_its_messages_and_leaves_its_upstream_alon
     assert!(world.dead().await.is_empty());
 }
 
+/// A world in which nothing is reported of what is sent.
+fn without_reports(mut setup: Setup) -> World {
+    setup.sandbox.statuses = StatusDelays { sent: None, delivered: None, read: None };
+    setup.start()
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_send_that_times_out_is_unknown_and_sent_again_by_policy() {
-    let world = Setup::new(Thinks(2, Then::Answer)).start();
+async fn a_send_without_an_answer_that_is_not_reported_either_is_sent_again_after_the_window() {
+    let world = without_reports(Setup::new(Thinks(2, Then::Answer)));
     world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Hang).once());
     world.write("hello");
     world.pass(400).await;
-    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send", "18 s: send"]);
+    // Fifteen seconds until nobody waits for the answer any longer, and thirty for a report.
+    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send", "47 s: send"]);
     assert_eq!(world.replies(), ["You said: hello"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_times_out_is_given_up_if_the_policy_says_so() {
-    let mut setup = Setup::new(Thinks(2, Then::Answer));
-    setup.delivery.on_unknown = threedots::outbox::OnUnknown::Drop;
-    let world = setup.start();
-    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Hang).once());
-    world.write("hello");
-    world.pass(400).await;
-    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"]);
-    assert_eq!(world.dead().await[0].reason, "its delivery is unknown");
+async fn a_send_without_an_answer_that_is_reported_is_not_sent_again() {
+    for failure in [Failure::Reset, Failure::Hang, Failure::Broken, Failure::Unknown] {
+        let world = Setup::new(Thinks(2, Then::Answer)).start();
+        world.sandbox.faults().add(Fault::on(Calls::Send).fail(failure).after_effect().once());
+        world.write("hello");
+        world.pass(400).await;
+        assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"], "{failure:?}");
+        assert_eq!(world.replies(), ["You said: hello"]);
+        assert!(world.dead().await.is_empty());
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limited_send_waits_as_long_as_it_is_told_and_holds_back_its_own_conversation_alone() {
+async fn a_report_may_overtake_the_answer_and_the_parts_go_on_in_order() {
+    let world = Setup::new(|_: &Turn| Reply::text("one").and(Part::text("two"))).start();
+    // The first send is done at once, and its answer gets lost ten seconds later: the report was here long before.
+    let slow = Fault::on(Calls::Send).slow_to_answer(Duration::from_secs(10)).fail(Failure::Reset).after_effect();
+    world.sandbox.faults().add(slow.once());
+    world.write("hello");
+    world.pass(400).await;
+    assert_eq!(world.replies(), ["one", "two"]);
+    assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send", "10 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_without_an_answer_is_given_up_if_the_policy_says_so_but_not_before_its_report_is_due() {
+    for (policy, given_up) in [(OnUnknown::Drop, 47), (OnUnknown::Hold, 3617)] {
+        let mut setup = Setup::new(Thinks(2, Then::Answer));
+        setup.delivery.on_unknown = policy;
+        let world = without_reports(setup);
+        world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Hang).once());
+        world.write("hello");
+        world.pass(given_up - 1).await;
+        assert!(world.dead().await.is_empty(), "{policy:?}");
+        world.pass(2).await;
+        assert_eq!(world.dead().await[0].reason, "its delivery is unknown");
+        assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn word_of_a_held_part_that_comes_late_still_settles_it() {
+    let mut setup = Setup::new(Thinks(2, Then::Answer));
+    setup.delivery.on_unknown = OnUnknown::Hold;
+    setup.sandbox.statuses = StatusDelays { sent: Some(Duration::from_secs(900)), delivered: None, read: None };
+    let world = setup.start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Reset).after_effect().once());
+    world.write("hello");
+    world.pass(2000).await;
+    assert_eq!(world.replies(), ["You said: hello"]);
+    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"]);
+    assert!(world.dead().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_without_an_answer_is_repeated_with_its_key_where_the_upstream_knows_keys() {
+    for upstream in [Upstream::Gateway, Upstream::Linq] {
+        let world = without_reports(Setup::on(upstream, Thinks(2, Then::Answer)));
+        let lost = Fault::on(Calls::Send).fail(Failure::Reset).after_effect().times(3);
+        world.sandbox.faults().add(lost);
+        world.write("hello");
+        world.pass(400).await;
+        assert_eq!(world.replies(), ["You said: hello"], "{}", upstream.name());
+        assert_eq!(world.calls().iter().filter(|call| call.ends_with("send")).count(), 4, "{}", upstream.name());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_window_the_handler_is_not_asked_and_nobody_sees_anything() {
+    let mut setup = Setup::new(Thinks(2, Then::Answer));
+    setup.gate.max_age = Duration::from_hours(48);
+    let world = setup.build();
+    world.write("hello");
+    world.pass(24 * 3600 + 1).await;
+    let worker = tokio::spawn(Arc::clone(&world.worker).run());
+    world.pass(60).await;
+    assert!(world.calls().is_empty());
+    assert_eq!(world.dead().await[0].reason, "the customer's last message is too old for a free-form reply");
+    worker.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_window_the_bots_template_takes_the_replys_place() {
+    let mut setup = Setup::new(Thinks(2, Then::Answer));
+    setup.gate.max_age = Duration::from_hours(48);
+    setup.delivery.window_template = Some(WindowTemplate { name: "hello_again".into(), language: "en_US".into() });
+    let mut world = setup.build();
+    world.write("hello");
+    world.pass(24 * 3600 + 1).await;
+    world.work();
+    world.pass(60).await;
+    assert_eq!(world.calls(), ["86401 s: send"]);
+    assert_eq!(world.replies(), ["hello_again"]);
+    assert!(world.dead().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_closes_while_a_reply_waits_is_seen_before_the_upstream_says_so() {
+    let mut setup = Setup::new(Thinks(2, Then::Answer));
+    setup.delivery.window_template = Some(WindowTemplate { name: "hello_again".into(), language: "en_US".into() });
+    setup.delivery.give_up_after = Duration::from_hours(48);
+    let world = setup.start();
+    let limit = Failure::TooMany { retry_after: Some(25 * 3600) };
+    // A day is the longest that anybody is waited for.
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(limit).once());
+    world.write("hello");
+    world.pass(26 * 3600).await;
+    assert_eq!(world.replies(), ["hello_again"]);
+    assert_eq!(world.calls().len(), 3, "{:?}", world.calls());
+}
+
+/// Fails so often with an error that may pass, and answers then.
+struct Recovers(AtomicUsize);
+
+#[async_trait]
+impl Handler for Recovers {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
+        let left = self.0.load(Ordering::SeqCst);
+        if left == 0 {
+            return Ok(Reply::text(format!("You said: {}", turn.text())));
+        }
+        self.0.store(left - 1, Ordering::SeqCst);
+        Err(HandlerError::temporary("the model is busy"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_may_pass_is_asked_about_again_while_the_dots_stay_on() {
+    let world = after_one_message(Setup::new(Recovers(AtomicUsize::new(5)))).await;
+    // After 1, 2, 4, 8 and 16 seconds.
+    assert_eq!(world.calls(), ["0 s: read and typing", "26 s: read and typing", "31 s: send"]);
+    assert_eq!(world.replies(), ["You said: hello"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_does_not_pass_in_the_handlers_time_is_a_failure_like_any_other() {
+    let mut setup = Setup::new(Recovers(AtomicUsize::new(100)));
+    setup.turn.timeout = Duration::from_secs(20);
+    let world = after_one_message(setup).await;
+    assert_eq!(world.calls(), ["0 s: read and typing", "15 s: send"]);
+    assert_eq!(world.dead().await[0].reason, "the handler failed: the model is busy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_medium_that_fails_after_all_goes_out_as_a_link() {
+    let sends = |turn: &Turn| {
+        let source = MediaSource::Link("https://shop.example/tea.jpg".into());
+        let caption = Some(format!("Tea for {}", turn.text()));
+        Reply::media(Media { kind: MediaKind::Image, source, caption, filename: None })
+    };
+    let world = Setup::new(sends).start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Undeliverable).once());
+    world.write("two");
+    world.pass(60).await;
+    assert_eq!(world.replies(), ["Tea for two\nhttps://shop.example/tea.jpg"]);
+    assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send", "0 s: send"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn words_that_fail_after_all_are_not_sent_again() {
+    let world = Setup::new(echo()).start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Undeliverable).once());
+    world.write("hello");
+    world.pass(60).await;
+    assert!(world.replies().is_empty());
+    assert_eq!(world.calls().len(), 2, "{:?}", world.calls());
+    world.write("are you there?");
+    world.pass(60).await;
+    assert_eq!(world.replies(), ["You said: are you there?"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limited_send_waits_as_long_as_it_is_told_and_so_does_whatever_the_number_sends() {
     let world = Setup::new(echo()).start();
     world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooMany { retry_after: Some(17) }).once());
     world.write("hello");
@@ -233,11 +402,13 @@ async fn a_rate_limited_send_waits_as_long_as_it_is_told_and_holds_back_its_own_
     let other = world.customer(2);
     world.write_as(&other, "me too");
     world.pass(1).await;
-    assert_eq!(world.replies_to(&other), ["You said: me too"]);
-    assert!(world.replies().is_empty());
+    assert!(world.replies().is_empty() && world.replies_to(&other).is_empty());
     world.pass(400).await;
-    assert_eq!(world.replies(), ["You said: hello"]);
-    assert_eq!(world.calls().last().map(String::as_str), Some("17 s: send"));
+    assert_eq!(
+        (world.replies(), world.replies_to(&other)),
+        (vec!["You said: hello".into()], vec!["You said: me too".into()])
+    );
+    assert_eq!(world.calls()[world.calls().len() - 2..], ["17 s: send", "17 s: send"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,13 +531,42 @@ async fn an_allow_list_lets_only_its_own_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_messages_are_not_answered() {
+async fn messages_that_come_late_are_not_answered_and_those_that_have_waited_with_us_are() {
+    let mut world = Setup::new(echo()).build();
+    let number = world.sandbox.settings().phone_number_id.clone();
+    let mut late = serde_json::json!({
+        "object": "whatsapp_business_account",
+        "entry": [{ "id": "1", "changes": [{ "field": "messages", "value": {
+            "messaging_product": "whatsapp",
+            "metadata": { "display_phone_number": "1", "phone_number_id": number },
+            "messages": [{ "from": world.customer.as_str(), "id": "wamid.late", "type": "text",
+                           "timestamp": "0", "text": { "body": "are you there?" } }],
+        } }] }],
+    });
+    let written = world.clock.now().0 / 1000 - 601;
+    late["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = written.to_string().into();
+    assert_eq!(world.sandbox.inject(late.to_string()).await, Some(200));
+    world.write("hello");
+    world.pass(3600).await;
+    world.work();
+    world.pass(60).await;
+    assert_eq!(world.replies(), ["You said: hello"], "what was acknowledged in time is answered, however late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_message_that_is_replayed_is_answered() {
     let world = Setup::new(echo()).build();
     world.write("hello");
-    world.pass(601).await;
+    let claim = world.store.claim(Duration::from_secs(60)).await.expect("a store in memory");
+    let seq = claim.messages[0].seq;
+    let endings = vec![(seq, Ending::Dead { reason: "code".to_owned() })];
+    let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
+    world.store.settle(claim, done).await.expect("a store in memory");
+    world.pass(3_600).await;
+    assert!(world.store.replay(seq).await.expect("a store in memory").is_some());
     let worker = tokio::spawn(Arc::clone(&world.worker).run());
     world.pass(60).await;
-    assert!(world.calls().is_empty());
+    assert_eq!(world.replies().len(), 1);
     worker.abort();
 }
 
@@ -403,7 +603,7 @@ async fn a_long_reply_goes_out_in_parts_and_resumes_at_the_one_that_failed() {
     world.pass_ms(500).await;
     world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooManyToOne).once());
     world.pass(400).await;
-    assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send", "1 s: send", "2 s: send", "2 s: send"]);
+    assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send", "1 s: send", "7 s: send", "13 s: send"]);
     let numbers = |text: &str| -> Vec<usize> {
         text.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok()).collect()
     };

@@ -86,6 +86,8 @@ impl Setup {
 /// A running product.
 pub(crate) struct Product {
     pub(crate) address: SocketAddr,
+    /// Where the operator's API is.
+    pub(crate) operator: Option<SocketAddr>,
     running: Running,
 }
 
@@ -95,7 +97,7 @@ impl Product {
         assert_eq!(problems, []);
         let app = App::new(config).expect("a sound configuration").handler(handler);
         let running = app.start().await.expect("it starts");
-        Self { address: running.address, running }
+        Self { address: running.address, operator: running.operator, running }
     }
 
     pub(crate) async fn stop(self) {

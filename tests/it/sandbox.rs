@@ -4,6 +4,7 @@
 mod calls;
 mod faults;
 mod gateway;
+mod limits;
 mod linq;
 mod media;
 mod nxcloud;

@@ -12,7 +12,7 @@ use threedots::http::Download;
 use threedots::message::{BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, Part, PartKey};
 use threedots::provider::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts, Received,
-    Scope, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use threedots::typing::{Dots, Indicator, Show, TypingConfig};
 use tokio::time::{Instant, sleep};
@@ -47,11 +47,13 @@ impl Upstream {
             abilities: Abilities {
                 typing,
                 reads: ReadReceipts::Message,
+                limits: SendLimits::default(),
                 text_limit: 4096,
                 choices: true,
                 places: true,
                 idempotent_sends: false,
                 statuses_carry_key: false,
+                window: None,
                 acknowledgement: "ok".into(),
             },
             calls: Mutex::default(),
@@ -112,6 +114,10 @@ impl Provider for Upstream {
     async fn send(&self, _: &MessageRef, _: &Part, _: &PartKey) -> Result<MessageId, ProviderError> {
         self.note("send");
         Ok(MessageId::new("sent"))
+    }
+
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
 
     async fn fetch_media(&self, _: &MediaRef, _: u64) -> Result<Download, ProviderError> {

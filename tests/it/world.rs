@@ -14,6 +14,7 @@ use threedots::health::Health;
 use threedots::http::{Answer, Body, Call, CallError, Transport};
 use threedots::message::{BotName, MessageId};
 use threedots::outbox::DeliveryConfig;
+use threedots::pace::Pace;
 use threedots::provider::{Around, Method, Provider, WebhookRequest};
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{
@@ -100,6 +101,7 @@ impl Setup {
         Bot {
             name: BotName::new(BOT),
             indicator: Indicator::new(Arc::clone(&provider), self.typing, Arc::clone(&health)),
+            pace: Pace::new(provider.abilities().limits.clone()),
             provider,
             handler: self.handler,
             gates: Gates::new(self.gate),
@@ -143,6 +145,15 @@ impl World {
         self.claims = Some(tokio::spawn(async move {
             worker.run().await.expect("the store of a test does not fail");
         }));
+    }
+
+    /// Ends the process, and starts another one with the same store and the same upstream.
+    pub(crate) async fn restart(&mut self, setup: Setup) {
+        self.worker.stop().await;
+        let config = setup.worker.clone();
+        let bot = setup.bot(Arc::clone(&self.provider));
+        self.worker = Worker::new(vec![bot], Arc::clone(&self.store), self.clock, config);
+        self.work();
     }
 
     pub(crate) fn phone(&self) -> &Phone {

@@ -67,6 +67,10 @@ pub struct GatewayConfig {
     /// How long one call may take.
     #[serde(with = "in_words")]
     pub timeout: Duration,
+    /// How many messages the session sends in a minute at most; 0 if there is no limit.
+    pub messages_per_minute: u32,
+    /// And in an hour.
+    pub messages_per_hour: u32,
 }
 
 /// How the key travels.
@@ -120,6 +124,8 @@ impl Default for GatewayConfig {
             resend_failed: true,
             media_hosts: Vec::new(),
             timeout: Duration::from_secs(15),
+            messages_per_minute: 20,
+            messages_per_hour: 200,
         }
     }
 }

@@ -54,6 +54,11 @@ pub struct LinqConfig {
     pub text_limit: usize,
     /// Whether a voice note goes out as a voice memo with a bubble of its own, and not as a sound file.
     pub voice_memos: bool,
+    /// How many messages one person is sent in `pair_period` at most; 0 if there is no limit.
+    pub pair_messages: u32,
+    /// In how long.
+    #[serde(with = "in_words")]
+    pub pair_period: Duration,
 }
 
 /// What is shown in groups.
@@ -119,6 +124,8 @@ impl Default for LinqConfig {
             preferred_service: PreferredService::Auto,
             text_limit: limits::TEXT,
             voice_memos: false,
+            pair_messages: 30,
+            pair_period: Duration::from_secs(60),
         }
     }
 }

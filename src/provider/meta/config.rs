@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Meta, MetaSettings};
 use crate::clock::in_words;
 use crate::provider::secrets::Secrets;
+use crate::provider::whatsapp::rates;
 use crate::provider::{Around, Provider, ProviderConfig, Resolve};
 use crate::secret::SecretRef;
 
@@ -41,6 +42,13 @@ pub struct MetaConfig {
     pub typing_refresh_every: Duration,
     /// How many times they are lit again for one message.
     pub typing_refreshes: u32,
+    /// How many messages the number sends in a second at most; 0 if there is no limit.
+    pub messages_per_second: u32,
+    /// How long a message to one customer takes out of that customer's limit; zero if there is none.
+    #[serde(with = "in_words")]
+    pub pair_every: Duration,
+    /// How many messages one customer may be sent ahead of that.
+    pub pair_burst: u32,
 }
 
 /// The address may hold credentials: that is refused, but not before somebody may have shown it.
@@ -67,6 +75,9 @@ impl Default for MetaConfig {
             typing_refresh: true,
             typing_refresh_every: settings.typing_refresh.unwrap_or_default(),
             typing_refreshes: settings.typing_max_refreshes,
+            messages_per_second: settings.messages_per_second,
+            pair_every: settings.pair_every,
+            pair_burst: settings.pair_burst,
         }
     }
 }
@@ -98,6 +109,7 @@ impl MetaConfig {
         let is_late = !self.typing_refresh || self.typing_refresh_every >= Duration::from_secs(25);
         let problem = "must be 25s or more: inside 25 s a second call shows nothing";
         resolve.require(is_late, "typing_refresh_every", problem);
+        rates::require_burst(resolve, self.pair_burst);
         let mut settings =
             MetaSettings::new(&*self.phone_number_id, access_token, SecretString::default(), verify_token);
         settings.base_url = resolve.address("base_url", &self.base_url);
@@ -107,6 +119,9 @@ impl MetaConfig {
         settings.send_timeout = self.timeout;
         settings.typing_refresh = self.typing_refresh.then_some(self.typing_refresh_every);
         settings.typing_max_refreshes = self.typing_refreshes;
+        settings.messages_per_second = self.messages_per_second;
+        settings.pair_every = self.pair_every;
+        settings.pair_burst = self.pair_burst;
         settings
     }
 }

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::provider::SigningSecret;
+use crate::provider::whatsapp::rates;
 
 /// One number on Meta's Cloud API. [`MetaSettings::new`] has the defaults.
 #[derive(Clone)]
@@ -34,6 +35,12 @@ pub struct MetaSettings {
     pub typing_refresh: Option<Duration>,
     /// How many times the indicator may be started again for one message. Default: 4.
     pub typing_max_refreshes: u32,
+    /// How many messages the number sends in a second at most; 0 if there is no limit. Default: 80, Meta's limit.
+    pub messages_per_second: u32,
+    /// How long a message to one customer takes out of that customer's limit; zero if there is none. Default: 6 s.
+    pub pair_every: Duration,
+    /// How many messages one customer may be sent ahead of that. Default: 45.
+    pub pair_burst: u32,
 }
 
 impl MetaSettings {
@@ -55,6 +62,9 @@ impl MetaSettings {
             send_timeout: Duration::from_secs(15),
             typing_refresh: Some(Duration::from_secs(26)),
             typing_max_refreshes: 4,
+            messages_per_second: rates::PER_SECOND,
+            pair_every: rates::PAIR_EVERY,
+            pair_burst: rates::PAIR_BURST,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::webhook::Verifier;
 use super::{LIFETIME, NxCloud, abilities};
 use crate::clock::in_words;
 use crate::provider::hosts::Hosts;
+use crate::provider::whatsapp::rates;
 use crate::provider::whatsapp::sender::phone;
 use crate::provider::{Around, Provider, ProviderConfig, Resolve};
 use crate::secret::SecretRef;
@@ -79,6 +80,13 @@ pub struct NxCloudConfig {
     pub typing_refresh_every: Duration,
     /// How many times they are lit again for one message.
     pub typing_refreshes: u32,
+    /// How many messages the number sends in a second at most; 0 if there is no limit.
+    pub messages_per_second: u32,
+    /// How long a message to one customer takes out of that customer's limit; zero if there is none.
+    #[serde(with = "in_words")]
+    pub pair_every: Duration,
+    /// How many messages one customer may be sent ahead of that.
+    pub pair_burst: u32,
 }
 
 /// The address may hold credentials, and a phone number is nobody's business.
@@ -130,6 +138,9 @@ impl Default for NxCloudConfig {
             typing_refresh: true,
             typing_refresh_every: Duration::from_secs(26),
             typing_refreshes: 4,
+            messages_per_second: rates::PER_SECOND,
+            pair_every: rates::PAIR_EVERY,
+            pair_burst: rates::PAIR_BURST,
         }
     }
 }
@@ -149,6 +160,7 @@ impl ProviderConfig for NxCloudConfig {
         let late = !self.typing_refresh || self.typing_refresh_every >= LIFETIME;
         let problem = "must be 25s or more: inside 25 s a second call shows nothing";
         resolve.require(late, "typing_refresh_every", problem);
+        rates::require_burst(resolve, self.pair_burst);
         let access_secret = resolve.secret("access_secret", &self.access_secret);
         let access_key = resolve.secret("access_key", &self.access_key);
         let callback_secret = resolve.optional_secret("callback_secret", given(&self.callback_secret));

@@ -23,8 +23,8 @@ use crate::provider::answer::Repeat;
 use crate::provider::exchange::{Whole, download, exchange};
 use crate::provider::hosts::Hosts;
 use crate::provider::{
-    Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
-    Received, Resolve, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts,
+    Received, Resolve, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 
 /// How often a chat may be told in one second that nobody types there (Wawp's page "Stop Typing"). It is WhatsApp that
@@ -150,6 +150,10 @@ impl<D: Dialect> Provider for Line<D> {
         self.reading(repeat).sent(&answer, key)
     }
 
+    fn reported(&self, code: Option<i64>) -> ProviderError {
+        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
+    }
+
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {
         let rejected = |what| ProviderError::Rejected { code: Code::Local(what) };
         let url = media.url.as_deref().ok_or(rejected("the upstream has not fetched this medium from WhatsApp"))?;
@@ -164,7 +168,7 @@ impl<D: Dialect> Provider for Line<D> {
     }
 }
 
-/// What a configuration says about the indicator and the ticks, by the names that its keys have there.
+/// What a configuration says about the indicator, the ticks and the pace, by the names that its keys have there.
 pub(super) struct Manners<'a> {
     pub(super) seen: Seen,
     pub(super) recording: bool,
@@ -174,6 +178,7 @@ pub(super) struct Manners<'a> {
     pub(super) typing_lifetime: Duration,
     pub(super) group_typing: GroupTyping,
     pub(super) large_groups: &'a [String],
+    pub(super) messages_per_minute: u32,
 }
 
 impl Manners<'_> {
@@ -202,11 +207,16 @@ impl Manners<'_> {
                 Seen::Message => ReadReceipts::Message,
                 Seen::Chat => ReadReceipts::Chat,
             },
+            limits: SendLimits {
+                number: Rate::window(self.messages_per_minute, Duration::from_secs(60)).into_iter().collect(),
+                pair: Vec::new(),
+            },
             text_limit: limits::TEXT,
             choices: false,
             places: takes.places,
             idempotent_sends: false,
             statuses_carry_key: false,
+            window: None,
             acknowledgement: "ok".into(),
         }
     }

@@ -58,6 +58,12 @@ pub(crate) fn meaning(
     })
 }
 
+/// What it means that a message which had been taken is reported as failed.
+pub(crate) fn reported(code: Option<i64>) -> ProviderError {
+    let known = code.and_then(|code| meaning(code, true, None, Repeat::Doubles));
+    known.unwrap_or(rejected(code.map_or(Code::Local("reported as failed"), Code::Upstream)))
+}
+
 fn rejected(code: Code) -> ProviderError {
     ProviderError::Rejected { code }
 }

@@ -40,15 +40,20 @@ impl Refusal {
         Self::new(404, "not_found", message)
     }
 
+    /// 429: too many from this session. There is no header: the details say for how long.
+    pub(super) fn too_many(retry_after: Option<u64>) -> Self {
+        Self {
+            details: retry_after.map(|seconds| json!({ "retryAfterSeconds": seconds })),
+            ..Self::new(429, "rate_limited", "send rate limit exceeded")
+        }
+    }
+
     /// What a fault that was ordered looks like to the caller; none if it is no error of the gateway's at all.
     pub(super) fn injected(failure: Failure) -> Option<Self> {
         Some(match failure {
-            // There is one budget, and no header: the details say it.
-            Failure::TooMany { retry_after } => Self {
-                details: retry_after.map(|seconds| json!({ "retryAfterSeconds": seconds })),
-                ..Self::new(429, "rate_limited", "send rate limit exceeded")
-            },
-            Failure::TooManyToOne => Self::new(429, "rate_limited", "send rate limit exceeded"),
+            // There is one budget.
+            Failure::TooMany { retry_after } => Self::too_many(retry_after),
+            Failure::TooManyToOne => Self::too_many(None),
             Failure::Unknown => Self::new(500, "internal", "internal server error"),
             Failure::Token => Self::unauthorized(),
             Failure::Refused => Self::validation("refused to order"),

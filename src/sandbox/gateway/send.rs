@@ -10,7 +10,7 @@ use super::{Desk, Fields, address};
 use crate::message::MessageId;
 use crate::sandbox::media::Origin;
 use crate::sandbox::phone::{Body, Customer, Side, Source, What};
-use crate::sandbox::upstream::{Course, UpstreamAnswer};
+use crate::sandbox::upstream::{Course, Denial, UpstreamAnswer};
 
 /// The largest medium, in bytes.
 const LARGEST: usize = 16 << 20;
@@ -77,10 +77,13 @@ impl Desk<'_> {
     }
 
     /// Sends something, once for each key. If it is not `deliverable` it is taken, and reported as failed later.
-    pub(super) fn send(self, key: Option<&str>, message: Judged, deliverable: bool) -> Result<UpstreamAnswer, Refusal> {
+    pub(super) fn send(self, key: Option<&str>, message: Judged, deliverable: bool) -> Result<UpstreamAnswer, Denial> {
         let mut is_new = false;
         let answer = self.once(key, || {
             is_new = true;
+            if let Some(seconds) = self.gateway_refuses() {
+                return Err(Refusal::too_many(Some(seconds)).denial());
+            }
             let id = self.bots_message(&message.to);
             let course = if deliverable { Course::Whole } else { Course::Failed(0) };
             let customer = message.to.clone();
@@ -89,9 +92,7 @@ impl Desk<'_> {
             }
             self.report(&customer, &id, None, course);
             Ok(self.sent(&id))
-        });
-        // Nothing in there refuses: that was judged before.
-        let answer = answer.unwrap_or_else(|denial| denial.answer);
+        })?;
         Ok(if is_new { answer } else { replayed(answer) })
     }
 
@@ -117,6 +118,9 @@ impl Desk<'_> {
                 author.is_some_and(|author| author == address::of(&customer) || author == address::hidden(&customer))
             }
         };
+        if let Some(seconds) = self.gateway_refuses() {
+            return Err(Refusal::too_many(Some(seconds)));
+        }
         let id = self.bots_message(&customer);
         let course = match message {
             _ if !deliverable => Course::Failed(0),

@@ -86,6 +86,9 @@ impl Desk<'_> {
             let note = "`to` has no plus: Meta may put the country code of the bot's own number before it";
             self.phone.enter(Some(&customer.id), What::Noted { note });
         }
+        if let Some(failure) = self.meta_refuses(&customer.id) {
+            return Err(Refusal::injected(failure));
+        }
         let id = self.ids.message();
         let course = self.arrive(&customer, &id, carried, quotes, key.clone(), deliverable);
         Ok(Taken { customer, id, course, reached, input: input.to_owned(), key, is_template })

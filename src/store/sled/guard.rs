@@ -12,6 +12,7 @@
 //! | `store.lock` | locked by the process that has the store open |
 //! | `STUCK` | how many openings in a row came to a standstill; gone once one has not |
 //! | `sled/` | sled's files, and `format`, which says that there is data and how it is written |
+//! | `sled.new/`, `sled.old/` | while sled's files are replaced: those that come, and those that go |
 //! | `bad-…/` | what was moved aside, and when, in seconds since 1970 |
 
 use std::fs::{self, File};
@@ -51,6 +52,7 @@ pub(super) struct Guarded {
     /// Keeps other processes out for as long as it is open.
     pub(super) lock: Arc<File>,
     pub(super) opened: Opened,
+    pub(super) place: Place,
 }
 
 /// Opens a store.
@@ -59,6 +61,7 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
     let io = |error| place.io(error);
     files::create_directory(&place.directory).map_err(io)?;
     let lock = Arc::new(place.lock(&place.lock, settings.lock_timeout)?);
+    place.finish_rebuild().map_err(io)?;
 
     let mut quarantine = None;
     let mut stuck = place.stuck().map_err(io)?;
@@ -79,18 +82,24 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
     }
     let (ledger, found) = tree?;
     let data = File::open(&place.data).map_err(io)?;
-    let waiting = found.unfinished.iter().map(|unfinished| unfinished.messages).sum();
-    Ok(Guarded { ledger, found, data, lock, opened: Opened { waiting, quarantine } })
+    let waiting = found.unfinished.iter().map(|unfinished| unfinished.work.messages).sum();
+    Ok(Guarded { ledger, found, data, lock, opened: Opened { waiting, quarantine }, place })
 }
 
 /// Where things are.
-struct Place {
+pub(super) struct Place {
     directory: PathBuf,
     lock: PathBuf,
     marker: PathBuf,
-    tree: PathBuf,
-    data: PathBuf,
+    /// sled's files.
+    pub(super) tree: PathBuf,
+    /// The one of them that holds the data.
+    pub(super) data: PathBuf,
     format: PathBuf,
+    /// The files that are to take the place of sled's, until they do.
+    pub(super) new: PathBuf,
+    /// Those whose place has been taken, until they are gone.
+    pub(super) old: PathBuf,
 }
 
 impl Place {
@@ -102,11 +111,13 @@ impl Place {
             marker: directory.join("STUCK"),
             data: tree.join("db"),
             format: tree.join("format"),
+            new: directory.join("sled.new"),
+            old: directory.join("sled.old"),
             tree,
         }
     }
 
-    fn lock(&self, file: &Path, patience: Duration) -> Result<File, OpenError> {
+    pub(super) fn lock(&self, file: &Path, patience: Duration) -> Result<File, OpenError> {
         let lock = files::lock(file, patience).map_err(|error| self.io(error))?;
         lock.ok_or_else(|| OpenError::Locked { path: file.to_owned() })
     }
@@ -139,6 +150,15 @@ impl Place {
             "the store cannot use its data, has moved it aside, and starts empty"
         );
         Ok(Some(Quarantine { moved_to: aside, reason: reason.to_owned() }))
+    }
+
+    /// How many times data was moved aside, and is still there.
+    pub(super) fn moved_aside(&self) -> io::Result<usize> {
+        let mut count = 0;
+        for entry in fs::read_dir(&self.directory)? {
+            count += usize::from(entry?.file_name().as_encoded_bytes().starts_with(b"bad-"));
+        }
+        Ok(count)
     }
 
     fn open_tree(&self, settings: &Settings, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
@@ -226,6 +246,12 @@ enum News {
     End(Result<(Ledger, Found), Fault>),
 }
 
+/// Opens sled's files as they are, or makes new ones.
+pub(super) fn open_sled(path: &Path, settings: &Settings) -> Result<sled::Db, Fault> {
+    let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes).segment_size(SEGMENT);
+    Ok(config.flush_every_ms(Some(FLUSH_EVERY)).open()?)
+}
+
 /// Opens a tree, reads all of it, and makes it durable.
 fn open_and_read(
     path: &Path,
@@ -233,9 +259,7 @@ fn open_and_read(
     written: bool,
     progress: &dyn Fn(),
 ) -> Result<(Ledger, Found), Fault> {
-    let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes).segment_size(SEGMENT);
-    let db = config.flush_every_ms(Some(FLUSH_EVERY)).open()?;
-    let mut tree = Tree::new(db);
+    let mut tree = Tree::new(open_sled(path, settings)?);
     progress();
     let found = match check(&tree, progress)? {
         Some(found) => found,

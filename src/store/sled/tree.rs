@@ -6,18 +6,21 @@
 //!
 //! Staging is what makes groups fast: sled writes its log out before and after every batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sled::{Batch, IVec};
 
 use super::fault::Fault;
-use super::records::{chunk_key, without_chunk};
+use super::records::{chunk_key, stem, without_chunk};
 
 /// The length of a chunk that is not the last, in bytes. No value is longer.
 const CHUNK: usize = 4_000;
 
 /// What sled writes for a change besides it, in bytes: every tenth change of a leaf writes the leaf anew.
 const OVERHEAD: usize = 1_000;
+
+/// How much is copied at a time, in bytes.
+const COPIED_AT_ONCE: usize = 1024 * 1024;
 
 /// Changes: values that are set, and, without one, removed. Of two to one key, the later counts.
 #[derive(Default)]
@@ -27,6 +30,11 @@ impl Changes {
     /// Sets a value.
     pub(super) fn insert(&mut self, key: Vec<u8>, value: &[u8]) {
         self.0.insert(key, Some(value.to_vec()));
+    }
+
+    /// How many values are changed.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Removes a value, if it is there.
@@ -103,6 +111,33 @@ impl Tree {
         let staged = self.staged.0.range(first.to_vec()..end.to_vec());
         keys.extend(staged.filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()));
         Ok(keys)
+    }
+
+    /// The keys of the records under a prefix, in order.
+    pub(super) fn stems(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+        let end = [prefix, &[0xff; 16]].concat();
+        let mut stems = Vec::new();
+        for mut key in self.keys(prefix, &end, usize::MAX)? {
+            if key.ends_with(&[0, 0]) && without_chunk(&key)?.len() >= prefix.len() {
+                key.truncate(key.len() - 2);
+                stems.push(key);
+            }
+        }
+        stems.sort_unstable();
+        Ok(stems)
+    }
+
+    /// The key of the first record from `first` up to, and without, `end`, whatever is staged.
+    pub(super) fn next_stem(&self, first: &[u8], end: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        match self.db.range(first..end).keys().next() {
+            Some(key) => Ok(Some(without_chunk(&key?)?.to_vec())),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether there is any key that begins with `prefix`.
+    pub(super) fn any(&self, prefix: &[u8]) -> Result<bool, Fault> {
+        Ok(self.last_key(prefix)?.is_some())
     }
 
     /// The last key that begins with `prefix`.
@@ -188,6 +223,27 @@ impl Tree {
     /// The entries whose keys begin with `prefix`.
     pub(super) fn entries_under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(IVec, IVec), Fault>> {
         self.db.scan_prefix(prefix).map(|entry| Ok(entry?))
+    }
+
+    /// Copies everything into another database but what belongs to the keys `without`, and hands it to the kernel.
+    pub(super) fn copy_into(&self, db: &sled::Db, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
+        let mut batch = Batch::default();
+        let mut size = 0;
+        for entry in self.db.iter() {
+            let (key, value) = entry?;
+            if without.contains(stem(&key)?) {
+                continue;
+            }
+            size += OVERHEAD + key.len() + value.len();
+            batch.insert(key, value);
+            if size > COPIED_AT_ONCE {
+                db.apply_batch(std::mem::take(&mut batch))?;
+                size = 0;
+            }
+        }
+        db.apply_batch(batch)?;
+        db.flush()?;
+        Ok(())
     }
 
     /// Whether there is nothing at all.

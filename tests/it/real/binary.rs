@@ -1,7 +1,7 @@
 //! The binary as a child process, and the directory that it lives in.
 
 use std::fs::{self, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,9 +22,17 @@ impl Home {
     pub(crate) fn new(upstream: &Upstream, rest: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let home = Self { directory, port: upstream.port };
-        let config = upstream.config_with_model(home.directory.path(), rest);
-        fs::write(home.directory.path().join("threedots.toml"), config).unwrap();
+        home.configure(&upstream.config_with_model(home.path(), rest));
         home
+    }
+
+    /// Writes another configuration in place of the one that is there.
+    pub(crate) fn configure(&self, config: &str) {
+        fs::write(self.path().join("threedots.toml"), config).unwrap();
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn store(&self) -> PathBuf {

@@ -128,6 +128,8 @@ impl Upstream {
             app_secret = "file:{directory}/secret"
             verify_token = "file:{directory}/word"
             base_url = "http://{address}/graph"
+            messages_per_second = 0
+            pair_every = "0s"
             [bots.shop.gate]
             per_minute = 1000000
             [bots.shop.turn]
@@ -163,7 +165,7 @@ impl Upstream {
 ///
 /// It lies below those that the system gives to outgoing connections. Else one of these could sit on it while the
 /// binary is down, or, made to that very port, even connect to itself.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static TRIED: AtomicU64 = AtomicU64::new(0);
     let mut dice = Dice::new(u64::from(std::process::id()) << 32 | TRIED.fetch_add(1, Ordering::Relaxed));
     loop {

@@ -445,7 +445,7 @@ async fn whoever_opted_out_gets_nothing_until_they_write_again() {
 
 #[tokio::test(start_paused = true)]
 async fn thirty_messages_a_minute_are_enough() {
-    let world = world();
+    let world = World::with(SandboxSettings { limits: true, ..settings() });
     let (_, chat) = chat(&world).await;
     for _ in 0..30 {
         assert_eq!(send(&world, &chat, &words("hi")).await.0, 202);

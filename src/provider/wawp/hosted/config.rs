@@ -65,6 +65,8 @@ pub struct WawpConfig {
     pub group_typing: GroupTyping,
     /// The groups of 200 people and more.
     pub large_groups: Vec<String>,
+    /// How many messages the number sends in a minute at most; 0 if there is no limit.
+    pub messages_per_minute: u32,
 }
 
 /// Where calls carry the credentials.
@@ -138,6 +140,7 @@ impl Default for WawpConfig {
             typing_lifetime: Duration::from_secs(20),
             group_typing: GroupTyping::Show,
             large_groups: Vec::new(),
+            messages_per_minute: 0,
         }
     }
 }
@@ -171,6 +174,7 @@ impl ProviderConfig for WawpConfig {
             typing_lifetime: self.typing_lifetime,
             group_typing: self.group_typing,
             large_groups: &self.large_groups,
+            messages_per_minute: self.messages_per_minute,
         };
         let base_url = resolve.address("base_url", &self.base_url);
         Arc::new(Line {

@@ -60,6 +60,8 @@ pub struct WahaConfig {
     pub group_typing: GroupTyping,
     /// The groups of 200 people and more.
     pub large_groups: Vec<String>,
+    /// How many messages the number sends in a minute at most; 0 if there is no limit.
+    pub messages_per_minute: u32,
 }
 
 impl fmt::Debug for WahaConfig {
@@ -90,6 +92,7 @@ impl Default for WahaConfig {
             typing_lifetime: Duration::from_secs(10),
             group_typing: GroupTyping::Show,
             large_groups: Vec::new(),
+            messages_per_minute: 0,
         }
     }
 }
@@ -126,6 +129,7 @@ impl ProviderConfig for WahaConfig {
             typing_lifetime: self.typing_lifetime,
             group_typing: self.group_typing,
             large_groups: &self.large_groups,
+            messages_per_minute: self.messages_per_minute,
         };
         resolve.require(!self.session.is_empty(), "session", "is empty: write the session's name, such as \"default\"");
         let base_url = resolve.own_address("base_url", &self.base_url, self.plain_http);

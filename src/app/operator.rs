@@ -1,0 +1,45 @@
+//! The operator's API as a server of its own, where there is a token for it.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tracing::{info, warn};
+
+use super::server::{self, Listening};
+use super::{StartError, assemble, bind};
+use crate::config::Config;
+use crate::operator::{self, Api};
+use crate::store::Store;
+use crate::turn::Bot;
+
+/// So many connections at the same time, for each of the server's threads.
+const CONNECTIONS: usize = 32;
+
+/// A port, and the token that opens it.
+pub(super) struct Operator {
+    listener: TcpListener,
+    token: SecretString,
+}
+
+impl Operator {
+    /// Takes the port, if there is a token.
+    pub(super) fn bind(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, StartError> {
+        let Some(token) = assemble::operator_token(config, env)? else { return Ok(None) };
+        Ok(Some(Self { listener: bind("operator.listen", &config.operator.listen)?, token }))
+    }
+
+    /// Begins to listen.
+    pub(super) fn serve(self, store: Arc<dyn Store>, bots: &[Bot]) -> Result<(Arc<Api>, Listening), StartError> {
+        let healths = bots.iter().map(|bot| (bot.name.clone(), Arc::clone(&bot.health))).collect();
+        let api = Arc::new(Api::new(store, healths, self.token));
+        let routes = operator::routes(Arc::clone(&api));
+        let listening = server::serve(self.listener, CONNECTIONS, |_, _| {}, routes).map_err(StartError::Listen)?;
+        let address = listening.address;
+        info!(%address, "listening for the operator");
+        if !address.ip().is_loopback() {
+            warn!(%address, "the operator's API can be reached from elsewhere: put TLS in front of it");
+        }
+        Ok((api, listening))
+    }
+}

@@ -1,0 +1,131 @@
+//! The operator's commands: dead letters, and the erasure of a person.
+
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use threedots::App;
+use threedots::operator::{Changed, Hand, Page, Whom};
+use threedots::store::Seq;
+use threedots::telemetry;
+
+/// What is the same for all of them.
+#[derive(Args)]
+pub(crate) struct Common {
+    /// The configuration file that threedots runs with.
+    #[arg(long, value_name = "FILE", default_value = "threedots.toml", global = true)]
+    config: PathBuf,
+    /// Answers in JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Messages that should have had an answer and have none.
+#[derive(Subcommand)]
+pub(crate) enum Dead {
+    /// Lists them, one a line, with nobody's words.
+    List {
+        /// Begins behind this one.
+        #[arg(long, value_name = "ID")]
+        after: Option<u64>,
+        /// So many at the most.
+        #[arg(long, value_name = "N", default_value_t = Page::USUAL)]
+        most: usize,
+    },
+    /// Shows one, with the customer and the words.
+    Show {
+        /// Its number.
+        id: u64,
+    },
+    /// Makes them wait again: each goes through a whole turn.
+    Replay {
+        /// Their numbers.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<u64>,
+    },
+    /// Throws them away.
+    Drop {
+        /// Their numbers.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<u64>,
+    },
+}
+
+/// Who is erased.
+#[derive(Args)]
+pub(crate) struct Erasure {
+    /// The bot's name in the configuration.
+    #[arg(long, value_name = "BOT")]
+    bot: String,
+    /// A phone number, or an identifier of the provider's as `dead show` shows it.
+    #[arg(long, value_name = "CONTACT", allow_hyphen_values = true)]
+    contact: String,
+}
+
+/// `threedots dead …`
+pub(crate) async fn dead(what: Dead, common: &Common) -> Result<String, String> {
+    let hand = take(common).await?;
+    let said = match what {
+        Dead::List { after, most } => list(&*hand, after, most, common.json).await,
+        Dead::Show { id } => match hand.letter(Seq(id)).await {
+            Ok(letter) if common.json => json(&letter),
+            Ok(letter) => Ok(show::letter(&letter)),
+            Err(refusal) => Err(refusal.to_string()),
+        },
+        Dead::Replay { ids } => match hand.replay(&numbers(ids)).await {
+            Ok(changed) => told(&changed, common.json, "replayed: answered in a turn of its own once threedots runs"),
+            Err(refusal) => Err(refusal.to_string()),
+        },
+        Dead::Drop { ids } => match hand.discard(&numbers(ids)).await {
+            Ok(changed) => told(&changed, common.json, "dropped"),
+            Err(refusal) => Err(refusal.to_string()),
+        },
+    };
+    // Also after a failure: what was done by then is made durable.
+    hand.close().await;
+    said
+}
+
+/// `threedots forget …`
+pub(crate) async fn forget(whom: Erasure, common: &Common) -> Result<String, String> {
+    let hand = take(common).await?;
+    let forgotten = hand.forget(&Whom { bot: whom.bot, contact: whom.contact }).await;
+    hand.close().await;
+    let forgotten = forgotten.map_err(|refusal| refusal.to_string())?;
+    if common.json { json(&forgotten) } else { Ok(show::forgotten(&forgotten)) }
+}
+
+async fn take(common: &Common) -> Result<Box<dyn Hand>, String> {
+    telemetry::start_beside();
+    App::hand(&common.config).await.map_err(|error| error.to_string())
+}
+
+async fn list(hand: &dyn Hand, after: Option<u64>, most: usize, as_json: bool) -> Result<String, String> {
+    let page = Page { after: after.map(Seq), most, words: false };
+    if !page.is_fine() {
+        return Err(format!("--most is between 1 and {}", Page::LONGEST));
+    }
+    let letters = hand.dead(&page).await.map_err(|refusal| refusal.to_string())?;
+    if as_json { json(&letters) } else { Ok(show::letters(&letters)) }
+}
+
+fn numbers(ids: Vec<u64>) -> Vec<Seq> {
+    ids.into_iter().map(Seq).collect()
+}
+
+/// What was done; an error if not all of it was.
+fn told(changed: &Changed, as_json: bool, done: &str) -> Result<String, String> {
+    let said = if as_json { json(changed)? } else { show::changed(changed, done) };
+    if changed.unknown.is_empty() && changed.error.is_none() {
+        return Ok(said);
+    }
+    crate::say(&said);
+    let unknown = "not all of these are dead letters (any longer)".to_owned();
+    Err(changed.error.clone().unwrap_or(unknown))
+}
+
+fn json(answer: &impl Serialize) -> Result<String, String> {
+    serde_json::to_string(answer).map(|text| show::tamed_json(&text)).map_err(|error| error.to_string())
+}

@@ -1,0 +1,112 @@
+//! The operator's hand: dead letters and what becomes of them, the erasure of a person, how things stand.
+//!
+//! HTTP on a listener of its own, apart from the webhooks'. There is none without a token. JSON in and out:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/dead?after=SEQ&most=N` | [`Letters`]: behind `after`, `most` at most (100; up to 1,000); nobody's words and numbers, unless `&show=words` (up to 100) |
+//! | `GET /v1/dead/{letter}` | [`Letter`], words and all |
+//! | `POST /v1/dead/replay` with `{"letters": [SEQ, …]}` | [`Changed`]: they wait again, each for a whole turn |
+//! | `POST /v1/dead/discard` with `{"letters": [SEQ, …]}` | [`Changed`]: they are gone |
+//! | `POST /v1/forget` with `{"bot": "…", "contact": "…"}` | [`Forgotten`]: how much was erased |
+//! | `GET /v1/parts/{key}` | [`PartOfReply`]: what became of a part of a reply, by its key in the log; what it says with `?show=words` |
+//! | `GET /v1/state` | [`State`]: what waits, which bots are down, whether the store has failed |
+//!
+//! Every request carries `authorization: Bearer TOKEN`. What is refused is answered with `{"error": "…"}`:
+//!
+//! | status | why |
+//! |---|---|
+//! | 400 | the parameters or the body are not of this form |
+//! | 401 | no token, or another one: whatever else is asked |
+//! | 404 | no such route, letter or part |
+//! | 405 | another method's route |
+//! | 408, 413 | a body that takes over 5 s, or is larger than 64 KiB |
+//! | 429 | there were ten wrong tokens within a second: for the rest of it no token is looked at |
+//! | 503 | the store cannot do it; of several letters, [`Changed`] says which were done |
+//!
+//! Each replay, discard and erasure writes one line of the log (`audit`), in numbers. A caller who hangs up in the
+//! middle changes nothing about that.
+
+mod api;
+mod desk;
+mod door;
+mod remote;
+mod route;
+mod views;
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::secret::SecretRef;
+use crate::store::{Forgotten, Seq};
+pub use api::{Api, routes};
+pub use desk::Desk;
+pub use remote::Remote;
+pub use views::{BotState, Changed, Letter, Letters, Page, PartOfReply, Private, Refusal, State, Waits, Whom};
+
+/// Where the operator's API is. The `operator` table of the configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OperatorConfig {
+    /// Address and port to listen on. TLS ends in front of threedots, if the address is not this machine's own.
+    pub listen: String,
+    /// What a caller has to show; 32 bytes at the least. Without one there is no listener.
+    pub token: Option<SecretRef>,
+}
+
+impl Default for OperatorConfig {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8081".into(), token: None }
+    }
+}
+
+/// The length of the shortest token that is taken, in bytes: nobody guesses 32 random ones.
+const SHORTEST_TOKEN: usize = 32;
+
+impl OperatorConfig {
+    /// The address, if it is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
+
+    /// Fetches the token, if there is one. `env` looks up environment variables.
+    ///
+    /// # Errors
+    /// What to do about it, without a word of the token.
+    pub fn token(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<SecretString>, String> {
+        let Some(token) = &self.token else { return Ok(None) };
+        let token = token.resolve(env)?;
+        let is_sendable = token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
+        if token.expose_secret().len() < SHORTEST_TOKEN || !is_sendable {
+            return Err(format!(
+                "must be {SHORTEST_TOKEN} or more ASCII letters, digits and signs: `openssl rand -hex 32` makes one"
+            ));
+        }
+        Ok(Some(token))
+    }
+}
+
+/// What an operator can do to a store: one that this process has open ([`Desk`]), or another's ([`Remote`]).
+#[async_trait]
+pub trait Hand: Send + Sync {
+    /// Dead letters, in the order of their numbers.
+    async fn dead(&self, page: &Page) -> Result<Letters, Refusal>;
+
+    /// One dead letter, words and all.
+    async fn letter(&self, letter: Seq) -> Result<Letter, Refusal>;
+
+    /// Makes dead letters wait again.
+    async fn replay(&self, letters: &[Seq]) -> Result<Changed, Refusal>;
+
+    /// Throws dead letters away.
+    async fn discard(&self, letters: &[Seq]) -> Result<Changed, Refusal>;
+
+    /// Erases a person.
+    async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal>;
+
+    /// Makes everything durable, and lets go of what it holds.
+    async fn close(&self);
+}

@@ -1,0 +1,147 @@
+//! What the operator does to a store that is open in this process, and the line of the log that says so.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tracing::{info, warn};
+
+use super::Hand;
+use super::views::{Changed, Letter, Letters, Page, PartOfReply, Refusal, Whom};
+use crate::message::{BotName, PartKey};
+use crate::store::{Backlog, Forgotten, Seq, Store};
+
+/// An operator with the store before him.
+pub struct Desk {
+    store: Arc<dyn Store>,
+    /// Their names may be logged. Anything else that stands in their place may be a person's.
+    bots: BTreeSet<BotName>,
+}
+
+/// What is done with dead letters.
+#[derive(Clone, Copy)]
+enum Change {
+    Replay,
+    Discard,
+}
+
+impl Desk {
+    /// A desk at this store, which is kept for `bots`.
+    pub fn new(store: Arc<dyn Store>, bots: impl IntoIterator<Item = BotName>) -> Self {
+        Self { store, bots: bots.into_iter().collect() }
+    }
+
+    /// What became of a part of a reply.
+    ///
+    /// # Errors
+    /// When it is not known (any longer), or the store fails.
+    pub async fn part(&self, key: &PartKey, words: bool) -> Result<PartOfReply, Refusal> {
+        let part = self.store.part(key).await?;
+        part.map(|part| PartOfReply::of(part, words)).ok_or(Refusal::new(404, "no such part is known (any longer)"))
+    }
+
+    /// How much waits.
+    pub fn backlog(&self) -> Backlog {
+        self.store.backlog()
+    }
+
+    /// Why the store takes nothing in any longer, if it does not.
+    pub fn failure(&self) -> Option<String> {
+        self.store.failure()
+    }
+
+    async fn change(&self, letters: &[Seq], change: Change) -> Changed {
+        let mut changed = Changed::default();
+        for letter in letters.iter().copied().collect::<BTreeSet<_>>() {
+            let found = match change {
+                Change::Replay => self.store.replay(letter).await.map(|conversation| conversation.is_some()),
+                Change::Discard => self.store.discard(letter).await,
+            };
+            match found {
+                Ok(true) => changed.done.push(letter),
+                Ok(false) => changed.unknown.push(letter),
+                Err(error) => {
+                    changed.error = Some(error.to_string());
+                    break;
+                }
+            }
+        }
+        let action = match change {
+            Change::Replay => "replay",
+            Change::Discard => "discard",
+        };
+        info!(
+            operator.action = action,
+            operator.letters = numbers(&changed.done),
+            operator.unknown = changed.unknown.len(),
+            operator.error = changed.error,
+            "audit"
+        );
+        changed
+    }
+}
+
+fn numbers(letters: &[Seq]) -> String {
+    letters.iter().map(Seq::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// A phone number without what people put between its digits; anything else as it is.
+fn plainly(contact: &str) -> String {
+    let contact = contact.trim();
+    let is_between = |c: char| c.is_whitespace() || "()-./".contains(c);
+    let is_number = contact.strip_prefix('+').is_some_and(|rest| {
+        rest.chars().any(|c| c.is_ascii_digit()) && rest.chars().all(|c| c.is_ascii_digit() || is_between(c))
+    });
+    if is_number { contact.chars().filter(|c| !is_between(*c)).collect() } else { contact.to_owned() }
+}
+
+#[async_trait]
+impl Hand for Desk {
+    async fn dead(&self, page: &Page) -> Result<Letters, Refusal> {
+        let letters = self.store.dead(page.after, page.most).await?;
+        let next = letters.last().filter(|_| letters.len() == page.most).map(|letter| letter.message.seq);
+        Ok(Letters { letters: letters.into_iter().map(|letter| Letter::of(letter, page.words)).collect(), next })
+    }
+
+    async fn letter(&self, letter: Seq) -> Result<Letter, Refusal> {
+        let after = letter.0.checked_sub(1).map(Seq);
+        let found = self.store.dead(after, 1).await?.pop().filter(|found| found.message.seq == letter);
+        found.map(|found| Letter::of(found, true)).ok_or(Refusal::new(404, "there is no such dead letter (any longer)"))
+    }
+
+    async fn replay(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
+        Ok(self.change(letters, Change::Replay).await)
+    }
+
+    async fn discard(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
+        Ok(self.change(letters, Change::Discard).await)
+    }
+
+    async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {
+        let (bot, contact) = (BotName::new(whom.bot.trim()), plainly(&whom.contact));
+        if bot.as_str().is_empty() || contact.trim_start_matches('+').is_empty() {
+            return Err(Refusal::new(400, "name the bot and the contact"));
+        }
+        let logged = self.bots.get(&bot).map(BotName::as_str);
+        let forgotten = self.store.forget(&bot, &contact).await;
+        match &forgotten {
+            Ok(Forgotten { conversations, waiting, outgoing, said, sent, dead }) => info!(
+                operator.action = "forget",
+                operator.bot = logged,
+                conversations,
+                waiting,
+                outgoing,
+                said,
+                sent,
+                dead,
+                "audit"
+            ),
+            Err(error) => warn!(operator.action = "forget", operator.bot = logged, operator.error = %error, "audit"),
+        }
+        Ok(forgotten?)
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}

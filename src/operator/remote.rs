@@ -1,0 +1,122 @@
+//! The operator's API from the other side: for the command line, while a server has the store.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::Hand;
+use super::views::{Changed, Letter, Letters, Page, Refusal, Whom};
+use crate::http::{Body, Call, CallError, Transport};
+use crate::store::{Forgotten, Seq};
+
+/// How long an answer may take. What is erased is also taken out of the files, which takes as long as they are.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_FOR_ERASURE: Duration = Duration::from_secs(3600);
+/// The longest answer, in bytes: a hundred letters, words and all.
+const LONGEST: u64 = 256 << 20;
+
+/// An operator who asks the threedots that has the store.
+pub struct Remote {
+    transport: Arc<dyn Transport>,
+    address: SocketAddr,
+    token: SecretString,
+}
+
+impl Remote {
+    /// Asks the API that listens on `address`.
+    pub fn new(transport: Arc<dyn Transport>, address: SocketAddr, token: SecretString) -> Self {
+        // Whoever listens on every address listens on this machine's own.
+        let host = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        Self { transport, address: SocketAddr::new(host, address.port()), token }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        read(self.call("GET", path, Body::Empty, PATIENCE).await?)
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        patience: Duration,
+    ) -> Result<T, Refusal> {
+        let body = serde_json::to_vec(body).map_err(|_| Refusal::new(400, "this has no form in JSON"))?;
+        read(self.call("POST", path, Body::Json(body.into()), patience).await?)
+    }
+
+    async fn call(&self, method: &'static str, path: &str, body: Body, timeout: Duration) -> Result<Value, Refusal> {
+        let address = self.address;
+        let url: Url = format!("http://{address}/v1/{path}").parse().map_err(|_| Refusal::new(404, "no such path"))?;
+        let token = format!("Bearer {}", self.token.expose_secret());
+        let call = Call { method, url, headers: vec![("authorization".into(), token)], body, timeout, in_clear: false };
+        let unreachable = |error: CallError| {
+            let advice = match error {
+                CallError::NotSent(_) => {
+                    "is it still starting, or was it started with another `operator` table? It must be an address of \
+                     this machine's own, such as 127.0.0.1, for this command"
+                }
+                _ => "what was asked may have been done all the same",
+            };
+            Refusal::new(503, format!("the running threedots, by its operator's API on {address}: {error}: {advice}"))
+        };
+        let answer = self.transport.call(call).await.map_err(unreachable)?;
+        let status = answer.status;
+        let body = answer.bytes(LONGEST).await.map_err(unreachable)?;
+        let stranger =
+            || Refusal::new(503, format!("what answers on {address} is not the operator's API of threedots"));
+        let body: Value = serde_json::from_slice(&body).map_err(|_| stranger())?;
+        match (status, body["error"].as_str()) {
+            (200, _) => Ok(body),
+            // What was done before the store could not go on.
+            (503, Some(_)) if body["done"].is_array() => Ok(body),
+            (401, Some(_)) => {
+                Err(Refusal::new(401, "the running threedots has another `operator.token`: use that one"))
+            }
+            (_, Some(text)) => Err(Refusal::new(status, text.to_owned())),
+            (_, None) => Err(stranger()),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(body: Value) -> Result<T, Refusal> {
+    let other = "the running threedots answers in another form: use the command of its own version";
+    serde_json::from_value(body).map_err(|_| Refusal::new(503, other))
+}
+
+#[async_trait]
+impl Hand for Remote {
+    async fn dead(&self, page: &Page) -> Result<Letters, Refusal> {
+        let after = page.after.map_or_else(String::new, |after| format!("&after={after}"));
+        let show = if page.words { "&show=words" } else { "" };
+        self.get(&format!("dead?most={}{after}{show}", page.most)).await
+    }
+
+    async fn letter(&self, letter: Seq) -> Result<Letter, Refusal> {
+        self.get(&format!("dead/{letter}")).await
+    }
+
+    async fn replay(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
+        self.post("dead/replay", &json!({ "letters": letters }), PATIENCE).await
+    }
+
+    async fn discard(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
+        self.post("dead/discard", &json!({ "letters": letters }), PATIENCE).await
+    }
+
+    async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {
+        self.post("forget", whom, PATIENCE_FOR_ERASURE).await
+    }
+
+    async fn close(&self) {}
+}

@@ -1,0 +1,109 @@
+//! Which request is which, and what its parameters say.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::views::{Page, Refusal};
+use crate::message::PartKey;
+use crate::store::Seq;
+
+/// What a path leads to. What stands in it is not looked at yet.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    Dead,
+    Letter(&'a str),
+    Replay,
+    Discard,
+    Forget,
+    Part(&'a str),
+    State,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn find(path: &'a str) -> Option<Self> {
+        let mut segments = path.strip_prefix("/v1/")?.split('/');
+        let place = match (segments.next()?, segments.next(), segments.next()) {
+            ("dead", None, _) => Self::Dead,
+            ("dead", Some("replay"), None) => Self::Replay,
+            ("dead", Some("discard"), None) => Self::Discard,
+            ("dead", Some(letter), None) => Self::Letter(letter),
+            ("forget", None, _) => Self::Forget,
+            ("parts", Some(key), None) => Self::Part(key),
+            ("state", None, _) => Self::State,
+            _ => return None,
+        };
+        Some(place)
+    }
+
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Replay | Self::Discard | Self::Forget => "POST",
+            Self::Dead | Self::Letter(_) | Self::Part(_) | Self::State => "GET",
+        }
+    }
+
+    /// What is logged of it: nothing that somebody has put in.
+    pub(super) fn template(self) -> &'static str {
+        match self {
+            Self::Dead => "GET /v1/dead",
+            Self::Letter(_) => "GET /v1/dead/{letter}",
+            Self::Replay => "POST /v1/dead/replay",
+            Self::Discard => "POST /v1/dead/discard",
+            Self::Forget => "POST /v1/forget",
+            Self::Part(_) => "GET /v1/parts/{key}",
+            Self::State => "GET /v1/state",
+        }
+    }
+}
+
+/// The number of a letter, as it stands in a path.
+pub(super) fn letter(text: &str) -> Result<Seq, Refusal> {
+    text.parse().map(Seq).map_err(|_| Refusal::new(404, "a dead letter is known by its number"))
+}
+
+/// The key of a part, as it stands in a path.
+pub(super) fn key(text: &str) -> PartKey {
+    PartKey::new(text)
+}
+
+/// The parameters of a list.
+pub(super) fn page(query: &str) -> Result<Page, Refusal> {
+    const FORM: Refusal = Refusal {
+        status: 400,
+        text: Cow::Borrowed("there are: after=SEQ; most=1 to 1000, or with words to 100; show=words"),
+    };
+    let mut page = Page::default();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match (&*name, &*value) {
+            ("after", after) => page.after = Some(Seq(after.parse().map_err(|_| FORM)?)),
+            ("most", most) => page.most = most.parse().map_err(|_| FORM)?,
+            ("show", "words") => page.words = true,
+            _ => return Err(FORM),
+        }
+    }
+    page.is_fine().then_some(page).ok_or(FORM)
+}
+
+/// The one parameter that other requests have: whether words are shown.
+pub(super) fn shows_words(query: &str) -> Result<bool, Refusal> {
+    match query {
+        "" => Ok(false),
+        "show=words" => Ok(true),
+        _ => Err(Refusal::new(400, "there is: show=words")),
+    }
+}
+
+/// The letters that are to be changed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    letters: Vec<Seq>,
+}
+
+/// The letters that a body names.
+pub(super) fn letters(body: &[u8]) -> Result<Vec<Seq>, Refusal> {
+    let named: Option<Named> = serde_json::from_slice(body).ok();
+    let named = named.filter(|named| (1..=Page::LONGEST).contains(&named.letters.len()));
+    named.map(|named| named.letters).ok_or(Refusal::new(400, "send {\"letters\": [1, 2]}: 1,000 numbers at the most"))
+}

@@ -1,0 +1,252 @@
+//! What the operator is shown, and what he asks for: JSON on the wire, and the same for the command line.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::{BotName, Content, Kind, Payload, Stage};
+use crate::store::{Backlog, DeadLetter, SentPart, Seq, StoreError};
+
+/// Which dead letters to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Those behind this one; all if none.
+    pub after: Option<Seq>,
+    /// So many at the most.
+    pub most: usize,
+    /// Whether with what the customer wrote, and who that is.
+    pub words: bool,
+}
+
+impl Page {
+    /// What one page has, if nothing is asked for.
+    pub const USUAL: usize = 100;
+    /// What one page may have. With words it may have no more than usual: one message can be a megabyte.
+    pub const LONGEST: usize = 1000;
+
+    /// Whether it may be asked for.
+    pub fn is_fine(&self) -> bool {
+        let longest = if self.words { Self::USUAL } else { Self::LONGEST };
+        (1..=longest).contains(&self.most)
+    }
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { after: None, most: Self::USUAL, words: false }
+    }
+}
+
+/// A page of dead letters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Letters {
+    /// The letters, in the order of their numbers.
+    pub letters: Vec<Letter>,
+    /// Where the next page begins, if there may be one: its `after`.
+    pub next: Option<Seq>,
+}
+
+/// A message that should have had an answer and has none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Letter {
+    /// Its number: the one that the log has.
+    pub letter: Seq,
+    /// Whose it is.
+    pub bot: BotName,
+    /// Since when it is dead.
+    pub since: String,
+    /// When it was accepted.
+    pub accepted: String,
+    /// Why it is dead. Nothing of the customer's in it.
+    pub reason: String,
+    /// What kind of message it is.
+    pub kind: Kind,
+    /// What is the customer's, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Private>,
+}
+
+/// What is the customer's: never for a log.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Private {
+    /// The name that the customer shows.
+    pub name: Option<String>,
+    /// The customer, by the upstream's identifier: what `forget` takes.
+    pub sender: String,
+    /// The customer's phone number, if the upstream gave it.
+    pub phone: Option<String>,
+    /// Whether it was said in a group.
+    pub group: bool,
+    /// When it was written, by the upstream's clock.
+    pub written: String,
+    /// The words in it.
+    pub words: Option<String>,
+    /// All of it.
+    pub content: Content,
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Private(…)")
+    }
+}
+
+impl Letter {
+    /// A letter as it is shown, with the customer's words or without.
+    pub(super) fn of(letter: DeadLetter, words: bool) -> Self {
+        let DeadLetter { message, reason, since } = letter;
+        let inbound = message.inbound;
+        let at = inbound.at;
+        let private = |content: Content| Private {
+            name: inbound.contact.name,
+            sender: at.sender.as_str().to_owned(),
+            phone: at.phone.map(|phone| phone.as_str().to_owned()),
+            group: at.group,
+            written: at.time.to_utc(),
+            words: content.words().map(str::to_owned),
+            content,
+        };
+        Self {
+            letter: message.seq,
+            bot: at.bot,
+            since: since.to_utc(),
+            accepted: message.accepted.to_utc(),
+            reason,
+            kind: inbound.content.kind(),
+            message: words.then(|| private(inbound.content)),
+        }
+    }
+}
+
+/// What became of the letters that were named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// These were replayed, or thrown away.
+    pub done: Vec<Seq>,
+    /// These are no dead letters (any longer).
+    pub unknown: Vec<Seq>,
+    /// Why the others were not looked at, if the store could not go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Who is to be erased, from whose data.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whom {
+    /// The bot.
+    pub bot: String,
+    /// The person: a phone number, or an identifier of the upstream's.
+    pub contact: String,
+}
+
+impl fmt::Debug for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Whom(…)")
+    }
+}
+
+/// What became of a part of a reply that has left.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PartOfReply {
+    /// Our name for it.
+    pub key: String,
+    /// Whose it is.
+    pub bot: BotName,
+    /// When it left.
+    pub sent: String,
+    /// How far it has come: `sent`, `delivered`, `read`, `played` or `failed`.
+    pub stage: String,
+    /// The upstream's code, if it failed and there is one.
+    pub code: Option<i64>,
+    /// What kind of part it is.
+    pub kind: String,
+    /// The upstream's name for it, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// What it says, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+}
+
+impl PartOfReply {
+    /// A part as it is shown, with our words or without.
+    pub(super) fn of(part: SentPart, words: bool) -> Self {
+        let (stage, code) = match part.stage {
+            Stage::Sent => ("sent", None),
+            Stage::Delivered => ("delivered", None),
+            Stage::Read => ("read", None),
+            Stage::Played => ("played", None),
+            Stage::Failed(code) => ("failed", code),
+        };
+        let payload: Payload = part.part.payload;
+        Self {
+            key: part.key.as_str().to_owned(),
+            bot: part.conversation.bot,
+            sent: part.sent.to_utc(),
+            stage: stage.to_owned(),
+            code,
+            kind: payload.name().to_owned(),
+            upstream: part.message.filter(|_| words).map(|message| message.as_str().to_owned()),
+            words: payload.words().filter(|_| words).map(str::to_owned),
+        }
+    }
+}
+
+/// How things stand.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// What waits, over all bots.
+    pub waiting: Waits,
+    /// The bots.
+    pub bots: Vec<BotState>,
+    /// Why the store takes nothing in any longer, if it does not.
+    pub store_failure: Option<String>,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Waits {
+    /// Messages that wait for an answer.
+    pub messages: usize,
+    /// Conversations that have something to do.
+    pub conversations: usize,
+}
+
+impl From<Backlog> for Waits {
+    fn from(backlog: Backlog) -> Self {
+        Self { messages: backlog.messages, conversations: backlog.conversations }
+    }
+}
+
+/// How a bot stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BotState {
+    /// Its name.
+    pub bot: BotName,
+    /// Whether its upstream does not let it work.
+    pub down: bool,
+}
+
+/// Why the operator did not get what he asked for. Nothing of his question stands in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, and what to do.
+    pub text: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, text: text.into() }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::new(503, error.to_string())
+    }
+}

@@ -1,0 +1,64 @@
+//! Parts that the upstream had taken, and has reported since as failed.
+
+use tracing::warn;
+
+use super::{Attempt, Done, Outcome, Report};
+use crate::message::{MediaSource, Part, Payload};
+use crate::outbox;
+use crate::provider::ProviderError;
+use crate::store::{Claim, FailedPart, Outgoing, StoreError};
+
+/// So often is something sent in the place of what had failed.
+const MOST_TIMES: usize = 3;
+
+impl Attempt<'_> {
+    /// Tells the operator, and takes what follows for the bot as a whole: one that may not send is down.
+    fn look_at_failed(&self, claim: &Claim) {
+        for failed in &claim.failed {
+            let error = self.bot.provider.reported(failed.code);
+            warn!(part.key = failed.sent.key.as_str(), %error, "the provider could not deliver a part that it had taken");
+            self.bot.health.suffer(&error);
+        }
+    }
+
+    /// Sends again what can still reach the customer in another form, or once the bot may send again.
+    pub(super) async fn make_up_for_failed(self, claim: Claim) -> Result<Report, StoreError> {
+        self.look_at_failed(&claim);
+        let failed = claim.failed.len();
+        let parts = claim.failed.iter().filter_map(|failed| self.instead_of(failed));
+        let Some(outgoing) = outbox::again(parts.collect(), failed, self.bot.provider.abilities()) else {
+            let reason = "nothing makes up for a failed part".into();
+            return self.settle(claim, Outcome::Silent, Some(reason), Done { failed, ..Done::default() }).await;
+        };
+        self.tools.store.intend(&claim, &outgoing).await?;
+        self.go_on(claim, outgoing).await
+    }
+
+    async fn go_on(self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
+        let sent = self.outbox().resume(&claim, &outgoing).await?;
+        self.close(claim, outgoing, sent).await
+    }
+
+    /// What is sent in the place of a failed part: a medium as a link, for example, or the same again once a bot that was
+    /// not allowed to send is; nothing where the customer cannot be reached at all.
+    fn instead_of(&self, failed: &FailedPart) -> Option<(FailedPart, Part)> {
+        // Whatever fails again and again is left at that.
+        if failed.sent.key.as_str().matches(outbox::AGAIN).count() >= MOST_TIMES {
+            return None;
+        }
+        let instead = match self.bot.provider.reported(failed.code) {
+            ProviderError::Unauthorized { .. } => failed.sent.part.clone(),
+            ProviderError::WindowClosed { .. } => self.bot.delivery.window_template.as_ref()?.part(),
+            _ => as_link(&failed.sent.part)?,
+        };
+        Some((failed.clone(), instead))
+    }
+}
+
+/// A medium as words and its address, if it has one.
+fn as_link(part: &Part) -> Option<Part> {
+    let Payload::Media(media) = &part.payload else { return None };
+    let MediaSource::Link(link) = &media.source else { return None };
+    let words = media.caption.iter().chain([link]).map(String::as_str).collect::<Vec<_>>().join("\n");
+    Some(Part { payload: Payload::Text { body: words }, quote: part.quote })
+}

@@ -1,0 +1,284 @@
+//! What a bot sends and when, with upstreams that keep to their real limits: nothing is refused, lost or out of order.
+
+mod model;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use threedots::clock::Timestamp;
+use threedots::message::Part;
+use threedots::sandbox::phone::{Call, What};
+use threedots::sandbox::{Calls, CustomerId, Failure, Fault, StatusDelays, Upstream};
+use threedots::{Handler, Reply, Turn};
+
+use crate::world::{Setup, World};
+
+/// A handler that answers every message with a part of its own.
+fn one_each() -> impl Handler {
+    |turn: &Turn| {
+        Reply::Send(turn.messages.iter().filter_map(|message| message.content.words()).map(Part::text).collect())
+    }
+}
+
+/// On an upstream that keeps to its limits, and tells nothing of what becomes of its messages.
+fn setup(upstream: Upstream) -> Setup {
+    let mut setup = Setup::on(upstream, one_each());
+    setup.sandbox.limits = true;
+    setup.sandbox.statuses = StatusDelays { sent: None, delivered: None, read: None };
+    setup.gate.per_minute = u32::MAX;
+    setup
+}
+
+/// When each reply arrived, and when it was refused.
+#[derive(Default)]
+struct Sends {
+    arrived: Vec<(CustomerId, Timestamp)>,
+    refused: Vec<Timestamp>,
+}
+
+impl Sends {
+    fn of(world: &World) -> Self {
+        let mut sends = Self::default();
+        for moment in world.phone().timeline() {
+            match moment.what {
+                What::Reply { .. } => sends.arrived.push((moment.customer.expect("whose it is"), moment.at)),
+                What::CallRefused { what: Call::Send, .. } => sends.refused.push(moment.at),
+                _ => {}
+            }
+        }
+        sends
+    }
+
+    fn to(&self, customer: &CustomerId) -> Vec<Timestamp> {
+        self.arrived.iter().filter(|(to, _)| to == customer).map(|(_, at)| *at).collect()
+    }
+
+    /// The most that arrived in any stretch of this length.
+    fn most_in(&self, stretch: Duration) -> usize {
+        most_in(&self.arrived.iter().map(|(_, at)| *at).collect::<Vec<_>>(), stretch)
+    }
+}
+
+/// The most in any stretch of this length, its end not counted.
+fn most_in(times: &[Timestamp], stretch: Duration) -> usize {
+    let from = |first: usize| times[first..].iter().take_while(|at| at.since(times[first]) < stretch).count();
+    (0..times.len()).map(from).max().unwrap_or_default()
+}
+
+fn numbered(count: usize) -> Vec<String> {
+    (1..=count).map(|number| number.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_replies_to_one_customer_meet_no_refusal_and_keep_their_order() {
+    for upstream in [Upstream::Meta, Upstream::NxCloud] {
+        let world = setup(upstream).start();
+        for number in numbered(200) {
+            world.write(&number);
+            world.pass(1).await;
+        }
+        world.pass(6 * 200).await;
+        let sends = Sends::of(&world);
+        assert_eq!(sends.refused, [], "{}", upstream.name());
+        assert_eq!(world.replies(), numbered(200), "{}: all of them, once, and in order", upstream.name());
+        assert!(world.dead().await.is_empty());
+        // Meta lends 45, and takes one in 6 s.
+        let times = sends.to(&world.customer);
+        let lasted = times[199].since(times[0]);
+        let fewest = Duration::from_secs((200 - 45) * 6);
+        assert!((fewest..fewest + Duration::from_secs(10)).contains(&lasted), "{}: {lasted:?}", upstream.name());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_thousand_replies_to_five_hundred_customers_meet_no_refusal_and_keep_their_order() {
+    let world = setup(Upstream::Meta).start();
+    let customers: Vec<CustomerId> = (2..502).map(|number| world.customer(number)).collect();
+    for number in numbered(4) {
+        for customer in &customers {
+            world.write_as(customer, &number);
+        }
+    }
+    world.pass(60).await;
+    let sends = Sends::of(&world);
+    assert_eq!(sends.refused, []);
+    for customer in &customers {
+        assert_eq!(world.replies_to(customer), numbered(4));
+    }
+    assert!(sends.most_in(Duration::from_secs(1)) <= 80);
+    let lasted = sends.arrived[1999].1.since(sends.arrived[0].1);
+    assert!(lasted <= Duration::from_secs(30), "80 in a second would take 25 s, and it took {lasted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn linq_and_the_gateway_refuse_nothing_either() {
+    let world = setup(Upstream::Linq).start();
+    for number in numbered(100) {
+        world.write(&number);
+    }
+    world.pass(240).await;
+    let sends = Sends::of(&world);
+    assert_eq!((sends.refused.len(), world.replies()), (0, numbered(100)));
+    assert_eq!(sends.most_in(Duration::from_secs(60)), 30);
+
+    let world = setup(Upstream::Gateway).start();
+    let customers: Vec<CustomerId> = (2..27).map(|number| world.customer(number)).collect();
+    for number in numbered(10) {
+        for customer in &customers {
+            world.write_as(customer, &number);
+        }
+    }
+    world.pass(3600 + 900).await;
+    let sends = Sends::of(&world);
+    assert_eq!((sends.refused.len(), sends.arrived.len()), (0, 250));
+    for customer in &customers {
+        assert_eq!(world.replies_to(customer), numbered(10));
+    }
+    assert_eq!(sends.most_in(Duration::from_secs(60)), 20);
+    assert_eq!(sends.most_in(Duration::from_secs(3600)), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_does_not_forget_what_was_sent() {
+    for (upstream, stopped_after) in
+        [(Upstream::Meta, 3), (Upstream::Meta, 45), (Upstream::Linq, 1), (Upstream::Gateway, 1)]
+    {
+        let mut world = setup(upstream).start();
+        for number in numbered(60) {
+            world.write(&number);
+            world.pass_ms(50).await;
+        }
+        // More than once: none of them may lend anew what another has lent.
+        for _ in 0..4 {
+            world.pass(stopped_after).await;
+            world.restart(setup(upstream)).await;
+        }
+        world.pass(600).await;
+        assert_eq!(Sends::of(&world).refused, [], "{}, {stopped_after} s", upstream.name());
+        assert_eq!(world.replies(), numbered(60), "{}, {stopped_after} s", upstream.name());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_in_the_middle_of_a_long_reply_does_not_forget_its_parts() {
+    let mut world = setup(Upstream::Meta).build();
+    for number in numbered(60) {
+        world.write(&number);
+    }
+    world.pass(1).await;
+    world.work();
+    for _ in 0..4 {
+        world.pass(7).await;
+        world.restart(setup(Upstream::Meta)).await;
+    }
+    world.pass(600).await;
+    assert_eq!(Sends::of(&world).refused, []);
+    assert_eq!(world.replies(), numbered(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_with_a_time_is_honoured_by_every_conversation_of_the_number() {
+    let world = setup(Upstream::Meta).start();
+    let customers: Vec<CustomerId> = (2..202).map(|number| world.customer(number)).collect();
+    let refusal = Fault::on(Calls::Send).fail(Failure::TooMany { retry_after: Some(30) }).once();
+    world.sandbox.faults().add(refusal);
+    for customer in &customers {
+        world.write_as(customer, "1");
+        world.pass_ms(10).await;
+    }
+    world.pass(60).await;
+    let sends = Sends::of(&world);
+    let [refused] = sends.refused[..] else { panic!("{} were refused", sends.refused.len()) };
+    let first = sends.arrived[0].1;
+    assert!(first.since(refused) >= Duration::from_secs(30), "{:?}", first.since(refused));
+    assert!(first.since(refused) <= Duration::from_secs(31), "{:?}", first.since(refused));
+    assert_eq!(sends.arrived.len(), 200);
+    // With care, after a refusal.
+    assert!(sends.most_in(Duration::from_secs(1)) <= 21, "{}", sends.most_in(Duration::from_secs(1)));
+    // In the order in which they asked, the one that was refused first.
+    let order: Vec<&CustomerId> = sends.arrived.iter().map(|(customer, _)| customer).collect();
+    assert_eq!(order, customers.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_one_customer_holds_up_that_customer_alone() {
+    let world = setup(Upstream::Meta).start();
+    let other = world.customer(2);
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooManyToOne).once());
+    world.write("1");
+    world.pass_ms(100).await;
+    world.write_as(&other, "1");
+    world.pass_ms(100).await;
+    assert_eq!((world.replies(), world.replies_to(&other)), (vec![], numbered(1)));
+    world.pass(10).await;
+    assert_eq!(world.replies(), numbered(1));
+    // Meta saw everything lent as used up.
+    for number in numbered(3) {
+        world.write(&number);
+    }
+    world.pass(100).await;
+    let times = Sends::of(&world).to(&world.customer);
+    let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1].since(pair[0]).as_secs()).collect();
+    assert!(pauses[1..].iter().all(|pause| *pause >= 6), "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_customers_limit_delays_no_other_customer_and_keeps_no_task_busy() {
+    let mut setup = setup(Upstream::Meta);
+    // A single turn at a time: one that waited would hold up everybody.
+    setup.worker.turns = 1;
+    let world = setup.start();
+    let other = world.customer(2);
+    for number in numbered(60) {
+        world.write(&number);
+    }
+    world.pass_ms(500).await;
+    assert_eq!(world.replies().len(), 45, "and 15 wait");
+    for number in numbered(10) {
+        world.write_as(&other, &number);
+        world.pass_ms(500).await;
+    }
+    assert_eq!(world.replies_to(&other), numbered(10));
+    assert!(world.replies().len() <= 46);
+    world.pass(100).await;
+    assert_eq!(world.replies(), numbered(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_has_to_wait_is_asked_for_once_and_shows_no_dots_meanwhile() {
+    let mut setup = setup(Upstream::Linq);
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = std::sync::Arc::clone(&asked);
+    let answer = one_each();
+    setup.handler = std::sync::Arc::new(Counted(answer, counter));
+    let world = setup.start();
+    for number in numbered(31) {
+        world.write(&number);
+        world.pass_ms(100).await;
+    }
+    world.pass(2).await;
+    let turns = asked.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(world.replies(), numbered(30));
+    assert!(!world.phone().dots_showing(&world.customer));
+    world.pass(60).await;
+    assert_eq!(world.replies(), numbered(31));
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), turns, "the reply was there already");
+    let mut keys: HashMap<String, usize> = HashMap::new();
+    for moment in world.phone().timeline() {
+        if let What::Reply { key: Some(key), .. } = moment.what {
+            *keys.entry(key).or_default() += 1;
+        }
+    }
+    assert!(keys.values().all(|count| *count == 1));
+}
+
+/// Counts how often a handler is asked.
+struct Counted<H>(H, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+#[async_trait::async_trait]
+impl<H: Handler> Handler for Counted<H> {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, threedots::HandlerError> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.0.reply(turn).await
+    }
+}
