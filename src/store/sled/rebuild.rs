@@ -9,7 +9,6 @@
 //! | `sled.old`, and a `sled.new` with its `format` | goes on with `sled.new` |
 //! | `sled`, and a `sled.old` | removes `sled.old` |
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 
@@ -18,11 +17,11 @@ use super::files;
 use super::guard::{Place, open_sled};
 use super::ledger::Ledger;
 use super::open::{OpenError, Settings};
-use super::tree::Tree;
+use super::tree::{LeftOut, Tree};
 use crate::store::record::VERSION;
 
-/// Copies a tree but for what belongs to the keys `without`. Durable when it returns.
-pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
+/// Copies a tree without what is left out. Durable when it returns.
+pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut) -> Result<(), Fault> {
     let copied = copy_files(place, settings, tree, without);
     if copied.is_err() {
         // What is left of it is removed at the next opening at the latest.
@@ -31,7 +30,7 @@ pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &Ha
     copied
 }
 
-fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
+fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut) -> Result<(), Fault> {
     files::remove_directory(&place.new)?;
     files::create_directory(&place.new)?;
     let db = open_sled(&place.new, settings)?;

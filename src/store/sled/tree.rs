@@ -55,6 +55,15 @@ impl Changes {
     }
 }
 
+/// What is left out as everything is copied.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    /// The keys of records and entries.
+    pub(super) keys: HashSet<Vec<u8>>,
+    /// What is written in their place.
+    pub(super) instead: Changes,
+}
+
 /// The tree, as the writer sees it: with what is staged. There is nothing staged while others read.
 pub(super) struct Tree {
     db: sled::Db,
@@ -225,13 +234,13 @@ impl Tree {
         self.db.scan_prefix(prefix).map(|entry| Ok(entry?))
     }
 
-    /// Copies everything into another database but what belongs to the keys `without`, and hands it to the kernel.
-    pub(super) fn copy_into(&self, db: &sled::Db, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
+    /// Copies everything into another database but what is left out, and hands it to the kernel.
+    pub(super) fn copy_into(&self, db: &sled::Db, LeftOut { keys, instead }: &LeftOut) -> Result<(), Fault> {
         let mut batch = Batch::default();
         let mut size = 0;
         for entry in self.db.iter() {
             let (key, value) = entry?;
-            if without.contains(stem(&key)?) {
+            if keys.contains(stem(&key)?) {
                 continue;
             }
             size += OVERHEAD + key.len() + value.len();
@@ -239,6 +248,11 @@ impl Tree {
             if size > COPIED_AT_ONCE {
                 db.apply_batch(std::mem::take(&mut batch))?;
                 size = 0;
+            }
+        }
+        for (key, value) in &instead.0 {
+            if let Some(value) = value {
+                batch.insert(key.as_slice(), value.as_slice());
             }
         }
         db.apply_batch(batch)?;

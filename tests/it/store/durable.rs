@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use threedots::clock::Timestamp;
-use threedots::message::Stage;
+use threedots::message::{BotName, Stage};
 use threedots::store::sled::{OpenError, Settings, Sled};
 use threedots::store::{Accepted, Ending, Noted, PartState, Retention, Settlement, Store, StoreError};
 
 use super::bench::{
-    Bench, HISTORY_KEPT, LEASE, Place, chat, conversation, ids, message, message_saying, new, outgoing, said,
+    Bench, HISTORY_KEPT, LEASE, Place, chat, conversation, group_message, ids, message, message_saying, new, outgoing,
+    said,
 };
 
 /// The data of a store that is closed, as sled sees it.
@@ -110,6 +111,18 @@ async fn what_was_reported_is_known_after_a_restart() {
     assert_eq!(bench.stage("a").await, Some(Stage::Failed(Some(3))));
     assert_eq!(bench.note_by_name("b", Stage::Played).await, Noted::Moved);
     assert_eq!(bench.note_by_name("b", Stage::Read).await, Noted::Known);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_has_lost_all_it_had_to_do_is_not_held_back_after_a_restart() {
+    let mut bench = Bench::sled();
+    bench.accept(group_message("group", "1", "ann", None)).await;
+    let claim = bench.claim().await;
+    bench.later(claim, MINUTE).await;
+    assert_eq!(bench.store.forget(&BotName::new("shop"), "ann").await.unwrap().waiting, 1);
+    bench.accept(group_message("group", "2", "ben", None)).await;
+    bench.restart().await;
+    assert_eq!(ids(&bench.claim().await), ["2"]);
 }
 
 #[tokio::test(start_paused = true)]
