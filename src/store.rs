@@ -12,6 +12,7 @@
 
 pub mod memory;
 mod record;
+mod redb;
 mod schedule;
 pub mod sled;
 
@@ -24,9 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
 use crate::handler::Said;
-use crate::message::{
-    BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
-};
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage};
 pub use schedule::Lease;
 
 /// Where messages are kept. The `store` table of the configuration.

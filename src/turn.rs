@@ -282,7 +282,10 @@ impl Attempt<'_> {
         failure_replied: Option<Timestamp>,
     ) -> Result<Report, StoreError> {
         (self.report.outcome, self.report.reason) = (outcome, reason);
-        self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent: Vec::new(), failed: 0 }).await?;
+        self.tools
+            .store
+            .settle(claim, Settlement::Done { endings, said, failure_replied, sent: Vec::new(), failed: 0 })
+            .await?;
         Ok(self.report)
     }
 

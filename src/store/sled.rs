@@ -25,11 +25,13 @@
 
 mod check;
 mod committer;
-mod fault;
+pub(in crate::store) mod engine;
+pub(in crate::store) mod fault;
 mod files;
 mod guard;
 mod ledger;
 mod open;
+mod pages;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -54,6 +56,7 @@ use crate::handler::Said;
 use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
 use check::Unfinished;
 use committer::{Committer, QUEUE, When, Write};
+pub use engine::Kind;
 use fault::Fault;
 use guard::Guarded;
 use ledger::{Arriving, Done, Ledger, Loaded};
@@ -83,7 +86,7 @@ impl Sled {
     }
 
     fn start(guarded: Guarded, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
-        let Guarded { ledger, found, data, lock, opened } = guarded;
+        let Guarded { ledger, found, lock, opened } = guarded;
         let schedule = Schedule::new(clock, settings.max_waiting);
         for Unfinished { conversation, messages, outgoing, not_before } in found.unfinished {
             schedule.restore(&conversation, messages, outgoing, not_before);
@@ -91,7 +94,7 @@ impl Sled {
         let ledger = RwLock::new(Some(ledger));
         let shared = Arc::new(Shared { schedule, ledger, failure: watch::Sender::new(None) });
         let (queue, writes) = mpsc::channel(QUEUE);
-        let ended = Committer { shared: shared.clone(), queue: writes, data, lock }.start()?;
+        let ended = Committer { shared: shared.clone(), queue: writes, lock }.start()?;
         Ok(Self { clock, shared, opened, queue: Mutex::new(Some(queue)), ended })
     }
 
@@ -286,7 +289,7 @@ impl Shared {
         let guard = self.ledger();
         let ledger = guard.as_ref().ok_or(StoreError::Closed)?;
         let read = catch_unwind(AssertUnwindSafe(|| read(ledger)));
-        match read.unwrap_or_else(|_| Err(Fault::damaged("sled panicked"))) {
+        match read.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked"))) {
             Ok(value) => Ok(value),
             Err(Fault::Refused(error)) => Err(error),
             Err(fault) => {
@@ -301,7 +304,7 @@ impl Shared {
     }
 
     fn exclusively(&self) -> RwLockWriteGuard<'_, Option<Ledger>> {
-        // Poisoned by a panic of sled's, which has failed the store: all that is left is to close it.
+        // Poisoned by a panic of the engine's, which has failed the store: all that is left is to close it.
         self.ledger.write().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Unfinished {
 /// Reads everything. Nothing, if the tree has never held anything. Calls `progress` every now and then.
 pub(super) fn check(tree: &Tree, progress: &dyn Fn()) -> Result<Option<Found>, Fault> {
     let Some(last) = tree.value(LAST)? else {
-        return if tree.is_empty() { Ok(None) } else { Err(Fault::damaged("the last number is missing")) };
+        return if tree.is_empty()? { Ok(None) } else { Err(Fault::damaged("the last number is missing")) };
     };
     let last = Seq(records::number(&last)?);
     let mut walk = Walk { tree, progress, read: 0 };

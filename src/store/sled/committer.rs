@@ -12,21 +12,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Shared;
 use super::fault::Fault;
-use super::guard::SEGMENT;
 use super::ledger::Ledger;
-#[cfg(doc)]
-use super::tree::Tree;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
 /// How many writes share one sync, at most.
 const GROUP: usize = 256;
-
-/// How much may be written before it is made durable, by [`Tree::weight`]: an eighth of a segment of sled's file.
-///
-/// sled uses a segment again once what it held stands in a later one that is complete, durable or not. A segment that
-/// cannot be completed between two syncs therefore never takes the place of something that a power cut would lose.
-const MOST_UNSYNCED: usize = SEGMENT / 8;
 
 /// How many writes may queue up before their callers wait.
 pub(super) const QUEUE: usize = 4 * GROUP;
@@ -78,8 +69,6 @@ impl Write {
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
     pub(super) queue: mpsc::Receiver<Write>,
-    /// Our own descriptor of sled's data file.
-    pub(super) data: File,
     /// Held until the data has been let go of.
     pub(super) lock: Arc<File>,
 }
@@ -110,14 +99,14 @@ impl Committer {
         let ledger = self.shared.exclusively().take();
         // sled flushes as it closes and panics if that fails; whatever was promised is durable already.
         if catch_unwind(AssertUnwindSafe(|| drop(ledger))).is_err() {
-            tracing::error!("sled could not be closed");
+            tracing::error!("the store's engine could not be closed");
         }
         drop(self.lock);
     }
 
     fn commit_or_catch(&self, group: &mut Vec<Write>) -> Result<(), Fault> {
         let committed = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
-        committed.unwrap_or_else(|_| Err(Fault::damaged("sled panicked")))
+        committed.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked")))
     }
 
     fn commit(&self, group: &mut Vec<Write>) -> Result<(), Fault> {
@@ -126,12 +115,10 @@ impl Committer {
             let applied = self.apply(&mut writes)?;
             applied.at_once.into_iter().for_each(|reply| reply());
             // Without a change there are repetitions and refusals: what they speak of became durable long ago.
-            if applied.changed {
-                if let Some(ledger) = self.shared.ledger().as_ref() {
-                    ledger.tree.flush()?;
-                }
-                // sled's flush reaches the kernel and no further.
-                self.data.sync_data()?;
+            if applied.changed
+                && let Some(ledger) = self.shared.ledger().as_ref()
+            {
+                ledger.tree.sync()?;
             }
             applied.when_durable.into_iter().for_each(|reply| reply());
         }
@@ -152,7 +139,7 @@ impl Committer {
             } else {
                 applied.when_durable.push(reply)
             }
-            if ledger.tree.weight() > MOST_UNSYNCED {
+            if ledger.tree.weight() > ledger.tree.most_unsynced() {
                 break;
             }
         }

@@ -5,12 +5,12 @@ use crate::store::record::Unreadable;
 
 /// Why something could not be done.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     /// It cannot be done, and nothing has been.
     Refused(StoreError),
     /// The disk failed us.
     Disk(std::io::Error),
-    /// The data is not what it should be; or sled is not.
+    /// The data is not what it should be; or the engine is not.
     Damaged(String),
     /// The data is sound, and not of the kind that we write.
     Unsupported(String),
@@ -18,7 +18,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// What is there is not what was written.
-    pub(super) fn damaged(what: &str) -> Self {
+    pub(in crate::store) fn damaged(what: &str) -> Self {
         Self::Damaged(what.to_owned())
     }
 }
@@ -38,21 +38,6 @@ impl From<Unreadable> for Fault {
 impl From<std::io::Error> for Fault {
     fn from(error: std::io::Error) -> Self {
         Self::Disk(error)
-    }
-}
-
-impl From<sled::Error> for Fault {
-    fn from(error: sled::Error) -> Self {
-        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        match error {
-            // What sled says when a file is too short, or full of nonsense.
-            sled::Error::Io(error) if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) => {
-                Self::Damaged(error.to_string())
-            }
-            sled::Error::Io(error) => Self::Disk(error),
-            sled::Error::Unsupported(what) => Self::Unsupported(what),
-            other => Self::Damaged(other.to_string()),
-        }
     }
 }
 

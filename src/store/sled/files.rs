@@ -1,4 +1,4 @@
-//! The files around a sled tree: their modes, the lock, and what it takes until they outlive a power cut.
+//! The files around an engine's: their modes, the lock, and what it takes until they outlive a power cut.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};

@@ -1,6 +1,6 @@
-//! Opens a sled tree so that nothing it is known for keeps the store from starting, or lets it start silently empty.
+//! Opens an engine so that nothing it is known for keeps the store from starting, or lets it start silently empty.
 //!
-//! sled 0.34 takes a half-written snapshot for the newest one and never opens again; on some damaged files it
+//! sled 0.34 takes a half-written snapshot for the newest one and never opens again; on some damaged files an engine
 //! panics, or reads for ever. So: half-written snapshots go first; the opening runs on a thread of its own, under a
 //! deadline, with panics caught; everything is read once; and what cannot be used is moved aside, never deleted.
 //!
@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `store.lock` | locked by the process that has the store open |
 //! | `STUCK` | how many openings in a row came to a standstill; gone once one has not |
-//! | `sled/` | sled's files, and `format`, which says that there is data and how it is written |
+//! | `sled/` or `redb/` | the engine's files, and `format`, which says that there is data and how it is written |
 //! | `bad-…/` | what was moved aside, and when, in seconds since 1970 |
 
 use std::fs::{self, File};
@@ -23,6 +23,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::check::{Found, check};
+use super::engine::Progress;
 use super::fault::Fault;
 use super::files;
 use super::ledger::Ledger;
@@ -36,18 +37,10 @@ use crate::store::record::VERSION;
 /// Openings that came to a standstill, after which the data is taken for the cause.
 const STUCK_OPENINGS: u32 = 2;
 
-/// How often sled's own thread writes and collects garbage, in milliseconds.
-const FLUSH_EVERY: u64 = 500;
-
-/// The length of a segment of sled's file, in bytes; 512 KiB if one does not ask. See the committer for why it matters.
-pub(super) const SEGMENT: usize = 8 * 1024 * 1024;
-
 /// A store that is open.
 pub(super) struct Guarded {
     pub(super) ledger: Ledger,
     pub(super) found: Found,
-    /// A descriptor of our own of the data file: each one learns of a failed write-back for itself.
-    pub(super) data: File,
     /// Keeps other processes out for as long as it is open.
     pub(super) lock: Arc<File>,
     pub(super) opened: Opened,
@@ -55,7 +48,7 @@ pub(super) struct Guarded {
 
 /// Opens a store.
 pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenError> {
-    let place = Place::new(&settings.path);
+    let place = Place::new(settings);
     let io = |error| place.io(error);
     files::create_directory(&place.directory).map_err(io)?;
     let lock = Arc::new(place.lock(&place.lock, settings.lock_timeout)?);
@@ -78,9 +71,8 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
         _ => files::remove(&place.marker).map_err(io)?,
     }
     let (ledger, found) = tree?;
-    let data = File::open(&place.data).map_err(io)?;
     let waiting = found.unfinished.iter().map(|unfinished| unfinished.messages).sum();
-    Ok(Guarded { ledger, found, data, lock, opened: Opened { waiting, quarantine } })
+    Ok(Guarded { ledger, found, lock, opened: Opened { waiting, quarantine } })
 }
 
 /// Where things are.
@@ -94,10 +86,11 @@ struct Place {
 }
 
 impl Place {
-    fn new(directory: &Path) -> Self {
-        let tree = directory.join("sled");
+    fn new(settings: &Settings) -> Self {
+        let directory = &settings.path;
+        let tree = directory.join(settings.kind.name());
         Self {
-            directory: directory.to_owned(),
+            directory: directory.clone(),
             lock: directory.join("store.lock"),
             marker: directory.join("STUCK"),
             data: tree.join("db"),
@@ -144,9 +137,9 @@ impl Place {
     fn open_tree(&self, settings: &Settings, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
         let written = self.format()?;
         files::create_directory(&self.tree).map_err(|error| self.io(error))?;
-        self.remove_half_written_snapshots().map_err(|error| self.io(error))?;
+        settings.kind.prepare(&self.tree).map_err(|error| self.io(error))?;
         if self.data.exists() {
-            // Threads of a tree that this process has just closed may still hold sled's own lock.
+            // Threads of sled's that this process has just let go of may still hold sled's own lock.
             drop(self.lock(&self.data, settings.lock_timeout)?);
         }
         let opened = self.in_time(settings, written, lock)?;
@@ -170,18 +163,6 @@ impl Place {
         }
     }
 
-    fn remove_half_written_snapshots(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.tree)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with("snap.") && name.ends_with(".generating") {
-                files::remove(&entry.path())?;
-            }
-        }
-        Ok(())
-    }
-
     /// Opens and reads the tree on a thread of its own, for as long as that makes progress.
     fn in_time(&self, settings: &Settings, written: bool, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
         let (sender, news) = mpsc::channel();
@@ -189,9 +170,10 @@ impl Place {
         // If it never ends, nobody else shall open the same files.
         let lock = lock.clone();
         let opening = move || {
-            let progress = || drop(sender.send(News::Progress));
+            let news = sender.clone();
+            let progress: Progress = Arc::new(move || drop(news.send(News::Progress)));
             let opened = catch_unwind(AssertUnwindSafe(|| open_and_read(&tree, &settings, written, &progress)));
-            let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("sled panicked while it was opened")));
+            let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked while it was opened")));
             // Without a receiver the deadline has passed, and the tree is closed right here.
             drop(sender.send(News::End(opened)));
             drop(lock);
@@ -231,13 +213,11 @@ fn open_and_read(
     path: &Path,
     settings: &Settings,
     written: bool,
-    progress: &dyn Fn(),
+    progress: &Progress,
 ) -> Result<(Ledger, Found), Fault> {
-    let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes).segment_size(SEGMENT);
-    let db = config.flush_every_ms(Some(FLUSH_EVERY)).open()?;
-    let mut tree = Tree::new(db);
+    let mut tree = Tree::new(settings.kind.open(path, settings.cache_bytes, progress)?);
     progress();
-    let found = match check(&tree, progress)? {
+    let found = match check(&tree, &**progress)? {
         Some(found) => found,
         None if written => return Err(Fault::damaged("there was data, and there is none")),
         None => {
@@ -248,7 +228,7 @@ fn open_and_read(
             Found::default()
         }
     };
-    tree.flush()?;
+    tree.sync()?;
     files::secure(path)?;
     Ok((Ledger::new(tree, found.last, settings.history_kept), found))
 }

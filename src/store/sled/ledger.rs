@@ -140,7 +140,12 @@ impl Ledger {
     }
 
     /// Records what became of one part of what is outgoing.
-    pub(super) fn mark(&mut self, conversation: &Conversation, part: usize, state: PartState) -> Result<PartState, Fault> {
+    pub(super) fn mark(
+        &mut self,
+        conversation: &Conversation,
+        part: usize,
+        state: PartState,
+    ) -> Result<PartState, Fault> {
         let mut outgoing = self.outgoing(Hash::of_conversation(conversation))?;
         let record = record::encode(marked(outgoing.as_mut(), part, state.clone())?)?;
         self.intend(conversation, &record)?;

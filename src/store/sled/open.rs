@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::engine::Kind;
+
 /// Where a [`Sled`](super::Sled) keeps its data, and its limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The engine.
+    pub kind: Kind,
     /// The directory; made if need be.
     pub path: PathBuf,
-    /// How much memory sled may use for its pages, in bytes.
+    /// How much memory the engine may use for its pages, in bytes.
     pub cache_bytes: u64,
     /// How long the opening may go without progress.
     pub open_timeout: Duration,
@@ -23,6 +27,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            kind: Kind::Sled,
             path: PathBuf::from("data"),
             cache_bytes: 32 * 1024 * 1024,
             open_timeout: Duration::from_secs(20),
@@ -70,12 +75,12 @@ pub enum OpenError {
         /// The newest format that this program knows.
         known: u8,
     },
-    /// It was written with other settings of sled's than ours.
+    /// It was written with other settings of the engine's than ours.
     #[error("the store in {} was written otherwise: {reason}", path.display())]
     Unsupported {
         /// The store's directory.
         path: PathBuf,
-        /// What sled says.
+        /// What the engine says.
         reason: String,
     },
     /// The opening made no progress. Tried again, it is found out whether the data is to blame.
