@@ -18,7 +18,8 @@ use crate::store::{Seq, Waiting};
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateConfig {
-    /// How old a message may be, by the upstream's clock. After an outage Meta repeats up to 7 days of messages.
+    /// How old a message may be, by the upstream's clock. After an outage Meta repeats up to 7 days of messages. One
+    /// that an operator has had replayed may be older.
     #[serde(with = "in_words")]
     pub max_age: Duration,
     /// The kinds of message that are answered.
@@ -101,7 +102,7 @@ impl Gates {
     /// The first gate that turned it away.
     pub fn admit(&self, waiting: &Waiting, now: Timestamp) -> Result<(), TurnedAway> {
         let at = &waiting.inbound.at;
-        if now.since(at.time) > self.config.max_age {
+        if !waiting.replayed && now.since(at.time) > self.config.max_age {
             return Err(TurnedAway::TooOld);
         }
         if !self.config.kinds.contains(&waiting.inbound.content.kind()) {

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, Contact, Inbound, MediaRef, Reply};
+use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, Reply};
 
 /// Turns a turn into a reply.
 #[async_trait]
@@ -118,6 +118,9 @@ pub struct Said {
     pub words: String,
     /// When.
     pub time: Timestamp,
+    /// Which customer, in a group.
+    #[serde(default)]
+    pub who: Option<ContactId>,
 }
 
 impl fmt::Debug for Said {

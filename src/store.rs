@@ -11,6 +11,8 @@
 //! cursor. One contract suite runs against every implementation.
 
 pub mod memory;
+mod parts;
+mod people;
 mod record;
 mod redb;
 mod schedule;
@@ -86,15 +88,18 @@ pub trait Store: Send + Sync + 'static {
     /// Takes in what an upstream reports about a message of ours: by our key if the report carries it, else by the
     /// upstream's name for the message.
     ///
-    /// - Of a part that is still outgoing, a report other than a failure says that the upstream has it: the part is
-    ///   [`PartState::Sent`] from now on, and if the conversation is held back it is ready at once.
-    /// - Of a part that has been sent, the report moves it forward and never back.
-    /// - The first report that a part has failed puts it into [`Claim::failed`] and makes the conversation ready.
+    /// - Of a part that is outgoing and not known to have left, any report but a failure says that the upstream has it:
+    ///   it is [`PartState::Sent`] from now on. A failure makes it [`PartState::Failed`]. Either way the conversation,
+    ///   if it is held back, is ready at once.
+    /// - A part that has left moves forward, and never back. The first report that it has failed puts it into
+    ///   [`Claim::failed`] and makes the conversation ready, as a message does: a hold-back goes on.
+    /// - A part that has been delivered has not failed, and one that has failed is not delivered, whatever else is
+    ///   reported.
     ///
     /// Takes effect at once, and is made durable right behind. A report about nothing that is known is no error.
     async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError>;
 
-    /// What is known of a part of a reply, for as long as it is kept.
+    /// What is known of a part that has left, once its reply is settled, and for as long as it is kept.
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError>;
 
     /// Ends a claim. Takes effect at once, and is made durable right behind.
@@ -162,6 +167,9 @@ pub struct Waiting {
     pub accepted: Timestamp,
     /// The message.
     pub inbound: Inbound,
+    /// Whether it was dead, and an operator has had it wait again: then it is not too old for an answer.
+    #[serde(default)]
+    pub replayed: bool,
 }
 
 /// One conversation, leased to whoever holds this. Dropped without [`Store::settle`], it is given back as it was.
@@ -427,11 +435,3 @@ pub enum StoreError {
 
 /// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
-
-/// Sets the state of one part of what is outgoing.
-fn marked(outgoing: Option<&mut Outgoing>, part: usize, state: PartState) -> Result<&Outgoing, StoreError> {
-    const UNKNOWN: StoreError = StoreError::Invalid("no such part is outgoing");
-    let outgoing = outgoing.ok_or(UNKNOWN)?;
-    outgoing.parts.get_mut(part).ok_or(UNKNOWN)?.state = state;
-    Ok(outgoing)
-}

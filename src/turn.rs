@@ -333,7 +333,7 @@ fn said(claim: &Claim, outgoing: &Outgoing, now: Timestamp) -> Vec<Said> {
     for part in &outgoing.parts {
         let payload = &part.part.payload;
         let words = payload.words().map_or_else(|| format!("[{}]", payload.name()), str::to_owned);
-        said.push(Said { by: Speaker::Bot, words, time: now });
+        said.push(Said { by: Speaker::Bot, words, time: now, who: None });
     }
     said
 }
@@ -343,7 +343,8 @@ fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
     let heard = claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|waiting| {
         let content = &waiting.inbound.content;
         let words = content.words().map_or_else(|| format!("[{}]", content.kind().as_str()), str::to_owned);
-        Said { by: Speaker::Customer, words, time: waiting.inbound.at.time }
+        let at = &waiting.inbound.at;
+        Said { by: Speaker::Customer, words, time: at.time, who: at.group.then(|| at.sender.clone()) }
     });
     heard.collect()
 }

@@ -3,23 +3,28 @@
 //! For tests, and for trying out a handler. It keeps to the same rules as the durable stores, down to the form and
 //! the limits of its records, so that what works here works there.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod ledger;
+mod parts;
+mod people;
+mod sweep;
+
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
 
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
-    Accepted, Backlog, Claim, DEDUPLICATED_FOR, DeadLetter, Ending, Forgotten, Noted, Outgoing, PartState, Retention,
-    SentPart, Seq, Settlement, Store, StoreError, Swept, Waiting,
+    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
+    Store, StoreError, Swept,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
-use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, PartKey};
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
+use ledger::{Ledger, decode};
 
 /// The limits of a [`Memory`].
 #[derive(Clone, Debug)]
@@ -77,7 +82,7 @@ impl fmt::Debug for Memory {
 impl Store for Memory {
     async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError> {
         let accepted = self.clock.now();
-        let arrivals: Vec<Arrival> = messages.into_iter().map(|inbound| Arrival { accepted, inbound }).collect();
+        let arrivals: Vec<Arrival> = messages.into_iter().map(|inbound| Arrival::new(inbound, accepted)).collect();
         let records: Vec<Vec<u8>> = arrivals.iter().map(record::encode).collect::<Result<_, _>>()?;
         let mut ledger = self.ledger()?;
         ledger.expire(accepted);
@@ -85,24 +90,23 @@ impl Store for Memory {
         let mut new = Vec::new();
         let mut seen = HashMap::new();
         for (Arrival { inbound, .. }, record) in arrivals.into_iter().zip(records) {
-            let conversation = inbound.at.conversation();
-            let mark = (inbound.at.bot, inbound.at.message);
+            let mark = (inbound.at.bot.clone(), inbound.at.message.clone());
             if let Some(seq) = seen.get(&mark).or_else(|| ledger.marks.get(&mark)) {
                 answers.push(Accepted::Duplicate(*seq));
             } else {
                 let seq = Seq(ledger.last.0 + new.len() as u64 + 1);
                 answers.push(Accepted::New(seq));
                 seen.insert(mark.clone(), seq);
-                new.push((seq, mark, conversation, record));
+                new.push((seq, mark, inbound.at, record));
             }
         }
         self.schedule.admit(new.len())?;
-        for (seq, mark, conversation, record) in new {
+        for (seq, mark, at, record) in new {
             ledger.last = seq;
             ledger.expiry.push_back((accepted, mark.clone()));
             ledger.marks.insert(mark, seq);
-            ledger.known(&conversation).messages.insert(seq, record);
-            self.schedule.add(&conversation, 1, accepted);
+            ledger.add(seq, &at, record, accepted);
+            self.schedule.add(&at.conversation(), 1, accepted);
         }
         Ok(answers)
     }
@@ -111,32 +115,48 @@ impl Store for Memory {
         loop {
             let lease = self.schedule.claim(lease).await?;
             let conversation = lease.held(&self.schedule)?.conversation.clone();
-            let mut ledger = self.ledger()?;
-            let known = ledger.known(&conversation);
-            let messages: Vec<Waiting> = known.waiting()?;
-            let outgoing = known.outgoing.as_deref().map(decode).transpose()?;
-            let failure_replied = known.failure_replied;
-            if !messages.is_empty() || outgoing.is_some() {
-                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed: Vec::new(), lease });
-            }
+            let ledger = self.ledger()?;
+            let Some(known) = ledger.conversations.get(&conversation).filter(|known| !known.work().is_nothing()) else {
+                continue;
+            };
+            let messages = known.waiting()?;
+            let outgoing = known.outgoing()?;
+            let (failure_replied, failed) = (known.failure_replied, known.failed.iter().cloned().collect());
+            return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
         }
     }
 
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
+        let now = self.clock.now();
         let record = record::encode(outgoing)?;
-        let (held, mut ledger) = self.under(claim, self.clock.now())?;
-        ledger.known(&held.conversation).outgoing = Some(record);
+        let (held, mut ledger) = self.under(claim, now)?;
+        ledger.intend(&held.conversation, outgoing, record, now)?;
         self.schedule.intended(held);
         Ok(())
     }
 
     async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
-        let (held, mut ledger) = self.under(claim, self.clock.now())?;
-        let known = ledger.known(&held.conversation);
-        let mut outgoing: Option<Outgoing> = known.outgoing.as_deref().map(decode).transpose()?;
-        let record = record::encode(super::marked(outgoing.as_mut(), part, state.clone())?)?;
-        known.outgoing = Some(record);
-        Ok(state)
+        let now = self.clock.now();
+        let (held, mut ledger) = self.under(claim, now)?;
+        ledger.mark(&held.conversation, part, state, now)
+    }
+
+    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
+        let now = self.clock.now();
+        let mut ledger = self.ledger()?;
+        let (noted, concerned) = ledger.note(status, now)?;
+        if let Some((conversation, settled)) = concerned {
+            if settled {
+                self.schedule.hurry(&conversation, now);
+            } else {
+                self.schedule.failed(&conversation, now);
+            }
+        }
+        Ok(noted)
+    }
+
+    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
+        Ok(self.ledger()?.parts.get(key).and_then(|trace| trace.clone().sent()))
     }
 
     async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
@@ -146,17 +166,18 @@ impl Store for Memory {
                 let (held, _ledger) = self.under(&claim, now)?;
                 self.schedule.later(held, at, now);
             }
-            Settlement::Done { endings, said, failure_replied, .. } => {
+            Settlement::Done { endings, said, failure_replied, sent, failed } => {
                 let said: Vec<Vec<u8>> = said.iter().map(record::encode).collect::<Result<_, _>>()?;
                 let (held, mut ledger) = self.under(&claim, now)?;
                 let ended = ledger.end(&held.conversation, endings, now)?;
-                let known = ledger.known(&held.conversation);
-                known.outgoing = None;
+                ledger.close_outgoing(&held.conversation, &sent, failed, now)?;
+                let known = ledger.known(&held.conversation, now);
                 known.failure_replied = failure_replied.or(known.failure_replied);
                 known.said.extend(said);
                 let trimmed = known.said.len().saturating_sub(self.history_kept);
                 known.said.drain(..trimmed);
-                self.schedule.done(held, ended, now);
+                let failed = known.work().failed;
+                self.schedule.done(held, ended, failed, now);
             }
         }
         Ok(())
@@ -174,32 +195,42 @@ impl Store for Memory {
         Ok(self.ledger()?.dead.range(Seq(first)..).take(most).map(|(_, letter)| letter.clone()).collect())
     }
 
-    async fn note(&self, _: &DeliveryStatus) -> Result<Noted, StoreError> {
-        todo!("on its way")
+    async fn replay(&self, letter: Seq) -> Result<Option<Conversation>, StoreError> {
+        let now = self.clock.now();
+        let mut ledger = self.ledger()?;
+        let Some(letter) = ledger.dead.get(&letter).cloned() else { return Ok(None) };
+        self.schedule.admit(1)?;
+        ledger.dead.remove(&letter.message.seq);
+        let arrival = Arrival::again(letter, now);
+        let record = record::write(&arrival)?;
+        ledger.last = Seq(ledger.last.0 + 1);
+        let (seq, at) = (ledger.last, arrival.inbound.at);
+        ledger.add(seq, &at, record, now);
+        let conversation = at.conversation();
+        self.schedule.add(&conversation, 1, now);
+        Ok(Some(conversation))
     }
 
-    async fn part(&self, _: &PartKey) -> Result<Option<SentPart>, StoreError> {
-        todo!("on its way")
+    async fn discard(&self, letter: Seq) -> Result<bool, StoreError> {
+        Ok(self.ledger()?.dead.remove(&letter).is_some())
     }
 
-    async fn replay(&self, _: Seq) -> Result<Option<Conversation>, StoreError> {
-        todo!("on its way")
+    async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError> {
+        let now = self.clock.now();
+        let mut ledger = self.ledger()?;
+        let (forgotten, changed) = ledger.forget(bot, contact)?;
+        for (conversation, work) in changed {
+            self.schedule.reset(&conversation, work, now);
+        }
+        Ok(forgotten)
     }
 
-    async fn discard(&self, _: Seq) -> Result<bool, StoreError> {
-        todo!("on its way")
-    }
-
-    async fn forget(&self, _: &BotName, _: &str) -> Result<Forgotten, StoreError> {
-        todo!("on its way")
-    }
-
-    async fn sweep(&self, _: &Retention) -> Result<Swept, StoreError> {
-        todo!("on its way")
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, StoreError> {
+        self.ledger()?.sweep(retention, self.clock.now())
     }
 
     fn backlog(&self) -> Backlog {
-        todo!("on its way")
+        self.schedule.backlog()
     }
 
     fn failure(&self) -> Option<String> {
@@ -210,69 +241,4 @@ impl Store for Memory {
         self.schedule.stop(StoreError::Closed);
         *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Ledger::default();
     }
-}
-
-#[derive(Default)]
-struct Ledger {
-    /// The number given last.
-    last: Seq,
-    marks: HashMap<Mark, Seq>,
-    /// The marks in the order in which they were set.
-    expiry: VecDeque<(Timestamp, Mark)>,
-    conversations: HashMap<Conversation, Known>,
-    dead: BTreeMap<Seq, DeadLetter>,
-}
-
-/// What a message is known by.
-type Mark = (BotName, MessageId);
-
-#[derive(Default)]
-struct Known {
-    messages: BTreeMap<Seq, Vec<u8>>,
-    outgoing: Option<Vec<u8>>,
-    failure_replied: Option<Timestamp>,
-    said: VecDeque<Vec<u8>>,
-}
-
-impl Ledger {
-    fn known(&mut self, conversation: &Conversation) -> &mut Known {
-        self.conversations.entry(conversation.clone()).or_default()
-    }
-
-    /// Forgets the marks that have lived long enough.
-    fn expire(&mut self, now: Timestamp) {
-        while let Some((_, mark)) = self.expiry.pop_front_if(|(set, _)| now.since(*set) >= DEDUPLICATED_FOR) {
-            self.marks.remove(&mark);
-        }
-    }
-
-    /// Ends messages of a conversation. Says how many there were.
-    fn end(
-        &mut self,
-        conversation: &Conversation,
-        endings: Vec<(Seq, Ending)>,
-        now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        let mut ended = 0;
-        for (seq, ending) in endings {
-            let Some(record) = self.known(conversation).messages.remove(&seq) else { continue };
-            ended += 1;
-            if let Ending::Dead { reason } = ending {
-                let message = decode::<Arrival>(&record)?.numbered(seq);
-                self.dead.insert(seq, DeadLetter { message, reason, since: now });
-            }
-        }
-        Ok(ended)
-    }
-}
-
-impl Known {
-    fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        self.messages.iter().map(|(seq, record)| Ok(decode::<Arrival>(record)?.numbered(*seq))).collect()
-    }
-}
-
-/// Reads what `record::encode` had read back.
-fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, StoreError> {
-    record::decode(record).map_err(|_| StoreError::Invalid("a record cannot be read"))
 }

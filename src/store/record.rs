@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Seq, StoreError, Waiting};
+use super::{DeadLetter, Seq, StoreError, Waiting};
 use crate::clock::Timestamp;
 use crate::message::Inbound;
 
@@ -48,12 +48,24 @@ pub(super) fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, Unreadable
 pub(super) struct Arrival {
     pub(super) accepted: Timestamp,
     pub(super) inbound: Inbound,
+    #[serde(default)]
+    pub(super) replayed: bool,
 }
 
 impl Arrival {
+    /// A message as it comes in.
+    pub(super) fn new(inbound: Inbound, accepted: Timestamp) -> Self {
+        Self { accepted, inbound, replayed: false }
+    }
+
+    /// A message that was dead, as it comes in again.
+    pub(super) fn again(letter: DeadLetter, accepted: Timestamp) -> Self {
+        Self { accepted, inbound: letter.message.inbound, replayed: true }
+    }
+
     /// The message, under its number.
     pub(super) fn numbered(self, seq: Seq) -> Waiting {
-        Waiting { seq, accepted: self.accepted, inbound: self.inbound }
+        Waiting { seq, accepted: self.accepted, inbound: self.inbound, replayed: self.replayed }
     }
 }
 

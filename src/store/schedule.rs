@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::StoreError;
+use super::{Backlog, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::message::Conversation;
 use line::Line;
@@ -54,6 +54,24 @@ pub(super) struct Held {
     token: u64,
 }
 
+/// What a conversation has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Work {
+    /// How many messages wait for an answer.
+    pub(super) messages: usize,
+    /// Whether a reply is on its way out.
+    pub(super) outgoing: bool,
+    /// Whether parts that had been sent have failed.
+    pub(super) failed: bool,
+}
+
+impl Work {
+    /// Whether there is nothing to do.
+    pub(super) fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
 /// Which conversations have something to do, and who is at it.
 ///
 /// A store must make one step of [`Schedule::check`] and the write that it allows, as seen by whoever loads a
@@ -77,10 +95,11 @@ impl Schedule {
     }
 
     /// Takes up a conversation as it was when the store was last open.
-    pub(super) fn restore(&self, conversation: &Conversation, messages: usize, outgoing: bool, not_before: Timestamp) {
+    pub(super) fn restore(&self, conversation: &Conversation, work: Work, not_before: Timestamp) {
         let mut line = self.line();
-        line.add(conversation, messages);
-        line.set_outgoing(conversation, outgoing);
+        line.add(conversation, work.messages);
+        line.set_outgoing(conversation, work.outgoing);
+        line.set_failed(conversation, work.failed);
         if not_before > self.clock.now() {
             line.hold_back(conversation, not_before);
         }
@@ -95,6 +114,30 @@ impl Schedule {
     /// So many messages more wait in a conversation.
     pub(super) fn add(&self, conversation: &Conversation, messages: usize, now: Timestamp) {
         self.change(now, |line| line.add(conversation, messages));
+    }
+
+    /// A part that a conversation has sent has failed, and somebody is to see to that.
+    pub(super) fn failed(&self, conversation: &Conversation, now: Timestamp) {
+        self.change(now, |line| {
+            line.add(conversation, 0);
+            line.set_failed(conversation, true);
+        });
+    }
+
+    /// Ends a conversation's hold-back, if it is held back.
+    pub(super) fn hurry(&self, conversation: &Conversation, now: Timestamp) {
+        self.change(now, |line| line.hurry(conversation));
+    }
+
+    /// Some of what a conversation had to do is gone, and this is what is left. Whoever holds it holds it no longer.
+    pub(super) fn reset(&self, conversation: &Conversation, work: Work, now: Timestamp) {
+        self.change(now, |line| line.reset(conversation, work));
+    }
+
+    /// How much waits.
+    pub(super) fn backlog(&self) -> Backlog {
+        let line = self.line();
+        Backlog { messages: line.waiting(), conversations: line.conversations() }
     }
 
     /// Waits for a conversation that nobody holds, and leases it.
@@ -135,10 +178,12 @@ impl Schedule {
     }
 
     /// So many of the conversation's messages are done with, nothing is outgoing, and nobody holds it any longer.
-    pub(super) fn done(&self, held: &Held, messages: usize, now: Timestamp) {
+    /// `failed` says whether there are failed parts left to be seen to.
+    pub(super) fn done(&self, held: &Held, messages: usize, failed: bool, now: Timestamp) {
         self.change(now, |line| {
             line.subtract(&held.conversation, messages);
             line.set_outgoing(&held.conversation, false);
+            line.set_failed(&held.conversation, failed);
             line.free(held);
         });
     }

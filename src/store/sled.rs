@@ -89,7 +89,7 @@ impl Sled {
         let Guarded { ledger, found, lock, opened } = guarded;
         let schedule = Schedule::new(clock, settings.max_waiting);
         for Unfinished { conversation, messages, outgoing, not_before } in found.unfinished {
-            schedule.restore(&conversation, messages, outgoing, not_before);
+            schedule.restore(&conversation, super::schedule::Work { messages, outgoing, failed: false }, not_before);
         }
         let ledger = RwLock::new(Some(ledger));
         let shared = Arc::new(Shared { schedule, ledger, failure: watch::Sender::new(None) });
@@ -216,7 +216,7 @@ impl Store for Sled {
                     let held = lease.held(&schedule)?;
                     schedule.check(held, now)?;
                     let ended = ledger.done(&held.conversation, done, now)?;
-                    schedule.done(held, ended, now);
+                    schedule.done(held, ended, false, now);
                     Ok(())
                 };
                 self.write(now, When::Applied, apply).await

@@ -158,7 +158,12 @@ async fn no_value_that_is_printed_shows_a_canary() {
     let store = Memory::new(Clock::System, Settings::default());
     let waiting: Vec<Waiting> = (1..)
         .zip(&events.messages)
-        .map(|(seq, inbound)| Waiting { seq: Seq(seq), accepted: Timestamp(0), inbound: inbound.clone() })
+        .map(|(seq, inbound)| Waiting {
+            seq: Seq(seq),
+            accepted: Timestamp(0),
+            inbound: inbound.clone(),
+            replayed: false,
+        })
         .collect();
     shown.push(format!("{:?}", store.accept(events.messages).await));
     let claim = store.claim(std::time::Duration::from_secs(60)).await.expect("something waits");
@@ -174,9 +179,15 @@ async fn no_value_that_is_printed_shows_a_canary() {
     let Reply::Send(parts) = reply else { panic!("it is sent") };
     shown.push(format!("{:?}", outbox::prepare(&meta, parts.clone(), std::time::Duration::ZERO).await));
     let outgoing = outbox::address(&waiting[0], parts);
-    let said = Said { by: Speaker::Customer, words: WORDS.into(), time: Timestamp(0) };
+    let said = Said { by: Speaker::Customer, words: WORDS.into(), time: Timestamp(0), who: None };
     let ending = (Seq(1), Ending::Dead { reason: "a reason".into() });
-    let settlement = Settlement::Done { endings: vec![ending], said: vec![said], failure_replied: None };
+    let settlement = Settlement::Done {
+        endings: vec![ending],
+        said: vec![said],
+        failure_replied: None,
+        sent: Vec::new(),
+        failed: 0,
+    };
     let letter = DeadLetter { message: waiting[0].clone(), reason: "a reason".into(), since: Timestamp(0) };
     shown.push(format!("{outgoing:?} {settlement:?} {letter:?}"));
     shown.push(format!("{:?}", meta.send(&outgoing.to, &Part::text(WORDS.repeat(200)), &PartKey::new("1")).await));

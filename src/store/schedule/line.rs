@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::Held;
+use super::{Held, Work};
 use crate::clock::Timestamp;
 use crate::message::Conversation;
 
@@ -27,14 +27,13 @@ pub(super) struct Line {
 type Deadline = (Timestamp, u64);
 
 struct Entry {
-    waiting: usize,
-    outgoing: bool,
+    work: Work,
     place: Place,
 }
 
 enum Place {
     Ready(u64),
-    HeldBack,
+    HeldBack(Deadline),
     Held(Deadline),
 }
 
@@ -42,6 +41,11 @@ impl Line {
     /// How many messages wait, all conversations together.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// How many conversations have something to do, or are held.
+    pub(super) fn conversations(&self) -> usize {
+        self.entries.len()
     }
 
     /// The next end of a hold-back or of a lease.
@@ -58,11 +62,11 @@ impl Line {
     pub(super) fn add(&mut self, conversation: &Conversation, messages: usize) {
         self.waiting += messages;
         if let Some(entry) = self.entries.get_mut(conversation) {
-            entry.waiting += messages;
+            entry.work.messages += messages;
             return;
         }
         let place = self.join(conversation);
-        self.entries.insert(conversation.clone(), Entry { waiting: messages, outgoing: false, place });
+        self.entries.insert(conversation.clone(), Entry { work: Work { messages, ..Work::default() }, place });
     }
 
     /// Leases the first that is ready.
@@ -86,7 +90,14 @@ impl Line {
     /// Whether something is outgoing in a conversation.
     pub(super) fn set_outgoing(&mut self, conversation: &Conversation, outgoing: bool) {
         if let Some(entry) = self.entries.get_mut(conversation) {
-            entry.outgoing = outgoing;
+            entry.work.outgoing = outgoing;
+        }
+    }
+
+    /// Whether parts of a conversation have failed.
+    pub(super) fn set_failed(&mut self, conversation: &Conversation, failed: bool) {
+        if let Some(entry) = self.entries.get_mut(conversation) {
+            entry.work.failed = failed;
         }
     }
 
@@ -94,7 +105,7 @@ impl Line {
     pub(super) fn subtract(&mut self, conversation: &Conversation, messages: usize) {
         self.waiting = self.waiting.saturating_sub(messages);
         if let Some(entry) = self.entries.get_mut(conversation) {
-            entry.waiting = entry.waiting.saturating_sub(messages);
+            entry.work.messages = entry.work.messages.saturating_sub(messages);
         }
     }
 
@@ -114,9 +125,39 @@ impl Line {
         }
         let deadline = (at, self.number());
         self.deadlines.insert(deadline, conversation.clone());
-        self.move_to(conversation, Place::HeldBack);
+        self.move_to(conversation, Place::HeldBack(deadline));
         // It was, for a moment.
         self.newly_ready = self.newly_ready.saturating_sub(1);
+    }
+
+    /// Ends a hold-back.
+    pub(super) fn hurry(&mut self, conversation: &Conversation) {
+        if let Some(Entry { place: Place::HeldBack(deadline), .. }) = self.entries.get(conversation) {
+            self.deadlines.remove(deadline);
+            self.line_up(conversation);
+        }
+    }
+
+    /// Sets what a conversation has to do, and ends the lease if somebody holds it.
+    pub(super) fn reset(&mut self, conversation: &Conversation, work: Work) {
+        let Some(entry) = self.entries.get_mut(conversation) else { return };
+        self.waiting = (self.waiting + work.messages).saturating_sub(entry.work.messages);
+        entry.work = work;
+        match entry.place {
+            Place::Held(deadline) => {
+                self.deadlines.remove(&deadline);
+                self.line_up(conversation);
+            }
+            Place::Ready(number) if work.is_nothing() => {
+                self.ready.remove(&number);
+                self.entries.remove(conversation);
+            }
+            Place::HeldBack(deadline) if work.is_nothing() => {
+                self.deadlines.remove(&deadline);
+                self.entries.remove(conversation);
+            }
+            Place::Ready(_) | Place::HeldBack(_) => {}
+        }
     }
 
     /// Moves those whose hold-back or lease has ended to the end of the line.
@@ -132,7 +173,7 @@ impl Line {
     /// Puts a conversation at the end of the line, or forgets it if it has nothing to do.
     fn line_up(&mut self, conversation: &Conversation) {
         let Some(entry) = self.entries.get(conversation) else { return };
-        if entry.waiting == 0 && !entry.outgoing {
+        if entry.work.is_nothing() {
             self.entries.remove(conversation);
             return;
         }

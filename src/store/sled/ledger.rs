@@ -13,9 +13,7 @@ use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{Conversation, Inbound};
 use crate::store::record::{self, Arrival};
-use crate::store::{
-    Accepted, DEDUPLICATED_FOR, DeadLetter, Ending, Outgoing, PartState, Seq, StoreError, Waiting, marked,
-};
+use crate::store::{Accepted, DEDUPLICATED_FOR, DeadLetter, Ending, Outgoing, PartState, Seq, StoreError, Waiting};
 
 /// How many old marks are forgotten at a time; each is two keys.
 const EXPIRED_AT_ONCE: usize = 250;
@@ -66,7 +64,7 @@ impl Arriving {
         let conversation = inbound.at.conversation();
         let place = Hash::of_conversation(&conversation);
         let mark = Hash::of_message(&inbound.at.bot, &inbound.at.message);
-        let record = record::encode(&Arrival { accepted, inbound })?;
+        let record = record::encode(&Arrival::new(inbound, accepted))?;
         Ok(Self { conversation, place, mark, record })
     }
 
@@ -147,7 +145,11 @@ impl Ledger {
         state: PartState,
     ) -> Result<PartState, Fault> {
         let mut outgoing = self.outgoing(Hash::of_conversation(conversation))?;
-        let record = record::encode(marked(outgoing.as_mut(), part, state.clone())?)?;
+        let record = {
+            let holds = crate::store::parts::mark(outgoing.as_mut(), part, state.clone())?;
+            drop(holds);
+            record::encode(&outgoing)?
+        };
         self.intend(conversation, &record)?;
         Ok(state)
     }

@@ -97,7 +97,12 @@ impl Bench {
     }
 
     pub(super) async fn settle(&self, claim: Claim, endings: Vec<(Seq, Ending)>) -> Result<(), StoreError> {
-        self.store.settle(claim, Settlement::Done { endings, said: Vec::new(), failure_replied: None }).await
+        self.store
+            .settle(
+                claim,
+                Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 },
+            )
+            .await
     }
 
     pub(super) async fn later(&self, claim: Claim, wait: Duration) {
@@ -229,11 +234,12 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
         answers: claim.messages.iter().map(|waiting| waiting.seq).collect(),
         parts: words.iter().map(part).collect(),
         failure: None,
+        reports_carry_key: true,
     }
 }
 
 pub(super) fn said(words: &str) -> Said {
-    Said { by: Speaker::Customer, words: words.to_owned(), time: Timestamp(1) }
+    Said { by: Speaker::Customer, words: words.to_owned(), time: Timestamp(1), who: None }
 }
 
 /// The identifiers of a claim's messages.

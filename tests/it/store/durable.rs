@@ -43,6 +43,8 @@ async fn everything_is_there_again_after_a_restart() {
         endings: vec![(seqs[2], Ending::Dead { reason: "code 7".to_owned() })],
         said: vec![said("question"), said("answer")],
         failure_replied: Some(Timestamp(9)),
+        sent: Vec::new(),
+        failed: 0,
     };
     store.settle(cid, done).await.unwrap();
     let dead = store.dead(None, 9).await.unwrap();
@@ -103,7 +105,7 @@ async fn a_number_is_never_used_twice() {
         // Nothing is left of it but its number.
         let claim = store.claim(LEASE).await.unwrap();
         let endings = vec![(seq, Ending::Silent)];
-        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None };
+        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
         store.settle(claim, done).await.unwrap();
         store.close().await;
     }
@@ -127,7 +129,7 @@ async fn what_was_settled_before_a_close_is_settled_after_it() {
     for _ in 0..200 {
         let claim = store.claim(LEASE).await.unwrap();
         let endings = vec![(claim.messages[0].seq, Ending::Answered)];
-        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None };
+        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
         store.settle(claim, done).await.unwrap();
     }
     store.close().await;
@@ -178,6 +180,8 @@ async fn no_value_is_longer_than_four_thousand_bytes() {
         endings: vec![(ben.messages[0].seq, Ending::Dead { reason: "code".to_owned() })],
         said: vec![said(&"s".repeat(20_000)); HISTORY_KEPT],
         failure_replied: None,
+        sent: Vec::new(),
+        failed: 0,
     };
     store.settle(ben, done).await.unwrap();
     let chat = "c".repeat(10_000);

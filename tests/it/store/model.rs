@@ -136,7 +136,10 @@ impl Subject {
                     }
                     let said = (0..*count).map(|n| said(&format!("{number} {n}"))).collect();
                     let failure_replied = failure_replied.map(Timestamp);
-                    bench.store.settle(claim, Settlement::Done { endings, said, failure_replied }).await
+                    bench
+                        .store
+                        .settle(claim, Settlement::Done { endings, said, failure_replied, sent: Vec::new(), failed: 0 })
+                        .await
                 };
                 self.with(*claim, done).await
             }

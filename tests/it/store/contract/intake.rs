@@ -110,7 +110,13 @@ pub(in crate::store) async fn a_record_that_is_too_large_takes_nothing_in(bench:
     let claim = bench.claim().await;
     let refused = bench.store.intend(&claim, &outgoing(&claim, &[&large])).await;
     assert!(matches!(refused, Err(StoreError::TooLarge { .. })));
-    let settlement = Settlement::Done { endings: Vec::new(), said: vec![said(&large)], failure_replied: None };
+    let settlement = Settlement::Done {
+        endings: Vec::new(),
+        said: vec![said(&large)],
+        failure_replied: None,
+        sent: Vec::new(),
+        failed: 0,
+    };
     assert!(matches!(bench.store.settle(claim, settlement).await, Err(StoreError::TooLarge { .. })));
     let claim = bench.claim().await;
     assert_eq!(ids(&claim), ["1"], "given back as it was");

@@ -69,7 +69,11 @@ pub(in crate::store) async fn history_is_in_order_and_limited_and_trimmed(bench:
         let said = vec![said(&format!("question {turn}")), said(&long), said(&format!("answer {turn}"))];
         expected.extend(said.iter().cloned());
         let endings = vec![(claim.messages[0].seq, Ending::Answered)];
-        bench.store.settle(claim, Settlement::Done { endings, said, failure_replied: None }).await.unwrap();
+        bench
+            .store
+            .settle(claim, Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 })
+            .await
+            .unwrap();
     }
     let expected = expected.split_off(7);
     assert_eq!(bench.store.history(&ann, 10).await.unwrap(), expected);
@@ -113,7 +117,11 @@ pub(in crate::store) async fn a_failure_reply_is_remembered_until_the_next(bench
         let claim = bench.claim().await;
         let before = claim.failure_replied;
         let endings = vec![(claim.messages[0].seq, Ending::Answered)];
-        bench.store.settle(claim, Settlement::Done { endings, said: Vec::new(), failure_replied }).await.unwrap();
+        bench
+            .store
+            .settle(claim, Settlement::Done { endings, said: Vec::new(), failure_replied, sent: Vec::new(), failed: 0 })
+            .await
+            .unwrap();
         before
     };
     assert_eq!(settle("1", Some(Timestamp(5))).await, None);

@@ -1,0 +1,109 @@
+//! What the store knows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use serde::de::DeserializeOwned;
+
+use super::sweep::Cursor;
+use crate::clock::Timestamp;
+use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey};
+use crate::store::parts::Trace;
+use crate::store::record::{self, Arrival};
+use crate::store::schedule::Work;
+use crate::store::{DEDUPLICATED_FOR, DeadLetter, Ending, FailedPart, Outgoing, Seq, StoreError, Waiting};
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// The number given last.
+    pub(super) last: Seq,
+    pub(super) marks: HashMap<Mark, Seq>,
+    /// The marks in the order in which they were set.
+    pub(super) expiry: VecDeque<(Timestamp, Mark)>,
+    pub(super) conversations: BTreeMap<Conversation, Known>,
+    pub(super) dead: BTreeMap<Seq, DeadLetter>,
+    pub(super) parts: BTreeMap<PartKey, Trace>,
+    /// The keys of the parts that are reported by the upstream's names for them.
+    pub(super) names: HashMap<Mark, PartKey>,
+    /// How far the sweep has come.
+    pub(super) cursor: Cursor,
+}
+
+/// What a message is known by.
+pub(super) type Mark = (BotName, MessageId);
+
+/// What is known of a conversation.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Since when there is such a conversation.
+    pub(super) since: Timestamp,
+    /// Whom a direct conversation is with, by all that this person is known by.
+    pub(super) people: BTreeSet<ContactId>,
+    pub(super) messages: BTreeMap<Seq, Vec<u8>>,
+    pub(super) outgoing: Option<Vec<u8>>,
+    pub(super) failure_replied: Option<Timestamp>,
+    pub(super) said: VecDeque<Vec<u8>>,
+    pub(super) failed: VecDeque<FailedPart>,
+}
+
+impl Ledger {
+    pub(super) fn known(&mut self, conversation: &Conversation, now: Timestamp) -> &mut Known {
+        let new = || Known { since: now, ..Known::default() };
+        self.conversations.entry(conversation.clone()).or_insert_with(new)
+    }
+
+    /// Adds a waiting message.
+    pub(super) fn add(&mut self, seq: Seq, at: &MessageRef, record: Vec<u8>, now: Timestamp) {
+        let known = self.known(&at.conversation(), now);
+        known.messages.insert(seq, record);
+        if !at.group {
+            known.people.insert(at.sender.clone());
+            known.people.extend(at.phone.clone());
+        }
+    }
+
+    /// Forgets the marks that have lived long enough.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        while let Some((_, mark)) = self.expiry.pop_front_if(|(set, _)| now.since(*set) >= DEDUPLICATED_FOR) {
+            self.marks.remove(&mark);
+        }
+    }
+
+    /// Ends messages of a conversation. Says how many there were.
+    pub(super) fn end(
+        &mut self,
+        conversation: &Conversation,
+        endings: Vec<(Seq, Ending)>,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let mut ended = 0;
+        for (seq, ending) in endings {
+            let Some(record) = self.known(conversation, now).messages.remove(&seq) else { continue };
+            ended += 1;
+            if let Ending::Dead { reason } = ending {
+                let message = decode::<Arrival>(&record)?.numbered(seq);
+                self.dead.insert(seq, DeadLetter { message, reason, since: now });
+            }
+        }
+        Ok(ended)
+    }
+}
+
+impl Known {
+    pub(super) fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        self.messages.iter().map(|(seq, record)| Ok(decode::<Arrival>(record)?.numbered(*seq))).collect()
+    }
+
+    pub(super) fn outgoing(&self) -> Result<Option<Outgoing>, StoreError> {
+        self.outgoing.as_deref().map(decode).transpose()
+    }
+
+    /// What there is to do.
+    pub(super) fn work(&self) -> Work {
+        Work { messages: self.messages.len(), outgoing: self.outgoing.is_some(), failed: !self.failed.is_empty() }
+    }
+}
+
+/// Reads what `record::encode` had read back.
+pub(super) fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, StoreError> {
+    record::decode(record).map_err(|_| StoreError::Invalid("a record cannot be read"))
+}

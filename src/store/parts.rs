@@ -1,0 +1,185 @@
+//! What is known of the parts of replies, and how the upstream's reports move them. The same for every store.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart, StoreError};
+use crate::clock::Timestamp;
+use crate::message::{Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage};
+
+/// What is kept of a part under its key.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Trace {
+    /// Its reply is on its way out: the part stands there.
+    Outgoing(OnItsWay),
+    /// Its reply is settled: the part stands here.
+    Sent(SentPart),
+}
+
+/// Where a part is found whose reply is on its way out.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct OnItsWay {
+    pub(super) key: PartKey,
+    pub(super) conversation: Conversation,
+    /// How far it has come, by the upstream's reports.
+    #[serde(default)]
+    pub(super) reported: Option<Stage>,
+}
+
+impl Trace {
+    /// The conversation that the part belongs to.
+    pub(super) fn conversation(&self) -> &Conversation {
+        match self {
+            Self::Outgoing(part) => &part.conversation,
+            Self::Sent(part) => &part.conversation,
+        }
+    }
+
+    /// The part, if its reply is settled.
+    pub(super) fn sent(self) -> Option<SentPart> {
+        match self {
+            Self::Outgoing(_) => None,
+            Self::Sent(part) => Some(part),
+        }
+    }
+}
+
+impl OnItsWay {
+    /// A part of which nothing has been reported.
+    pub(super) fn new(key: &PartKey, conversation: &Conversation) -> Self {
+        Self { key: key.clone(), conversation: conversation.clone(), reported: None }
+    }
+}
+
+/// Sets the state of one part of what is outgoing, and says what holds now: what has been sent, or has failed, stays so.
+pub(super) fn mark(outgoing: Option<&mut Outgoing>, part: usize, state: PartState) -> Result<PartState, StoreError> {
+    const UNKNOWN: StoreError = StoreError::Invalid("no such part is outgoing");
+    let part = outgoing.and_then(|outgoing| outgoing.parts.get_mut(part)).ok_or(UNKNOWN)?;
+    if !matches!(part.state, PartState::Sent { .. } | PartState::Failed { .. }) {
+        part.state = state;
+    }
+    Ok(part.state.clone())
+}
+
+/// Moves a part that has left, if the report says anything new.
+pub(super) fn advance(stage: &mut Stage, reported: &Stage) -> Noted {
+    let (forward, noted) = match (&*stage, reported) {
+        (Stage::Failed(_), _) => (false, Noted::Known),
+        // What the customer's phone has had has not failed.
+        (known, Stage::Failed(_)) => (*known == Stage::Sent, Noted::Failed),
+        (known, reported) => (reported > known, Noted::Moved),
+    };
+    if !forward {
+        return Noted::Known;
+    }
+    *stage = reported.clone();
+    noted
+}
+
+/// What a report has changed in what is outgoing.
+pub(super) struct Reported {
+    pub(super) noted: Noted,
+    /// Whether a part's state has changed: then the reply need not wait any longer.
+    pub(super) settled: bool,
+    /// The part that had left, and has failed.
+    pub(super) failed: Option<FailedPart>,
+}
+
+/// Takes in a report about a part of what is outgoing; none if there is no such part.
+pub(super) fn report(
+    outgoing: &mut Outgoing,
+    trace: &mut OnItsWay,
+    status: &DeliveryStatus,
+    now: Timestamp,
+) -> Option<Reported> {
+    let number = outgoing.parts.iter().position(|part| part.key == trace.key)?;
+    let OutgoingPart { key, part, state } = &mut outgoing.parts[number];
+    let unchanged = Reported { noted: Noted::Known, settled: false, failed: None };
+    match (&*state, &status.stage) {
+        (PartState::Failed { .. }, _) => return Some(unchanged),
+        (PartState::Sent { message }, reported) => {
+            let mut stage = trace.reported.clone().unwrap_or(Stage::Sent);
+            let noted = advance(&mut stage, reported);
+            if noted == Noted::Known {
+                return Some(unchanged);
+            }
+            let message = message.clone();
+            let failed = failed_code(&stage).map(|code| FailedPart {
+                sent: sent(key, &trace.conversation, &outgoing.to, part, message, stage.clone(), now),
+                code,
+            });
+            trace.reported = Some(stage);
+            return Some(Reported { noted, settled: false, failed });
+        }
+        (_, Stage::Failed(code)) => {
+            let code = code.map(|code| format!(" (code {code})")).unwrap_or_default();
+            *state = PartState::Failed { reason: format!("the provider reported that it failed{code}") };
+        }
+        _ => *state = PartState::Sent { message: status.message.clone() },
+    }
+    trace.reported = Some(status.stage.clone());
+    let noted = if failed_code(&status.stage).is_some() { Noted::Failed } else { Noted::Settled };
+    Some(Reported { noted, settled: true, failed: None })
+}
+
+/// What is left of a reply that is settled.
+#[derive(Default)]
+pub(super) struct Left {
+    /// The parts that have left.
+    pub(super) sent: Vec<SentPart>,
+    /// Those of them that have failed while whoever sent them took them for sent.
+    pub(super) failed: Vec<FailedPart>,
+    /// The parts that never left.
+    pub(super) never: Vec<PartKey>,
+}
+
+/// Takes a reply apart as it is settled: `named` are parts that have left since they were last marked, and `reported`
+/// is asked what has been reported of a part.
+pub(super) fn take_apart<E>(
+    conversation: &Conversation,
+    outgoing: &Outgoing,
+    named: &[(usize, MessageId)],
+    now: Timestamp,
+    mut reported: impl FnMut(&PartKey) -> Result<Option<Stage>, E>,
+) -> Result<Left, E> {
+    let mut left = Left::default();
+    for (number, OutgoingPart { key, part, state }) in outgoing.parts.iter().enumerate() {
+        let name = named.iter().find(|(named, _)| *named == number).map(|(_, message)| message);
+        let (message, was_told) = match (state, name) {
+            (PartState::Sent { message }, _) => (message, true),
+            (_, Some(message)) => (message, false),
+            (_, None) => {
+                left.never.push(key.clone());
+                continue;
+            }
+        };
+        let stage = reported(key)?.unwrap_or(Stage::Sent);
+        let code = failed_code(&stage).filter(|_| !was_told);
+        let sent = sent(key, conversation, &outgoing.to, part, message.clone(), stage, now);
+        left.failed.extend(code.map(|code| FailedPart { sent: sent.clone(), code }));
+        left.sent.push(sent);
+    }
+    Ok(left)
+}
+
+fn sent(
+    key: &PartKey,
+    conversation: &Conversation,
+    to: &MessageRef,
+    part: &crate::message::Part,
+    message: MessageId,
+    stage: Stage,
+    sent: Timestamp,
+) -> SentPart {
+    let message = Some(message).filter(|message| !message.as_str().is_empty());
+    let (key, conversation, to, part) = (key.clone(), conversation.clone(), to.clone(), part.clone());
+    SentPart { key, conversation, to, part, message, stage, sent }
+}
+
+/// The code of a failure.
+pub(super) fn failed_code(stage: &Stage) -> Option<Option<i64>> {
+    match stage {
+        Stage::Failed(code) => Some(*code),
+        _ => None,
+    }
+}
