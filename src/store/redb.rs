@@ -10,7 +10,7 @@ mod backend;
 use std::path::Path;
 
 use redb::{
-    Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, StorageError, TableDefinition,
+    Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageError, TableDefinition,
 };
 use sha2::{Digest, Sha256};
 
@@ -109,11 +109,8 @@ impl Engine for Redb {
         MOST_UNSYNCED
     }
 
-    fn verify(&mut self) -> Result<(), Fault> {
-        self.snapshot = None;
-        let sound = self.db.check_integrity()?;
-        self.look()?;
-        if sound { Ok(()) } else { Err(Fault::damaged("redb's pages were not in order, and have been put into order")) }
+    fn count(&self) -> Result<Option<u64>, Fault> {
+        Ok(Some(self.snapshot()?.len()?))
     }
 }
 

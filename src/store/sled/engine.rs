@@ -36,8 +36,8 @@ pub(in crate::store) trait Engine: Send + Sync {
     /// How much may be applied before it is made durable, in bytes.
     fn most_unsynced(&self) -> usize;
 
-    /// Reads every page, and says what is wrong with what; the pairs themselves are read by others.
-    fn verify(&mut self) -> Result<(), Fault>;
+    /// How many pairs there are, if the engine keeps count.
+    fn count(&self) -> Result<Option<u64>, Fault>;
 }
 
 /// The engines that there are.

@@ -59,6 +59,12 @@ impl Tree {
         Self { engine, staged: Changes::default(), weight: 0 }
     }
 
+    /// The engine, without what is staged.
+    #[cfg(test)]
+    pub(super) fn into_engine(self) -> Box<dyn Engine> {
+        self.engine
+    }
+
     /// A value.
     pub(super) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         match self.staged.0.get(key) {
