@@ -23,7 +23,7 @@ use crate::provider::Kind;
 use crate::sandbox::{PageError, Sandbox};
 use crate::store::memory::{self, Memory};
 use crate::store::sled::{self, Sled};
-use crate::store::{Engine, Store, StoreConfig, StoreError};
+use crate::store::{Store, StoreConfig, StoreError};
 use crate::telemetry;
 use crate::turn::Bot;
 use crate::webhook::Webhooks;
@@ -299,26 +299,15 @@ fn announce_phone(phone: SocketAddr) {
 }
 
 async fn open(config: StoreConfig, clock: Clock) -> Result<Arc<dyn Store>, StartError> {
-    match config.kind {
-        Engine::Memory => {
-            warn!("the store is in memory: what is acknowledged is lost with the process");
-            let settings = memory::Settings { max_waiting: config.max_waiting, history_kept: config.history };
-            Ok(Arc::new(Memory::new(clock, settings)))
-        }
-        Engine::Sled => {
-            let settings = sled::Settings {
-                path: config.path,
-                cache_bytes: config.cache,
-                max_waiting: config.max_waiting,
-                history_kept: config.history,
-                ..sled::Settings::default()
-            };
-            // Opening reads every record once.
-            let opened = tokio::task::spawn_blocking(move || Sled::open(settings, clock)).await;
-            let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;
-            Ok(Arc::new(store.map_err(|error| StartError::Store(error.to_string()))?))
-        }
-    }
+    let Some(settings) = sled::Settings::of(&config) else {
+        warn!("the store is in memory: what is acknowledged is lost with the process");
+        let settings = memory::Settings { max_waiting: config.max_waiting, history_kept: config.history };
+        return Ok(Arc::new(Memory::new(clock, settings)));
+    };
+    // Opening reads, and may repair.
+    let opened = tokio::task::spawn_blocking(move || Sled::open(settings, clock)).await;
+    let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;
+    Ok(Arc::new(store.map_err(|error| StartError::Store(error.to_string()))?))
 }
 
 /// Why a threedots could not start.

@@ -3,7 +3,7 @@
 //! | module | engine | survives |
 //! |---|---|---|
 //! | [`memory`] | none | nothing: for tests, and for handlers that are tried out |
-//! | [`sled`] | sled 0.34.7, inside the guard that it needs | kill -9 and power cuts |
+//! | [`sled`] | sled 0.34.7, inside the guard that it needs, or redb 4 | kill -9 and power cuts |
 //!
 //! The trait is shaped by the flow, not by a key-value store: an operation is atomic within one conversation and
 //! never over two; deduplication is a conditional insert; a claim is a lease whose token every later write of the
@@ -60,6 +60,8 @@ pub enum Engine {
     Memory,
     /// sled, inside a guard: survives kill -9 and power cuts.
     Sled,
+    /// redb: survives kill -9 and power cuts by itself.
+    Redb,
 }
 
 /// The durable side of everything.

@@ -10,7 +10,8 @@ mod backend;
 use std::path::Path;
 
 use redb::{
-    Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageError, TableDefinition,
+    Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageError,
+    TableDefinition,
 };
 use sha2::{Digest, Sha256};
 

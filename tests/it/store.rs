@@ -7,7 +7,9 @@ mod contract;
 mod crash;
 mod damage;
 mod durable;
+mod labourer;
 mod model;
+mod power;
 
 use bench::Bench;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::engine::Kind;
+use crate::store::{Engine, StoreConfig};
 
 /// Where a [`Sled`](super::Sled) keeps its data, and its limits.
 #[derive(Clone, Debug)]
@@ -35,6 +36,25 @@ impl Default for Settings {
             max_waiting: 100_000,
             history_kept: 200,
         }
+    }
+}
+
+impl Settings {
+    /// What the configuration asks for; nothing, if that is a store in memory.
+    pub fn of(config: &StoreConfig) -> Option<Self> {
+        let kind = match config.kind {
+            Engine::Memory => return None,
+            Engine::Sled => Kind::Sled,
+            Engine::Redb => Kind::Redb,
+        };
+        Some(Self {
+            kind,
+            path: config.path.clone(),
+            cache_bytes: config.cache,
+            max_waiting: config.max_waiting,
+            history_kept: config.history,
+            ..Self::default()
+        })
     }
 }
 

@@ -67,4 +67,3 @@ impl Engine for Failing {
         self.engine.count()
     }
 }
-
