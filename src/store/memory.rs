@@ -144,14 +144,8 @@ impl Store for Memory {
     async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
-        let (noted, concerned) = ledger.note(status, now)?;
-        if let Some((conversation, settled)) = concerned {
-            if settled {
-                self.schedule.hurry(&conversation, now);
-            } else {
-                self.schedule.failed(&conversation, now);
-            }
-        }
+        let (noted, stir) = ledger.note(status, now)?;
+        self.schedule.stir(&stir, now);
         Ok(noted)
     }
 

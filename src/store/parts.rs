@@ -76,6 +76,16 @@ pub(super) fn advance(stage: &mut Stage, reported: &Stage) -> Noted {
     noted
 }
 
+/// What a conversation has to do by a report.
+pub(super) enum Stir {
+    /// Nothing new.
+    Nothing,
+    /// Go on with what is outgoing: more is known of it.
+    GoOn(Conversation),
+    /// See to a part that has failed.
+    Failed(Conversation),
+}
+
 /// What a report has changed in what is outgoing.
 pub(super) struct Reported {
     pub(super) noted: Noted,

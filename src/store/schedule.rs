@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::parts::Stir;
 use super::{Backlog, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::message::Conversation;
@@ -116,17 +117,16 @@ impl Schedule {
         self.change(now, |line| line.add(conversation, messages));
     }
 
-    /// A part that a conversation has sent has failed, and somebody is to see to that.
-    pub(super) fn failed(&self, conversation: &Conversation, now: Timestamp) {
-        self.change(now, |line| {
-            line.add(conversation, 0);
-            line.set_failed(conversation, true);
-        });
-    }
-
-    /// Ends a conversation's hold-back, if it is held back.
-    pub(super) fn hurry(&self, conversation: &Conversation, now: Timestamp) {
-        self.change(now, |line| line.hurry(conversation));
+    /// A conversation has something to do by a report.
+    pub(super) fn stir(&self, stir: &Stir, now: Timestamp) {
+        match stir {
+            Stir::Nothing => {}
+            Stir::GoOn(conversation) => self.change(now, |line| line.hurry(conversation)),
+            Stir::Failed(conversation) => self.change(now, |line| {
+                line.add(conversation, 0);
+                line.set_failed(conversation, true);
+            }),
+        }
     }
 
     /// Some of what a conversation had to do is gone, and this is what is left. Whoever holds it holds it no longer.

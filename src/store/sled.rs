@@ -6,6 +6,7 @@
 //! | `guard` | opens sled, reads everything once, moves damaged data aside |
 //! | `check` | that reading, and what the schedule is built from |
 //! | `files` | modes, the lock, syncs |
+//! | `rebuild` | copies all that is to be kept into new files |
 //! | `committer` | the one thread that writes: group commit, and fail-stop |
 //! | `ledger` | the operations |
 //! | `records` | the keys of what is stored |
@@ -21,7 +22,8 @@
 //! Without the third, 8 of 210 simulated power cuts under records of up to 60 kB left data that could not be opened,
 //! or lacked messages. With all three, 510 cuts lost nothing, which is why there is no journal beside the tree.
 //!
-//! Deleted is not gone: what was deleted stays readable in sled's files until the space is used again.
+//! Deleted is not gone: what was deleted stays readable in sled's files until the space is used again. Whoever is to be
+//! forgotten is therefore left out as everything else is copied into new files.
 
 mod check;
 mod committer;
@@ -32,6 +34,7 @@ mod guard;
 mod ledger;
 mod open;
 mod pages;
+mod rebuild;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -43,7 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::record;
 use super::schedule::Schedule;
@@ -59,7 +62,7 @@ use committer::{Committer, QUEUE, When, Write};
 pub use engine::Kind;
 use fault::Fault;
 use guard::Guarded;
-use ledger::{Arriving, Done, Ledger, Loaded};
+use ledger::{Arriving, Done, Erasure, Ledger, Loaded};
 pub use open::{OpenError, Opened, Quarantine, Settings};
 
 /// A store on disk.
@@ -86,15 +89,16 @@ impl Sled {
     }
 
     fn start(guarded: Guarded, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
-        let Guarded { ledger, found, lock, opened } = guarded;
+        let Guarded { ledger, found, lock, opened, place } = guarded;
         let schedule = Schedule::new(clock, settings.max_waiting);
-        for Unfinished { conversation, messages, outgoing, not_before } in found.unfinished {
-            schedule.restore(&conversation, super::schedule::Work { messages, outgoing, failed: false }, not_before);
+        for Unfinished { conversation, work, not_before } in found.unfinished {
+            schedule.restore(&conversation, work, not_before);
         }
         let ledger = RwLock::new(Some(ledger));
         let shared = Arc::new(Shared { schedule, ledger, failure: watch::Sender::new(None) });
         let (queue, writes) = mpsc::channel(QUEUE);
-        let ended = Committer { shared: shared.clone(), queue: writes, lock }.start()?;
+        let ended =
+            Committer { shared: shared.clone(), queue: writes, lock, place, settings: settings.clone() }.start()?;
         Ok(Self { clock, shared, opened, queue: Mutex::new(Some(queue)), ended })
     }
 
@@ -117,9 +121,18 @@ impl Sled {
         when: When,
         apply: impl FnOnce(&mut Ledger) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let (write, answered) = Write::new(now, when, apply);
+        self.queue(write, answered).await
+    }
+
+    /// Queues a write, and waits for its answer.
+    async fn queue<T>(
+        &self,
+        write: Write,
+        answered: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         self.shared.schedule.running()?;
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)?;
-        let (write, answered) = Write::new(now, when, apply);
         queue.send(write).await.map_err(|_| StoreError::Closed)?;
         drop(queue);
         match answered.await {
@@ -162,9 +175,9 @@ impl Store for Sled {
             let conversation = lease.held(schedule)?.conversation.clone();
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
-            if !loaded.messages.is_empty() || loaded.outgoing.is_some() {
-                let Loaded { messages, outgoing, failure_replied } = loaded;
-                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed: Vec::new(), lease });
+            if !loaded.is_nothing() {
+                let Loaded { messages, outgoing, failure_replied, failed } = loaded;
+                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
             }
         }
     }
@@ -172,11 +185,12 @@ impl Store for Sled {
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
         let now = self.clock.now();
         let record = record::encode(outgoing)?;
+        let outgoing = outgoing.clone();
         let schedule = self.shared.schedule.clone();
         let held = claim.lease.held(&schedule)?.clone();
         let apply = move |ledger: &mut Ledger| {
             schedule.check(&held, now)?;
-            ledger.intend(&held.conversation, &record)?;
+            ledger.intend(&held.conversation, &outgoing, &record)?;
             schedule.intended(&held);
             Ok(())
         };
@@ -194,6 +208,21 @@ impl Store for Sled {
         self.write(now, When::Durable, apply).await
     }
 
+    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
+        let now = self.clock.now();
+        let (schedule, status) = (self.shared.schedule.clone(), status.clone());
+        let apply = move |ledger: &mut Ledger| {
+            let (noted, stir) = ledger.note(&status, now)?;
+            schedule.stir(&stir, now);
+            Ok(noted)
+        };
+        self.write(now, When::Applied, apply).await
+    }
+
+    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
+        self.shared.read(|ledger| ledger.part(key))
+    }
+
     async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
         let now = self.clock.now();
         let schedule = self.shared.schedule.clone();
@@ -209,14 +238,14 @@ impl Store for Sled {
                 };
                 self.write(now, When::Applied, apply).await
             }
-            Settlement::Done { endings, said, failure_replied, .. } => {
+            Settlement::Done { endings, said, failure_replied, sent, failed } => {
                 let said = said.iter().map(record::encode).collect::<Result<_, _>>()?;
-                let done = Done { endings, said, failure_replied };
+                let done = Done { endings, said, failure_replied, sent, failed };
                 let apply = move |ledger: &mut Ledger| {
                     let held = lease.held(&schedule)?;
                     schedule.check(held, now)?;
-                    let ended = ledger.done(&held.conversation, done, now)?;
-                    schedule.done(held, ended, false, now);
+                    let (ended, failed) = ledger.done(&held.conversation, done, now)?;
+                    schedule.done(held, ended, failed, now);
                     Ok(())
                 };
                 self.write(now, When::Applied, apply).await
@@ -232,32 +261,49 @@ impl Store for Sled {
         self.shared.read(|ledger| ledger.dead(after, most))
     }
 
-    async fn note(&self, _: &DeliveryStatus) -> Result<Noted, StoreError> {
-        todo!("on its way")
+    async fn replay(&self, letter: Seq) -> Result<Option<Conversation>, StoreError> {
+        let now = self.clock.now();
+        let schedule = self.shared.schedule.clone();
+        let apply = move |ledger: &mut Ledger| {
+            let conversation = ledger.replay(letter, now, || schedule.admit(1))?;
+            if let Some(conversation) = &conversation {
+                schedule.add(conversation, 1, now);
+            }
+            Ok(conversation)
+        };
+        self.write(now, When::Durable, apply).await
     }
 
-    async fn part(&self, _: &PartKey) -> Result<Option<SentPart>, StoreError> {
-        todo!("on its way")
+    async fn discard(&self, letter: Seq) -> Result<bool, StoreError> {
+        self.write(self.clock.now(), When::Durable, move |ledger| ledger.discard(letter)).await
     }
 
-    async fn replay(&self, _: Seq) -> Result<Option<Conversation>, StoreError> {
-        todo!("on its way")
+    async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError> {
+        let now = self.clock.now();
+        let schedule = self.shared.schedule.clone();
+        let (bot, contact) = (bot.clone(), contact.to_owned());
+        let plan = move |ledger: &Ledger| {
+            let Erasure { keys, forgotten, changed } = ledger.erasure(&bot, &contact)?;
+            let done = move || {
+                for (conversation, work) in changed {
+                    schedule.reset(&conversation, work, now);
+                }
+                forgotten
+            };
+            Ok((keys, done))
+        };
+        let (write, answered) = Write::rebuild(now, plan);
+        self.queue(write, answered).await
     }
 
-    async fn discard(&self, _: Seq) -> Result<bool, StoreError> {
-        todo!("on its way")
-    }
-
-    async fn forget(&self, _: &BotName, _: &str) -> Result<Forgotten, StoreError> {
-        todo!("on its way")
-    }
-
-    async fn sweep(&self, _: &Retention) -> Result<Swept, StoreError> {
-        todo!("on its way")
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, StoreError> {
+        let now = self.clock.now();
+        let retention = retention.clone();
+        self.write(now, When::Applied, move |ledger| ledger.sweep(&retention, now)).await
     }
 
     fn backlog(&self) -> Backlog {
-        todo!("on its way")
+        self.shared.schedule.backlog()
     }
 
     fn failure(&self) -> Option<String> {

@@ -69,4 +69,39 @@ contract! {
     a_thousand_messages_go_in_at_once
     a_failure_reply_is_remembered_until_the_next
     a_closed_store_refuses_everything
+    a_report_settles_what_nobody_knew
+    a_report_of_a_failure_settles_what_nobody_knew
+    a_mark_takes_nothing_back
+    a_report_leaves_a_claim_alone
+    parts_that_have_left_are_kept_when_their_reply_is_settled
+    reports_without_a_key_find_a_part_by_its_name
+    a_report_of_another_bot_is_about_another_part
+    parts_that_were_replaced_are_not_known
+    a_part_that_has_left_moves_forward_and_never_back
+    a_report_about_nothing_known_changes_nothing
+    a_part_that_fails_after_all_is_for_the_next_claim
+    failed_parts_are_seen_to_from_the_first
+    a_failure_does_not_end_a_hold_back
+    a_part_that_fails_while_others_of_its_reply_are_sent_is_for_the_next_claim
+    a_part_that_fails_ahead_of_its_sends_answer_is_for_the_next_claim
+    a_closed_store_takes_no_reports
+    a_dead_letter_that_is_replayed_waits_behind_the_others
+    a_dead_letter_is_replayed_after_its_conversation_has_been_swept_out
+    a_full_store_replays_nothing
+    a_dead_letter_that_is_discarded_is_gone
+    the_backlog_is_what_waits
+    a_person_is_forgotten_with_all_that_is_theirs
+    a_person_is_known_by_a_number_or_by_any_identifier
+    whoever_another_bot_knows_is_another_person
+    whoever_is_forgotten_is_served_no_longer
+    a_person_is_forgotten_in_groups_and_the_group_goes_on
+    a_store_goes_on_after_somebody_was_forgotten
+    an_empty_store_is_swept_in_one_step
+    what_was_said_is_kept_from_the_last_word
+    a_conversation_with_something_to_do_is_kept
+    a_failure_reply_counts_as_a_last_word
+    parts_are_kept_from_the_time_they_left
+    a_part_may_fail_after_its_conversation_has_been_swept_out
+    dead_letters_are_kept_from_their_end
+    a_sweep_goes_in_short_steps
 }

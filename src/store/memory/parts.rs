@@ -3,7 +3,7 @@
 use super::ledger::Ledger;
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey};
-use crate::store::parts::{self, OnItsWay, Trace, advance, failed_code, take_apart};
+use crate::store::parts::{self, OnItsWay, Stir, Trace, advance, failed_code, take_apart};
 use crate::store::record;
 use crate::store::{FailedPart, Noted, Outgoing, PartState, StoreError};
 
@@ -52,19 +52,15 @@ impl Ledger {
         Ok(holds)
     }
 
-    /// Takes in a report. Says which conversation has something to do by it, if one has, and whether that is because
-    /// what is outgoing is settled further.
-    pub(super) fn note(
-        &mut self,
-        status: &DeliveryStatus,
-        now: Timestamp,
-    ) -> Result<(Noted, Option<(Conversation, bool)>), StoreError> {
+    /// Takes in a report.
+    pub(super) fn note(&mut self, status: &DeliveryStatus, now: Timestamp) -> Result<(Noted, Stir), StoreError> {
+        const UNKNOWN: (Noted, Stir) = (Noted::Unknown, Stir::Nothing);
         let by_key = status.key.as_ref().filter(|key| self.parts.contains_key(key));
         let by_name = || self.names.get(&(status.bot.clone(), status.message.clone()));
-        let Some(key) = by_key.or_else(by_name).cloned() else { return Ok((Noted::Unknown, None)) };
+        let Some(key) = by_key.or_else(by_name).cloned() else { return Ok(UNKNOWN) };
         let trace = self.parts.get_mut(&key).filter(|trace| trace.conversation().bot == status.bot);
         let (conversation, noted, failed) = match trace {
-            None => return Ok((Noted::Unknown, None)),
+            None => return Ok(UNKNOWN),
             Some(Trace::Sent(sent)) => {
                 let noted = advance(&mut sent.stage, &status.stage);
                 let code = failed_code(&sent.stage).filter(|_| noted == Noted::Failed);
@@ -75,23 +71,23 @@ impl Ledger {
                 let conversation = on_its_way.conversation.clone();
                 let known = self.conversations.get_mut(&conversation);
                 let outgoing = known.as_deref().map(|known| known.outgoing()).transpose()?.flatten();
-                let (Some(known), Some(mut outgoing)) = (known, outgoing) else { return Ok((Noted::Unknown, None)) };
+                let (Some(known), Some(mut outgoing)) = (known, outgoing) else { return Ok(UNKNOWN) };
                 let Some(reported) = parts::report(&mut outgoing, on_its_way, status, now) else {
-                    return Ok((Noted::Unknown, None));
+                    return Ok(UNKNOWN);
                 };
                 if reported.settled {
                     known.outgoing = Some(record::write(&outgoing)?);
                     if reported.noted == Noted::Settled {
                         self.name(&status.bot, &outgoing, &status.message, &key);
                     }
-                    return Ok((reported.noted, Some((conversation, true))));
+                    return Ok((reported.noted, Stir::GoOn(conversation)));
                 }
                 (conversation, reported.noted, reported.failed)
             }
         };
-        let Some(failed) = failed else { return Ok((noted, None)) };
+        let Some(failed) = failed else { return Ok((noted, Stir::Nothing)) };
         self.known(&conversation, now).failed.push_back(failed);
-        Ok((noted, Some((conversation, false))))
+        Ok((noted, Stir::Failed(conversation)))
     }
 
     /// Takes apart what is outgoing as it is settled, after so many failed parts have been seen to.

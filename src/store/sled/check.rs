@@ -11,8 +11,10 @@ use super::tree::Tree;
 use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::Conversation;
+use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
-use crate::store::{DeadLetter, Outgoing, Seq};
+use crate::store::schedule::Work;
+use crate::store::{DeadLetter, FailedPart, Outgoing, Seq};
 
 /// What a tree holds.
 #[derive(Default)]
@@ -26,8 +28,7 @@ pub(super) struct Found {
 /// A conversation that has something to do.
 pub(super) struct Unfinished {
     pub(super) conversation: Conversation,
-    pub(super) messages: usize,
-    pub(super) outgoing: bool,
+    pub(super) work: Work,
     pub(super) not_before: Timestamp,
 }
 
@@ -38,36 +39,34 @@ pub(super) fn check(tree: &Tree, progress: &dyn Fn()) -> Result<Option<Found>, F
     };
     let last = Seq(records::number(&last)?);
     let mut walk = Walk { tree, progress, read: 0 };
-    let mut work: HashMap<Hash, Work> = HashMap::new();
+    let mut work: HashMap<Hash, (Work, Option<Seq>)> = HashMap::new();
     walk.each::<Known>(b"c", |_, _| Ok(()))?;
     walk.each::<Said>(b"h", |_, _| Ok(()))?;
     walk.each::<DeadLetter>(b"x", |_, _| Ok(()))?;
     walk.each::<Outgoing>(b"o", |key, _| {
-        work.entry(place(key)?).or_default().outgoing = true;
+        work.entry(place(key)?).or_default().0.outgoing = true;
         Ok(())
     })?;
+    walk.each::<FailedPart>(b"f", |key, _| {
+        work.entry(place(key)?).or_default().0.failed = true;
+        Ok(())
+    })?;
+    walk.each::<Trace>(b"p", |_, _| Ok(()))?;
     walk.each::<Arrival>(b"m", |key, _| {
-        let work = work.entry(place(key)?).or_default();
-        work.oldest = work.oldest.or(Some(Seq(records::number(key)?)));
+        let (work, oldest) = work.entry(place(key)?).or_default();
+        *oldest = oldest.or(Some(Seq(records::number(key)?)));
         work.messages += 1;
         Ok(())
     })?;
     walk.marks()?;
     // What was being sent comes first.
-    let mut work: Vec<(Hash, Work)> = work.into_iter().collect();
-    work.sort_by_key(|(_, work)| (!work.outgoing, work.oldest));
-    let unfinished = work.into_iter().map(|(place, work)| {
+    let mut work: Vec<(Hash, (Work, Option<Seq>))> = work.into_iter().collect();
+    work.sort_by_key(|(_, (work, oldest))| (!work.outgoing, *oldest));
+    let unfinished = work.into_iter().map(|(place, (work, _))| {
         let Known { conversation, not_before, .. } = ledger::known(tree, place)?;
-        Ok(Unfinished { conversation, messages: work.messages, outgoing: work.outgoing, not_before })
+        Ok(Unfinished { conversation, work, not_before })
     });
     Ok(Some(Found { last, unfinished: unfinished.collect::<Result<_, Fault>>()? }))
-}
-
-#[derive(Default)]
-struct Work {
-    messages: usize,
-    oldest: Option<Seq>,
-    outgoing: bool,
 }
 
 struct Walk<'a> {
@@ -98,6 +97,10 @@ impl Walk<'_> {
         for entry in self.tree.entries_under(b"e") {
             let (key, _) = entry?;
             records::hash(key.get(5..).unwrap_or_default())?;
+            self.step();
+        }
+        for entry in self.tree.entries_under(b"i") {
+            records::hash(&entry?.1)?;
             self.step();
         }
         Ok(())

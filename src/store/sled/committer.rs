@@ -3,16 +3,22 @@
 //! No timer is needed for that: while one sync runs, the next group forms. Any error ends the store for good, for a
 //! sync that is repeated after an error may succeed without having written what the first one lost.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::vec::Drain;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Shared;
 use super::fault::Fault;
+use super::guard::Place;
 use super::ledger::Ledger;
+use super::open::Settings;
+use super::rebuild;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
@@ -25,12 +31,25 @@ pub(super) const QUEUE: usize = 4 * GROUP;
 /// Something to write.
 pub(super) struct Write {
     now: Timestamp,
-    when: When,
-    apply: Apply,
+    task: Task,
+}
+
+/// How it is written.
+enum Task {
+    /// Along with others.
+    Apply(When, Apply),
+    /// Into new files.
+    Rebuild(Plan),
 }
 
 /// Writes, and says how to answer.
 type Apply = Box<dyn FnOnce(&mut Ledger) -> Result<Reply, Fault> + Send>;
+
+/// Says which keys are left out, and what is to be done as soon as they are.
+type Plan = Box<dyn FnOnce(&Ledger) -> Result<(HashSet<Vec<u8>>, Then), Fault> + Send>;
+
+/// Takes how it went, and says how to answer.
+type Then = Box<dyn FnOnce(Result<(), StoreError>) -> Reply + Send>;
 
 /// Sends a write's answer.
 type Reply = Box<dyn FnOnce() + Send>;
@@ -61,7 +80,35 @@ impl Write {
             // Whoever asked may have gone away; the write stands.
             Ok(Box::new(move || drop(answer.send(result))))
         };
-        (Self { now, when, apply: Box::new(apply) }, answered)
+        (Self { now, task: Task::Apply(when, Box::new(apply)) }, answered)
+    }
+
+    /// Copies all into new files but the keys that `plan` names, and runs what it returns as soon as they are in use.
+    pub(super) fn rebuild<T: Send + 'static, D: FnOnce() -> T + Send + 'static>(
+        now: Timestamp,
+        plan: impl FnOnce(&Ledger) -> Result<(HashSet<Vec<u8>>, D), Fault> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        let plan = move |ledger: &Ledger| -> Result<(HashSet<Vec<u8>>, Then), Fault> {
+            let (without, done) = match plan(ledger) {
+                Ok(planned) => planned,
+                Err(Fault::Refused(error)) => {
+                    drop(answer.send(Err(error.clone())));
+                    return Err(error.into());
+                }
+                Err(fault) => return Err(fault),
+            };
+            let then = |outcome: Result<(), StoreError>| -> Reply {
+                let result = outcome.map(|()| done());
+                Box::new(move || drop(answer.send(result)))
+            };
+            Ok((without, Box::new(then)))
+        };
+        (Self { now, task: Task::Rebuild(Box::new(plan)) }, answered)
+    }
+
+    fn is_rebuild(&self) -> bool {
+        matches!(self.task, Task::Rebuild(_))
     }
 }
 
@@ -71,6 +118,8 @@ pub(super) struct Committer {
     pub(super) queue: mpsc::Receiver<Write>,
     /// Held until the data has been let go of.
     pub(super) lock: Arc<File>,
+    pub(super) place: Place,
+    pub(super) settings: Settings,
 }
 
 impl Committer {
@@ -104,14 +153,18 @@ impl Committer {
         drop(self.lock);
     }
 
-    fn commit_or_catch(&self, group: &mut Vec<Write>) -> Result<(), Fault> {
+    fn commit_or_catch(&mut self, group: &mut Vec<Write>) -> Result<(), Fault> {
         let committed = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
         committed.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked")))
     }
 
-    fn commit(&self, group: &mut Vec<Write>) -> Result<(), Fault> {
-        let mut writes = group.drain(..);
-        while writes.len() > 0 {
+    fn commit(&mut self, group: &mut Vec<Write>) -> Result<(), Fault> {
+        let mut writes = group.drain(..).peekable();
+        while writes.peek().is_some() {
+            if let Some(Write { task: Task::Rebuild(plan), .. }) = writes.next_if(Write::is_rebuild) {
+                self.rebuild(plan)?;
+                continue;
+            }
             let applied = self.apply(&mut writes)?;
             applied.at_once.into_iter().for_each(|reply| reply());
             // Without a change there are repetitions and refusals: what they speak of became durable long ago.
@@ -126,18 +179,18 @@ impl Committer {
     }
 
     /// Applies as many writes as may share a sync, as one batch.
-    fn apply(&self, writes: &mut impl Iterator<Item = Write>) -> Result<Applied, Fault> {
+    fn apply(&self, writes: &mut Peekable<Drain<'_, Write>>) -> Result<Applied, Fault> {
         let mut applied = Applied::default();
         let mut latest = Timestamp::default();
         let mut guard = self.shared.exclusively();
         let Some(ledger) = guard.as_mut() else { return Ok(applied) };
-        for write in writes {
-            latest = latest.max(write.now);
-            let reply = (write.apply)(ledger)?;
-            if write.when == When::Applied {
-                applied.at_once.push(reply)
-            } else {
-                applied.when_durable.push(reply)
+        while let Some(Write { now, task }) = writes.next_if(|write| !write.is_rebuild()) {
+            let Task::Apply(when, apply) = task else { break };
+            latest = latest.max(now);
+            let reply = apply(ledger)?;
+            match when {
+                When::Applied => applied.at_once.push(reply),
+                When::Durable => applied.when_durable.push(reply),
             }
             if ledger.tree.weight() > ledger.tree.most_unsynced() {
                 break;
@@ -148,6 +201,34 @@ impl Committer {
         }
         applied.changed = ledger.tree.apply()?;
         Ok(applied)
+    }
+
+    /// Writes everything anew but what is to be left out. Others read on until the new files are complete.
+    fn rebuild(&mut self, plan: Plan) -> Result<(), Fault> {
+        let guard = self.shared.ledger();
+        let Some(ledger) = guard.as_ref() else { return Ok(()) };
+        let (without, then) = match plan(ledger) {
+            Ok(planned) => planned,
+            Err(Fault::Refused(_)) => return Ok(()),
+            Err(fault) => return Err(fault),
+        };
+        let copied = rebuild::copy(&self.place, &self.settings, &ledger.tree, &without);
+        drop(guard);
+        if let Err(fault) = copied {
+            let Fault::Disk(error) = fault else { return Err(fault) };
+            tracing::error!(%error, "the store could not be copied, and nobody was forgotten");
+            then(Err(StoreError::Invalid("the disk did not take the copy that this needs")))();
+            return Ok(());
+        }
+        let mut guard = self.shared.exclusively();
+        if let Some(ledger) = guard.take() {
+            *guard = Some(rebuild::swap(&self.place, &self.settings, ledger)?);
+        }
+        let reply = then(Ok(()));
+        drop(guard);
+        rebuild::remove_old(&self.place)?;
+        reply();
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `store.lock` | locked by the process that has the store open |
 //! | `STUCK` | how many openings in a row came to a standstill; gone once one has not |
 //! | `sled/` or `redb/` | the engine's files, and `format`, which says that there is data and how it is written |
+//! | `sled.new/`, `sled.old/` and so on | while the files are replaced: those that come, and those that go |
 //! | `bad-…/` | what was moved aside, and when, in seconds since 1970 |
 
 use std::fs::{self, File};
@@ -44,6 +45,7 @@ pub(super) struct Guarded {
     /// Keeps other processes out for as long as it is open.
     pub(super) lock: Arc<File>,
     pub(super) opened: Opened,
+    pub(super) place: Place,
 }
 
 /// Opens a store.
@@ -52,6 +54,7 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
     let io = |error| place.io(error);
     files::create_directory(&place.directory).map_err(io)?;
     let lock = Arc::new(place.lock(&place.lock, settings.lock_timeout)?);
+    place.finish_rebuild().map_err(io)?;
 
     let mut quarantine = None;
     let mut stuck = place.stuck().map_err(io)?;
@@ -71,18 +74,24 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
         _ => files::remove(&place.marker).map_err(io)?,
     }
     let (ledger, found) = tree?;
-    let waiting = found.unfinished.iter().map(|unfinished| unfinished.messages).sum();
-    Ok(Guarded { ledger, found, lock, opened: Opened { waiting, quarantine } })
+    let waiting = found.unfinished.iter().map(|unfinished| unfinished.work.messages).sum();
+    Ok(Guarded { ledger, found, lock, opened: Opened { waiting, quarantine }, place })
 }
 
 /// Where things are.
-struct Place {
+pub(super) struct Place {
     directory: PathBuf,
     lock: PathBuf,
     marker: PathBuf,
-    tree: PathBuf,
+    /// The engine's files.
+    pub(super) tree: PathBuf,
+    /// The one of them that holds the data.
     data: PathBuf,
     format: PathBuf,
+    /// The files that are to take the place of the engine's, until they do.
+    pub(super) new: PathBuf,
+    /// Those whose place has been taken, until they are gone.
+    pub(super) old: PathBuf,
 }
 
 impl Place {
@@ -95,11 +104,13 @@ impl Place {
             marker: directory.join("STUCK"),
             data: tree.join("db"),
             format: tree.join("format"),
+            new: directory.join(format!("{}.new", settings.kind.name())),
+            old: directory.join(format!("{}.old", settings.kind.name())),
             tree,
         }
     }
 
-    fn lock(&self, file: &Path, patience: Duration) -> Result<File, OpenError> {
+    pub(super) fn lock(&self, file: &Path, patience: Duration) -> Result<File, OpenError> {
         let lock = files::lock(file, patience).map_err(|error| self.io(error))?;
         lock.ok_or_else(|| OpenError::Locked { path: file.to_owned() })
     }

@@ -2,6 +2,12 @@
 //!
 //! There is one writer, so a write may read first. It stages its changes, all of them or none.
 
+mod dead;
+mod parts;
+mod people;
+mod sweep;
+
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -11,9 +17,11 @@ use super::records::{self, Hash, LAST};
 use super::tree::{Changes, Tree};
 use crate::clock::Timestamp;
 use crate::handler::Said;
-use crate::message::{Conversation, Inbound};
+use crate::message::{ContactId, Conversation, Inbound, MessageId, MessageRef};
 use crate::store::record::{self, Arrival};
-use crate::store::{Accepted, DEDUPLICATED_FOR, DeadLetter, Ending, Outgoing, PartState, Seq, StoreError, Waiting};
+use crate::store::{Accepted, DEDUPLICATED_FOR, Ending, FailedPart, Outgoing, Seq, StoreError, Waiting};
+pub(super) use people::Erasure;
+use sweep::Cursor;
 
 /// How many old marks are forgotten at a time; each is two keys.
 const EXPIRED_AT_ONCE: usize = 250;
@@ -24,10 +32,26 @@ pub(super) struct Ledger {
     /// The number given to a message last.
     last: Seq,
     history_kept: u64,
+    /// How far the sweep has come.
+    cursor: Cursor,
+}
+
+/// What is left of a ledger while its tree is replaced.
+pub(super) struct Closed {
+    last: Seq,
+    history_kept: u64,
+}
+
+impl Closed {
+    /// Goes on with another tree.
+    pub(super) fn open(self, tree: Tree) -> Ledger {
+        Ledger { tree, last: self.last, history_kept: self.history_kept, cursor: Cursor::default() }
+    }
 }
 
 /// A message on its way in.
 pub(super) struct Arriving {
+    at: MessageRef,
     conversation: Conversation,
     place: Hash,
     mark: Hash,
@@ -42,13 +66,21 @@ pub(super) struct Known {
     pub(super) failure_replied: Option<Timestamp>,
     #[serde(default)]
     pub(super) not_before: Timestamp,
+    /// Since when there is such a conversation.
+    #[serde(default)]
+    pub(super) since: Timestamp,
+    /// Whom a direct conversation is with, by all that this person is known by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) people: Vec<ContactId>,
 }
 
 /// What a claim is made of.
+#[derive(Default)]
 pub(super) struct Loaded {
     pub(super) messages: Vec<Waiting>,
     pub(super) outgoing: Option<Outgoing>,
     pub(super) failure_replied: Option<Timestamp>,
+    pub(super) failed: Vec<FailedPart>,
 }
 
 /// How a claim ends, ready to be written.
@@ -56,6 +88,36 @@ pub(super) struct Done {
     pub(super) endings: Vec<(Seq, Ending)>,
     pub(super) said: Vec<Vec<u8>>,
     pub(super) failure_replied: Option<Timestamp>,
+    pub(super) sent: Vec<(usize, MessageId)>,
+    pub(super) failed: usize,
+}
+
+impl Loaded {
+    /// Whether there is nothing to do.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.messages.is_empty() && self.outgoing.is_none() && self.failed.is_empty()
+    }
+}
+
+impl Known {
+    /// A conversation of which nothing is known yet.
+    pub(super) fn new(conversation: Conversation, since: Timestamp) -> Self {
+        let people = Vec::new();
+        Self { conversation, failure_replied: None, not_before: Timestamp::default(), since, people }
+    }
+
+    /// Takes note of whom a direct conversation is with. Whether there was something new.
+    fn meet(&mut self, at: &MessageRef) -> bool {
+        let known = self.people.len();
+        if !at.group {
+            for id in [&at.sender].into_iter().chain(&at.phone) {
+                if !self.people.contains(id) {
+                    self.people.push(id.clone());
+                }
+            }
+        }
+        self.people.len() > known
+    }
 }
 
 impl Arriving {
@@ -63,9 +125,10 @@ impl Arriving {
     pub(super) fn new(inbound: Inbound, accepted: Timestamp) -> Result<Self, StoreError> {
         let conversation = inbound.at.conversation();
         let place = Hash::of_conversation(&conversation);
-        let mark = Hash::of_message(&inbound.at.bot, &inbound.at.message);
+        let at = inbound.at.clone();
+        let mark = Hash::of_message(&at.bot, &at.message);
         let record = record::encode(&Arrival::new(inbound, accepted))?;
-        Ok(Self { conversation, place, mark, record })
+        Ok(Self { at, conversation, place, mark, record })
     }
 
     /// The conversation it belongs to.
@@ -78,7 +141,12 @@ impl Ledger {
     /// The data in a tree.
     pub(super) fn new(tree: Tree, last: Seq, history_kept: usize) -> Self {
         let history_kept = u64::try_from(history_kept).unwrap_or(u64::MAX);
-        Self { tree, last, history_kept }
+        Self { tree, last, history_kept, cursor: Cursor::default() }
+    }
+
+    /// Lets go of the tree.
+    pub(super) fn close(self) -> Closed {
+        Closed { last: self.last, history_kept: self.history_kept }
     }
 
     /// Takes messages in, all of them or none; `admit` is asked whether there is room for the new ones.
@@ -91,6 +159,7 @@ impl Ledger {
         let mut changes = Changes::default();
         let mut last = self.last;
         let mut here = HashMap::new();
+        let mut met = HashMap::new();
         let mut answers = Vec::with_capacity(arriving.len());
         for message in arriving {
             let known = match here.get(&message.mark) {
@@ -104,7 +173,7 @@ impl Ledger {
             last = Seq(last.0 + 1);
             here.insert(message.mark, last);
             answers.push(Accepted::New(last));
-            self.write_arriving(&mut changes, message, last, now)?;
+            self.write_arriving(&mut changes, &mut met, message, last, now)?;
         }
         if last > self.last {
             admit(here.len())?;
@@ -118,6 +187,8 @@ impl Ledger {
     /// Everything that a claim of a conversation holds.
     pub(super) fn load(&self, conversation: &Conversation) -> Result<Loaded, Fault> {
         let place = Hash::of_conversation(conversation);
+        // All of it may have been forgotten since it was leased.
+        let Some(known) = self.known(place)? else { return Ok(Loaded::default()) };
         // Nearly always one, and held for as long as a handler takes.
         let mut messages = Vec::with_capacity(1);
         for entry in self.tree.records_under(&records::of_conversation(b'm', place)) {
@@ -125,37 +196,19 @@ impl Ledger {
             messages.push(record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&key)?)));
         }
         let outgoing = self.outgoing(place)?;
-        Ok(Loaded { messages, outgoing, failure_replied: known(&self.tree, place)?.failure_replied })
+        let failed = self.tree.records_under(&records::of_conversation(b'f', place));
+        let failed = failed.map(|entry| Ok(record::decode(&entry?.1)?)).collect::<Result<_, Fault>>()?;
+        Ok(Loaded { messages, outgoing, failure_replied: known.failure_replied, failed })
     }
 
-    /// Records what is about to be sent.
-    pub(super) fn intend(&mut self, conversation: &Conversation, record: &[u8]) -> Result<(), Fault> {
-        let key = records::of_conversation(b'o', Hash::of_conversation(conversation));
-        let mut changes = Changes::default();
-        self.tree.replace(&mut changes, &key, record)?;
-        self.tree.stage(changes);
-        Ok(())
-    }
-
-    /// Records what became of one part of what is outgoing.
-    pub(super) fn mark(
+    /// Ends messages, and with them what was outgoing. Says how many messages there were, and whether there are failed
+    /// parts left.
+    pub(super) fn done(
         &mut self,
         conversation: &Conversation,
-        part: usize,
-        state: PartState,
-    ) -> Result<PartState, Fault> {
-        let mut outgoing = self.outgoing(Hash::of_conversation(conversation))?;
-        let record = {
-            let holds = crate::store::parts::mark(outgoing.as_mut(), part, state.clone())?;
-            drop(holds);
-            record::encode(&outgoing)?
-        };
-        self.intend(conversation, &record)?;
-        Ok(state)
-    }
-
-    /// Ends messages, and with them what was outgoing. Says how many messages there were.
-    pub(super) fn done(&mut self, conversation: &Conversation, done: Done, now: Timestamp) -> Result<usize, Fault> {
+        done: Done,
+        now: Timestamp,
+    ) -> Result<(usize, bool), Fault> {
         let place = Hash::of_conversation(conversation);
         let mut changes = Changes::default();
         let mut ended = HashSet::new();
@@ -170,7 +223,7 @@ impl Ledger {
             }
             self.tree.take_out(&mut changes, &key)?;
         }
-        self.tree.take_out(&mut changes, &records::of_conversation(b'o', place))?;
+        let failed = self.close_outgoing(&mut changes, conversation, &done.sent, done.failed, now)?;
         self.write_said(&mut changes, place, &done.said)?;
         let mut known = known(&self.tree, place)?;
         if done.failure_replied.is_some() || known.not_before != Timestamp::default() {
@@ -179,7 +232,7 @@ impl Ledger {
             self.write_known(&mut changes, place, &known)?;
         }
         self.tree.stage(changes);
-        Ok(ended.len())
+        Ok((ended.len(), failed))
     }
 
     /// Holds a conversation back.
@@ -195,18 +248,11 @@ impl Ledger {
     /// The newest `most` things that were said, oldest first.
     pub(super) fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, Fault> {
         let place = Hash::of_conversation(conversation);
-        let Some(newest) = self.newest_said(place)? else { return Ok(Vec::new()) };
+        let Some(newest) = self.newest(b'h', place)? else { return Ok(Vec::new()) };
         let older = (newest + 1).saturating_sub(u64::try_from(most).unwrap_or(u64::MAX));
         let first = records::said(place, older);
         let entries = self.tree.records_between(&first, &records::said(place, newest + 1));
         entries.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
-    }
-
-    /// Dead letters behind `after`.
-    pub(super) fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, Fault> {
-        let first = Seq(after.map_or(0, |seq| seq.0.saturating_add(1)));
-        let letters = self.tree.records_between(&records::dead(first), b"y").take(most);
-        letters.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
     }
 
     /// Forgets some of the marks that have lived long enough.
@@ -223,13 +269,6 @@ impl Ledger {
         Ok(())
     }
 
-    fn outgoing(&self, place: Hash) -> Result<Option<Outgoing>, Fault> {
-        match self.tree.record(&records::of_conversation(b'o', place))? {
-            Some(record) => Ok(Some(record::decode(&record)?)),
-            None => Ok(None),
-        }
-    }
-
     /// The number of a message that was accepted lately. A mark that is too old is left for the changes to replace.
     fn marked(&self, mark: Hash, now: Timestamp, changes: &mut Changes) -> Result<Option<Seq>, Fault> {
         let Some(value) = self.tree.value(&records::mark(mark))? else { return Ok(None) };
@@ -241,39 +280,55 @@ impl Ledger {
         Ok(None)
     }
 
-    fn newest_said(&self, place: Hash) -> Result<Option<u64>, Fault> {
-        match self.tree.last_key(&records::of_conversation(b'h', place))? {
+    /// What is known of a conversation, if there is one.
+    fn known(&self, place: Hash) -> Result<Option<Known>, Fault> {
+        match self.tree.record(&records::of_conversation(b'c', place))? {
+            Some(record) => Ok(Some(record::decode(&record)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The count of the newest record of a kind in a conversation.
+    fn newest(&self, kind: u8, place: Hash) -> Result<Option<u64>, Fault> {
+        match self.tree.last_key(&records::of_conversation(kind, place))? {
             Some(key) => Ok(Some(records::number(records::without_chunk(&key)?)?)),
             None => Ok(None),
         }
     }
 
-    fn write_arriving(&self, changes: &mut Changes, message: &Arriving, seq: Seq, now: Timestamp) -> Result<(), Fault> {
+    fn write_arriving(
+        &self,
+        changes: &mut Changes,
+        met: &mut HashMap<Hash, Known>,
+        message: &Arriving,
+        seq: Seq,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
         changes.put(&records::message(message.place, seq), &message.record);
         changes.insert(records::mark(message.mark), &write_mark(seq, now));
         changes.insert(records::expiry(records::hour(now), message.mark), &[]);
-        if !self.tree.holds(&records::of_conversation(b'c', message.place))? {
-            let conversation = message.conversation.clone();
-            let known = Known { conversation, failure_replied: None, not_before: Timestamp::default() };
-            self.write_known(changes, message.place, &known)?;
+        let (known, new) = match met.entry(message.place) {
+            Entry::Occupied(known) => (known.into_mut(), false),
+            Entry::Vacant(place) => match self.known(message.place)? {
+                Some(known) => (place.insert(known), false),
+                None => (place.insert(Known::new(message.conversation.clone(), now)), true),
+            },
+        };
+        if known.meet(&message.at) || new {
+            self.write_known(changes, message.place, known)?;
         }
         Ok(())
     }
 
-    fn write_dead(
-        &self,
-        changes: &mut Changes,
-        key: &[u8],
-        seq: Seq,
-        reason: String,
-        since: Timestamp,
-    ) -> Result<(), Fault> {
-        let Some(record) = self.tree.record(key)? else { return Ok(()) };
-        let message = record::decode::<Arrival>(&record)?.numbered(seq);
-        // No limit here: what was taken in must find an end.
-        let letter = record::write(&DeadLetter { message, reason, since })?;
-        changes.put(&records::dead(seq), &letter);
-        Ok(())
+    /// Ends what holds a conversation back.
+    fn end_hold_back(&self, changes: &mut Changes, place: Hash) -> Result<(), Fault> {
+        match self.known(place)? {
+            Some(known) if known.not_before != Timestamp::default() => {
+                let known = Known { not_before: Timestamp::default(), ..known };
+                self.write_known(changes, place, &known)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Adds to a conversation's history, and takes off at its other end what is too much.
@@ -281,7 +336,7 @@ impl Ledger {
         if said.is_empty() {
             return Ok(());
         }
-        let mut next = self.newest_said(place)?.map_or(0, |newest| newest + 1);
+        let mut next = self.newest(b'h', place)?.map_or(0, |newest| newest + 1);
         let end = next + said.len() as u64;
         let kept = end.saturating_sub(self.history_kept);
         for key in self.tree.keys(&records::said(place, 0), &records::said(place, kept), usize::MAX)? {

@@ -8,23 +8,26 @@
 //! | `c` conversation | what else is known of a conversation |
 //! | `h` conversation, count | something that was said |
 //! | `x` number | a dead letter |
+//! | `p` key | a part of a reply: where it is on its way out, or all of it once it has left |
+//! | `f` conversation, count | a part that had left, and failed |
+//! | `i` name | a part's key, by the upstream's name for it, where reports do not carry the key |
 //! | `d` mark | a message that was accepted: its number, and when |
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
 //!
-//! Conversations and marks stand as hashes of 16 bytes, numbers with their highest byte first. Each of the keys of `m`,
-//! `o`, `c`, `h` and `x` goes on with the number of a chunk.
+//! Conversations, marks, keys and names stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
+//! keys of `m`, `o`, `c`, `h`, `x`, `p` and `f` goes on with the number of a chunk.
 
 use sha2::{Digest, Sha256};
 
 use super::fault::Fault;
 use crate::clock::Timestamp;
-use crate::message::{BotName, Conversation, MessageId};
+use crate::message::{BotName, Conversation, MessageId, PartKey};
 use crate::store::Seq;
 
 /// The key of the number given last. It stands in every tree, so that an emptied one shows.
 pub(super) const LAST: &[u8] = b"l";
 
-/// Stands for a conversation or a message in keys.
+/// Stands for a conversation, a message or a part in keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Hash(pub(super) [u8; 16]);
 
@@ -40,7 +43,15 @@ impl Hash {
     fn of(bot: &BotName, id: &str) -> Self {
         // The length keeps apart what would be the same once joined.
         let length = (bot.as_str().len() as u64).to_be_bytes();
-        let digest = Sha256::new().chain_update(length).chain_update(bot.as_str()).chain_update(id).finalize();
+        Self::from(Sha256::new().chain_update(length).chain_update(bot.as_str()).chain_update(id))
+    }
+
+    pub(super) fn of_part(key: &PartKey) -> Self {
+        Self::from(Sha256::new().chain_update(key.as_str()))
+    }
+
+    fn from(hashed: Sha256) -> Self {
+        let digest = hashed.finalize();
         let mut hash = [0; 16];
         hash.copy_from_slice(&digest[..16]);
         Self(hash)
@@ -65,6 +76,21 @@ pub(super) fn said(conversation: Hash, count: u64) -> Vec<u8> {
 /// A dead letter.
 pub(super) fn dead(seq: Seq) -> Vec<u8> {
     [b"x", &seq.0.to_be_bytes()[..]].concat()
+}
+
+/// A part of a reply.
+pub(super) fn part(part: Hash) -> Vec<u8> {
+    of_conversation(b'p', part)
+}
+
+/// A part that has failed.
+pub(super) fn failed(conversation: Hash, count: u64) -> Vec<u8> {
+    [b"f", &conversation.0[..], &count.to_be_bytes()].concat()
+}
+
+/// The upstream's name for a part.
+pub(super) fn name(name: Hash) -> Vec<u8> {
+    of_conversation(b'i', name)
 }
 
 /// The mark of an accepted message.
@@ -108,6 +134,19 @@ pub(super) fn without_chunk(key: &[u8]) -> Result<&[u8], Fault> {
     match key.split_last_chunk::<2>() {
         Some((key, _)) => Ok(key),
         None => Err(Fault::damaged("a key is too short")),
+    }
+}
+
+/// What comes behind every chunk of a record.
+pub(super) fn behind(key: &[u8]) -> Vec<u8> {
+    [key, &[0xff; 3]].concat()
+}
+
+/// The key of what an entry of the tree belongs to: of its record, or its own.
+pub(super) fn stem(key: &[u8]) -> Result<&[u8], Fault> {
+    match key.first() {
+        Some(b'm' | b'o' | b'c' | b'h' | b'x' | b'p' | b'f') => without_chunk(key),
+        _ => Ok(key),
     }
 }
 

@@ -6,17 +6,20 @@
 //!
 //! Staging is what makes groups fast: an engine writes something out for every batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::engine::{Engine, Pair, Pairs};
 use super::fault::Fault;
-use super::records::{chunk_key, without_chunk};
+use super::records::{chunk_key, stem, without_chunk};
 
 /// The length of a chunk that is not the last, in bytes. No value is longer.
 const CHUNK: usize = 4_000;
 
 /// What an engine writes for a change besides it, in bytes: in sled every tenth change of a leaf writes the leaf anew.
 const OVERHEAD: usize = 1_000;
+
+/// How much is copied at a time, in bytes.
+const COPIED_AT_ONCE: usize = 1024 * 1024;
 
 /// Changes: values that are set, and, without one, removed. Of two to one key, the later counts.
 #[derive(Default)]
@@ -26,6 +29,11 @@ impl Changes {
     /// Sets a value.
     pub(super) fn insert(&mut self, key: Vec<u8>, value: &[u8]) {
         self.0.insert(key, Some(value.to_vec()));
+    }
+
+    /// How many values are changed.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Removes a value, if it is there.
@@ -110,6 +118,33 @@ impl Tree {
         Ok(keys)
     }
 
+    /// The keys of the records under a prefix, in order.
+    pub(super) fn stems(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+        let end = [prefix, &[0xff; 16]].concat();
+        let mut stems = Vec::new();
+        for mut key in self.keys(prefix, &end, usize::MAX)? {
+            if key.ends_with(&[0, 0]) && without_chunk(&key)?.len() >= prefix.len() {
+                key.truncate(key.len() - 2);
+                stems.push(key);
+            }
+        }
+        stems.sort_unstable();
+        Ok(stems)
+    }
+
+    /// The key of the first record from `first` up to, and without, `end`, whatever is staged.
+    pub(super) fn next_stem(&self, first: &[u8], end: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        match self.engine.range(first, Some(end))?.next() {
+            Some(pair) => Ok(Some(without_chunk(&pair?.0)?.to_vec())),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether there is any key that begins with `prefix`.
+    pub(super) fn any(&self, prefix: &[u8]) -> Result<bool, Fault> {
+        Ok(self.last_key(prefix)?.is_some())
+    }
+
     /// The last key that begins with `prefix`.
     pub(super) fn last_key(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let staged = self.staged.0.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
@@ -190,6 +225,26 @@ impl Tree {
     /// The entries whose keys begin with `prefix`.
     pub(super) fn entries_under(&self, prefix: &[u8]) -> Pairs<'_> {
         self.under(prefix).unwrap_or_else(|fault| Box::new(std::iter::once(Err(fault))))
+    }
+
+    /// Copies everything into another engine but what belongs to the keys `without`. Durable when it returns.
+    pub(super) fn copy_into(&self, engine: &mut dyn Engine, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
+        let mut batch = Vec::new();
+        let mut size = 0;
+        for pair in self.engine.range(&[], None)? {
+            let (key, value) = pair?;
+            if without.contains(stem(&key)?) {
+                continue;
+            }
+            size += OVERHEAD + key.len() + value.len();
+            batch.push((key, Some(value)));
+            if size > COPIED_AT_ONCE {
+                engine.apply(&mut batch.drain(..))?;
+                size = 0;
+            }
+        }
+        engine.apply(&mut batch.into_iter())?;
+        engine.sync()
     }
 
     /// Whether there is nothing at all.

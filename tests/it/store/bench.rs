@@ -8,11 +8,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 use threedots::clock::{Clock, Timestamp};
 use threedots::handler::{Said, Speaker};
-use threedots::message::{BotName, ChatId, Contact, ContactId, Content, Conversation, MessageId, MessageRef, PartKey};
+use threedots::message::{
+    BotName, ChatId, Contact, ContactId, Content, Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage,
+};
 use threedots::store::memory::{self, Memory};
 use threedots::store::sled::{self, Sled};
 use threedots::store::{
-    Accepted, Claim, Ending, Outgoing, OutgoingPart, PartState, Seq, Settlement, Store, StoreError,
+    Accepted, Claim, Ending, Noted, Outgoing, OutgoingPart, PartState, Seq, Settlement, Store, StoreError,
 };
 use threedots::{Inbound, Part};
 use tokio::task::JoinHandle;
@@ -94,6 +96,46 @@ impl Bench {
     pub(super) async fn answer(&self, claim: Claim) {
         let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
         self.settle(claim, endings).await.unwrap();
+    }
+
+    /// Settles a claim with everything dead.
+    pub(super) async fn bury(&self, claim: Claim) {
+        let dead = || Ending::Dead { reason: "code".to_owned() };
+        let endings = claim.messages.iter().map(|waiting| (waiting.seq, dead())).collect();
+        self.settle(claim, endings).await.unwrap();
+    }
+
+    /// Settles a claim with everything answered, and parts that have left.
+    pub(super) async fn answer_with(&self, claim: Claim, sent: &[(usize, &str)], failed: usize) {
+        let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
+        let sent = sent.iter().map(|(part, name)| (*part, MessageId::new(*name))).collect();
+        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent, failed };
+        self.store.settle(claim, done).await.unwrap();
+    }
+
+    /// Answers a message in a chat with these parts, which leave under their words as names.
+    pub(super) async fn converse(&self, chat: &str, id: &str, words: &[&str], reports_carry_key: bool) {
+        self.accept(message(chat, id)).await;
+        let claim = self.claim().await;
+        let reply = Outgoing { reports_carry_key, ..outgoing(&claim, words) };
+        self.store.intend(&claim, &reply).await.unwrap();
+        let sent: Vec<_> = words.iter().copied().enumerate().collect();
+        self.answer_with(claim, &sent, 0).await;
+    }
+
+    /// Notes a report about a part by its key.
+    pub(super) async fn note(&self, words: &str, stage: Stage) -> Noted {
+        self.store.note(&report(words, Some(words), stage)).await.unwrap()
+    }
+
+    /// Notes a report about a part by the upstream's name for it.
+    pub(super) async fn note_by_name(&self, name: &str, stage: Stage) -> Noted {
+        self.store.note(&report(name, None, stage)).await.unwrap()
+    }
+
+    /// How far a part has come, if it is known.
+    pub(super) async fn stage(&self, words: &str) -> Option<Stage> {
+        self.store.part(&key(words)).await.unwrap().map(|part| part.stage)
     }
 
     pub(super) async fn settle(&self, claim: Claim, endings: Vec<(Seq, Ending)>) -> Result<(), StoreError> {
@@ -221,10 +263,30 @@ pub(super) fn reference(chat: &str, id: &str) -> MessageRef {
     }
 }
 
+/// The key of the part with these words.
+pub(super) fn key(words: &str) -> PartKey {
+    PartKey::new(format!("key of {words}"))
+}
+
+/// What the upstream reports about the message that it knows by a name, and, perhaps, the words of the part.
+pub(super) fn report(name: &str, words: Option<&str>, stage: Stage) -> DeliveryStatus {
+    let (bot, message, key) = (BotName::new("shop"), MessageId::new(name), words.map(key));
+    DeliveryStatus { bot, message, key, stage, time: Timestamp(0) }
+}
+
+/// A message in a group.
+pub(super) fn group_message(group: &str, id: &str, sender: &str, phone: Option<&str>) -> Inbound {
+    let mut message = message(group, id);
+    message.at.group = true;
+    message.at.sender = ContactId::new(sender);
+    message.at.phone = phone.map(ContactId::new);
+    message
+}
+
 /// A reply of some parts, none of them tried.
 pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
     let part = |words: &&str| OutgoingPart {
-        key: PartKey::new(format!("key of {words}")),
+        key: key(words),
         part: Part::text(*words),
         state: PartState::Waiting { attempts: 0 },
     };

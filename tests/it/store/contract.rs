@@ -2,8 +2,18 @@
 
 mod claims;
 mod intake;
+mod letters;
+mod parts;
+mod people;
 mod records;
+mod reports;
+mod sweep;
 
 pub(super) use claims::*;
 pub(super) use intake::*;
+pub(super) use letters::*;
+pub(super) use parts::*;
+pub(super) use people::*;
 pub(super) use records::*;
+pub(super) use reports::*;
+pub(super) use sweep::*;

@@ -1,0 +1,255 @@
+//! Finds all that is of one person. It is not deleted, for what is deleted stays in sled's files: everything else is
+//! copied into new ones.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Fault, Known, Ledger, read_mark};
+use crate::handler::Said;
+use crate::message::{BotName, Conversation, MessageRef, PartKey};
+use crate::store::parts::Trace;
+use crate::store::people::Person;
+use crate::store::record::{self, Arrival};
+use crate::store::schedule::Work;
+use crate::store::sled::records::{self, Hash};
+use crate::store::{DeadLetter, FailedPart, Forgotten, Outgoing, PartState, StoreError};
+
+/// What is to be erased.
+#[derive(Default)]
+pub(in crate::store::sled) struct Erasure {
+    /// The keys of its records and entries.
+    pub(in crate::store::sled) keys: HashSet<Vec<u8>>,
+    /// How much that is.
+    pub(in crate::store::sled) forgotten: Forgotten,
+    /// What is left to do in the conversations that change.
+    pub(in crate::store::sled) changed: Vec<(Conversation, Work)>,
+}
+
+impl Ledger {
+    /// Finds what is to be erased of a bot's data so that a person is forgotten.
+    pub(in crate::store::sled) fn erasure(&self, bot: &BotName, contact: &str) -> Result<Erasure, Fault> {
+        let mut person = Person::new(contact).ok_or(StoreError::Invalid("nobody is named"))?;
+        while self.learn(bot, &mut person)? {}
+        let mut search = Search { ledger: self, bot, person: &person, found: Found::default() };
+        search.conversations()?;
+        search.waiting()?;
+        search.outgoing()?;
+        search.failed()?;
+        search.said()?;
+        search.parts()?;
+        search.dead()?;
+        search.end()
+    }
+
+    /// Learns what else a person is known by. Whether there was something new.
+    fn learn(&self, bot: &BotName, person: &mut Person) -> Result<bool, Fault> {
+        let mut new = false;
+        self.each::<Known>(b"c", |_, known| {
+            if known.conversation.bot == *bot && !known.people.is_empty() {
+                let people = known.people.iter().map(|id| id.as_str());
+                new |= person.learn_all([known.conversation.chat.as_str()].into_iter().chain(people));
+            }
+            Ok(())
+        })?;
+        let mut learn = |at: &MessageRef| {
+            new |= at.bot == *bot && person.learn(at);
+            Ok(())
+        };
+        self.each::<Arrival>(b"m", |_, arrival| learn(&arrival.inbound.at))?;
+        self.each::<Outgoing>(b"o", |_, outgoing| learn(&outgoing.to))?;
+        self.each::<DeadLetter>(b"x", |_, letter| learn(&letter.message.inbound.at))?;
+        self.each::<Trace>(b"p", |_, trace| trace.sent().map_or(Ok(()), |part| learn(&part.to)))?;
+        Ok(new)
+    }
+
+    /// Reads all records of a kind.
+    fn each<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: &[u8],
+        mut seen: impl FnMut(Vec<u8>, T) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        for entry in self.tree.records_under(kind) {
+            let (key, record) = entry?;
+            seen(key, record::decode(&record)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    erasure: Erasure,
+    /// The conversations that go as a whole.
+    whole: HashMap<Hash, Conversation>,
+    /// The bot's groups.
+    groups: HashSet<Hash>,
+    /// The groups that lose something that was to be done.
+    touched: HashSet<Hash>,
+    /// What is left to do.
+    left: HashMap<Hash, Work>,
+}
+
+struct Search<'a> {
+    ledger: &'a Ledger,
+    bot: &'a BotName,
+    person: &'a Person,
+    found: Found,
+}
+
+impl Search<'_> {
+    fn conversations(&mut self) -> Result<(), Fault> {
+        let Self { ledger, bot, person, found } = self;
+        ledger.each::<Known>(b"c", |key, known| {
+            if known.conversation.bot != **bot {
+                return Ok(());
+            }
+            let place = records::hash(&key[1..])?;
+            let chat = known.conversation.chat.as_str();
+            if person.is(chat) || known.people.iter().any(|id| person.is(id.as_str())) {
+                found.whole.insert(place, known.conversation);
+                found.erasure.keys.insert(key);
+                found.erasure.forgotten.conversations += 1;
+            } else if known.people.is_empty() {
+                found.groups.insert(place);
+            }
+            Ok(())
+        })
+    }
+
+    fn waiting(&mut self) -> Result<(), Fault> {
+        let ledger = self.ledger;
+        ledger.each::<Arrival>(b"m", |key, arrival| {
+            let place = records::hash(&key[1..])?;
+            if self.is_theirs(place, &arrival.inbound.at) {
+                self.found.erasure.forgotten.waiting += 1;
+                self.found.touched.insert(place);
+                self.found.erasure.keys.insert(key);
+                self.unmark(&arrival.inbound.at)?;
+            } else {
+                self.found.left.entry(place).or_default().messages += 1;
+            }
+            Ok(())
+        })
+    }
+
+    fn outgoing(&mut self) -> Result<(), Fault> {
+        let ledger = self.ledger;
+        ledger.each::<Outgoing>(b"o", |key, outgoing| {
+            let place = records::hash(&key[1..])?;
+            if !self.is_theirs(place, &outgoing.to) {
+                self.found.left.entry(place).or_default().outgoing = true;
+                return Ok(());
+            }
+            self.found.erasure.forgotten.outgoing += 1;
+            self.found.touched.insert(place);
+            self.found.erasure.keys.insert(key);
+            self.unmark(&outgoing.to)?;
+            let conversation = outgoing.to.conversation();
+            for part in &outgoing.parts {
+                if ledger.on_its_way(&conversation, &part.key)?.is_some() {
+                    self.found.erasure.keys.insert(records::part(Hash::of_part(&part.key)));
+                }
+                if let PartState::Sent { message } = &part.state {
+                    self.unname(message, &part.key)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn failed(&mut self) -> Result<(), Fault> {
+        let ledger = self.ledger;
+        ledger.each::<FailedPart>(b"f", |key, failed| {
+            let place = records::hash(&key[1..])?;
+            if self.is_theirs(place, &failed.sent.to) {
+                self.found.touched.insert(place);
+                self.found.erasure.keys.insert(key);
+            } else {
+                self.found.left.entry(place).or_default().failed = true;
+            }
+            Ok(())
+        })
+    }
+
+    fn said(&mut self) -> Result<(), Fault> {
+        let Self { ledger, person, found, .. } = self;
+        ledger.each::<Said>(b"h", |key, said| {
+            let place = records::hash(&key[1..])?;
+            let theirs = said.who.is_some_and(|who| person.is(who.as_str()));
+            if found.whole.contains_key(&place) || (theirs && found.groups.contains(&place)) {
+                found.erasure.forgotten.said += 1;
+                found.erasure.keys.insert(key);
+            }
+            Ok(())
+        })
+    }
+
+    fn parts(&mut self) -> Result<(), Fault> {
+        let ledger = self.ledger;
+        ledger.each::<Trace>(b"p", |key, trace| {
+            if let Trace::Sent(part) = trace
+                && self.is_theirs(Hash::of_conversation(&part.conversation), &part.to)
+            {
+                self.found.erasure.forgotten.sent += 1;
+                self.found.erasure.keys.insert(key);
+                self.unmark(&part.to)?;
+                if let Some(message) = &part.message {
+                    self.unname(message, &part.key)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn dead(&mut self) -> Result<(), Fault> {
+        let ledger = self.ledger;
+        ledger.each::<DeadLetter>(b"x", |key, letter| {
+            let at = &letter.message.inbound.at;
+            if self.is_theirs(Hash::of_conversation(&at.conversation()), at) {
+                self.found.erasure.forgotten.dead += 1;
+                self.found.erasure.keys.insert(key);
+                self.unmark(at)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Says which conversations have changed, and how.
+    fn end(self) -> Result<Erasure, Fault> {
+        let Found { mut erasure, whole, touched, left, .. } = self.found;
+        for place in touched.into_iter().filter(|place| !whole.contains_key(place)) {
+            if let Some(known) = self.ledger.known(place)? {
+                erasure.changed.push((known.conversation, left.get(&place).copied().unwrap_or_default()));
+            }
+        }
+        erasure.changed.extend(whole.into_values().map(|conversation| (conversation, Work::default())));
+        // In the order in which every store tells the schedule.
+        erasure.changed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(erasure)
+    }
+
+    /// Whether something that stands in a conversation, and came of a message, is the person's.
+    fn is_theirs(&self, place: Hash, at: &MessageRef) -> bool {
+        at.bot == *self.bot && (self.found.whole.contains_key(&place) || self.person.wrote(at))
+    }
+
+    /// Has a message's mark erased.
+    fn unmark(&mut self, at: &MessageRef) -> Result<(), Fault> {
+        let mark = Hash::of_message(self.bot, &at.message);
+        if let Some(value) = self.ledger.tree.value(&records::mark(mark))? {
+            let (_, accepted) = read_mark(&value)?;
+            self.found.erasure.keys.insert(records::expiry(records::hour(accepted), mark));
+            self.found.erasure.keys.insert(records::mark(mark));
+        }
+        Ok(())
+    }
+
+    /// Has the upstream's name for a part erased.
+    fn unname(&mut self, message: &crate::message::MessageId, key: &PartKey) -> Result<(), Fault> {
+        let name = records::name(Hash::of_message(self.bot, message));
+        if self.ledger.tree.value(&name)?.is_some_and(|named| *named == Hash::of_part(key).0) {
+            self.found.erasure.keys.insert(name);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Throws away what has lived long enough, a little at a time.
+
+use super::{Fault, Ledger};
+use crate::clock::Timestamp;
+use crate::handler::Said;
+use crate::store::parts::Trace;
+use crate::store::record;
+use crate::store::sled::records::{self, Hash};
+use crate::store::sled::tree::Changes;
+use crate::store::{DeadLetter, Retention, Swept};
+
+/// How many records are looked at in one step.
+const STEP: usize = 200;
+
+/// So many changes end a step, too: each is a key, and a long record has many.
+const MOST_CHANGES: usize = 4 * STEP;
+
+/// Where the sweep goes on: at which key.
+pub(super) struct Cursor(Vec<u8>);
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self(b"c".to_vec())
+    }
+}
+
+impl Ledger {
+    /// One step of the sweep.
+    pub(in crate::store::sled) fn sweep(&mut self, retention: &Retention, now: Timestamp) -> Result<Swept, Fault> {
+        let mut swept = Swept::default();
+        let mut changes = Changes::default();
+        for _ in 0..STEP {
+            if swept.round || changes.len() >= MOST_CHANGES {
+                break;
+            }
+            let kind = self.cursor.0[0];
+            let Some(key) = self.tree.next_stem(&self.cursor.0, &[kind + 1])? else {
+                self.cursor.0 = match kind {
+                    b'c' => b"p".to_vec(),
+                    b'p' => b"x".to_vec(),
+                    _ => {
+                        swept.round = true;
+                        b"c".to_vec()
+                    }
+                };
+                continue;
+            };
+            let looked_through = match kind {
+                b'c' => self.sweep_conversation(&mut changes, &key, retention, now, &mut swept)?,
+                b'p' => self.sweep_part(&mut changes, &key, retention, now, &mut swept)?,
+                _ => self.sweep_letter(&mut changes, &key, retention, now, &mut swept)?,
+            };
+            if looked_through {
+                self.cursor.0 = records::behind(&key);
+            }
+        }
+        self.tree.stage(changes);
+        Ok(swept)
+    }
+
+    /// Whether this conversation is done with; else it goes on in the next step.
+    fn sweep_conversation(
+        &self,
+        changes: &mut Changes,
+        key: &[u8],
+        retention: &Retention,
+        now: Timestamp,
+        swept: &mut Swept,
+    ) -> Result<bool, Fault> {
+        let place = records::hash(&key[1..])?;
+        let Some(known) = self.known(place)? else { return Ok(true) };
+        let mut last_word = known.since.max(known.failure_replied.unwrap_or_default());
+        if let Some(newest) = self.newest(b'h', place)?
+            && let Some(record) = self.tree.record(&records::said(place, newest))?
+        {
+            last_word = last_word.max(record::decode::<Said>(&record)?.time);
+        }
+        if now.since(last_word) < retention.history || self.has_work(place)? {
+            return Ok(true);
+        }
+        // The newest goes last, so that a long history may go in several steps.
+        for said in self.tree.stems(&records::of_conversation(b'h', place))? {
+            if changes.len() >= MOST_CHANGES {
+                return Ok(false);
+            }
+            self.tree.take_out(changes, &said)?;
+        }
+        self.tree.take_out(changes, key)?;
+        swept.conversations += 1;
+        Ok(true)
+    }
+
+    fn sweep_part(
+        &self,
+        changes: &mut Changes,
+        key: &[u8],
+        retention: &Retention,
+        now: Timestamp,
+        swept: &mut Swept,
+    ) -> Result<bool, Fault> {
+        if let Some(record) = self.tree.record(key)?
+            && let Trace::Sent(part) = record::decode(&record)?
+            && now.since(part.sent) >= retention.sent
+        {
+            self.forget_part(changes, key, &part)?;
+            swept.sent += 1;
+        }
+        Ok(true)
+    }
+
+    fn sweep_letter(
+        &self,
+        changes: &mut Changes,
+        key: &[u8],
+        retention: &Retention,
+        now: Timestamp,
+        swept: &mut Swept,
+    ) -> Result<bool, Fault> {
+        if let Some(record) = self.tree.record(key)?
+            && now.since(record::decode::<DeadLetter>(&record)?.since) >= retention.dead
+        {
+            self.tree.take_out(changes, key)?;
+            swept.dead += 1;
+        }
+        Ok(true)
+    }
+
+    fn has_work(&self, place: Hash) -> Result<bool, Fault> {
+        for kind in *b"mof" {
+            if self.tree.any(&records::of_conversation(kind, place))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

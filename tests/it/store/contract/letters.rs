@@ -1,0 +1,94 @@
+//! What holds of every store as dead letters wait again or are thrown away, and of how much waits.
+
+use std::time::Duration;
+
+use threedots::clock::Timestamp;
+use threedots::store::{Accepted, Backlog, Ending, Outgoing, Retention, Seq, StoreError};
+
+use crate::store::bench::{Bench, MAX_WAITING, conversation, ids, message, message_saying, new, outgoing};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+pub(in crate::store) async fn a_dead_letter_that_is_replayed_waits_behind_the_others(bench: &Bench) {
+    let long = message_saying("ann", "1", "long ".repeat(5_000));
+    let seq = new(bench.accept(long.clone()).await);
+    let claim = bench.claim().await;
+    bench.bury(claim).await;
+    let second = new(bench.accept(message("ann", "2")).await);
+    tokio::time::advance(HOUR).await;
+
+    assert_eq!(bench.store.replay(seq).await, Ok(Some(conversation("ann"))));
+    assert_eq!(bench.store.dead(None, 9).await, Ok(Vec::new()));
+    assert_eq!(bench.store.replay(seq).await, Ok(None), "it is dead no longer");
+    let claim = bench.claim().await;
+    assert_eq!(ids(&claim), ["2", "1"]);
+    let [other, again] = &claim.messages[..] else { panic!() };
+    assert!(again.seq > second);
+    assert_eq!((again.accepted, &again.inbound), (bench.clock.now(), &long));
+    assert_eq!((other.replayed, again.replayed), (false, true));
+    assert_eq!(bench.accept(long).await, Accepted::Duplicate(seq), "its mark stands");
+    bench.bury(claim).await;
+    let numbers: Vec<_> = bench.store.dead(None, 9).await.unwrap().iter().map(|letter| letter.message.seq).collect();
+    assert_eq!(numbers.len(), 2);
+    assert!(numbers.is_sorted() && !numbers.contains(&seq));
+    assert_eq!(bench.store.replay(Seq(900)).await, Ok(None));
+}
+
+pub(in crate::store) async fn a_dead_letter_is_replayed_after_its_conversation_has_been_swept_out(bench: &Bench) {
+    let seq = new(bench.accept(message("ann", "1")).await);
+    let claim = bench.claim().await;
+    bench.bury(claim).await;
+    let history = Duration::from_hours(1);
+    tokio::time::advance(HOUR).await;
+    let swept = bench.store.sweep(&Retention { history, ..Retention::default() }).await.unwrap();
+    assert_eq!((swept.conversations, swept.dead), (1, 0));
+    bench.store.replay(seq).await.unwrap();
+    assert_eq!(ids(&bench.claim().await), ["1"]);
+}
+
+pub(in crate::store) async fn a_full_store_replays_nothing(bench: &Bench) {
+    let seq = new(bench.accept(message("ann", "dead")).await);
+    let claim = bench.claim().await;
+    bench.bury(claim).await;
+    bench.accept_new((0..MAX_WAITING).map(|n| message("ann", &n.to_string()))).await;
+    assert_eq!(bench.store.replay(seq).await, Err(StoreError::Full));
+    assert_eq!(bench.store.dead(None, 9).await.unwrap().len(), 1);
+}
+
+pub(in crate::store) async fn a_dead_letter_that_is_discarded_is_gone(bench: &Bench) {
+    let seqs = bench.accept_new(["1", "2"].map(|id| message_saying("ann", id, "l".repeat(9_000)))).await;
+    let claim = bench.claim().await;
+    bench.bury(claim).await;
+    assert_eq!(bench.store.discard(seqs[0]).await, Ok(true));
+    assert_eq!(bench.store.discard(seqs[0]).await, Ok(false));
+    assert_eq!(bench.store.replay(seqs[0]).await, Ok(None));
+    let left = bench.store.dead(None, 9).await.unwrap();
+    assert_eq!(left.iter().map(|letter| letter.message.seq).collect::<Vec<_>>(), [seqs[1]]);
+    assert!(bench.is_idle());
+}
+
+pub(in crate::store) async fn the_backlog_is_what_waits(bench: &Bench) {
+    let backlog = |messages, conversations| Backlog { messages, conversations };
+    assert_eq!(bench.store.backlog(), backlog(0, 0));
+    let seqs = bench.accept_new([message("ann", "1"), message("ann", "2"), message("ben", "3")]).await;
+    assert_eq!(bench.store.backlog(), backlog(3, 2));
+    let ann = bench.claim().await;
+    assert_eq!(bench.store.backlog(), backlog(3, 2), "whoever is being served counts");
+    bench.settle(ann, vec![(seqs[0], Ending::Dead { reason: "code".to_owned() })]).await.unwrap();
+    assert_eq!(bench.store.backlog(), backlog(2, 2));
+    bench.store.replay(seqs[0]).await.unwrap();
+    assert_eq!(bench.store.backlog(), backlog(3, 2));
+    let ben = bench.claim().await;
+    bench.store.intend(&ben, &Outgoing { failure: None, ..outgoing(&ben, &["a"]) }).await.unwrap();
+    bench.later(ben, HOUR).await;
+    let ann = bench.claim().await;
+    bench.answer(ann).await;
+    assert_eq!(bench.store.backlog(), backlog(1, 1), "whoever is held back counts");
+    tokio::time::advance(HOUR).await;
+    let ben = bench.claim().await;
+    bench.answer_with(ben, &[(0, "a")], 0).await;
+    assert_eq!(bench.store.backlog(), backlog(0, 0));
+    bench.note("a", threedots::message::Stage::Failed(None)).await;
+    assert_eq!(bench.store.backlog(), backlog(0, 1), "a failed part is something to do");
+    assert_ne!(bench.clock.now(), Timestamp::default());
+}
