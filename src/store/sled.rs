@@ -25,9 +25,11 @@
 //! Deleted is not gone: what was deleted stays readable in sled's files until the space is used again. Whoever is to be
 //! forgotten is therefore left out as everything else is copied into new files.
 
+pub mod care;
 mod check;
 mod committer;
 pub(in crate::store) mod engine;
+mod examine;
 pub(in crate::store) mod fault;
 mod files;
 mod guard;
@@ -42,6 +44,7 @@ mod tree;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -95,7 +98,12 @@ impl Sled {
             schedule.restore(&conversation, work, not_before);
         }
         let ledger = RwLock::new(Some(ledger));
-        let shared = Arc::new(Shared { schedule, ledger, failure: watch::Sender::new(None) });
+        let shared = Arc::new(Shared {
+            schedule,
+            ledger,
+            failure: watch::Sender::new(None),
+            suspicion: place.suspicion.clone(),
+        });
         let (queue, writes) = mpsc::channel(QUEUE);
         let ended =
             Committer { shared: shared.clone(), queue: writes, lock, place, settings: settings.clone() }.start()?;
@@ -325,6 +333,8 @@ struct Shared {
     /// None once the store is closed. A lease is checked and the write made under one exclusive lock: see [`Schedule`].
     ledger: RwLock<Option<Ledger>>,
     failure: watch::Sender<Option<String>>,
+    /// The file that says that damage was met.
+    suspicion: PathBuf,
 }
 
 impl Shared {
@@ -339,7 +349,7 @@ impl Shared {
             Ok(value) => Ok(value),
             Err(Fault::Refused(error)) => Err(error),
             Err(fault) => {
-                self.fail(fault.to_string());
+                self.fail(&fault);
                 Err(StoreError::Failed(fault.to_string()))
             }
         }
@@ -355,7 +365,13 @@ impl Shared {
     }
 
     /// Ends the store for good.
-    fn fail(&self, reason: String) {
+    fn fail(&self, fault: &Fault) {
+        let reason = fault.to_string();
+        if let Fault::Damaged(_) = fault
+            && let Err(error) = files::write(&self.suspicion, "")
+        {
+            tracing::warn!(%error, "the next start will not read everything, though there is damage");
+        }
         tracing::error!(reason, "the store has failed, and takes nothing in until the process is started anew");
         self.schedule.stop(StoreError::Failed(reason.clone()));
         self.failure.send_if_modified(|failure| failure.is_none() && failure.replace(reason).is_none());

@@ -140,7 +140,7 @@ impl Committer {
             if self.shared.failure().is_none()
                 && let Err(fault) = self.commit_or_catch(&mut group)
             {
-                self.shared.fail(fault.to_string());
+                self.shared.fail(&fault);
             }
             // After a failure, whoever still waits for an answer learns of it here.
             group.clear();

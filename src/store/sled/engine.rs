@@ -61,6 +61,16 @@ impl Kind {
         }
     }
 
+    /// The engine of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether it has data in a store's directory.
+    pub(super) fn is_in(self, store: &Path) -> bool {
+        store.join(self.name()).join("format").exists()
+    }
+
     /// Removes from its directory what would keep it from opening.
     pub(super) fn prepare(self, directory: &Path) -> io::Result<()> {
         match self {

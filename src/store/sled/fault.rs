@@ -1,7 +1,7 @@
 //! Why something could not be done with the tree: a refusal concerns one request, anything else ends the store.
 
 use crate::store::StoreError;
-use crate::store::record::Unreadable;
+use crate::store::record::{Unreadable, VERSION};
 
 /// Why something could not be done.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(in crate::store) enum Fault {
     Damaged(String),
     /// The data is sound, and not of the kind that we write.
     Unsupported(String),
+    /// The data is of a version that only a newer program knows.
+    Newer(u8),
 }
 
 impl Fault {
@@ -30,8 +32,11 @@ impl From<StoreError> for Fault {
 }
 
 impl From<Unreadable> for Fault {
-    fn from(_: Unreadable) -> Self {
-        Self::damaged("a record cannot be read")
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Newer(version) => Self::Newer(version),
+            Unreadable::Damaged => Self::damaged("a record cannot be read"),
+        }
     }
 }
 
@@ -48,6 +53,7 @@ impl std::fmt::Display for Fault {
             Self::Disk(error) => write!(f, "the disk failed: {error}"),
             Self::Damaged(what) => write!(f, "the data is damaged: {what}"),
             Self::Unsupported(what) => write!(f, "the data was written otherwise: {what}"),
+            Self::Newer(version) => write!(f, "the data is of version {version}, and {VERSION} is known"),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! sled 0.34 takes a half-written snapshot for the newest one and never opens again; on some damaged files an engine
 //! panics, or reads for ever. So: half-written snapshots go first; the opening runs on a thread of its own, under a
-//! deadline, with panics caught; everything is read once; and what cannot be used is moved aside, never deleted.
+//! deadline, with panics caught; what waits is read; and what cannot be used is moved aside, never deleted.
 //!
 //! That the data is to blame must have been seen. A process that was killed while it opened the store, however often,
 //! says nothing about the data: it may have been an impatient supervisor.
@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `store.lock` | locked by the process that has the store open |
 //! | `STUCK` | how many openings in a row came to a standstill; gone once one has not |
+//! | `SUSPECT` | says that damage was met at work: the next opening reads everything |
 //! | `sled/` or `redb/` | the engine's files, and `format`, which says that there is data and how it is written |
 //! | `sled.new/`, `sled.old/` and so on | while the files are replaced: those that come, and those that go |
 //! | `bad-…/` | what was moved aside, and when, in seconds since 1970 |
@@ -24,12 +25,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::check::{Found, check};
-use super::engine::Progress;
+use super::engine::{Kind, Progress};
+use super::examine::examine;
 use super::fault::Fault;
 use super::files;
 use super::ledger::Ledger;
 use super::open::{OpenError, Opened, Quarantine, Settings};
-use super::records::LAST;
+use super::records::{FORMAT, LAST};
 use super::tree::{Changes, Tree};
 use crate::clock::Timestamp;
 use crate::store::Seq;
@@ -54,6 +56,7 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
     let io = |error| place.io(error);
     files::create_directory(&place.directory).map_err(io)?;
     let lock = Arc::new(place.lock(&place.lock, settings.lock_timeout)?);
+    place.refuse_others(settings.kind)?;
     place.finish_rebuild().map_err(io)?;
 
     let mut quarantine = None;
@@ -74,6 +77,7 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
         _ => files::remove(&place.marker).map_err(io)?,
     }
     let (ledger, found) = tree?;
+    files::remove(&place.suspicion).map_err(io)?;
     let waiting = found.unfinished.iter().map(|unfinished| unfinished.work.messages).sum();
     Ok(Guarded { ledger, found, lock, opened: Opened { waiting, quarantine }, place })
 }
@@ -83,6 +87,7 @@ pub(super) struct Place {
     directory: PathBuf,
     lock: PathBuf,
     marker: PathBuf,
+    pub(super) suspicion: PathBuf,
     /// The engine's files.
     pub(super) tree: PathBuf,
     /// The one of them that holds the data.
@@ -95,18 +100,27 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         let directory = &settings.path;
         let tree = directory.join(settings.kind.name());
         Self {
             directory: directory.clone(),
             lock: directory.join("store.lock"),
             marker: directory.join("STUCK"),
+            suspicion: directory.join("SUSPECT"),
             data: tree.join("db"),
             format: tree.join("format"),
             new: directory.join(format!("{}.new", settings.kind.name())),
             old: directory.join(format!("{}.old", settings.kind.name())),
             tree,
+        }
+    }
+
+    /// Fails if there is data of another engine: it would be forgotten, or be old one day.
+    fn refuse_others(&self, wanted: Kind) -> Result<(), OpenError> {
+        match Kind::ALL.into_iter().find(|kind| *kind != wanted && kind.is_in(&self.directory)) {
+            Some(found) => Err(OpenError::Foreign { path: self.directory.clone(), found, wanted }),
+            None => Ok(()),
         }
     }
 
@@ -178,12 +192,14 @@ impl Place {
     fn in_time(&self, settings: &Settings, written: bool, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
         let (sender, news) = mpsc::channel();
         let (tree, settings, after) = (self.tree.clone(), settings.clone(), settings.open_timeout);
+        let suspect = self.suspicion.exists();
         // If it never ends, nobody else shall open the same files.
         let lock = lock.clone();
         let opening = move || {
             let news = sender.clone();
             let progress: Progress = Arc::new(move || drop(news.send(News::Progress)));
-            let opened = catch_unwind(AssertUnwindSafe(|| open_and_read(&tree, &settings, written, &progress)));
+            let opened =
+                catch_unwind(AssertUnwindSafe(|| open_and_read(&tree, &settings, written, suspect, &progress)));
             let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked while it was opened")));
             // Without a receiver the deadline has passed, and the tree is closed right here.
             drop(sender.send(News::End(opened)));
@@ -208,6 +224,7 @@ impl Place {
     fn trouble(&self, fault: Fault) -> OpenError {
         match fault {
             Fault::Disk(error) => self.io(error),
+            Fault::Newer(format) => OpenError::Newer { path: self.directory.clone(), format, known: VERSION },
             Fault::Unsupported(reason) => OpenError::Unsupported { path: self.directory.clone(), reason },
             fault => OpenError::Damaged { path: self.directory.clone(), reason: fault.to_string() },
         }
@@ -219,15 +236,20 @@ enum News {
     End(Result<(Ledger, Found), Fault>),
 }
 
-/// Opens a tree, reads all of it, and makes it durable.
+/// Opens a tree, reads what waits, or all of it if there is a suspicion, and makes it durable.
 fn open_and_read(
     path: &Path,
     settings: &Settings,
     written: bool,
+    suspect: bool,
     progress: &Progress,
 ) -> Result<(Ledger, Found), Fault> {
-    let mut tree = Tree::new(settings.kind.open(path, settings.cache_bytes, progress)?);
+    let engine = settings.kind.open(path, settings.cache_bytes, progress)?;
     progress();
+    if suspect && let Some(trouble) = examine(&*engine, &**progress, &mut |_| {}).trouble() {
+        return Err(Fault::Damaged(trouble));
+    }
+    let mut tree = Tree::new(engine);
     let found = match check(&tree, &**progress)? {
         Some(found) => found,
         None if written => return Err(Fault::damaged("there was data, and there is none")),
@@ -235,10 +257,15 @@ fn open_and_read(
             let mut first = Changes::default();
             first.insert(LAST.to_vec(), &Seq::default().0.to_be_bytes());
             tree.stage(first);
-            tree.apply()?;
             Found::default()
         }
     };
+    if tree.value(FORMAT)?.is_none() {
+        let mut version = Changes::default();
+        version.insert(FORMAT.to_vec(), &[VERSION]);
+        tree.stage(version);
+    }
+    tree.apply()?;
     tree.sync()?;
     files::secure(path)?;
     Ok((Ledger::new(tree, found.last, settings.history_kept), found))

@@ -86,7 +86,11 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// It was written by a newer threedots.
-    #[error("the store in {} has format {format}, and this threedots knows none above {known}", path.display())]
+    #[error(
+        "the store in {} has version {format}, and this threedots knows none above {known}: start a newer threedots, \
+         or another `store.path`; the data is as it was",
+        path.display()
+    )]
     Newer {
         /// The store's directory.
         path: PathBuf,
@@ -94,6 +98,20 @@ pub enum OpenError {
         format: u8,
         /// The newest format that this program knows.
         known: u8,
+    },
+    /// It holds another engine's data.
+    #[error(
+        "the store in {} holds data of {}, and `store.kind` is \"{}\": say \"{}\" there, or take the data along with \
+         `threedots store migrate --to {}`",
+        path.display(), found.name(), wanted.name(), found.name(), wanted.name()
+    )]
+    Foreign {
+        /// The store's directory.
+        path: PathBuf,
+        /// The engine whose data it holds.
+        found: Kind,
+        /// The engine that it was to be opened with.
+        wanted: Kind,
     },
     /// It was written with other settings of the engine's than ours.
     #[error("the store in {} was written otherwise: {reason}", path.display())]

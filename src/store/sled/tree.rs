@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::engine::{Engine, Pair, Pairs};
+use super::engine::{Change, Engine, Pair, Pairs};
 use super::fault::Fault;
 use super::records::{chunk_key, stem, without_chunk};
 
@@ -51,6 +51,15 @@ impl Changes {
         }
         // Empty, if the record is a whole number of chunks.
         self.insert(chunk_key(key, number), chunks.remainder());
+    }
+}
+
+impl IntoIterator for Changes {
+    type Item = Change;
+    type IntoIter = std::collections::btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
@@ -222,11 +231,6 @@ impl Tree {
         Records(self.engine.range(first, Some(end)))
     }
 
-    /// The entries whose keys begin with `prefix`.
-    pub(super) fn entries_under(&self, prefix: &[u8]) -> Pairs<'_> {
-        self.under(prefix).unwrap_or_else(|fault| Box::new(std::iter::once(Err(fault))))
-    }
-
     /// Copies everything into another engine but what belongs to the keys `without`. Durable when it returns.
     pub(super) fn copy_into(&self, engine: &mut dyn Engine, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
         let mut batch = Vec::new();
@@ -257,8 +261,16 @@ impl Tree {
     }
 }
 
+/// A record from its chunks and their numbers; nothing, if it is not whole.
+pub(super) fn join(chunks: &[(u16, Vec<u8>)]) -> Option<Vec<u8>> {
+    let (last, others) = chunks.split_last()?;
+    let numbered = (0_u16..).zip(chunks).all(|(number, chunk)| chunk.0 == number);
+    let whole = others.iter().all(|(_, chunk)| chunk.len() == CHUNK) && last.1.len() < CHUNK;
+    (numbered && whole).then(|| chunks.iter().flat_map(|(_, chunk)| chunk).copied().collect())
+}
+
 /// The first key behind all that begin with `prefix`.
-fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if let Some(next) = last.checked_add(1) {

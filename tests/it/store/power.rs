@@ -115,9 +115,9 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         return;
     }
     for kind in Kind::ALL {
-        let disk = Disk::new(24);
+        let disk = Disk::new(48);
         let ballast = disk.mount_point().join("ballast");
-        fs::write(&ballast, vec![1; 3 << 20]).unwrap();
+        fs::write(&ballast, vec![1; 12 << 20]).unwrap();
         let settings = Settings { kind, path: disk.mount_point().join("store"), ..Settings::default() };
         let store = Sled::open(settings.clone(), Clock::System).unwrap();
         let mut acknowledged = Vec::new();
