@@ -122,8 +122,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Erases a person from a bot's data: their direct conversation, whatever of theirs waits or is dead, what they said
     /// in groups, and the marks of their messages. `contact` is a phone number, with or without a plus, or one of the
-    /// upstream's own identifiers. Then compacts, so that nothing of it can be found in the files. Durable when it
-    /// returns. A claim that somebody holds on such a conversation is fenced.
+    /// upstream's own identifiers. Then compacts, so that nothing of it can be found in the files; data that was moved
+    /// aside as damaged is left to the operator. Durable when it returns. A claim that somebody holds on such a
+    /// conversation, or on a group in which something of the person's was to be done, is fenced. Writes wait meanwhile.
+    ///
+    /// What others said of the person, and a reply in a group that answers somebody else, is not theirs.
     async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError>;
 
     /// Throws away some of what has lived long enough, in a step that is short enough for others not to notice. Call it

@@ -13,7 +13,7 @@ pub(super) enum Trace {
     /// Its reply is on its way out: the part stands there.
     Outgoing(OnItsWay),
     /// Its reply is settled: the part stands here.
-    Sent(SentPart),
+    Sent(Box<SentPart>),
 }
 
 /// Where a part is found whose reply is on its way out.
@@ -39,7 +39,7 @@ impl Trace {
     pub(super) fn sent(self) -> Option<SentPart> {
         match self {
             Self::Outgoing(_) => None,
-            Self::Sent(part) => Some(part),
+            Self::Sent(part) => Some(*part),
         }
     }
 }

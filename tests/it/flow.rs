@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::{BotName, ChatId, Conversation, Kind, Media, MediaKind, MediaSource};
 use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, WebhookFault};
+use threedots::store::{Ending, Settlement};
 use threedots::turn::{self, Tools};
 use threedots::{Reply, Turn};
 use tokio_util::sync::CancellationToken;
@@ -367,6 +368,23 @@ async fn old_messages_are_not_answered() {
     let worker = tokio::spawn(Arc::clone(&world.worker).run());
     world.pass(60).await;
     assert!(world.calls().is_empty());
+    worker.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_message_that_is_replayed_is_answered() {
+    let world = Setup::new(echo()).build();
+    world.write("hello");
+    let claim = world.store.claim(Duration::from_secs(60)).await.expect("a store in memory");
+    let seq = claim.messages[0].seq;
+    let endings = vec![(seq, Ending::Dead { reason: "code".to_owned() })];
+    let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
+    world.store.settle(claim, done).await.expect("a store in memory");
+    world.pass(3_600).await;
+    assert!(world.store.replay(seq).await.expect("a store in memory").is_some());
+    let worker = tokio::spawn(Arc::clone(&world.worker).run());
+    world.pass(60).await;
+    assert_eq!(world.replies().len(), 1);
     worker.abort();
 }
 

@@ -7,6 +7,7 @@ mod contract;
 mod crash;
 mod damage;
 mod durable;
+mod forgetting;
 mod labourer;
 mod model;
 mod power;

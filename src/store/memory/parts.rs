@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey};
 use crate::store::parts::{self, OnItsWay, Stir, Trace, advance, failed_code, take_apart};
 use crate::store::record;
-use crate::store::{FailedPart, Noted, Outgoing, PartState, StoreError};
+use crate::store::{FailedPart, Noted, Outgoing, PartState, SentPart, StoreError};
 
 impl Ledger {
     /// Records what is about to be sent, in the place of what was.
@@ -64,7 +64,7 @@ impl Ledger {
             Some(Trace::Sent(sent)) => {
                 let noted = advance(&mut sent.stage, &status.stage);
                 let code = failed_code(&sent.stage).filter(|_| noted == Noted::Failed);
-                let failed = code.map(|code| FailedPart { sent: sent.clone(), code });
+                let failed = code.map(|code| FailedPart { sent: SentPart::clone(sent), code });
                 (sent.conversation.clone(), noted, failed)
             }
             Some(Trace::Outgoing(on_its_way)) => {
@@ -114,7 +114,7 @@ impl Ledger {
             if let Some(message) = &part.message {
                 self.name(&conversation.bot, &outgoing, message, &part.key);
             }
-            self.parts.insert(part.key.clone(), Trace::Sent(part));
+            self.parts.insert(part.key.clone(), Trace::Sent(Box::new(part)));
         }
         self.known(conversation, now).failed.extend(left.failed);
         Ok(())

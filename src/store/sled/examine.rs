@@ -250,7 +250,9 @@ fn understand(kind: u8, stem: &[u8], record: &[u8]) -> Result<Option<Known>, Fau
             let Arrival { inbound, accepted, .. } = record::decode(record)?;
             let conversation = inbound.at.conversation();
             at_home(stem, &conversation)?;
-            return Ok(Some(Known::new(conversation, accepted)));
+            let mut known = Known::new(conversation, accepted);
+            known.meet(&inbound.at);
+            return Ok(Some(known));
         }
         b'o' => record::decode::<Outgoing>(record)?.to.conversation(),
         b'f' => record::decode::<FailedPart>(record)?.sent.conversation,

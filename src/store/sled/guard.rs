@@ -159,6 +159,15 @@ impl Place {
         Ok(Some(Quarantine { moved_to: aside, reason: reason.to_owned() }))
     }
 
+    /// How many times data was moved aside, and is still there.
+    pub(super) fn moved_aside(&self) -> io::Result<usize> {
+        let mut count = 0;
+        for entry in fs::read_dir(&self.directory)? {
+            count += usize::from(entry?.file_name().as_encoded_bytes().starts_with(b"bad-"));
+        }
+        Ok(count)
+    }
+
     fn open_tree(&self, settings: &Settings, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
         let written = self.format()?;
         files::create_directory(&self.tree).map_err(|error| self.io(error))?;

@@ -62,7 +62,15 @@ pub(super) fn swap(place: &Place, settings: &Settings, ledger: Ledger) -> Result
 
 /// Removes what the copy has replaced.
 pub(super) fn remove_old(place: &Place) -> io::Result<()> {
-    files::remove_directory(&place.old)
+    files::remove_directory(&place.old)?;
+    let aside = place.moved_aside()?;
+    if aside > 0 {
+        tracing::warn!(
+            directories = aside,
+            "data that was moved aside as damaged was not searched, and is still there"
+        );
+    }
+    Ok(())
 }
 
 impl Place {

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use threedots::clock::Timestamp;
+use threedots::message::Stage;
 use threedots::store::sled::{OpenError, Settings, Sled};
-use threedots::store::{Accepted, Ending, PartState, Settlement, Store, StoreError};
+use threedots::store::{Accepted, Ending, Noted, PartState, Retention, Settlement, Store, StoreError};
 
 use super::bench::{
     Bench, HISTORY_KEPT, LEASE, Place, chat, conversation, ids, message, message_saying, new, outgoing, said,
@@ -69,6 +70,87 @@ async fn everything_is_there_again_after_a_restart() {
     tokio::time::advance(MINUTE).await;
     assert_eq!(ids(&store.claim(LEASE).await.unwrap()), ["2"]);
     store.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_reported_is_known_after_a_restart() {
+    let mut bench = Bench::sled();
+    bench.converse("ann", "1", &["a"], true).await;
+    bench.converse("ben", "2", &["b"], false).await;
+    bench.note("a", Stage::Failed(Some(3))).await;
+    bench.note_by_name("b", Stage::Read).await;
+    // Cid's reply is in doubt and held back until a report; Dan's is held back, too, and nobody reports.
+    for chat in ["cid", "dan"] {
+        bench.accept(message(chat, chat)).await;
+        let mut claim = bench.claim().await;
+        while claim.conversation != conversation(chat) {
+            let ann = std::mem::replace(&mut claim, bench.claim().await);
+            drop(ann);
+        }
+        bench.store.intend(&claim, &outgoing(&claim, &[chat])).await.unwrap();
+        bench.later(claim, MINUTE).await;
+    }
+    assert_eq!(bench.note("cid", Stage::Delivered).await, Noted::Settled);
+    bench.restart().await;
+
+    let mut claims = [bench.claim().await, bench.claim().await];
+    claims.sort_by(|one, other| one.conversation.cmp(&other.conversation));
+    let [ann, cid] = claims;
+    assert_eq!((chat(&ann), ann.failed.len(), ann.failed[0].code), ("ann", 1, Some(3)));
+    assert!(matches!(cid.outgoing.as_ref().unwrap().parts[0].state, PartState::Sent { .. }));
+    assert!(bench.is_idle(), "Dan is held back");
+    bench.answer_with(ann, &[], 1).await;
+    bench.answer(cid).await;
+    assert_eq!(bench.stage("cid").await, Some(Stage::Delivered));
+    assert_eq!(bench.note("dan", Stage::Sent).await, Noted::Settled);
+    let dan = bench.claim().await;
+    bench.answer(dan).await;
+    bench.restart().await;
+    assert!(bench.is_idle());
+    assert_eq!(bench.stage("a").await, Some(Stage::Failed(Some(3))));
+    assert_eq!(bench.note_by_name("b", Stage::Played).await, Noted::Moved);
+    assert_eq!(bench.note_by_name("b", Stage::Read).await, Noted::Known);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_was_replayed_waits_after_a_restart() {
+    let mut bench = Bench::sled();
+    let seq = new(bench.accept(message("ann", "1")).await);
+    let claim = bench.claim().await;
+    bench.bury(claim).await;
+    bench.store.replay(seq).await.unwrap();
+    bench.restart().await;
+    assert!(bench.store.dead(None, 9).await.unwrap().is_empty());
+    let claim = bench.claim().await;
+    assert_eq!(ids(&claim), ["1"]);
+    assert!(claim.messages[0].replayed && claim.messages[0].seq > seq);
+    assert!(new(bench.accept(message("ann", "2")).await) > claim.messages[0].seq);
+    bench.bury(claim).await;
+    let letter = bench.store.dead(None, 9).await.unwrap()[0].message.seq;
+    assert_eq!(bench.store.discard(letter).await, Ok(true));
+    bench.restart().await;
+    assert!(bench.store.dead(None, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_swept_out_leaves_no_key_behind() {
+    let bench = Bench::sled();
+    let path = bench.disk.as_ref().unwrap().1.path.join("sled");
+    for (chat, reports_carry_key) in [("ann", true), ("ben", false)] {
+        bench.converse(chat, chat, &[&"long ".repeat(3_000), chat], reports_carry_key).await;
+        bench.accept(message(chat, &format!("{chat} dead"))).await;
+        let claim = bench.claim().await;
+        bench.bury(claim).await;
+    }
+    tokio::time::advance(Duration::from_hours(10 * 24)).await;
+    let age = Duration::from_hours(9 * 24);
+    let retention = Retention { history: age, sent: age, dead: age };
+    while !bench.store.sweep(&retention).await.unwrap().round {}
+    bench.store.close().await;
+    // But the last number; and the marks, which go by themselves.
+    let kinds: Vec<u8> =
+        tree(&path).iter().keys().map(|key| key.unwrap()[0]).filter(|kind| !b"de".contains(kind)).collect();
+    assert_eq!(kinds, b"l");
 }
 
 #[tokio::test]

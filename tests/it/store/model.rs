@@ -5,9 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
-use threedots::store::{Claim, Ending, OutgoingPart, PartState, Seq, Settlement};
+use threedots::message::{BotName, Conversation, MessageId, Stage};
+use threedots::store::{Claim, Ending, OutgoingPart, PartState, Retention, Seq, Settlement};
 
-use super::bench::{Bench, conversation, message, outgoing, said};
+use super::bench::{Bench, conversation, group_message, key, message, outgoing, report, said};
 
 /// Few enough to be reached.
 const MAX_WAITING: usize = 12;
@@ -20,39 +21,73 @@ enum Step {
     Drop { claim: usize },
     Intend { claim: usize, parts: usize },
     Mark { claim: usize, part: usize, attempts: u32 },
-    Done { claim: usize, endings: Vec<(u64, u8)>, all: bool, said: usize, failure_replied: Option<u64> },
+    Sent { claim: usize, part: usize },
+    Done { claim: usize, done: Done },
     Later { claim: usize, seconds: u64 },
     History { chat: u8, most: usize },
     Dead { after: Option<u64>, most: usize },
+    Note { part: usize, by_name: bool, stage: u8 },
+    Replay { letter: u64 },
+    Discard { letter: u64 },
+    Forget { person: u8 },
+    Sweep { days: u64 },
     Advance { seconds: u64 },
     Restart,
+}
+
+/// How a claim ends.
+#[derive(Clone, Debug)]
+struct Done {
+    endings: Vec<(u64, u8)>,
+    all: bool,
+    said: usize,
+    failure_replied: Option<u64>,
+    sent: usize,
+    failed: usize,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let claim = 0..4_usize;
     let seconds = prop_oneof![Just(0), 1..100_u64, Just(86_400), Just(5 * 86_400)];
     prop_oneof![
-        6 => prop::collection::vec((0..4_u8, 0..30_u8), 0..5).prop_map(Step::Accept),
+        6 => prop::collection::vec((0..5_u8, 0..30_u8), 0..5).prop_map(Step::Accept),
         6 => (1..200_u64).prop_map(|seconds| Step::Claim { seconds }),
         2 => claim.clone().prop_map(|claim| Step::Drop { claim }),
         3 => (claim.clone(), 0..4_usize).prop_map(|(claim, parts)| Step::Intend { claim, parts }),
         3 => (claim.clone(), 0..4_usize, 0..9_u32).prop_map(|(claim, part, attempts)| Step::Mark { claim, part, attempts }),
-        4 => (
-            claim.clone(),
-            prop::collection::vec((1..40_u64, 0..3_u8), 0..4),
-            any::<bool>(),
-            0..4_usize,
-            prop::option::of(1..9_u64),
-        )
-            .prop_map(|(claim, endings, all, said, failure_replied)| Step::Done {
-                claim, endings, all, said, failure_replied
-            }),
+        2 => (claim.clone(), 0..4_usize).prop_map(|(claim, part)| Step::Sent { claim, part }),
+        4 => (claim.clone(), done()).prop_map(|(claim, done)| Step::Done { claim, done }),
         2 => (claim, seconds.clone()).prop_map(|(claim, seconds)| Step::Later { claim, seconds }),
         1 => (0..4_u8, 0..9_usize).prop_map(|(chat, most)| Step::History { chat, most }),
         1 => (prop::option::of(0..40_u64), 0..9_usize).prop_map(|(after, most)| Step::Dead { after, most }),
+        5 => (0..40_usize, any::<bool>(), 0..6_u8)
+            .prop_map(|(part, by_name, stage)| Step::Note { part, by_name, stage }),
+        2 => (1..20_u64).prop_map(|letter| Step::Replay { letter }),
+        1 => (1..20_u64).prop_map(|letter| Step::Discard { letter }),
+        1 => (0..6_u8).prop_map(|person| Step::Forget { person }),
+        1 => (1..9_u64).prop_map(|days| Step::Sweep { days }),
         3 => seconds.prop_map(|seconds| Step::Advance { seconds }),
         1 => Just(Step::Restart),
     ]
+}
+
+fn done() -> impl Strategy<Value = Done> {
+    (
+        prop::collection::vec((1..40_u64, 0..3_u8), 0..4),
+        any::<bool>(),
+        0..4_usize,
+        prop::option::of(1..9_u64),
+        0..4_usize,
+        0..3_usize,
+    )
+        .prop_map(|(endings, all, said, failure_replied, sent, failed)| Done {
+            endings,
+            all,
+            said,
+            failure_replied,
+            sent,
+            failed,
+        })
 }
 
 fn config() -> ProptestConfig {
@@ -68,8 +103,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let clock = Clock::tokio();
-            let mut memory = Subject { bench: Bench::memory_of(clock, MAX_WAITING), claims: Vec::new() };
-            let mut sled = Subject { bench: Bench::sled_of(clock, MAX_WAITING), claims: Vec::new() };
+            let mut memory = Subject::new(Bench::memory_of(clock, MAX_WAITING));
+            let mut sled = Subject::new(Bench::sled_of(clock, MAX_WAITING));
             for (number, step) in steps.iter().enumerate() {
                 if let Step::Advance { seconds } = step {
                     tokio::time::advance(Duration::from_secs(*seconds)).await;
@@ -96,16 +131,27 @@ proptest! {
 struct Subject {
     bench: Bench,
     claims: Vec<Claim>,
+    /// Every part that was intended: its conversation, its number in its reply, and the word in its key and its name.
+    parts: Vec<(Conversation, usize, String)>,
 }
 
 impl Subject {
+    fn new(bench: Bench) -> Self {
+        Self { bench, claims: Vec::new(), parts: Vec::new() }
+    }
+
+    /// The upstream's name for a part of what was intended last in a conversation.
+    fn name(&self, conversation: &Conversation, part: usize) -> MessageId {
+        let known = self.parts.iter().rev().find(|known| (&known.0, known.1) == (conversation, part));
+        MessageId::new(known.map_or("no name", |(_, _, word)| word))
+    }
+
     /// Takes a step, and tells what came of it.
     async fn take(&mut self, step: &Step, number: usize) -> String {
         let store = &self.bench.store;
         match step {
             Step::Accept(batch) => {
-                let batch: Vec<Inbound> =
-                    batch.iter().map(|(chat, id)| message(&chat.to_string(), &id.to_string())).collect();
+                let batch: Vec<Inbound> = batch.iter().map(|(chat, id)| inbound(*chat, *id)).collect();
                 format!("{:?}", store.accept(batch).await)
             }
             Step::Claim { seconds } => {
@@ -122,24 +168,41 @@ impl Subject {
                 let words: Vec<String> = (0..*parts).map(|part| format!("{number} {part}").repeat(2_000)).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 let Some(claim) = self.claims.get(*claim) else { return String::new() };
-                format!("{:?}", store.intend(claim, &outgoing(claim, &words)).await)
+                let mut reply = outgoing(claim, &words);
+                reply.reports_carry_key = number.is_multiple_of(2);
+                if let Some(message) = claim.messages.first() {
+                    reply.to = message.inbound.at.clone();
+                }
+                for (part, outgoing) in reply.parts.iter_mut().enumerate() {
+                    let word = format!("{number}-{part}");
+                    outgoing.key = key(&word);
+                    self.parts.push((claim.conversation.clone(), part, word));
+                }
+                format!("{:?}", store.intend(claim, &reply).await)
             }
             Step::Mark { claim, part, attempts } => {
                 let Some(claim) = self.claims.get(*claim) else { return String::new() };
                 format!("{:?}", store.mark(claim, *part, PartState::Unknown { attempts: *attempts }).await)
             }
-            Step::Done { claim, endings, all, said: count, failure_replied } => {
+            Step::Sent { claim, part } => {
+                let Some(claim) = self.claims.get(*claim) else { return String::new() };
+                let message = self.name(&claim.conversation, *part);
+                format!("{:?}", store.mark(claim, *part, PartState::Sent { message }).await)
+            }
+            Step::Done { claim, done } => {
+                let Some(named) = self.claims.get(*claim).map(|claim| &claim.conversation) else {
+                    return String::new();
+                };
+                let sent: Vec<_> = (0..done.sent).map(|part| (part, self.name(named, part))).collect();
+                let Done { endings, all, said: count, failure_replied, failed, .. } = done.clone();
                 let done = async |bench: &Bench, claim: Claim| {
                     let mut endings: Vec<_> = endings.iter().map(|(seq, how)| (Seq(*seq), ending(*how))).collect();
-                    if *all {
+                    if all {
                         endings.extend(claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)));
                     }
-                    let said = (0..*count).map(|n| said(&format!("{number} {n}"))).collect();
+                    let said = (0..count).map(|n| said(&format!("{number} {n}"))).collect();
                     let failure_replied = failure_replied.map(Timestamp);
-                    bench
-                        .store
-                        .settle(claim, Settlement::Done { endings, said, failure_replied, sent: Vec::new(), failed: 0 })
-                        .await
+                    bench.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent, failed }).await
                 };
                 self.with(*claim, done).await
             }
@@ -159,6 +222,28 @@ impl Subject {
                 let tell =
                     |letter: &threedots::store::DeadLetter| (letter.message.seq, letter.reason.clone(), letter.since);
                 format!("{:?}", letters.iter().map(tell).collect::<Vec<_>>())
+            }
+            Step::Note { part, by_name, stage } => {
+                let Some((_, _, word)) = self.parts.get(*part) else { return String::new() };
+                let status = report(word, Some(word.as_str()).filter(|_| !by_name), reported(*stage));
+                format!("{:?} {:?}", store.note(&status).await, store.part(&key(word)).await)
+            }
+            Step::Replay { letter } => format!("{:?}", store.replay(Seq(*letter)).await),
+            Step::Discard { letter } => format!("{:?}", store.discard(Seq(*letter)).await),
+            Step::Forget { person } => {
+                let forgotten = store.forget(&BotName::new("shop"), &person.to_string()).await;
+                format!("{forgotten:?} {:?}", store.backlog())
+            }
+            Step::Sweep { days } => {
+                let age = Duration::from_hours(24 * days);
+                let mut all = Vec::new();
+                loop {
+                    let swept = store.sweep(&Retention { history: age, sent: age, dead: age }).await.unwrap();
+                    all.push((swept.conversations, swept.sent, swept.dead));
+                    if swept.round {
+                        break format!("{all:?}");
+                    }
+                }
             }
             Step::Advance { .. } | Step::Restart => String::new(),
         }
@@ -192,6 +277,26 @@ impl Subject {
     }
 }
 
+/// A message in one of four chats, or in a group of some of the same people.
+fn inbound(chat: u8, id: u8) -> Inbound {
+    if chat < 4 {
+        return message(&chat.to_string(), &id.to_string());
+    }
+    let phone = id.is_multiple_of(2).then_some("5");
+    group_message("group", &id.to_string(), &(id % 3).to_string(), phone)
+}
+
+fn reported(stage: u8) -> Stage {
+    match stage {
+        0 => Stage::Sent,
+        1 => Stage::Delivered,
+        2 => Stage::Read,
+        3 => Stage::Played,
+        4 => Stage::Failed(None),
+        _ => Stage::Failed(Some(7)),
+    }
+}
+
 fn ending(how: u8) -> Ending {
     match how {
         0 => Ending::Answered,
@@ -205,9 +310,12 @@ fn describe(claim: &Claim) -> String {
     let messages: Vec<_> = claim
         .messages
         .iter()
-        .map(|waiting| (waiting.seq, waiting.accepted, waiting.inbound.at.message.as_str().to_owned()))
+        .map(|waiting| {
+            (waiting.seq, waiting.accepted, waiting.replayed, waiting.inbound.at.message.as_str().to_owned())
+        })
         .collect();
     let part = |part: &OutgoingPart| (part.key.clone(), part.state.clone(), part.part.payload.words().map(str::len));
     let outgoing = claim.outgoing.as_ref().map(|reply| reply.parts.iter().map(part).collect::<Vec<_>>());
-    format!("{} {messages:?} {outgoing:?} {:?}", claim.conversation.chat.as_str(), claim.failure_replied)
+    let failed: Vec<_> = claim.failed.iter().map(|part| (&part.sent.key, part.code, part.sent.sent)).collect();
+    format!("{} {messages:?} {outgoing:?} {:?} {failed:?}", claim.conversation.chat.as_str(), claim.failure_replied)
 }

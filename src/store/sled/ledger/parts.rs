@@ -76,7 +76,7 @@ impl Ledger {
                     return Ok((noted, Stir::Nothing));
                 }
                 self.write_trace(&mut changes, &sent.key, &Trace::Sent(sent.clone()))?;
-                let failed = failed_code(&sent.stage).map(|code| FailedPart { sent: sent.clone(), code });
+                let failed = failed_code(&sent.stage).map(|code| FailedPart { sent: SentPart::clone(&sent), code });
                 (sent.conversation, noted, failed)
             }
             Some(Trace::Outgoing(mut on_its_way)) => {
@@ -151,7 +151,7 @@ impl Ledger {
                 name(changes, &conversation.bot, &outgoing, message, &part.key);
             }
             let key = part.key.clone();
-            self.write_trace(changes, &key, &Trace::Sent(part))?;
+            self.write_trace(changes, &key, &Trace::Sent(Box::new(part)))?;
         }
         self.add_failed(changes, place, &left.failed)?;
         Ok(more || !left.failed.is_empty())
