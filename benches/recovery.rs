@@ -14,7 +14,7 @@ use serde_json::json;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
 use threedots::handler::{Said, Speaker};
-use threedots::store::sled::{Kind, Settings, Sled};
+use threedots::store::disk::{Disk, Kind, Settings};
 use threedots::store::{Ending, Settlement, Store};
 use tokio::task::JoinSet;
 
@@ -34,7 +34,7 @@ async fn main() {
         }
         return;
     };
-    let kind = Kind::ALL.into_iter().find(|kind| Some(kind.name()) == after("--kind").as_deref()).unwrap();
+    let kind = Kind::named(&after("--kind").unwrap()).unwrap();
     let path = PathBuf::from(after("--path").unwrap());
     match step.as_str() {
         "fill" => fill(kind, path, conversations, waiting).await,
@@ -61,16 +61,13 @@ fn measure(kind: Kind, conversations: usize, waiting: usize) {
 
 async fn fill(kind: Kind, path: PathBuf, conversations: usize, waiting: usize) {
     let began = Instant::now();
-    let store = Arc::new(Sled::open(settings(kind, path), Clock::System).unwrap());
+    let store = Arc::new(Disk::open(settings(kind, path), Clock::System).unwrap());
     for first in (0..conversations).step_by(2_000) {
         let mut tasks = JoinSet::new();
         for n in first..conversations.min(first + 2_000) {
             let store = store.clone();
             tasks.spawn(async move {
                 store.accept(vec![message(n)]).await.unwrap();
-                if n < waiting {
-                    return;
-                }
             });
         }
         tasks.join_all().await;
@@ -93,7 +90,7 @@ async fn fill(kind: Kind, path: PathBuf, conversations: usize, waiting: usize) {
 
 async fn open(kind: Kind, path: PathBuf, waiting: usize, kill: bool) {
     let began = Instant::now();
-    let store = Sled::open(settings(kind, path), Clock::System).unwrap();
+    let store = Disk::open(settings(kind, path), Clock::System).unwrap();
     assert_eq!((store.opened().waiting, &store.opened().quarantine), (waiting, &None));
     println!("in {:.2} s, {}", began.elapsed().as_secs_f64(), memory());
     if kill {

@@ -21,8 +21,8 @@ use crate::handler::demo::Demo;
 use crate::http::{Answer, Call, CallError, Client, ClientError, Transport};
 use crate::provider::Kind;
 use crate::sandbox::{PageError, Sandbox};
+use crate::store::disk::{self, Disk};
 use crate::store::memory::{self, Memory};
-use crate::store::sled::{self, Sled};
 use crate::store::{Store, StoreConfig, StoreError};
 use crate::telemetry;
 use crate::turn::Bot;
@@ -71,6 +71,16 @@ impl App {
         let env = environment();
         let (config, problems) = Config::load(path, overlay(&env), kinds);
         Self::with_problems(config, problems, env)
+    }
+
+    /// The store that a configuration file names, whatever is wrong with the rest of it.
+    ///
+    /// # Errors
+    /// What is wrong with the file as a whole, or with its store.
+    pub fn store_of(path: &Path) -> Result<StoreConfig, Problems> {
+        let (config, mut problems) = Config::load(path, overlay(&environment()), &[]);
+        problems.retain(|problem| problem.key.is_empty() || problem.key.starts_with("store"));
+        if problems.is_empty() { Ok(config.store) } else { Err(Problems(problems)) }
     }
 
     /// An app with this configuration.
@@ -299,13 +309,13 @@ fn announce_phone(phone: SocketAddr) {
 }
 
 async fn open(config: StoreConfig, clock: Clock) -> Result<Arc<dyn Store>, StartError> {
-    let Some(settings) = sled::Settings::of(&config) else {
+    let Some(settings) = disk::Settings::of(&config) else {
         warn!("the store is in memory: what is acknowledged is lost with the process");
         let settings = memory::Settings { max_waiting: config.max_waiting, history_kept: config.history };
         return Ok(Arc::new(Memory::new(clock, settings)));
     };
     // Opening reads, and may repair.
-    let opened = tokio::task::spawn_blocking(move || Sled::open(settings, clock)).await;
+    let opened = tokio::task::spawn_blocking(move || Disk::open(settings, clock)).await;
     let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;
     Ok(Arc::new(store.map_err(|error| StartError::Store(error.to_string()))?))
 }

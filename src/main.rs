@@ -1,5 +1,7 @@
 //! The `threedots` command.
 
+mod cli;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,6 +45,11 @@ enum Command {
         #[arg(long, value_name = "KIND", default_value = "meta", value_parser = PossibleValuesParser::new(KINDS.map(|kind| kind.name)))]
         provider: String,
     },
+    /// Verifies, migrates or salvages the store. Not while it is served.
+    Store {
+        #[command(subcommand)]
+        task: cli::store::Task,
+    },
 }
 
 #[tokio::main]
@@ -52,6 +59,7 @@ async fn main() -> ExitCode {
         Some(Command::Serve { config }) => serve(&config).await,
         Some(Command::Check { config }) => check(&config),
         Some(Command::Init { config, provider }) => init(&config, &provider),
+        Some(Command::Store { task }) => cli::store::run(task).map(|said| say(&said)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

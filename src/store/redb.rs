@@ -15,8 +15,8 @@ use redb::{
 };
 use sha2::{Digest, Sha256};
 
-use super::sled::engine::{Change, Engine, Pair, Pairs, Progress};
-use super::sled::fault::Fault;
+use super::disk::engine::{Change, Engine, Pair, Pairs, Progress};
+use super::disk::fault::Fault;
 use backend::Watched;
 
 /// The one table.

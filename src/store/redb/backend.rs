@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::StorageBackend;
 
-use crate::store::sled::engine::Progress;
+use crate::store::disk::engine::Progress;
 
 /// After so many bytes read, progress is reported.
 const STEP: u64 = 1024 * 1024;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
 use threedots::message::MessageId;
-use threedots::store::sled::{Kind, Settings, Sled};
+use threedots::store::disk::{Disk, Kind, Settings};
 use threedots::store::{Claim, Ending, PartState, Settlement, Store};
 
 use super::bench::{LEASE, message_saying, new, outgoing, said};
@@ -157,9 +157,9 @@ fn words(id: &str) -> String {
 fn a_child_that_labours_for_ever() {
     let Some(path) = std::env::var_os(PATH) else { return };
     let variable = |name: &str| std::env::var(name).unwrap();
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == variable(KIND)).unwrap();
+    let kind = Kind::named(&variable(KIND)).unwrap();
     let settings = Settings { kind, path: PathBuf::from(path), ..Settings::default() };
-    let store = Arc::new(Sled::open(settings, Clock::System).unwrap());
+    let store = Arc::new(Disk::open(settings, Clock::System).unwrap());
     let notes = Notes(Mutex::new(OpenOptions::new().create(true).append(true).open(variable(JOURNAL)).unwrap()));
     let notes = Arc::new(notes);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -175,7 +175,7 @@ fn a_child_that_labours_for_ever() {
     });
 }
 
-async fn accept(store: Arc<Sled>, notes: Arc<Notes>, round: String, chat: usize) {
+async fn accept(store: Arc<Disk>, notes: Arc<Notes>, round: String, chat: usize) {
     for n in 0_usize.. {
         let ids: Vec<String> = (0..=n % 3).map(|part| format!("{round}-{chat}-{n}-{part}")).collect();
         let batch = ids.iter().map(|id| message_saying(&format!("chat{chat}"), id, words(id))).collect();
@@ -186,7 +186,7 @@ async fn accept(store: Arc<Sled>, notes: Arc<Notes>, round: String, chat: usize)
 }
 
 /// Claims, writes down what is to be sent, and ends most of it, in one way or another.
-async fn answer(store: Arc<Sled>, notes: Arc<Notes>, round: String, worker: u64) {
+async fn answer(store: Arc<Disk>, notes: Arc<Notes>, round: String, worker: u64) {
     let mut dice = Dice::new(worker);
     for n in 0_usize.. {
         let claim = store.claim(LEASE).await.unwrap();
@@ -214,7 +214,7 @@ async fn answer(store: Arc<Sled>, notes: Arc<Notes>, round: String, worker: u64)
     }
 }
 
-async fn settle(store: &Sled, notes: &Notes, dice: &mut Dice, claim: Claim, chat: &str) {
+async fn settle(store: &Disk, notes: &Notes, dice: &mut Dice, claim: Claim, chat: &str) {
     let ids: Vec<&str> = claim.messages.iter().map(|waiting| waiting.inbound.at.message.as_str()).collect();
     notes.write(&format!("settling {chat} {}", ids.join(" ")).trim_end().to_owned());
     let dead = dice.up_to(9) == 0;

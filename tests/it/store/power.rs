@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 use threedots::clock::Clock;
-use threedots::store::sled::{Kind, OpenError, Settings, Sled};
+use threedots::store::disk::{Disk, Kind, OpenError, Settings};
 use threedots::store::{Accepted, Claim, Store, StoreError};
 
 use super::bench::{LEASE, message, message_saying};
@@ -53,7 +53,7 @@ async fn cut_the_power(kind: Kind) {
         journal.read(&disk.journal(cut));
 
         let began = Instant::now();
-        let store = Sled::open(settings.clone(), Clock::System);
+        let store = Disk::open(settings.clone(), Clock::System);
         let store = store.unwrap_or_else(|error| panic!("SEED={seed}: it did not open after cut {cut}: {error}"));
         slowest = slowest.max(began.elapsed());
         assert_eq!(store.opened().quarantine, None, "SEED={seed}: after cut {cut}");
@@ -75,7 +75,7 @@ async fn cut_the_power(kind: Kind) {
 }
 
 /// Holds what is in the store against what was acknowledged.
-async fn compare(store: &Sled, journal: &Journal, cut: usize, seed: u64) {
+async fn compare(store: &Disk, journal: &Journal, cut: usize, seed: u64) {
     let mut waiting = BTreeMap::new();
     let mut claims: BTreeMap<String, Claim> = BTreeMap::new();
     while let Some(claim) = store.claim(LEASE).now_or_never() {
@@ -119,7 +119,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         let ballast = disk.mount_point().join("ballast");
         fs::write(&ballast, vec![1; 12 << 20]).unwrap();
         let settings = Settings { kind, path: disk.mount_point().join("store"), ..Settings::default() };
-        let store = Sled::open(settings.clone(), Clock::System).unwrap();
+        let store = Disk::open(settings.clone(), Clock::System).unwrap();
         let mut acknowledged = Vec::new();
         let error = loop {
             let n = acknowledged.len();
@@ -140,7 +140,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
 
         // While there is no space, no opening gives the data up.
         for _ in 0..3 {
-            match Sled::open(settings.clone(), Clock::System) {
+            match Disk::open(settings.clone(), Clock::System) {
                 Ok(store) => {
                     assert_eq!(store.opened().quarantine, None, "{kind:?}");
                     store.close().await;
@@ -149,7 +149,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
             }
         }
         fs::remove_file(&ballast).unwrap();
-        let store = Sled::open(settings, Clock::System).unwrap();
+        let store = Disk::open(settings, Clock::System).unwrap();
         assert_eq!(store.opened().quarantine, None, "{kind:?}");
         assert!(store.opened().waiting >= acknowledged.len(), "{kind:?}");
         for id in &acknowledged {

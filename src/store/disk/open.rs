@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::engine::Kind;
 use crate::store::{Engine, StoreConfig};
 
-/// Where a [`Sled`](super::Sled) keeps its data, and its limits.
+/// Where a [`Disk`](super::Disk) keeps its data, and its limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The engine.

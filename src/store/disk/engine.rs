@@ -74,7 +74,7 @@ impl Kind {
     /// Removes from its directory what would keep it from opening.
     pub(super) fn prepare(self, directory: &Path) -> io::Result<()> {
         match self {
-            Self::Sled => super::pages::prepare(directory),
+            Self::Sled => crate::store::sled::prepare(directory),
             Self::Redb => Ok(()),
         }
     }
@@ -82,7 +82,7 @@ impl Kind {
     /// Opens, or makes, the data in a directory of its own, of which the file `db` is the one that grows.
     pub(super) fn open(self, directory: &Path, cache: u64, progress: &Progress) -> Result<Box<dyn Engine>, Fault> {
         match self {
-            Self::Sled => Ok(Box::new(super::pages::Sled::open(directory, cache)?)),
+            Self::Sled => Ok(Box::new(crate::store::sled::Sled::open(directory, cache)?)),
             Self::Redb => Ok(Box::new(crate::store::redb::Redb::open(directory, cache, progress)?)),
         }
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::clock::Clock;
-use crate::store::sled::engine::{Change, Engine, Pairs};
-use crate::store::sled::fault::Fault;
-use crate::store::sled::guard::{self, Guarded};
-use crate::store::sled::ledger::Ledger;
-use crate::store::sled::tree::Tree;
-use crate::store::sled::{Settings, Sled};
+use crate::store::disk::engine::{Change, Engine, Pairs};
+use crate::store::disk::fault::Fault;
+use crate::store::disk::guard::{self, Guarded};
+use crate::store::disk::ledger::Ledger;
+use crate::store::disk::tree::Tree;
+use crate::store::disk::{Disk, Settings};
 
 /// An engine whose write or sync number `fails` fails.
 pub(super) struct Failing {
@@ -21,14 +21,14 @@ pub(super) struct Failing {
 }
 
 /// Opens a store whose write or sync number `fails` fails; its calls are counted in `calls`.
-pub(super) fn open(settings: &Settings, fails: usize, syncs_only: bool, calls: &Arc<AtomicUsize>) -> Arc<Sled> {
+pub(super) fn open(settings: &Settings, fails: usize, syncs_only: bool, calls: &Arc<AtomicUsize>) -> Arc<Disk> {
     let guarded = guard::open(settings, Clock::System.now()).unwrap();
     let Guarded { ledger, found, .. } = guarded;
     let engine = ledger.tree.into_engine();
     let failing = Failing { engine, fails, calls: calls.clone(), syncs_only };
     let ledger = Ledger::new(Tree::new(Box::new(failing)), found.last, settings.history_kept);
     let guarded = Guarded { ledger, found, ..guarded };
-    Arc::new(Sled::start(guarded, settings, Clock::System).unwrap())
+    Arc::new(Disk::start(guarded, settings, Clock::System).unwrap())
 }
 
 impl Failing {

@@ -12,14 +12,14 @@ use super::*;
 use crate::store::Accepted;
 
 /// A store whose writes reach sled, and whose first sync fails.
-fn failing() -> (tempfile::TempDir, Settings, Arc<Sled>) {
+fn failing() -> (tempfile::TempDir, Settings, Arc<Disk>) {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
     let store = failing_in(&settings);
     (directory, settings, store)
 }
 
-fn failing_in(settings: &Settings) -> Arc<Sled> {
+fn failing_in(settings: &Settings) -> Arc<Disk> {
     double::open(settings, 0, true, &Arc::default())
 }
 
@@ -60,7 +60,7 @@ async fn after_a_failed_sync_nothing_is_promised_any_more() {
     assert_eq!(store.accept(Vec::new()).await, Err(StoreError::Closed));
 
     // What was not promised may be there all the same; the store works again.
-    let store = Sled::open(settings, Clock::System).unwrap();
+    let store = Disk::open(settings, Clock::System).unwrap();
     assert_eq!(store.opened().quarantine, None);
     store.accept(vec![message("3")]).await.unwrap();
     store.close().await;
@@ -83,7 +83,7 @@ async fn everything_that_waits_for_one_sync_fails_with_it() {
 async fn a_settlement_is_answered_before_its_sync() {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
-    let store = Sled::open(settings.clone(), Clock::System).unwrap();
+    let store = Disk::open(settings.clone(), Clock::System).unwrap();
     store.accept(vec![message("1")]).await.unwrap();
     store.close().await;
 
@@ -119,7 +119,7 @@ async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_th
             assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), fails + 1, "{kind:?}: it was tried again");
             store.close().await;
 
-            let store = Sled::open(settings, Clock::System).unwrap();
+            let store = Disk::open(settings, Clock::System).unwrap();
             assert_eq!(store.opened().quarantine, None);
             for id in &acknowledged {
                 let again = store.accept(vec![message(id)]).await.unwrap();
@@ -132,7 +132,7 @@ async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_th
 }
 
 /// Accepts one message after another, and returns those that were acknowledged.
-async fn accept_until_it_fails(store: &Sled) -> Vec<String> {
+async fn accept_until_it_fails(store: &Disk) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for n in 0..100 {
         let id = n.to_string();
