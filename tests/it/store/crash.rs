@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use threedots::clock::Clock;
+use threedots::message::BotName;
 use threedots::store::disk::{Disk, Kind, Settings};
 use threedots::store::{Accepted, Store};
 
@@ -18,6 +19,7 @@ for_each_engine! {
     ;
     running:
         what_was_acknowledged_survives_kill_9
+        what_was_acknowledged_survives_kill_9_while_files_are_replaced
 }
 
 /// Where the child finds the store; it does nothing without it.
@@ -26,6 +28,8 @@ const PATH: &str = "THREEDOTS_TEST_STORE";
 const ROUND: &str = "THREEDOTS_TEST_ROUND";
 /// Which engine it has.
 const KIND: &str = "THREEDOTS_TEST_KIND";
+/// Whether it forgets somebody all the time.
+const FORGETS: &str = "THREEDOTS_TEST_FORGETS";
 
 /// What the child says before it opens the store.
 const OPENING: &str = "opening";
@@ -34,18 +38,26 @@ const ACCEPTED: &str = "accepted ";
 const ROUNDS: usize = 20;
 
 async fn what_was_acknowledged_survives_kill_9(kind: Kind) {
+    survive(kind, ROUNDS, 3, false).await;
+}
+
+async fn what_was_acknowledged_survives_kill_9_while_files_are_replaced(kind: Kind) {
+    survive(kind, 6, 1, true).await;
+}
+
+/// Kills a child as it opens the store, so many times each round, and then another one in the middle of its work.
+async fn survive(kind: Kind, rounds: usize, openings: usize, forgets: bool) {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { kind, path: directory.path().join("store"), ..Settings::default() };
     let mut acknowledged = BTreeMap::new();
-    for round in 0..ROUNDS {
-        // Three are killed as they open the store, then another one in the middle of its work.
-        for _ in 0..3 {
-            let (mut child, mut lines) = start(&settings, round);
+    for round in 0..rounds {
+        for _ in 0..openings {
+            let (mut child, mut lines) = start(&settings, round, forgets);
             read_until(&mut lines, |line| line == OPENING);
             kill(&mut child);
         }
 
-        let (mut child, mut lines) = start(&settings, round);
+        let (mut child, mut lines) = start(&settings, round, forgets);
         let most = 20 + 11 * round;
         let mut count = 0;
         let mut note = |line: String| {
@@ -80,7 +92,7 @@ async fn what_was_acknowledged_survives_kill_9(kind: Kind) {
         }
         store.close().await;
     }
-    assert!(acknowledged.len() >= ROUNDS * 20);
+    assert!(acknowledged.len() >= rounds * 20);
 }
 
 /// Runs in a process of its own, which is killed.
@@ -109,15 +121,24 @@ fn a_child_that_accepts_for_ever() {
         }
     };
     runtime.block_on(async {
-        let tasks: tokio::task::JoinSet<()> = (0..8).map(accept).collect();
+        let mut tasks: tokio::task::JoinSet<()> = (0..8).map(accept).collect();
+        let forgets = std::env::var_os(FORGETS).is_some();
+        let store = store.clone();
+        tasks.spawn(async move {
+            // Nobody is known by that name, and all the files are replaced.
+            while forgets {
+                store.forget(&BotName::new("shop"), "nobody").await.unwrap();
+            }
+        });
         tasks.join_all().await;
     });
 }
 
 type Lines = std::io::Lines<BufReader<ChildStdout>>;
 
-fn start(settings: &Settings, round: usize) -> (Child, Lines) {
+fn start(settings: &Settings, round: usize, forgets: bool) -> (Child, Lines) {
     let mut child = Command::new(std::env::current_exe().unwrap())
+        .envs(forgets.then_some((FORGETS, "")))
         .args(["--exact", "store::crash::a_child_that_accepts_for_ever", "--ignored", "--nocapture"])
         .env(PATH, &settings.path)
         .env(KIND, settings.kind.name())

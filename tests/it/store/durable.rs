@@ -47,7 +47,7 @@ fn pairs(kind: Kind, store: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
         Kind::Redb => {
             let db = redb::Database::open(path.join("db")).unwrap();
             let table = redb::TableDefinition::<&[u8], &[u8]>::new("threedots");
-            let table = db.begin_read().unwrap().open_table(table).unwrap();
+            let table = redb::ReadableDatabase::begin_read(&db).unwrap().open_table(table).unwrap();
             let pairs = table.range::<&[u8]>(..).unwrap().map(Result::unwrap);
             pairs.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).collect()
         }

@@ -234,7 +234,7 @@ impl Subject {
                 format!("{:?}", letters.iter().map(tell).collect::<Vec<_>>())
             }
             Step::Note { part, by_name, stage } => {
-                let Some((_, _, word)) = self.parts.get(*part) else { return String::new() };
+                let Some((_, _, word)) = self.parts.get(part % self.parts.len().max(1)) else { return String::new() };
                 let status = report(word, Some(word.as_str()).filter(|_| !by_name), reported(*stage));
                 format!("{:?} {:?}", store.note(&status).await, store.part(&key(word)).await)
             }

@@ -41,7 +41,7 @@ async fn cut_the_power(kind: Kind) {
     }
     let cuts = std::env::var("CUTS").map_or(CUTS, |cuts| cuts.parse().unwrap());
     let (mut dice, seed) = Dice::seeded();
-    let mut disk = Disk::new(384);
+    let mut disk = Device::new(384);
     let settings = Settings { kind, path: disk.mount_point().join("store"), ..Settings::default() };
     let mut journal = Journal::default();
     let (mut slowest, mut waited) = (Duration::ZERO, 0);
@@ -115,7 +115,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         return;
     }
     for kind in Kind::ALL {
-        let disk = Disk::new(48);
+        let disk = Device::new(48);
         let ballast = disk.mount_point().join("ballast");
         fs::write(&ballast, vec![1; 12 << 20]).unwrap();
         let settings = Settings { kind, path: disk.mount_point().join("store"), ..Settings::default() };
@@ -163,11 +163,11 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
 }
 
 /// An ext4 in an image file.
-struct Disk {
+struct Device {
     directory: TempDir,
 }
 
-impl Disk {
+impl Device {
     /// An empty disk of so many MiB, mounted.
     fn new(size: usize) -> Self {
         let disk = Self { directory: tempfile::tempdir().unwrap() };
@@ -226,7 +226,7 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for Device {
     fn drop(&mut self) {
         self.unmount();
     }
