@@ -24,7 +24,7 @@ pub(super) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Vec<u
     if record.len() > LIMIT {
         return Err(StoreError::TooLarge { limit: LIMIT });
     }
-    decode::<T>(&record).map_err(|_| UNWRITABLE)?;
+    decode::<T>(&record).map_err(|Unreadable| UNWRITABLE)?;
     Ok(record)
 }
 
@@ -38,9 +38,8 @@ pub(super) fn write<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
 /// Reads a value.
 pub(super) fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, Unreadable> {
     match record.split_first() {
-        Some((&VERSION, json)) => serde_json::from_slice(json).map_err(|_| Unreadable::Damaged),
-        Some((version, _)) if *version > VERSION => Err(Unreadable::Newer(*version)),
-        _ => Err(Unreadable::Damaged),
+        Some((&VERSION, json)) => serde_json::from_slice(json).map_err(|_| Unreadable),
+        _ => Err(Unreadable),
     }
 }
 
@@ -72,9 +71,4 @@ impl Arrival {
 
 /// A record does not hold what it should.
 #[derive(Debug)]
-pub(super) enum Unreadable {
-    /// It is not what was written.
-    Damaged,
-    /// A newer program wrote it, in this version.
-    Newer(u8),
-}
+pub(super) struct Unreadable;

@@ -32,11 +32,8 @@ impl From<StoreError> for Fault {
 }
 
 impl From<Unreadable> for Fault {
-    fn from(unreadable: Unreadable) -> Self {
-        match unreadable {
-            Unreadable::Newer(version) => Self::Newer(version),
-            Unreadable::Damaged => Self::damaged("a record cannot be read"),
-        }
+    fn from(_: Unreadable) -> Self {
+        Self::damaged("a record cannot be read")
     }
 }
 
