@@ -27,9 +27,9 @@ use crate::http::{Answer, Call, CallError, Client, ClientError, Transport};
 use crate::operator::Api;
 use crate::provider::Kind;
 use crate::sandbox::{PageError, Sandbox};
+use crate::store::disk::{self, Disk, OpenError};
 use crate::store::memory::{self, Memory};
-use crate::store::sled::{self, OpenError, Sled};
-use crate::store::{Engine, Store, StoreConfig, StoreError};
+use crate::store::{Store, StoreConfig, StoreError};
 use crate::telemetry;
 use crate::turn::Bot;
 use crate::webhook::Webhooks;
@@ -79,6 +79,16 @@ impl App {
         let env = environment();
         let (config, problems) = Config::load(path, overlay(&env), kinds);
         Self::with_problems(config, problems, env)
+    }
+
+    /// The store that a configuration file names, whatever is wrong with the rest of it.
+    ///
+    /// # Errors
+    /// What is wrong with the file as a whole, or with its store.
+    pub fn store_of(path: &Path) -> Result<StoreConfig, Problems> {
+        let (config, mut problems) = Config::load(path, overlay(&environment()), &[]);
+        problems.retain(|problem| problem.key.is_empty() || problem.key.starts_with("store"));
+        if problems.is_empty() { Ok(config.store) } else { Err(Problems(problems)) }
     }
 
     /// An app with this configuration.
@@ -256,7 +266,7 @@ impl Running {
         operator: Option<Operator>,
     ) -> Result<Self, StartError> {
         let clock = Clock::System;
-        let store = open(config.store.clone(), clock, sled::Settings::default().lock_timeout).await?;
+        let store = open(config.store.clone(), clock, disk::Settings::default().lock_timeout).await?;
         let providers = bots.iter().map(|bot| (bot.name.clone(), Arc::clone(&bot.provider))).collect();
         let webhooks = Arc::new(Webhooks::new(providers, Arc::clone(&store), clock, &config.server));
         let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));
@@ -350,30 +360,19 @@ fn announce_phone(phone: SocketAddr) {
 
 /// Opens a store, waiting for `patience` if another process has it open.
 async fn open(config: StoreConfig, clock: Clock, patience: Duration) -> Result<Arc<dyn Store>, StartError> {
-    match config.kind {
-        Engine::Memory => {
-            warn!("the store is in memory: what is acknowledged is lost with the process");
-            let settings = memory::Settings { max_waiting: config.max_waiting, history_kept: config.history };
-            Ok(Arc::new(Memory::new(clock, settings)))
-        }
-        Engine::Sled => {
-            let settings = sled::Settings {
-                path: config.path,
-                cache_bytes: config.cache,
-                lock_timeout: patience,
-                max_waiting: config.max_waiting,
-                history_kept: config.history,
-                ..sled::Settings::default()
-            };
-            // Opening reads every record once.
-            let opened = tokio::task::spawn_blocking(move || Sled::open(settings, clock)).await;
-            let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;
-            Ok(Arc::new(store.map_err(|error| match error {
-                OpenError::Locked { .. } => StartError::InUse(error.to_string()),
-                error => StartError::Store(error.to_string()),
-            })?))
-        }
-    }
+    let Some(settings) = disk::Settings::of(&config) else {
+        warn!("the store is in memory: what is acknowledged is lost with the process");
+        let settings = memory::Settings { max_waiting: config.max_waiting, history_kept: config.history };
+        return Ok(Arc::new(Memory::new(clock, settings)));
+    };
+    let settings = disk::Settings { lock_timeout: patience, ..settings };
+    // Opening reads, and may repair.
+    let opened = tokio::task::spawn_blocking(move || Disk::open(settings, clock)).await;
+    let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;
+    Ok(Arc::new(store.map_err(|error| match error {
+        OpenError::Locked { .. } => StartError::InUse(error.to_string()),
+        error => StartError::Store(error.to_string()),
+    })?))
 }
 
 /// Why a threedots could not start.

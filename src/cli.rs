@@ -1,6 +1,7 @@
-//! The operator's commands: dead letters, and the erasure of a person.
+//! The operator's commands: dead letters, the erasure of a person, and the care of the store.
 
 mod show;
+pub(crate) mod store;
 
 use std::path::PathBuf;
 

@@ -59,6 +59,11 @@ enum Command {
         #[command(flatten)]
         common: cli::Common,
     },
+    /// Verifies, migrates or salvages the store. Not while it is served.
+    Store {
+        #[command(subcommand)]
+        task: cli::store::Task,
+    },
 }
 
 #[tokio::main]
@@ -70,6 +75,7 @@ async fn main() -> ExitCode {
         Some(Command::Init { config, provider }) => init(&config, &provider),
         Some(Command::Dead { what, common }) => cli::dead(what, &common).await.map(|said| say(&said)),
         Some(Command::Forget { whom, common }) => cli::forget(whom, &common).await.map(|said| say(&said)),
+        Some(Command::Store { task }) => cli::store::run(task).map(|said| say(&said)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

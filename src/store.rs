@@ -3,19 +3,21 @@
 //! | module | engine | survives |
 //! |---|---|---|
 //! | [`memory`] | none | nothing: for tests, and for handlers that are tried out |
-//! | [`sled`] | sled 0.34.7, inside the guard that it needs | kill -9 and power cuts |
+//! | [`disk`] | sled 0.34.7, inside the guard that it needs, or redb 4 | kill -9 and power cuts |
 //!
 //! The trait is shaped by the flow, not by a key-value store: an operation is atomic within one conversation and
 //! never over two; deduplication is a conditional insert; a claim is a lease whose token every later write of the
 //! turn carries; waiting is by event, not by polling; nothing lists everything, what must be walked is walked by a
 //! cursor. One contract suite runs against every implementation.
 
+pub mod disk;
 pub mod memory;
 mod parts;
 mod people;
 mod record;
+mod redb;
 mod schedule;
-pub mod sled;
+mod sled;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -59,6 +61,8 @@ pub enum Engine {
     Memory,
     /// sled, inside a guard: survives kill -9 and power cuts.
     Sled,
+    /// redb: survives kill -9 and power cuts by itself.
+    Redb,
 }
 
 /// The durable side of everything.

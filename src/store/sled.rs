@@ -1,17 +1,4 @@
-//! The store on disk: sled 0.34.7, inside the guard that it needs.
-//!
-//! | file | what it is |
-//! |---|---|
-//! | `open` | settings, and how the opening may end |
-//! | `guard` | opens sled, reads everything once, moves damaged data aside |
-//! | `check` | that reading, and what the schedule is built from |
-//! | `files` | modes, the lock, syncs |
-//! | `rebuild` | copies all that is to be kept into new files |
-//! | `committer` | the one thread that writes: group commit, and fail-stop |
-//! | `ledger` | the operations |
-//! | `records` | the keys of what is stored |
-//! | `tree` | sled's tree, with changes that are staged until they are applied together, and long values cut up |
-//! | `fault` | refusals, and what ends the store |
+//! sled 0.34.7, and what it takes until its word can be relied on.
 //!
 //! What sled writes survives a crash of the process, and not a power cut. Three rules make up for that:
 //! - A commit is a batch, sled's `flush`, and an `fdatasync` through a descriptor of ours.
@@ -21,344 +8,110 @@
 //!
 //! Without the third, 8 of 210 simulated power cuts under records of up to 60 kB left data that could not be opened,
 //! or lacked messages. With all three, 510 cuts lost nothing, which is why there is no journal beside the tree.
-//!
-//! Deleted is not gone: what was deleted stays readable in sled's files until the space is used again. Whoever is to be
-//! forgotten is therefore left out as everything else is copied into new files.
 
-mod check;
-mod committer;
-mod fault;
-mod files;
-mod guard;
-mod ledger;
-mod open;
-mod rebuild;
-mod records;
-#[cfg(test)]
-mod tests;
-mod tree;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use sled::{Batch, Db};
 
-use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot, watch};
+use super::disk::engine::{Change, Engine, Pair, Pairs};
+use super::disk::fault::Fault;
+use super::disk::files;
 
-use super::record;
-use super::schedule::Schedule;
-use super::{
-    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
-    Store, StoreError, Swept,
-};
-use crate::clock::{Clock, Timestamp};
-use crate::handler::Said;
-use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
-use check::Unfinished;
-use committer::{Committer, QUEUE, When, Write};
-use fault::Fault;
-use guard::Guarded;
-use ledger::{Arriving, Done, Erasure, Ledger, Loaded};
-pub use open::{OpenError, Opened, Quarantine, Settings};
+/// How often sled's own thread writes and collects garbage, in milliseconds.
+const FLUSH_EVERY: u64 = 500;
 
-/// A store on disk.
-pub struct Sled {
-    clock: Clock,
-    shared: Arc<Shared>,
-    opened: Opened,
-    /// Where writes go; none once closed.
-    queue: Mutex<Option<mpsc::Sender<Write>>>,
-    /// Closed by the committer when it has let go of the data.
-    ended: watch::Receiver<()>,
+/// The length of a segment of sled's file, in bytes; 512 KiB if one does not ask.
+const SEGMENT: usize = 8 * 1024 * 1024;
+
+/// sled's data.
+pub(in crate::store) struct Sled {
+    db: Db,
+    /// A descriptor of our own of the data file: each one learns of a failed write-back for itself.
+    data: File,
+}
+
+/// Removes half-written snapshots, which sled takes for the newest ones and never opens again.
+pub(in crate::store) fn prepare(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            files::remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Sled {
-    /// Opens a store, and takes up what was left unfinished. Blocks: call it where that is allowed.
-    ///
-    /// Data that cannot be used is moved aside, and an empty store is opened: see [`Sled::opened`].
-    ///
-    /// # Errors
-    /// When the directory is in use, cannot be used, or holds data of a newer version.
-    pub fn open(settings: Settings, clock: Clock) -> Result<Self, OpenError> {
-        let guarded = guard::open(&settings, clock.now())?;
-        Self::start(guarded, &settings, clock).map_err(|error| OpenError::Io { path: settings.path, error })
-    }
-
-    fn start(guarded: Guarded, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
-        let Guarded { ledger, found, data, lock, opened, place } = guarded;
-        let schedule = Schedule::new(clock, settings.max_waiting);
-        for Unfinished { conversation, work, not_before } in found.unfinished {
-            schedule.restore(&conversation, work, not_before);
-        }
-        let ledger = RwLock::new(Some(ledger));
-        let shared = Arc::new(Shared { schedule, ledger, failure: watch::Sender::new(None) });
-        let (queue, writes) = mpsc::channel(QUEUE);
-        let ended = Committer { shared: shared.clone(), queue: writes, data, lock, place, settings: settings.clone() }
-            .start()?;
-        Ok(Self { clock, shared, opened, queue: Mutex::new(Some(queue)), ended })
-    }
-
-    /// What was found when the store was opened.
-    pub fn opened(&self) -> &Opened {
-        &self.opened
-    }
-
-    /// Waits until the store fails, and says why. Waits for ever if it never does.
-    pub async fn failed(&self) -> String {
-        // The sender lives as long as `self`: only a failure ends this.
-        drop(self.shared.failure.subscribe().wait_for(Option::is_some).await);
-        self.failure().unwrap_or_default()
-    }
-
-    /// Has the committer apply `apply` alone, and answers with what it says.
-    async fn write<T: Send + 'static>(
-        &self,
-        now: Timestamp,
-        when: When,
-        apply: impl FnOnce(&mut Ledger) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (write, answered) = Write::new(now, when, apply);
-        self.queue(write, answered).await
-    }
-
-    /// Queues a write, and waits for its answer.
-    async fn queue<T>(
-        &self,
-        write: Write,
-        answered: oneshot::Receiver<Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        self.shared.schedule.running()?;
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)?;
-        queue.send(write).await.map_err(|_| StoreError::Closed)?;
-        drop(queue);
-        match answered.await {
-            Ok(result) => result,
-            Err(_) => Err(StoreError::Failed(self.failed().await)),
-        }
+    /// Opens, or makes, the data in a directory.
+    pub(in crate::store) fn open(directory: &Path, cache: u64) -> Result<Self, Fault> {
+        let config = sled::Config::new().path(directory).cache_capacity(cache).segment_size(SEGMENT);
+        let db = config.flush_every_ms(Some(FLUSH_EVERY)).open()?;
+        Ok(Self { db, data: File::open(directory.join("db"))? })
     }
 }
 
-impl fmt::Debug for Sled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sled")
+impl Engine for Sled {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.db.get(key)?.map(|value| value.to_vec()))
+    }
+
+    fn range(&self, first: &[u8], end: Option<&[u8]>) -> Result<Pairs<'_>, Fault> {
+        let range = match end {
+            Some(end) if end <= first => return Ok(Box::new(std::iter::empty())),
+            Some(end) => self.db.range(first..end),
+            None => self.db.range(first..),
+        };
+        Ok(Box::new(range.map(|pair| -> Result<Pair, Fault> {
+            let (key, value) = pair?;
+            Ok((key.to_vec(), value.to_vec()))
+        })))
+    }
+
+    fn apply(&mut self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), Fault> {
+        let mut batch = Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        Ok(self.db.apply_batch(batch)?)
+    }
+
+    fn sync(&self) -> Result<(), Fault> {
+        self.db.flush()?;
+        // sled's flush reaches the kernel and no further.
+        Ok(self.data.sync_data()?)
+    }
+
+    /// An eighth of a segment. sled uses a segment again once what it held stands in a later one that is complete,
+    /// durable or not. A segment that cannot be completed between two syncs therefore never takes the place of
+    /// something that a power cut would lose.
+    fn most_unsynced(&self) -> usize {
+        SEGMENT / 8
+    }
+
+    fn count(&self) -> Result<Option<u64>, Fault> {
+        // sled counts by walking.
+        Ok(None)
     }
 }
 
-#[async_trait]
-impl Store for Sled {
-    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError> {
-        let now = self.clock.now();
-        let arriving =
-            messages.into_iter().map(|message| Arriving::new(message, now)).collect::<Result<Vec<_>, _>>()?;
-        let schedule = self.shared.schedule.clone();
-        let apply = move |ledger: &mut Ledger| {
-            let answers = ledger.accept(&arriving, now, |new| schedule.admit(new))?;
-            // Claimed from here on. Nothing is sent for them before `intend` is durable, and so are they then.
-            for (message, answer) in arriving.iter().zip(&answers) {
-                if let Accepted::New(_) = answer {
-                    schedule.add(message.conversation(), 1, now);
-                }
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Self {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        match error {
+            // What sled says when a file is too short, or full of nonsense.
+            sled::Error::Io(error) if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) => {
+                Self::Damaged(error.to_string())
             }
-            Ok(answers)
-        };
-        self.write(now, When::Durable, apply).await
-    }
-
-    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
-        let schedule = &self.shared.schedule;
-        loop {
-            let lease = schedule.claim(lease).await?;
-            let conversation = lease.held(schedule)?.conversation.clone();
-            let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
-            // Another's lease may have ended while its last write was on the way: then there is nothing left.
-            if !loaded.is_nothing() {
-                let Loaded { messages, outgoing, failure_replied, failed } = loaded;
-                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
-            }
+            sled::Error::Io(error) => Self::Disk(error),
+            sled::Error::Unsupported(what) => Self::Unsupported(what),
+            other => Self::Damaged(other.to_string()),
         }
-    }
-
-    async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let record = record::encode(outgoing)?;
-        let outgoing = outgoing.clone();
-        let schedule = self.shared.schedule.clone();
-        let held = claim.lease.held(&schedule)?.clone();
-        let apply = move |ledger: &mut Ledger| {
-            schedule.check(&held, now)?;
-            ledger.intend(&held.conversation, &outgoing, &record)?;
-            schedule.intended(&held);
-            Ok(())
-        };
-        self.write(now, When::Durable, apply).await
-    }
-
-    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
-        let now = self.clock.now();
-        let schedule = self.shared.schedule.clone();
-        let held = claim.lease.held(&schedule)?.clone();
-        let apply = move |ledger: &mut Ledger| {
-            schedule.check(&held, now)?;
-            ledger.mark(&held.conversation, part, state)
-        };
-        self.write(now, When::Durable, apply).await
-    }
-
-    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
-        let now = self.clock.now();
-        let (schedule, status) = (self.shared.schedule.clone(), status.clone());
-        let apply = move |ledger: &mut Ledger| {
-            let (noted, stir) = ledger.note(&status, now)?;
-            schedule.stir(&stir, now);
-            Ok(noted)
-        };
-        self.write(now, When::Applied, apply).await
-    }
-
-    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
-        self.shared.read(|ledger| ledger.part(key))
-    }
-
-    async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let schedule = self.shared.schedule.clone();
-        let lease = claim.lease;
-        match settlement {
-            Settlement::Later { at } => {
-                let apply = move |ledger: &mut Ledger| {
-                    let held = lease.held(&schedule)?;
-                    schedule.check(held, now)?;
-                    ledger.later(&held.conversation, at)?;
-                    schedule.later(held, at, now);
-                    Ok(())
-                };
-                self.write(now, When::Applied, apply).await
-            }
-            Settlement::Done { endings, said, failure_replied, sent, failed } => {
-                let said = said.iter().map(record::encode).collect::<Result<_, _>>()?;
-                let done = Done { endings, said, failure_replied, sent, failed };
-                let apply = move |ledger: &mut Ledger| {
-                    let held = lease.held(&schedule)?;
-                    schedule.check(held, now)?;
-                    let (ended, failed) = ledger.done(&held.conversation, done, now)?;
-                    schedule.done(held, ended, failed, now);
-                    Ok(())
-                };
-                self.write(now, When::Applied, apply).await
-            }
-        }
-    }
-
-    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
-        self.shared.read(|ledger| ledger.history(conversation, most))
-    }
-
-    async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        self.shared.read(|ledger| ledger.dead(after, most))
-    }
-
-    async fn replay(&self, letter: Seq) -> Result<Option<Conversation>, StoreError> {
-        let now = self.clock.now();
-        let schedule = self.shared.schedule.clone();
-        let apply = move |ledger: &mut Ledger| {
-            let conversation = ledger.replay(letter, now, || schedule.admit(1))?;
-            if let Some(conversation) = &conversation {
-                schedule.add(conversation, 1, now);
-            }
-            Ok(conversation)
-        };
-        self.write(now, When::Durable, apply).await
-    }
-
-    async fn discard(&self, letter: Seq) -> Result<bool, StoreError> {
-        self.write(self.clock.now(), When::Durable, move |ledger| ledger.discard(letter)).await
-    }
-
-    async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError> {
-        let now = self.clock.now();
-        let schedule = self.shared.schedule.clone();
-        let (bot, contact) = (bot.clone(), contact.to_owned());
-        let plan = move |ledger: &Ledger| {
-            let Erasure { left_out, forgotten, changed } = ledger.erasure(&bot, &contact)?;
-            let done = move || {
-                for (conversation, work) in changed {
-                    schedule.reset(&conversation, work, now);
-                }
-                forgotten
-            };
-            Ok((left_out, done))
-        };
-        let (write, answered) = Write::rebuild(now, plan);
-        self.queue(write, answered).await
-    }
-
-    async fn sweep(&self, retention: &Retention) -> Result<Swept, StoreError> {
-        let now = self.clock.now();
-        let retention = retention.clone();
-        self.write(now, When::Applied, move |ledger| ledger.sweep(&retention, now)).await
-    }
-
-    fn backlog(&self) -> Backlog {
-        self.shared.schedule.backlog()
-    }
-
-    fn failure(&self) -> Option<String> {
-        self.shared.failure()
-    }
-
-    async fn close(&self) {
-        // The committer writes what is queued, and ends when the last sender is gone.
-        self.shared.schedule.stop(StoreError::Closed);
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let mut ended = self.ended.clone();
-        while ended.changed().await.is_ok() {}
-    }
-}
-
-/// What the store and its committer share.
-struct Shared {
-    schedule: Arc<Schedule>,
-    /// None once the store is closed. A lease is checked and the write made under one exclusive lock: see [`Schedule`].
-    ledger: RwLock<Option<Ledger>>,
-    failure: watch::Sender<Option<String>>,
-}
-
-impl Shared {
-    /// Reads on the caller's thread: a claim or a page of history is a few cached pages, shorter than a hop elsewhere,
-    /// and a writer holds the lock for one batch at a time.
-    fn read<T>(&self, read: impl FnOnce(&Ledger) -> Result<T, Fault>) -> Result<T, StoreError> {
-        self.schedule.running()?;
-        let guard = self.ledger();
-        let ledger = guard.as_ref().ok_or(StoreError::Closed)?;
-        let read = catch_unwind(AssertUnwindSafe(|| read(ledger)));
-        match read.unwrap_or_else(|_| Err(Fault::damaged("sled panicked"))) {
-            Ok(value) => Ok(value),
-            Err(Fault::Refused(error)) => Err(error),
-            Err(fault) => {
-                self.fail(fault.to_string());
-                Err(StoreError::Failed(fault.to_string()))
-            }
-        }
-    }
-
-    fn ledger(&self) -> RwLockReadGuard<'_, Option<Ledger>> {
-        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn exclusively(&self) -> RwLockWriteGuard<'_, Option<Ledger>> {
-        // Poisoned by a panic of sled's, which has failed the store: all that is left is to close it.
-        self.ledger.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends the store for good.
-    fn fail(&self, reason: String) {
-        tracing::error!(reason, "the store has failed, and takes nothing in until the process is started anew");
-        self.schedule.stop(StoreError::Failed(reason.clone()));
-        self.failure.send_if_modified(|failure| failure.is_none() && failure.replace(reason).is_none());
-    }
-
-    fn failure(&self) -> Option<String> {
-        self.failure.borrow().clone()
     }
 }

@@ -54,9 +54,10 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
 const EVERYWHERE: [&str; 2] = ["message", "clock"];
 
 /// Where the crates live that have one place each.
-const ONE_PLACE: [(&str, &[&str]); 5] = [
+const ONE_PLACE: [(&str, &[&str]); 6] = [
     ("actix_web", &["webhook", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
+    ("redb", &["store/redb"]),
     ("async_openai", &["handler/llm"]),
     ("reqwest", &["http"]),
     ("clap", &["main", "cli"]),
@@ -145,8 +146,8 @@ fn some_crates_have_one_place_each() {
         for (name, places) in ONE_PLACE {
             let at_home = places.iter().any(|place| file == *place || file.starts_with(&format!("{place}/")));
             let uses = !roots(&text, &format!("{name}::")).is_empty() || text.contains(&format!("use {name};"));
-            // Inside the store, `sled` is also the name of a module of ours.
-            let module = name == "sled" && text.contains("store::sled");
+            // Inside the store, `sled` and `redb` are also names of modules of ours.
+            let module = text.contains(&format!("store::{name}"));
             assert!(at_home || module || !uses, "src/{file}.rs uses {name}, which lives in {places:?}");
         }
     }

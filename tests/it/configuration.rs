@@ -273,7 +273,7 @@ const FOUND: [(&str, &str, &str); 46] = [
     ("server.body_timeout", "body_timeout = ", "write for example \"26s\""),
     ("server.connection", "connection = ", "correct its name (there are: listen, body_timeout, connections)"),
     ("server.listne", "THREEDOTS_SERVER__LISTNE", "correct its name"),
-    ("store.kind", "kind = \"LITERAL", "use one of memory, sled"),
+    ("store.kind", "kind = \"LITERAL", "use one of memory, sled, redb"),
     ("store.max_waiting", "max_waiting = ", "must be a whole number"),
     ("store.history", "THREEDOTS_STORE__HISTORY", "must be a whole number"),
     ("worker.lease", "lease = ", "raise it, or lower those"),

@@ -21,13 +21,18 @@ const MOMENT: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_answered_once_whenever_the_process_is_killed() {
-    kill_again_and_again(20).await;
+    kill_again_and_again(20, "sled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_answered_once_with_redb_too() {
+    kill_again_and_again(10, "redb").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: the same with 200 kills"]
 async fn what_was_acknowledged_is_answered_once_after_200_kills() {
-    kill_again_and_again(200).await;
+    kill_again_and_again(200, "sled").await;
 }
 
 /// When a process is killed.
@@ -58,10 +63,10 @@ struct Kill {
     when: When,
 }
 
-async fn kill_again_and_again(kills: usize) {
+async fn kill_again_and_again(kills: usize, store: &'static str) {
     let (mut dice, seed) = Dice::seeded();
     let upstream = Upstream::start();
-    let home = Home::new(&upstream, "");
+    let home = Home::new(&upstream, "").with("THREEDOTS_STORE__KIND", store);
     let phone = upstream.sandbox.phone();
     // Every webhook comes twice at the same time, and each of the two until it is taken.
     upstream.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
@@ -132,7 +137,7 @@ async fn kill_again_and_again(kills: usize) {
     home.check_log(&load.customers);
     let early = done.iter().filter(|kill| kill.when.is_early()).count();
     println!(
-        "{kills} kills in {} s, {early} of them at the start (which takes {} ms): {} messages acknowledged, all \
+        "{store}: {kills} kills in {} s, {early} of them at the start (which takes {} ms): {} messages acknowledged, all \
          answered, in {} parts; doubled in flight: {}; out of order: 0; failed starts: 0",
         taken.as_secs(),
         start_up.as_millis(),

@@ -2,15 +2,45 @@
 
 #![allow(clippy::unwrap_used)]
 
+/// Facts about a store on disk, for each engine: first those whose clock stands still.
+macro_rules! for_each_engine {
+    (paused: $($paused:ident)*; running: $($running:ident)*) => {
+        mod on_sled {
+            $(#[tokio::test(start_paused = true)]
+            async fn $paused() {
+                super::$paused(super::Kind::Sled).await;
+            })*
+            $(#[tokio::test]
+            async fn $running() {
+                super::$running(super::Kind::Sled).await;
+            })*
+        }
+        mod on_redb {
+            $(#[tokio::test(start_paused = true)]
+            async fn $paused() {
+                super::$paused(super::Kind::Redb).await;
+            })*
+            $(#[tokio::test]
+            async fn $running() {
+                super::$running(super::Kind::Redb).await;
+            })*
+        }
+    };
+}
+
 mod bench;
+mod care;
 mod contract;
 mod crash;
 mod damage;
 mod durable;
 mod forgetting;
+mod labourer;
 mod model;
+mod power;
 
 use bench::Bench;
+use threedots::store::disk::Kind;
 
 /// Every fact of the contract, for every store.
 macro_rules! contract {
@@ -24,7 +54,13 @@ macro_rules! contract {
         mod sled {
             $(#[tokio::test(start_paused = true)]
             async fn $fact() {
-                super::contract::$fact(&super::Bench::sled()).await;
+                super::contract::$fact(&super::Bench::disk(super::Kind::Sled)).await;
+            })*
+        }
+        mod redb {
+            $(#[tokio::test(start_paused = true)]
+            async fn $fact() {
+                super::contract::$fact(&super::Bench::disk(super::Kind::Redb)).await;
             })*
         }
     };

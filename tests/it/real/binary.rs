@@ -15,13 +15,14 @@ use super::upstream::Upstream;
 pub(crate) struct Home {
     directory: TempDir,
     port: u16,
+    over: Vec<(&'static str, &'static str)>,
 }
 
 impl Home {
     /// A home with the upstream's model for a handler.
     pub(crate) fn new(upstream: &Upstream, rest: &str) -> Self {
         let directory = TempDir::new().unwrap();
-        let home = Self { directory, port: upstream.port };
+        let home = Self { directory, port: upstream.port, over: Vec::new() };
         home.configure(&upstream.config_with_model(home.path(), rest));
         home
     }
@@ -33,6 +34,12 @@ impl Home {
 
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// The same, with a variable over the file at every start.
+    pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.over.push((name, value));
+        self
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -51,6 +58,7 @@ impl Home {
             .args(["serve", "--config"])
             .arg(self.directory.path().join("threedots.toml"))
             .env_clear()
+            .envs(self.over.iter().copied())
             .envs(over.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

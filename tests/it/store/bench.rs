@@ -11,8 +11,8 @@ use threedots::handler::{Said, Speaker};
 use threedots::message::{
     BotName, ChatId, Contact, ContactId, Content, Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage,
 };
+use threedots::store::disk::{self, Disk, Kind};
 use threedots::store::memory::{self, Memory};
-use threedots::store::sled::{self, Sled};
 use threedots::store::{
     Accepted, Claim, Ending, Noted, Outgoing, OutgoingPart, PartState, Seq, Settlement, Store, StoreError,
 };
@@ -32,7 +32,7 @@ pub(super) const LEASE: Duration = Duration::from_hours(10_000);
 pub(super) struct Bench {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
-    pub(super) disk: Option<(TempDir, sled::Settings)>,
+    pub(super) disk: Option<(TempDir, disk::Settings)>,
     _still: mpsc::Sender<()>,
 }
 
@@ -41,8 +41,8 @@ impl Bench {
         Self::memory_of(Clock::tokio(), MAX_WAITING)
     }
 
-    pub(super) fn sled() -> Self {
-        Self::sled_of(Clock::tokio(), MAX_WAITING)
+    pub(super) fn disk(kind: Kind) -> Self {
+        Self::disk_of(kind, Clock::tokio(), MAX_WAITING)
     }
 
     /// In memory, for so many waiting messages.
@@ -52,10 +52,10 @@ impl Bench {
     }
 
     /// On disk, for so many waiting messages.
-    pub(super) fn sled_of(clock: Clock, max_waiting: usize) -> Self {
+    pub(super) fn disk_of(kind: Kind, clock: Clock, max_waiting: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let settings = sled::Settings { max_waiting, ..settings_in(&directory) };
-        let store = Arc::new(Sled::open(settings.clone(), clock).unwrap());
+        let settings = disk::Settings { max_waiting, ..settings_in(kind, &directory) };
+        let store = Arc::new(Disk::open(settings.clone(), clock).unwrap());
         Self { store, clock, disk: Some((directory, settings)), _still: stand_still() }
     }
 
@@ -63,7 +63,7 @@ impl Bench {
     pub(super) async fn restart(&mut self) {
         let (_, settings) = self.disk.as_ref().unwrap();
         self.store.close().await;
-        self.store = Arc::new(Sled::open(settings.clone(), self.clock).unwrap());
+        self.store = Arc::new(Disk::open(settings.clone(), self.clock).unwrap());
     }
 
     /// Accepts one message.
@@ -153,36 +153,48 @@ impl Bench {
 }
 
 /// Settings of a durable store that keep to the limits of these tests.
-pub(super) fn settings_in(directory: &TempDir) -> sled::Settings {
-    sled::Settings {
+pub(super) fn settings_in(kind: Kind, directory: &TempDir) -> disk::Settings {
+    disk::Settings {
+        kind,
         path: directory.path().join("store"),
         max_waiting: MAX_WAITING,
         history_kept: HISTORY_KEPT,
-        ..sled::Settings::default()
+        ..disk::Settings::default()
     }
 }
 
 /// A store in a directory, and the time that it goes by.
 pub(super) struct Place {
+    pub(super) kind: Kind,
     pub(super) directory: TempDir,
     pub(super) clock: Clock,
 }
 
 impl Place {
-    pub(super) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), clock: Clock::tokio() }
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, directory: tempfile::tempdir().unwrap(), clock: Clock::tokio() }
     }
 
-    pub(super) fn settings(&self) -> sled::Settings {
-        settings_in(&self.directory)
+    pub(super) fn settings(&self) -> disk::Settings {
+        settings_in(self.kind, &self.directory)
     }
 
-    pub(super) fn open(&self) -> Sled {
-        Sled::open(self.settings(), self.clock).unwrap()
+    pub(super) fn open(&self) -> Disk {
+        Disk::open(self.settings(), self.clock).unwrap()
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.settings().path.join(name)
+    }
+
+    /// One of the engine's files.
+    pub(super) fn data(&self, name: &str) -> PathBuf {
+        self.file(self.kind.name()).join(name)
+    }
+
+    /// A directory beside the engine's, by what its name ends with.
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
+        self.file(&format!("{}{ending}", self.kind.name()))
     }
 
     /// A store that was filled and closed: two messages of Ann's, one of Ben's.

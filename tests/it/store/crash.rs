@@ -9,15 +9,25 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use threedots::clock::Clock;
 use threedots::message::BotName;
-use threedots::store::sled::{Settings, Sled};
+use threedots::store::disk::{Disk, Kind, Settings};
 use threedots::store::{Accepted, Store};
 
 use super::bench::{LEASE, message, message_saying, new};
+
+for_each_engine! {
+    paused:
+    ;
+    running:
+        what_was_acknowledged_survives_kill_9
+        what_was_acknowledged_survives_kill_9_while_files_are_replaced
+}
 
 /// Where the child finds the store; it does nothing without it.
 const PATH: &str = "THREEDOTS_TEST_STORE";
 /// Which round it is, so that no two children accept the same.
 const ROUND: &str = "THREEDOTS_TEST_ROUND";
+/// Which engine it has.
+const KIND: &str = "THREEDOTS_TEST_KIND";
 /// Whether it forgets somebody all the time.
 const FORGETS: &str = "THREEDOTS_TEST_FORGETS";
 
@@ -27,20 +37,18 @@ const OPENING: &str = "opening";
 const ACCEPTED: &str = "accepted ";
 const ROUNDS: usize = 20;
 
-#[tokio::test]
-async fn what_was_acknowledged_survives_kill_9() {
-    survive(ROUNDS, 3, false).await;
+async fn what_was_acknowledged_survives_kill_9(kind: Kind) {
+    survive(kind, ROUNDS, 3, false).await;
 }
 
-#[tokio::test]
-async fn what_was_acknowledged_survives_kill_9_while_files_are_replaced() {
-    survive(6, 1, true).await;
+async fn what_was_acknowledged_survives_kill_9_while_files_are_replaced(kind: Kind) {
+    survive(kind, 6, 1, true).await;
 }
 
 /// Kills a child as it opens the store, so many times each round, and then another one in the middle of its work.
-async fn survive(rounds: usize, openings: usize, forgets: bool) {
+async fn survive(kind: Kind, rounds: usize, openings: usize, forgets: bool) {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let settings = Settings { kind, path: directory.path().join("store"), ..Settings::default() };
     let mut acknowledged = BTreeMap::new();
     for round in 0..rounds {
         for _ in 0..openings {
@@ -65,7 +73,7 @@ async fn survive(rounds: usize, openings: usize, forgets: bool) {
         kill(&mut child);
         lines.map_while(Result::ok).for_each(&mut note);
 
-        let store = Sled::open(settings.clone(), Clock::System).unwrap();
+        let store = Disk::open(settings.clone(), Clock::System).unwrap();
         assert_eq!(store.opened().quarantine, None);
         let mut waiting = BTreeMap::new();
         let mut claims = Vec::new();
@@ -92,9 +100,10 @@ async fn survive(rounds: usize, openings: usize, forgets: bool) {
 #[ignore = "does nothing by itself: another test runs it, and kills it"]
 fn a_child_that_accepts_for_ever() {
     let (Some(path), Ok(round)) = (std::env::var_os(PATH), std::env::var(ROUND)) else { return };
-    let settings = Settings { path: PathBuf::from(path), ..Settings::default() };
+    let kind = std::env::var(KIND).ok().and_then(|kind| Kind::named(&kind)).unwrap();
+    let settings = Settings { kind, path: PathBuf::from(path), ..Settings::default() };
     say(OPENING);
-    let store = Arc::new(Sled::open(settings, Clock::System).unwrap());
+    let store = Arc::new(Disk::open(settings, Clock::System).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let accept = |chat: usize| {
         let (store, round) = (store.clone(), round.clone());
@@ -133,6 +142,7 @@ fn start(settings: &Settings, round: usize, forgets: bool) -> (Child, Lines) {
         .envs(forgets.then_some((FORGETS, "")))
         .args(["--exact", "store::crash::a_child_that_accepts_for_ever", "--ignored", "--nocapture"])
         .env(PATH, &settings.path)
+        .env(KIND, settings.kind.name())
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

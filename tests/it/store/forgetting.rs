@@ -5,10 +5,21 @@ use std::path::Path;
 
 use threedots::Inbound;
 use threedots::message::{BotName, Contact, ContactId, Content, MessageId};
-use threedots::store::sled::Sled;
+use threedots::store::disk::{Disk, Kind};
 use threedots::store::{Accepted, Ending, Forgotten, Settlement, Store, StoreError};
 
 use super::bench::{LEASE, Place, conversation, group_message, ids, key, message, new, outgoing, said};
+
+for_each_engine! {
+    paused:
+    ;
+    running:
+        nothing_of_a_forgotten_person_is_found_in_the_files
+        what_was_deleted_before_is_gone_from_the_files_as_well
+        a_crash_at_any_point_leaves_the_old_files_or_the_new_ones
+        a_copy_that_fails_forgets_nobody_and_ends_nothing
+        others_are_served_while_somebody_is_forgotten
+}
 
 /// What must not be found, each in another place.
 const CANARIES: [&str; 6] =
@@ -45,7 +56,7 @@ fn canary(id: &str, words: &str) -> Inbound {
 }
 
 /// Ends what waits in one conversation with a reply that says the same again.
-async fn answer(store: &Sled, dead: bool) {
+async fn answer(store: &Disk, dead: bool) {
     let claim = store.claim(LEASE).await.unwrap();
     let words: Vec<_> = claim.messages.iter().map(|waiting| waiting.inbound.content.words().unwrap()).collect();
     let mut reply = outgoing(&claim, &words);
@@ -69,7 +80,7 @@ async fn answer(store: &Sled, dead: bool) {
 }
 
 /// Has the canaries leave their traces everywhere: done with, dead, said, sent, in a group, waiting, on its way out.
-async fn leave_traces(store: &Sled) {
+async fn leave_traces(store: &Disk) {
     store.accept(vec![canary("1", CANARIES[4])]).await.unwrap();
     answer(store, false).await;
     store.accept(vec![canary("2", &CANARIES[5].repeat(700))]).await.unwrap();
@@ -91,9 +102,8 @@ async fn leave_traces(store: &Sled) {
 
 const ALL: Forgotten = Forgotten { conversations: 1, waiting: 1, outgoing: 1, said: 3, sent: 3, dead: 1 };
 
-#[tokio::test]
-async fn nothing_of_a_forgotten_person_is_found_in_the_files() {
-    let place = Place::new();
+async fn nothing_of_a_forgotten_person_is_found_in_the_files(kind: Kind) {
+    let place = Place::new(kind);
     let store = place.open();
     leave_traces(&store).await;
     store.accept(vec![message("ben", "6"), message("ben", "7")]).await.unwrap();
@@ -120,9 +130,8 @@ async fn nothing_of_a_forgotten_person_is_found_in_the_files() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn what_was_deleted_before_is_gone_from_the_files_as_well() {
-    let place = Place::new();
+async fn what_was_deleted_before_is_gone_from_the_files_as_well(kind: Kind) {
+    let place = Place::new(kind);
     let store = place.open();
     store.accept(vec![canary("1", CANARIES[5])]).await.unwrap();
     let claim = store.claim(LEASE).await.unwrap();
@@ -142,11 +151,11 @@ async fn two_copies(place: &Place) {
     leave_traces(&store).await;
     store.accept(vec![message("ben", "6")]).await.unwrap();
     store.close().await;
-    copy(&place.file("sled"), &place.file("before"));
+    copy(&place.data(""), &place.file("before"));
     let store = place.open();
     store.forget(&BotName::new("shop"), CANARIES[1]).await.unwrap();
     store.close().await;
-    fs::rename(place.file("sled"), place.file("after")).unwrap();
+    fs::rename(place.data(""), place.file("after")).unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -162,25 +171,24 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// When it happens, which files stand where then, and how many messages wait.
+/// When it happens, which files stand where then, by what follows the engine's name, and how many messages wait.
 type Crash = (&'static str, &'static [(&'static str, &'static str)], usize);
 
-#[tokio::test]
-async fn a_crash_at_any_point_leaves_the_old_files_or_the_new_ones() {
+async fn a_crash_at_any_point_leaves_the_old_files_or_the_new_ones(kind: Kind) {
     let crashes: [Crash; 4] = [
-        ("while it copies", &[("before", "sled"), ("half", "sled.new")], 2),
-        ("once it has copied", &[("before", "sled"), ("after", "sled.new")], 2),
-        ("between the renames", &[("before", "sled.old"), ("after", "sled.new")], 1),
-        ("before the end", &[("after", "sled"), ("before", "sled.old")], 1),
+        ("while it copies", &[("before", ""), ("half", ".new")], 2),
+        ("once it has copied", &[("before", ""), ("after", ".new")], 2),
+        ("between the renames", &[("before", ".old"), ("after", ".new")], 1),
+        ("before the end", &[("after", ""), ("before", ".old")], 1),
     ];
     for (when, files, waiting) in crashes {
-        let place = Place::new();
+        let place = Place::new(kind);
         two_copies(&place).await;
         copy(&place.file("after"), &place.file("half"));
         fs::remove_file(place.file("half/format")).unwrap();
         fs::write(place.file("half/db"), b"half").unwrap();
         for (from, to) in files {
-            fs::rename(place.file(from), place.file(to)).unwrap();
+            fs::rename(place.file(from), place.beside(to)).unwrap();
         }
         for left in ["before", "after", "half"] {
             drop(fs::remove_dir_all(place.file(left)));
@@ -188,35 +196,33 @@ async fn a_crash_at_any_point_leaves_the_old_files_or_the_new_ones() {
         for _ in 0..2 {
             let store = place.open();
             assert_eq!((store.opened().waiting, &store.opened().quarantine), (waiting, &None), "{when}");
-            assert!(!place.file("sled.new").exists() && !place.file("sled.old").exists(), "{when}");
+            assert!(!place.beside(".new").exists() && !place.beside(".old").exists(), "{when}");
             assert_eq!(found(place.directory.path()).is_empty(), waiting == 1, "{when}");
             store.close().await;
         }
     }
 }
 
-#[tokio::test]
-async fn a_copy_that_fails_forgets_nobody_and_ends_nothing() {
-    let place = Place::new();
+async fn a_copy_that_fails_forgets_nobody_and_ends_nothing(kind: Kind) {
+    let place = Place::new(kind);
     let store = place.open();
     leave_traces(&store).await;
     // Where the copy would go.
-    fs::write(place.file("sled.new"), b"a file").unwrap();
+    fs::write(place.beside(".new"), b"a file").unwrap();
     let bot = BotName::new("shop");
     let refused = store.forget(&bot, CANARIES[1]).await;
     assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
     assert_eq!(store.failure(), None);
     store.accept(vec![canary("6", "goes on")]).await.unwrap();
-    fs::remove_file(place.file("sled.new")).unwrap();
+    fs::remove_file(place.beside(".new")).unwrap();
     let all = Forgotten { waiting: 2, ..ALL };
     assert_eq!(store.forget(&bot, CANARIES[1]).await, Ok(all));
     assert_eq!(found(place.directory.path()), [""; 0]);
     store.close().await;
 }
 
-#[tokio::test]
-async fn others_are_served_while_somebody_is_forgotten() {
-    let place = Place::new();
+async fn others_are_served_while_somebody_is_forgotten(kind: Kind) {
+    let place = Place::new(kind);
     let store = std::sync::Arc::new(place.open());
     for batch in 0..10 {
         let messages = (0..100).map(|n| message(&format!("chat {batch} {n}"), &format!("{batch} {n}")));

@@ -1,4 +1,4 @@
-//! Whatever is done to them, the store in memory and the store on disk say the same.
+//! Whatever is done to them, the store in memory and those on disk say the same.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
 use threedots::message::{BotName, Conversation, MessageId, Stage};
+use threedots::store::disk::Kind;
 use threedots::store::{Claim, Ending, OutgoingPart, PartState, Retention, Seq, Settlement};
 
 use super::bench::{Bench, conversation, group_message, key, message, outgoing, report, said};
@@ -99,12 +100,13 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn both_stores_say_the_same(steps in prop::collection::vec(step(), 1..60)) {
+    fn all_stores_say_the_same(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let clock = Clock::tokio();
             let mut memory = Subject::new(Bench::memory_of(clock, MAX_WAITING));
-            let mut sled = Subject::new(Bench::sled_of(clock, MAX_WAITING));
+            let mut sled = Subject::new(Bench::disk_of(Kind::Sled, clock, MAX_WAITING));
+            let mut redb = Subject::new(Bench::disk_of(Kind::Redb, clock, MAX_WAITING));
             for (number, step) in steps.iter().enumerate() {
                 if let Step::Advance { seconds } = step {
                     tokio::time::advance(Duration::from_secs(*seconds)).await;
@@ -112,18 +114,26 @@ proptest! {
                 }
                 if matches!(step, Step::Restart) {
                     memory.let_go();
-                    sled.let_go();
-                    sled.bench.restart().await;
-                    assert_eq!(memory.line_up().await, sled.line_up().await, "step {number}, a restart");
+                    let expected = memory.line_up().await;
+                    for disk in [&mut sled, &mut redb] {
+                        disk.let_go();
+                        disk.bench.restart().await;
+                        assert_eq!(expected, disk.line_up().await, "step {number}, a restart");
+                    }
                     continue;
                 }
-                let said = (memory.take(step, number).await, sled.take(step, number).await);
-                assert_eq!(said.0, said.1, "step {number}: {step:?}");
+                let expected = memory.take(step, number).await;
+                for disk in [&mut sled, &mut redb] {
+                    assert_eq!(expected, disk.take(step, number).await, "step {number}: {step:?}");
+                }
             }
             memory.let_go();
-            sled.let_go();
-            assert_eq!(memory.line_up().await, sled.line_up().await, "what is left");
-            sled.bench.store.close().await;
+            let expected = memory.line_up().await;
+            for disk in [&mut sled, &mut redb] {
+                disk.let_go();
+                assert_eq!(expected, disk.line_up().await, "what is left");
+                disk.bench.store.close().await;
+            }
         });
     }
 }

@@ -3,10 +3,10 @@
 use super::{Fault, Ledger};
 use crate::clock::Timestamp;
 use crate::handler::Said;
+use crate::store::disk::records::{self, Hash};
+use crate::store::disk::tree::Changes;
 use crate::store::parts::Trace;
 use crate::store::record;
-use crate::store::sled::records::{self, Hash};
-use crate::store::sled::tree::Changes;
 use crate::store::{DeadLetter, Retention, Swept};
 
 /// How many records are looked at in one step.
@@ -26,7 +26,7 @@ impl Default for Cursor {
 
 impl Ledger {
     /// One step of the sweep.
-    pub(in crate::store::sled) fn sweep(&mut self, retention: &Retention, now: Timestamp) -> Result<Swept, Fault> {
+    pub(in crate::store::disk) fn sweep(&mut self, retention: &Retention, now: Timestamp) -> Result<Swept, Fault> {
         let mut swept = Swept::default();
         let mut changes = Changes::default();
         for _ in 0..STEP {

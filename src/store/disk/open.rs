@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where a [`Sled`](super::Sled) keeps its data, and its limits.
+use super::engine::Kind;
+use crate::store::{Engine, StoreConfig};
+
+/// Where a [`Disk`](super::Disk) keeps its data, and its limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The engine.
+    pub kind: Kind,
     /// The directory; made if need be.
     pub path: PathBuf,
-    /// How much memory sled may use for its pages, in bytes.
+    /// How much memory the engine may use for its pages, in bytes.
     pub cache_bytes: u64,
     /// How long the opening may go without progress.
     pub open_timeout: Duration,
@@ -23,6 +28,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            kind: Kind::Sled,
             path: PathBuf::from("data"),
             cache_bytes: 32 * 1024 * 1024,
             open_timeout: Duration::from_secs(20),
@@ -30,6 +36,25 @@ impl Default for Settings {
             max_waiting: 100_000,
             history_kept: 200,
         }
+    }
+}
+
+impl Settings {
+    /// What the configuration asks for; nothing, if that is a store in memory.
+    pub fn of(config: &StoreConfig) -> Option<Self> {
+        let kind = match config.kind {
+            Engine::Memory => return None,
+            Engine::Sled => Kind::Sled,
+            Engine::Redb => Kind::Redb,
+        };
+        Some(Self {
+            kind,
+            path: config.path.clone(),
+            cache_bytes: config.cache,
+            max_waiting: config.max_waiting,
+            history_kept: config.history,
+            ..Self::default()
+        })
     }
 }
 
@@ -61,7 +86,11 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// It was written by a newer threedots.
-    #[error("the store in {} has format {format}, and this threedots knows none above {known}", path.display())]
+    #[error(
+        "the store in {} has version {format}, and this threedots knows none above {known}: start a newer threedots, \
+         or another `store.path`; the data is as it was",
+        path.display()
+    )]
     Newer {
         /// The store's directory.
         path: PathBuf,
@@ -70,12 +99,26 @@ pub enum OpenError {
         /// The newest format that this program knows.
         known: u8,
     },
-    /// It was written with other settings of sled's than ours.
+    /// It holds another engine's data.
+    #[error(
+        "the store in {} holds data of {}, and `store.kind` is \"{}\": say \"{}\" there, or take the data along with \
+         `threedots store migrate --to {}`",
+        path.display(), found.name(), wanted.name(), found.name(), wanted.name()
+    )]
+    Foreign {
+        /// The store's directory.
+        path: PathBuf,
+        /// The engine whose data it holds.
+        found: Kind,
+        /// The engine that it was to be opened with.
+        wanted: Kind,
+    },
+    /// It was written with other settings of the engine's than ours.
     #[error("the store in {} was written otherwise: {reason}", path.display())]
     Unsupported {
         /// The store's directory.
         path: PathBuf,
-        /// What sled says.
+        /// What the engine says.
         reason: String,
     },
     /// The opening made no progress. Tried again, it is found out whether the data is to blame.

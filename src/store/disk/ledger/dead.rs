@@ -3,21 +3,21 @@
 use super::{Fault, Known, Ledger};
 use crate::clock::Timestamp;
 use crate::message::Conversation;
+use crate::store::disk::records::{self, Hash, LAST};
+use crate::store::disk::tree::Changes;
 use crate::store::record::{self, Arrival};
-use crate::store::sled::records::{self, Hash, LAST};
-use crate::store::sled::tree::Changes;
 use crate::store::{DeadLetter, Seq, StoreError};
 
 impl Ledger {
     /// Dead letters behind `after`.
-    pub(in crate::store::sled) fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, Fault> {
+    pub(in crate::store::disk) fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, Fault> {
         let first = Seq(after.map_or(0, |seq| seq.0.saturating_add(1)));
         let letters = self.tree.records_between(&records::dead(first), b"y").take(most);
         letters.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
     }
 
     /// Makes a dead letter wait again, under a new number; `admit` is asked whether there is room for it.
-    pub(in crate::store::sled) fn replay(
+    pub(in crate::store::disk) fn replay(
         &mut self,
         letter: Seq,
         now: Timestamp,
@@ -45,7 +45,7 @@ impl Ledger {
     }
 
     /// Throws a dead letter away. Whether there was one.
-    pub(in crate::store::sled) fn discard(&mut self, letter: Seq) -> Result<bool, Fault> {
+    pub(in crate::store::disk) fn discard(&mut self, letter: Seq) -> Result<bool, Fault> {
         let mut changes = Changes::default();
         self.tree.take_out(&mut changes, &records::dead(letter))?;
         let found = changes.len() > 0;

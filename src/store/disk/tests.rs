@@ -1,25 +1,26 @@
-//! What happens when the disk fails, which only shows with a data file that cannot be synced.
+//! What happens when the disk fails, which only shows with an engine that is made to.
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs::File;
+mod double;
+
+use std::sync::atomic::AtomicUsize;
 
 use serde_json::json;
 
 use super::*;
+use crate::store::Accepted;
 
-/// A store whose writes reach sled, and whose syncs fail: `/dev/null` refuses them.
-fn failing() -> (tempfile::TempDir, Settings, Arc<Sled>) {
+/// A store whose writes reach sled, and whose first sync fails.
+fn failing() -> (tempfile::TempDir, Settings, Arc<Disk>) {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
     let store = failing_in(&settings);
     (directory, settings, store)
 }
 
-fn failing_in(settings: &Settings) -> Arc<Sled> {
-    let guarded = guard::open(settings, Clock::System.now()).unwrap();
-    let guarded = Guarded { data: File::open("/dev/null").unwrap(), ..guarded };
-    Arc::new(Sled::start(guarded, settings, Clock::System).unwrap())
+fn failing_in(settings: &Settings) -> Arc<Disk> {
+    double::open(settings, 0, true, &Arc::default())
 }
 
 fn message(id: &str) -> Inbound {
@@ -59,7 +60,7 @@ async fn after_a_failed_sync_nothing_is_promised_any_more() {
     assert_eq!(store.accept(Vec::new()).await, Err(StoreError::Closed));
 
     // What was not promised may be there all the same; the store works again.
-    let store = Sled::open(settings, Clock::System).unwrap();
+    let store = Disk::open(settings, Clock::System).unwrap();
     assert_eq!(store.opened().quarantine, None);
     store.accept(vec![message("3")]).await.unwrap();
     store.close().await;
@@ -82,7 +83,7 @@ async fn everything_that_waits_for_one_sync_fails_with_it() {
 async fn a_settlement_is_answered_before_its_sync() {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
-    let store = Sled::open(settings.clone(), Clock::System).unwrap();
+    let store = Disk::open(settings.clone(), Clock::System).unwrap();
     store.accept(vec![message("1")]).await.unwrap();
     store.close().await;
 
@@ -97,4 +98,51 @@ async fn a_settlement_is_answered_before_its_sync() {
     };
     assert_eq!(store.settle(claim, done).await, Ok(()));
     assert!(store.failed().await.contains("disk"));
+}
+
+#[tokio::test]
+async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_that_was_is_lost() {
+    for kind in Kind::ALL {
+        for fails in 0..8 {
+            let directory = tempfile::tempdir().unwrap();
+            let settings = Settings { kind, path: directory.path().join("store"), ..Settings::default() };
+            let calls = Arc::new(AtomicUsize::new(0));
+            let store = double::open(&settings, fails, false, &calls);
+            let acknowledged = accept_until_it_fails(&store).await;
+            // Each message takes a write and a sync.
+            assert_eq!(acknowledged.len(), fails / 2, "{kind:?}, call {fails}");
+            // The disk is well again, and that changes nothing.
+            for id in ["late", "later"] {
+                let late = store.accept(vec![message(id)]).await;
+                assert!(matches!(late, Err(StoreError::Failed(_))), "{kind:?}, call {fails}: {late:?}");
+            }
+            assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), fails + 1, "{kind:?}: it was tried again");
+            store.close().await;
+
+            let store = Disk::open(settings, Clock::System).unwrap();
+            assert_eq!(store.opened().quarantine, None);
+            for id in &acknowledged {
+                let again = store.accept(vec![message(id)]).await.unwrap();
+                assert!(matches!(again[..], [Accepted::Duplicate(_)]), "{kind:?}, call {fails}: {id} is lost");
+            }
+            store.accept(vec![message("afterwards")]).await.unwrap();
+            store.close().await;
+        }
+    }
+}
+
+/// Accepts one message after another, and returns those that were acknowledged.
+async fn accept_until_it_fails(store: &Disk) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for n in 0..100 {
+        let id = n.to_string();
+        match store.accept(vec![message(&id)]).await {
+            Ok(_) => acknowledged.push(id),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Failed(_)), "{error}");
+                return acknowledged;
+            }
+        }
+    }
+    panic!("it did not fail");
 }

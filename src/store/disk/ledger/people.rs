@@ -7,28 +7,28 @@ use super::{Fault, Known, Ledger, read_mark};
 use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{BotName, Conversation, MessageRef, PartKey};
+use crate::store::disk::records::{self, Hash};
+use crate::store::disk::tree::LeftOut;
 use crate::store::parts::Trace;
 use crate::store::people::Person;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
-use crate::store::sled::records::{self, Hash};
-use crate::store::sled::tree::LeftOut;
 use crate::store::{DeadLetter, FailedPart, Forgotten, Outgoing, PartState, StoreError};
 
 /// What is to be erased.
 #[derive(Default)]
-pub(in crate::store::sled) struct Erasure {
+pub(in crate::store::disk) struct Erasure {
     /// Where it stands.
-    pub(in crate::store::sled) left_out: LeftOut,
+    pub(in crate::store::disk) left_out: LeftOut,
     /// How much that is.
-    pub(in crate::store::sled) forgotten: Forgotten,
+    pub(in crate::store::disk) forgotten: Forgotten,
     /// What is left to do in the conversations that change.
-    pub(in crate::store::sled) changed: Vec<(Conversation, Work)>,
+    pub(in crate::store::disk) changed: Vec<(Conversation, Work)>,
 }
 
 impl Ledger {
     /// Finds what is to be erased of a bot's data so that a person is forgotten.
-    pub(in crate::store::sled) fn erasure(&self, bot: &BotName, contact: &str) -> Result<Erasure, Fault> {
+    pub(in crate::store::disk) fn erasure(&self, bot: &BotName, contact: &str) -> Result<Erasure, Fault> {
         let mut person = Person::new(contact).ok_or(StoreError::Invalid("nobody is named"))?;
         while self.learn(bot, &mut person)? {}
         let mut search = Search { ledger: self, bot, person: &person, found: Found::default() };

@@ -1,8 +1,8 @@
-//! Opens a sled tree so that nothing it is known for keeps the store from starting, or lets it start silently empty.
+//! Opens an engine so that nothing it is known for keeps the store from starting, or lets it start silently empty.
 //!
-//! sled 0.34 takes a half-written snapshot for the newest one and never opens again; on some damaged files it
+//! sled 0.34 takes a half-written snapshot for the newest one and never opens again; on some damaged files an engine
 //! panics, or reads for ever. So: half-written snapshots go first; the opening runs on a thread of its own, under a
-//! deadline, with panics caught; everything is read once; and what cannot be used is moved aside, never deleted.
+//! deadline, with panics caught; what waits is read; and what cannot be used is moved aside, never deleted.
 //!
 //! That the data is to blame must have been seen. A process that was killed while it opened the store, however often,
 //! says nothing about the data: it may have been an impatient supervisor.
@@ -11,8 +11,9 @@
 //! |---|---|
 //! | `store.lock` | locked by the process that has the store open |
 //! | `STUCK` | how many openings in a row came to a standstill; gone once one has not |
-//! | `sled/` | sled's files, and `format`, which says that there is data and how it is written |
-//! | `sled.new/`, `sled.old/` | while sled's files are replaced: those that come, and those that go |
+//! | `SUSPECT` | says that damage was met at work: the next opening reads everything |
+//! | `sled/` or `redb/` | the engine's files, and `format`, which says that there is data and how it is written |
+//! | `sled.new/`, `sled.old/` and so on | while the files are replaced: those that come, and those that go |
 //! | `bad-…/` | what was moved aside, and when, in seconds since 1970 |
 
 use std::fs::{self, File};
@@ -24,11 +25,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::check::{Found, check};
+use super::engine::{Kind, Progress};
+use super::examine::examine;
 use super::fault::Fault;
 use super::files;
 use super::ledger::Ledger;
 use super::open::{OpenError, Opened, Quarantine, Settings};
-use super::records::LAST;
+use super::records::{FORMAT, LAST};
 use super::tree::{Changes, Tree};
 use crate::clock::Timestamp;
 use crate::store::Seq;
@@ -37,18 +40,10 @@ use crate::store::record::VERSION;
 /// Openings that came to a standstill, after which the data is taken for the cause.
 const STUCK_OPENINGS: u32 = 2;
 
-/// How often sled's own thread writes and collects garbage, in milliseconds.
-const FLUSH_EVERY: u64 = 500;
-
-/// The length of a segment of sled's file, in bytes; 512 KiB if one does not ask. See the committer for why it matters.
-pub(super) const SEGMENT: usize = 8 * 1024 * 1024;
-
 /// A store that is open.
 pub(super) struct Guarded {
     pub(super) ledger: Ledger,
     pub(super) found: Found,
-    /// A descriptor of our own of the data file: each one learns of a failed write-back for itself.
-    pub(super) data: File,
     /// Keeps other processes out for as long as it is open.
     pub(super) lock: Arc<File>,
     pub(super) opened: Opened,
@@ -57,10 +52,11 @@ pub(super) struct Guarded {
 
 /// Opens a store.
 pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenError> {
-    let place = Place::new(&settings.path);
+    let place = Place::new(settings);
     let io = |error| place.io(error);
     files::create_directory(&place.directory).map_err(io)?;
     let lock = Arc::new(place.lock(&place.lock, settings.lock_timeout)?);
+    place.refuse_others(settings.kind)?;
     place.finish_rebuild().map_err(io)?;
 
     let mut quarantine = None;
@@ -81,9 +77,9 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
         _ => files::remove(&place.marker).map_err(io)?,
     }
     let (ledger, found) = tree?;
-    let data = File::open(&place.data).map_err(io)?;
+    files::remove(&place.suspicion).map_err(io)?;
     let waiting = found.unfinished.iter().map(|unfinished| unfinished.work.messages).sum();
-    Ok(Guarded { ledger, found, data, lock, opened: Opened { waiting, quarantine }, place })
+    Ok(Guarded { ledger, found, lock, opened: Opened { waiting, quarantine }, place })
 }
 
 /// Where things are.
@@ -91,29 +87,40 @@ pub(super) struct Place {
     directory: PathBuf,
     lock: PathBuf,
     marker: PathBuf,
-    /// sled's files.
+    pub(super) suspicion: PathBuf,
+    /// The engine's files.
     pub(super) tree: PathBuf,
     /// The one of them that holds the data.
-    pub(super) data: PathBuf,
+    data: PathBuf,
     format: PathBuf,
-    /// The files that are to take the place of sled's, until they do.
+    /// The files that are to take the place of the engine's, until they do.
     pub(super) new: PathBuf,
     /// Those whose place has been taken, until they are gone.
     pub(super) old: PathBuf,
 }
 
 impl Place {
-    fn new(directory: &Path) -> Self {
-        let tree = directory.join("sled");
+    pub(super) fn new(settings: &Settings) -> Self {
+        let directory = &settings.path;
+        let tree = directory.join(settings.kind.name());
         Self {
-            directory: directory.to_owned(),
+            directory: directory.clone(),
             lock: directory.join("store.lock"),
             marker: directory.join("STUCK"),
+            suspicion: directory.join("SUSPECT"),
             data: tree.join("db"),
             format: tree.join("format"),
-            new: directory.join("sled.new"),
-            old: directory.join("sled.old"),
+            new: directory.join(format!("{}.new", settings.kind.name())),
+            old: directory.join(format!("{}.old", settings.kind.name())),
             tree,
+        }
+    }
+
+    /// Fails if there is data of another engine: it would be forgotten, or be old one day.
+    fn refuse_others(&self, wanted: Kind) -> Result<(), OpenError> {
+        match Kind::ALL.into_iter().find(|kind| *kind != wanted && kind.is_in(&self.directory)) {
+            Some(found) => Err(OpenError::Foreign { path: self.directory.clone(), found, wanted }),
+            None => Ok(()),
         }
     }
 
@@ -164,9 +171,9 @@ impl Place {
     fn open_tree(&self, settings: &Settings, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
         let written = self.format()?;
         files::create_directory(&self.tree).map_err(|error| self.io(error))?;
-        self.remove_half_written_snapshots().map_err(|error| self.io(error))?;
+        settings.kind.prepare(&self.tree).map_err(|error| self.io(error))?;
         if self.data.exists() {
-            // Threads of a tree that this process has just closed may still hold sled's own lock.
+            // Threads of sled's that this process has just let go of may still hold sled's own lock.
             drop(self.lock(&self.data, settings.lock_timeout)?);
         }
         let opened = self.in_time(settings, written, lock)?;
@@ -190,28 +197,19 @@ impl Place {
         }
     }
 
-    fn remove_half_written_snapshots(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.tree)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with("snap.") && name.ends_with(".generating") {
-                files::remove(&entry.path())?;
-            }
-        }
-        Ok(())
-    }
-
     /// Opens and reads the tree on a thread of its own, for as long as that makes progress.
     fn in_time(&self, settings: &Settings, written: bool, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
         let (sender, news) = mpsc::channel();
         let (tree, settings, after) = (self.tree.clone(), settings.clone(), settings.open_timeout);
+        let suspect = self.suspicion.exists();
         // If it never ends, nobody else shall open the same files.
         let lock = lock.clone();
         let opening = move || {
-            let progress = || drop(sender.send(News::Progress));
-            let opened = catch_unwind(AssertUnwindSafe(|| open_and_read(&tree, &settings, written, &progress)));
-            let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("sled panicked while it was opened")));
+            let news = sender.clone();
+            let progress: Progress = Arc::new(move || drop(news.send(News::Progress)));
+            let opened =
+                catch_unwind(AssertUnwindSafe(|| open_and_read(&tree, &settings, written, suspect, &progress)));
+            let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked while it was opened")));
             // Without a receiver the deadline has passed, and the tree is closed right here.
             drop(sender.send(News::End(opened)));
             drop(lock);
@@ -235,6 +233,7 @@ impl Place {
     fn trouble(&self, fault: Fault) -> OpenError {
         match fault {
             Fault::Disk(error) => self.io(error),
+            Fault::Newer(format) => OpenError::Newer { path: self.directory.clone(), format, known: VERSION },
             Fault::Unsupported(reason) => OpenError::Unsupported { path: self.directory.clone(), reason },
             fault => OpenError::Damaged { path: self.directory.clone(), reason: fault.to_string() },
         }
@@ -246,33 +245,37 @@ enum News {
     End(Result<(Ledger, Found), Fault>),
 }
 
-/// Opens sled's files as they are, or makes new ones.
-pub(super) fn open_sled(path: &Path, settings: &Settings) -> Result<sled::Db, Fault> {
-    let config = sled::Config::new().path(path).cache_capacity(settings.cache_bytes).segment_size(SEGMENT);
-    Ok(config.flush_every_ms(Some(FLUSH_EVERY)).open()?)
-}
-
-/// Opens a tree, reads all of it, and makes it durable.
+/// Opens a tree, reads what waits, or all of it if there is a suspicion, and makes it durable.
 fn open_and_read(
     path: &Path,
     settings: &Settings,
     written: bool,
-    progress: &dyn Fn(),
+    suspect: bool,
+    progress: &Progress,
 ) -> Result<(Ledger, Found), Fault> {
-    let mut tree = Tree::new(open_sled(path, settings)?);
+    let engine = settings.kind.open(path, settings.cache_bytes, progress)?;
     progress();
-    let found = match check(&tree, progress)? {
+    if suspect && let Some(trouble) = examine(&*engine, &**progress, &mut |_| {}).trouble() {
+        return Err(Fault::Damaged(trouble));
+    }
+    let mut tree = Tree::new(engine);
+    let found = match check(&tree, &**progress)? {
         Some(found) => found,
         None if written => return Err(Fault::damaged("there was data, and there is none")),
         None => {
             let mut first = Changes::default();
             first.insert(LAST.to_vec(), &Seq::default().0.to_be_bytes());
             tree.stage(first);
-            tree.apply()?;
             Found::default()
         }
     };
-    tree.flush()?;
+    if tree.value(FORMAT)?.is_none() {
+        let mut version = Changes::default();
+        version.insert(FORMAT.to_vec(), &[VERSION]);
+        tree.stage(version);
+    }
+    tree.apply()?;
+    tree.sync()?;
     files::secure(path)?;
     Ok((Ledger::new(tree, found.last, settings.history_kept), found))
 }

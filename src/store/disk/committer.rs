@@ -14,24 +14,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Shared;
 use super::fault::Fault;
-use super::guard::{Place, SEGMENT};
+use super::guard::Place;
 use super::ledger::Ledger;
 use super::open::Settings;
 use super::rebuild;
 use super::tree::LeftOut;
-#[cfg(doc)]
-use super::tree::Tree;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
 /// How many writes share one sync, at most.
 const GROUP: usize = 256;
-
-/// How much may be written before it is made durable, by [`Tree::weight`]: an eighth of a segment of sled's file.
-///
-/// sled uses a segment again once what it held stands in a later one that is complete, durable or not. A segment that
-/// cannot be completed between two syncs therefore never takes the place of something that a power cut would lose.
-const MOST_UNSYNCED: usize = SEGMENT / 8;
 
 /// How many writes may queue up before their callers wait.
 pub(super) const QUEUE: usize = 4 * GROUP;
@@ -124,8 +116,6 @@ impl Write {
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
     pub(super) queue: mpsc::Receiver<Write>,
-    /// Our own descriptor of sled's data file.
-    pub(super) data: File,
     /// Held until the data has been let go of.
     pub(super) lock: Arc<File>,
     pub(super) place: Place,
@@ -150,7 +140,7 @@ impl Committer {
             if self.shared.failure().is_none()
                 && let Err(fault) = self.commit_or_catch(&mut group)
             {
-                self.shared.fail(fault.to_string());
+                self.shared.fail(&fault);
             }
             // After a failure, whoever still waits for an answer learns of it here.
             group.clear();
@@ -158,14 +148,14 @@ impl Committer {
         let ledger = self.shared.exclusively().take();
         // sled flushes as it closes and panics if that fails; whatever was promised is durable already.
         if catch_unwind(AssertUnwindSafe(|| drop(ledger))).is_err() {
-            tracing::error!("sled could not be closed");
+            tracing::error!("the store's engine could not be closed");
         }
         drop(self.lock);
     }
 
     fn commit_or_catch(&mut self, group: &mut Vec<Write>) -> Result<(), Fault> {
         let committed = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
-        committed.unwrap_or_else(|_| Err(Fault::damaged("sled panicked")))
+        committed.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked")))
     }
 
     fn commit(&mut self, group: &mut Vec<Write>) -> Result<(), Fault> {
@@ -178,12 +168,10 @@ impl Committer {
             let applied = self.apply(&mut writes)?;
             applied.at_once.into_iter().for_each(|reply| reply());
             // Without a change there are repetitions and refusals: what they speak of became durable long ago.
-            if applied.changed {
-                if let Some(ledger) = self.shared.ledger().as_ref() {
-                    ledger.tree.flush()?;
-                }
-                // sled's flush reaches the kernel and no further.
-                self.data.sync_data()?;
+            if applied.changed
+                && let Some(ledger) = self.shared.ledger().as_ref()
+            {
+                ledger.tree.sync()?;
             }
             applied.when_durable.into_iter().for_each(|reply| reply());
         }
@@ -204,7 +192,7 @@ impl Committer {
                 When::Applied => applied.at_once.push(reply),
                 When::Durable => applied.when_durable.push(reply),
             }
-            if ledger.tree.weight() > MOST_UNSYNCED {
+            if ledger.tree.weight() > ledger.tree.most_unsynced() {
                 break;
             }
         }
@@ -234,9 +222,7 @@ impl Committer {
         }
         let mut guard = self.shared.exclusively();
         if let Some(ledger) = guard.take() {
-            let (ledger, data) = rebuild::swap(&self.place, &self.settings, ledger)?;
-            *guard = Some(ledger);
-            self.data = data;
+            *guard = Some(rebuild::swap(&self.place, &self.settings, ledger)?);
         }
         let reply = then(Ok(()));
         drop(guard);

@@ -1,4 +1,4 @@
-//! Writes the data anew, into files that hold nothing else: what is deleted stays in sled's files.
+//! Writes the data anew, into files that hold nothing else: what is deleted stays in an engine's files.
 //!
 //! The new files are complete and durable before they take the place of the old ones, which is done by two renames. A
 //! crash at any point leaves the old files or the new ones, and the next opening ends what it interrupted.
@@ -8,13 +8,17 @@
 //! | `sled`, and a `sled.new` | removes `sled.new` |
 //! | `sled.old`, and a `sled.new` with its `format` | goes on with `sled.new` |
 //! | `sled`, and a `sled.old` | removes `sled.old` |
+//!
+//! With another engine, its name stands for sled's.
 
-use std::fs::File;
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
+use super::engine::Engine;
 use super::fault::Fault;
 use super::files;
-use super::guard::{Place, open_sled};
+use super::guard::Place;
 use super::ledger::Ledger;
 use super::open::{OpenError, Settings};
 use super::tree::{LeftOut, Tree};
@@ -33,9 +37,9 @@ pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &Le
 fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut) -> Result<(), Fault> {
     files::remove_directory(&place.new)?;
     files::create_directory(&place.new)?;
-    let db = open_sled(&place.new, settings)?;
-    tree.copy_into(&db, without)?;
-    drop(db);
+    let mut engine = open(&place.new, settings)?;
+    tree.copy_into(&mut *engine, without)?;
+    drop(engine);
     wait_until_closed(place, &place.new, settings)?;
     files::secure(&place.new)?;
     // Says that the rest is there.
@@ -44,15 +48,15 @@ fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut
 }
 
 /// Puts the copy in the place of what it was made of, and goes on with it.
-pub(super) fn swap(place: &Place, settings: &Settings, ledger: Ledger) -> Result<(Ledger, File), Fault> {
+pub(super) fn swap(place: &Place, settings: &Settings, ledger: Ledger) -> Result<Ledger, Fault> {
     let closed = ledger.close();
     wait_until_closed(place, &place.tree, settings)?;
     files::rename(&place.tree, &place.old)?;
     files::rename(&place.new, &place.tree)?;
-    let tree = Tree::new(open_sled(&place.tree, settings)?);
-    tree.flush()?;
+    let tree = Tree::new(open(&place.tree, settings)?);
+    tree.sync()?;
     files::secure(&place.tree)?;
-    Ok((closed.open(tree), File::open(&place.data)?))
+    Ok(closed.open(tree))
 }
 
 /// Removes what the copy has replaced.
@@ -83,11 +87,16 @@ impl Place {
     }
 }
 
+/// Opens the files of an engine that was closed properly, or makes new ones.
+fn open(directory: &Path, settings: &Settings) -> Result<Box<dyn Engine>, Fault> {
+    settings.kind.open(directory, settings.cache_bytes, &(Arc::new(|| {}) as _))
+}
+
 /// sled's threads may hold its files for a moment longer than its owner does.
-fn wait_until_closed(place: &Place, tree: &std::path::Path, settings: &Settings) -> Result<(), Fault> {
+fn wait_until_closed(place: &Place, tree: &Path, settings: &Settings) -> Result<(), Fault> {
     match place.lock(&tree.join("db"), settings.lock_timeout) {
         Ok(_) => Ok(()),
         Err(OpenError::Io { error, .. }) => Err(Fault::Disk(error)),
-        Err(_) => Err(Fault::damaged("sled does not let go of its files")),
+        Err(_) => Err(Fault::damaged("the engine does not let go of its files")),
     }
 }

@@ -1,24 +1,26 @@
 //! Why something could not be done with the tree: a refusal concerns one request, anything else ends the store.
 
 use crate::store::StoreError;
-use crate::store::record::Unreadable;
+use crate::store::record::{Unreadable, VERSION};
 
 /// Why something could not be done.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     /// It cannot be done, and nothing has been.
     Refused(StoreError),
     /// The disk failed us.
     Disk(std::io::Error),
-    /// The data is not what it should be; or sled is not.
+    /// The data is not what it should be; or the engine is not.
     Damaged(String),
     /// The data is sound, and not of the kind that we write.
     Unsupported(String),
+    /// The data is of a version that only a newer program knows.
+    Newer(u8),
 }
 
 impl Fault {
     /// What is there is not what was written.
-    pub(super) fn damaged(what: &str) -> Self {
+    pub(in crate::store) fn damaged(what: &str) -> Self {
         Self::Damaged(what.to_owned())
     }
 }
@@ -41,21 +43,6 @@ impl From<std::io::Error> for Fault {
     }
 }
 
-impl From<sled::Error> for Fault {
-    fn from(error: sled::Error) -> Self {
-        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        match error {
-            // What sled says when a file is too short, or full of nonsense.
-            sled::Error::Io(error) if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) => {
-                Self::Damaged(error.to_string())
-            }
-            sled::Error::Io(error) => Self::Disk(error),
-            sled::Error::Unsupported(what) => Self::Unsupported(what),
-            other => Self::Damaged(other.to_string()),
-        }
-    }
-}
-
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -63,6 +50,7 @@ impl std::fmt::Display for Fault {
             Self::Disk(error) => write!(f, "the disk failed: {error}"),
             Self::Damaged(what) => write!(f, "the data is damaged: {what}"),
             Self::Unsupported(what) => write!(f, "the data was written otherwise: {what}"),
+            Self::Newer(version) => write!(f, "the data is of version {version}, and {VERSION} is known"),
         }
     }
 }

@@ -3,15 +3,15 @@
 use super::{Fault, Known, Ledger};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey};
+use crate::store::disk::records::{self, Hash};
+use crate::store::disk::tree::Changes;
 use crate::store::parts::{self, OnItsWay, Stir, Trace, advance, failed_code, take_apart};
 use crate::store::record;
-use crate::store::sled::records::{self, Hash};
-use crate::store::sled::tree::Changes;
 use crate::store::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart};
 
 impl Ledger {
     /// Records what is about to be sent, in the place of what was.
-    pub(in crate::store::sled) fn intend(
+    pub(in crate::store::disk) fn intend(
         &mut self,
         conversation: &Conversation,
         outgoing: &Outgoing,
@@ -39,7 +39,7 @@ impl Ledger {
     }
 
     /// Records what became of one part, and says what holds now.
-    pub(in crate::store::sled) fn mark(
+    pub(in crate::store::disk) fn mark(
         &mut self,
         conversation: &Conversation,
         part: usize,
@@ -60,7 +60,7 @@ impl Ledger {
     }
 
     /// Takes in a report.
-    pub(in crate::store::sled) fn note(
+    pub(in crate::store::disk) fn note(
         &mut self,
         status: &DeliveryStatus,
         now: Timestamp,
@@ -118,7 +118,7 @@ impl Ledger {
     }
 
     /// What is known of a part that has left.
-    pub(in crate::store::sled) fn part(&self, key: &PartKey) -> Result<Option<SentPart>, Fault> {
+    pub(in crate::store::disk) fn part(&self, key: &PartKey) -> Result<Option<SentPart>, Fault> {
         Ok(self.trace(Hash::of_part(key))?.and_then(Trace::sent))
     }
 

@@ -3,6 +3,7 @@
 //! | key | record |
 //! |---|---|
 //! | `l` | the number given to a message last |
+//! | `v` | the version of all this |
 //! | `m` conversation, number | a waiting message |
 //! | `o` conversation | what is outgoing |
 //! | `c` conversation | what else is known of a conversation |
@@ -26,6 +27,9 @@ use crate::store::Seq;
 
 /// The key of the number given last. It stands in every tree, so that an emptied one shows.
 pub(super) const LAST: &[u8] = b"l";
+
+/// The key of the version.
+pub(super) const FORMAT: &[u8] = b"v";
 
 /// Stands for a conversation, a message or a part in keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,6 +117,14 @@ pub(super) fn hour(time: Timestamp) -> u32 {
     u32::try_from(time.0 / 3_600_000).unwrap_or(u32::MAX)
 }
 
+/// Reads the version.
+pub(super) fn format(value: &[u8]) -> Result<u8, Fault> {
+    match value {
+        [format] => Ok(*format),
+        _ => Err(Fault::damaged("its version is not a number")),
+    }
+}
+
 /// The number at the end of a key.
 pub(super) fn number(key: &[u8]) -> Result<u64, Fault> {
     match key.last_chunk() {
@@ -145,9 +157,14 @@ pub(super) fn behind(key: &[u8]) -> Vec<u8> {
 /// The key of what an entry of the tree belongs to: of its record, or its own.
 pub(super) fn stem(key: &[u8]) -> Result<&[u8], Fault> {
     match key.first() {
-        Some(b'm' | b'o' | b'c' | b'h' | b'x' | b'p' | b'f') => without_chunk(key),
+        Some(kind) if is_chunked(*kind) => without_chunk(key),
         _ => Ok(key),
     }
+}
+
+/// Whether what is under a kind is cut up into chunks.
+pub(super) fn is_chunked(kind: u8) -> bool {
+    matches!(kind, b'm' | b'o' | b'c' | b'h' | b'x' | b'p' | b'f')
 }
 
 /// The key of a chunk of a record.

@@ -1,22 +1,21 @@
-//! A sled tree with one writer, whose changes are staged, and then applied all together.
+//! The data with one writer, whose changes are staged, and then applied all together.
 //!
 //! Records are cut into chunks. For a leaf of sled's tree holds up to 17 values, and one of more than a quarter of a
-//! segment goes to a file of its own, which sled never syncs. The first chunk that is shorter than [`CHUNK`] is the
-//! record's last, so that a record that was cut off shows.
+//! segment goes to a file of its own, which sled never syncs; to other engines they do no harm. The first chunk that is
+//! shorter than [`CHUNK`] is the record's last, so that a record that was cut off shows.
 //!
-//! Staging is what makes groups fast: sled writes its log out before and after every batch.
+//! Staging is what makes groups fast: an engine writes something out for every batch.
 
 use std::collections::{BTreeMap, HashSet};
 
-use sled::{Batch, IVec};
-
+use super::engine::{Change, Engine, Pair, Pairs};
 use super::fault::Fault;
 use super::records::{chunk_key, stem, without_chunk};
 
 /// The length of a chunk that is not the last, in bytes. No value is longer.
 const CHUNK: usize = 4_000;
 
-/// What sled writes for a change besides it, in bytes: every tenth change of a leaf writes the leaf anew.
+/// What an engine writes for a change besides it, in bytes: in sled every tenth change of a leaf writes the leaf anew.
 const OVERHEAD: usize = 1_000;
 
 /// How much is copied at a time, in bytes.
@@ -55,6 +54,15 @@ impl Changes {
     }
 }
 
+impl IntoIterator for Changes {
+    type Item = Change;
+    type IntoIter = std::collections::btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// What is left out as everything is copied.
 #[derive(Default)]
 pub(super) struct LeftOut {
@@ -66,22 +74,28 @@ pub(super) struct LeftOut {
 
 /// The tree, as the writer sees it: with what is staged. There is nothing staged while others read.
 pub(super) struct Tree {
-    db: sled::Db,
+    engine: Box<dyn Engine>,
     staged: Changes,
     weight: usize,
 }
 
 impl Tree {
     /// A tree with nothing staged.
-    pub(super) fn new(db: sled::Db) -> Self {
-        Self { db, staged: Changes::default(), weight: 0 }
+    pub(super) fn new(engine: Box<dyn Engine>) -> Self {
+        Self { engine, staged: Changes::default(), weight: 0 }
+    }
+
+    /// The engine, without what is staged.
+    #[cfg(test)]
+    pub(super) fn into_engine(self) -> Box<dyn Engine> {
+        self.engine
     }
 
     /// A value.
-    pub(super) fn value(&self, key: &[u8]) -> Result<Option<IVec>, Fault> {
+    pub(super) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         match self.staged.0.get(key) {
-            Some(staged) => Ok(staged.as_deref().map(IVec::from)),
-            None => Ok(self.db.get(key)?),
+            Some(staged) => Ok(staged.clone()),
+            None => self.engine.get(key),
         }
     }
 
@@ -111,8 +125,8 @@ impl Tree {
     /// The first keys from `first` up to, and without, `end`: `most` of those that are not staged, and all that are.
     pub(super) fn keys(&self, first: &[u8], end: &[u8], most: usize) -> Result<Vec<Vec<u8>>, Fault> {
         let mut keys = Vec::new();
-        for key in self.db.range(first..end).keys().take(most) {
-            let key = key?.to_vec();
+        for pair in self.engine.range(first, Some(end))?.take(most) {
+            let (key, _) = pair?;
             if !self.staged.0.contains_key(&key) {
                 keys.push(key);
             }
@@ -138,8 +152,8 @@ impl Tree {
 
     /// The key of the first record from `first` up to, and without, `end`, whatever is staged.
     pub(super) fn next_stem(&self, first: &[u8], end: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        match self.db.range(first..end).keys().next() {
-            Some(key) => Ok(Some(without_chunk(&key?)?.to_vec())),
+        match self.engine.range(first, Some(end))?.next() {
+            Some(pair) => Ok(Some(without_chunk(&pair?.0)?.to_vec())),
             None => Ok(None),
         }
     }
@@ -153,8 +167,8 @@ impl Tree {
     pub(super) fn last_key(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let staged = self.staged.0.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
         let mut last = staged.filter(|(_, value)| value.is_some()).last().map(|(key, _)| key.clone());
-        for key in self.db.scan_prefix(prefix).keys().rev() {
-            let key = key?.to_vec();
+        for pair in self.under(prefix)?.rev() {
+            let (key, _) = pair?;
             if !self.staged.0.contains_key(&key) {
                 last = last.max(Some(key));
                 break;
@@ -191,7 +205,7 @@ impl Tree {
         }
     }
 
-    /// About how many bytes sled will write for what is staged.
+    /// About how many bytes the engine will write for what is staged.
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
@@ -201,80 +215,97 @@ impl Tree {
         if self.staged.0.is_empty() {
             return Ok(false);
         }
-        let mut batch = Batch::default();
-        for (key, value) in std::mem::take(&mut self.staged).0 {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
         self.weight = 0;
-        self.db.apply_batch(batch)?;
+        self.engine.apply(&mut std::mem::take(&mut self.staged).0.into_iter())?;
         Ok(true)
     }
 
-    /// Hands everything that was applied to the kernel.
-    pub(super) fn flush(&self) -> Result<(), Fault> {
-        self.db.flush()?;
-        Ok(())
+    /// Makes everything durable that was applied.
+    pub(super) fn sync(&self) -> Result<(), Fault> {
+        self.engine.sync()
+    }
+
+    /// How much may be applied before it is made durable, by [`Tree::weight`].
+    pub(super) fn most_unsynced(&self) -> usize {
+        self.engine.most_unsynced()
     }
 
     /// The records whose keys begin with `prefix`.
-    pub(super) fn records_under(&self, prefix: &[u8]) -> Records {
-        Records(self.db.scan_prefix(prefix))
+    pub(super) fn records_under(&self, prefix: &[u8]) -> Records<'_> {
+        Records(self.under(prefix))
     }
 
     /// The records from the key `first` up to, and without, `end`.
-    pub(super) fn records_between(&self, first: &[u8], end: &[u8]) -> Records {
-        Records(self.db.range(first..end))
+    pub(super) fn records_between(&self, first: &[u8], end: &[u8]) -> Records<'_> {
+        Records(self.engine.range(first, Some(end)))
     }
 
-    /// The entries whose keys begin with `prefix`.
-    pub(super) fn entries_under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(IVec, IVec), Fault>> {
-        self.db.scan_prefix(prefix).map(|entry| Ok(entry?))
-    }
-
-    /// Copies everything into another database but what is left out, and hands it to the kernel.
-    pub(super) fn copy_into(&self, db: &sled::Db, LeftOut { keys, instead }: &LeftOut) -> Result<(), Fault> {
-        let mut batch = Batch::default();
+    /// Copies everything into another engine but what is left out. Durable when it returns.
+    pub(super) fn copy_into(&self, engine: &mut dyn Engine, LeftOut { keys, instead }: &LeftOut) -> Result<(), Fault> {
+        let mut batch = Vec::new();
         let mut size = 0;
-        for entry in self.db.iter() {
-            let (key, value) = entry?;
+        for pair in self.engine.range(&[], None)? {
+            let (key, value) = pair?;
             if keys.contains(stem(&key)?) {
                 continue;
             }
             size += OVERHEAD + key.len() + value.len();
-            batch.insert(key, value);
+            batch.push((key, Some(value)));
             if size > COPIED_AT_ONCE {
-                db.apply_batch(std::mem::take(&mut batch))?;
+                engine.apply(&mut batch.drain(..))?;
                 size = 0;
             }
         }
-        for (key, value) in &instead.0 {
-            if let Some(value) = value {
-                batch.insert(key.as_slice(), value.as_slice());
-            }
-        }
-        db.apply_batch(batch)?;
-        db.flush()?;
-        Ok(())
+        batch.extend(instead.0.iter().map(|(key, value)| (key.clone(), value.clone())));
+        engine.apply(&mut batch.into_iter())?;
+        engine.sync()
     }
 
     /// Whether there is nothing at all.
-    pub(super) fn is_empty(&self) -> bool {
-        self.db.is_empty()
+    pub(super) fn is_empty(&self) -> Result<bool, Fault> {
+        Ok(self.engine.range(&[], None)?.next().transpose()?.is_none())
     }
+
+    fn under(&self, prefix: &[u8]) -> Result<Pairs<'_>, Fault> {
+        self.engine.range(prefix, behind(prefix).as_deref())
+    }
+}
+
+/// A record from its chunks and their numbers; nothing, if it is not whole.
+pub(super) fn join(chunks: &[(u16, Vec<u8>)]) -> Option<Vec<u8>> {
+    let (last, others) = chunks.split_last()?;
+    let numbered = (0_u16..).zip(chunks).all(|(number, chunk)| chunk.0 == number);
+    let whole = others.iter().all(|(_, chunk)| chunk.len() == CHUNK) && last.1.len() < CHUNK;
+    (numbered && whole).then(|| chunks.iter().flat_map(|(_, chunk)| chunk).copied().collect())
+}
+
+/// The first key behind all that begin with `prefix`.
+pub(super) fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
 }
 
 /// A record under its key, which is without a chunk's number.
 pub(super) type Entry = (Vec<u8>, Vec<u8>);
 
 /// Records in the order of their keys.
-pub(super) struct Records(sled::Iter);
+pub(super) struct Records<'a>(Result<Pairs<'a>, Fault>);
 
-impl Records {
-    fn chunk(&mut self) -> Result<Option<(IVec, IVec)>, Fault> {
-        Ok(self.0.next().transpose()?)
+impl Records<'_> {
+    fn chunk(&mut self) -> Result<Option<Pair>, Fault> {
+        match &mut self.0 {
+            Ok(pairs) => pairs.next().transpose(),
+            Err(_) => {
+                let nothing: Pairs<'_> = Box::new(std::iter::empty());
+                std::mem::replace(&mut self.0, Ok(nothing)).map(|_| None)
+            }
+        }
     }
 
     fn read(&mut self) -> Result<Option<Entry>, Fault> {
@@ -282,7 +313,7 @@ impl Records {
         let key = without_chunk(&at)?.to_vec();
         let mut record = Vec::new();
         for number in 0.. {
-            if *at != chunk_key(&key, number) {
+            if at != chunk_key(&key, number) {
                 return Err(Fault::damaged("a chunk is missing"));
             }
             record.extend_from_slice(&chunk);
@@ -295,7 +326,7 @@ impl Records {
     }
 }
 
-impl Iterator for Records {
+impl Iterator for Records<'_> {
     type Item = Result<Entry, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,4 +1,4 @@
-//! The files around a sled tree: their modes, the lock, and what it takes until they outlive a power cut.
+//! The files around an engine's: their modes, the lock, and what it takes until they outlive a power cut.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Makes a directory that nobody else can look into, unless it is there.
-pub(super) fn create_directory(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn create_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -18,7 +18,7 @@ pub(super) fn create_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a small file anew. Durable when it returns.
-pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(in crate::store) fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut file = options().create(true).truncate(true).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
@@ -26,7 +26,7 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Reads a small file, if there is one.
-pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
+pub(in crate::store) fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 /// Removes a file, if there is one. Durable when it returns.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Ok(()) => path.parent().map_or(Ok(()), sync_directory),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -44,7 +44,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Removes a directory with all that is in it, if there is one. Durable when it returns.
-pub(super) fn remove_directory(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn remove_directory(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => path.parent().map_or(Ok(()), sync_directory),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -53,7 +53,7 @@ pub(super) fn remove_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Gives a directory another name. Durable when it returns.
-pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(in crate::store) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     to.parent().map_or(Ok(()), sync_directory)
 }
@@ -61,7 +61,7 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// Locks a file that is made if need be, waiting for whoever holds it; none, if that takes too long.
 ///
 /// The lock is let go when the file is closed, however the process ends.
-pub(super) fn lock(path: &Path, patience: Duration) -> io::Result<Option<File>> {
+pub(in crate::store) fn lock(path: &Path, patience: Duration) -> io::Result<Option<File>> {
     let file = options().create(true).truncate(false).open(path)?;
     let deadline = Instant::now() + patience;
     loop {
@@ -76,7 +76,7 @@ pub(super) fn lock(path: &Path, patience: Duration) -> io::Result<Option<File>> 
 }
 
 /// Takes everything under a directory away from everybody but us, and makes it durable.
-pub(super) fn secure(directory: &Path) -> io::Result<()> {
+pub(in crate::store) fn secure(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -91,7 +91,7 @@ pub(super) fn secure(directory: &Path) -> io::Result<()> {
 }
 
 /// Makes durable which files a directory holds.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn sync_directory(path: &Path) -> io::Result<()> {
     // A relative path of one part has an empty parent.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()

@@ -107,7 +107,7 @@ impl Known {
     }
 
     /// Takes note of whom a direct conversation is with. Whether there was something new.
-    fn meet(&mut self, at: &MessageRef) -> bool {
+    pub(super) fn meet(&mut self, at: &MessageRef) -> bool {
         let known = self.people.len();
         if !at.group {
             for id in [&at.sender].into_iter().chain(&at.phone) {

@@ -1,0 +1,376 @@
+//! The store on disk, whatever engine keeps its data: sled (`store/sled.rs`) or redb (`store/redb.rs`).
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `open` | settings, and how the opening may end |
+//! | `guard` | opens an engine, reads what waits, moves damaged data aside |
+//! | `check` | that reading, and what the schedule is built from |
+//! | `files` | modes, the lock, syncs |
+//! | `engine` | what is asked of an engine, and which there are |
+//! | `rebuild` | copies all that is to be kept into new files |
+//! | `committer` | the one thread that writes: group commit, and fail-stop |
+//! | `ledger` | the operations |
+//! | `records` | the keys of what is stored |
+//! | `tree` | an engine, with changes that are staged until they are applied together, and long values cut up |
+//! | `fault` | refusals, and what ends the store |
+//! | `examine` | reads everything, and says what cannot be read |
+//! | `care` | what is done to a store that nobody has open: verified, migrated, salvaged |
+//!
+//! Deleted is not gone: what was deleted stays readable in an engine's files until the space is used again. Whoever is
+//! to be forgotten is therefore left out as everything else is copied into new files.
+
+pub mod care;
+mod check;
+mod committer;
+pub(in crate::store) mod engine;
+mod examine;
+pub(in crate::store) mod fault;
+pub(in crate::store) mod files;
+mod guard;
+mod ledger;
+mod open;
+mod rebuild;
+mod records;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::record;
+use super::schedule::Schedule;
+use super::{
+    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
+    Store, StoreError, Swept,
+};
+use crate::clock::{Clock, Timestamp};
+use crate::handler::Said;
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
+use check::Unfinished;
+use committer::{Committer, QUEUE, When, Write};
+pub use engine::Kind;
+use fault::Fault;
+use guard::Guarded;
+use ledger::{Arriving, Done, Erasure, Ledger, Loaded};
+pub use open::{OpenError, Opened, Quarantine, Settings};
+
+/// A store on disk.
+pub struct Disk {
+    clock: Clock,
+    shared: Arc<Shared>,
+    opened: Opened,
+    /// Where writes go; none once closed.
+    queue: Mutex<Option<mpsc::Sender<Write>>>,
+    /// Closed by the committer when it has let go of the data.
+    ended: watch::Receiver<()>,
+}
+
+impl Disk {
+    /// Opens a store, and takes up what was left unfinished. Blocks: call it where that is allowed.
+    ///
+    /// Data that cannot be used is moved aside, and an empty store is opened: see [`Disk::opened`].
+    ///
+    /// # Errors
+    /// When the directory is in use, cannot be used, or holds data of a newer version.
+    pub fn open(settings: Settings, clock: Clock) -> Result<Self, OpenError> {
+        let guarded = guard::open(&settings, clock.now())?;
+        Self::start(guarded, &settings, clock).map_err(|error| OpenError::Io { path: settings.path, error })
+    }
+
+    fn start(guarded: Guarded, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
+        let Guarded { ledger, found, lock, opened, place } = guarded;
+        let schedule = Schedule::new(clock, settings.max_waiting);
+        for Unfinished { conversation, work, not_before } in found.unfinished {
+            schedule.restore(&conversation, work, not_before);
+        }
+        let ledger = RwLock::new(Some(ledger));
+        let shared = Arc::new(Shared {
+            schedule,
+            ledger,
+            failure: watch::Sender::new(None),
+            suspicion: place.suspicion.clone(),
+        });
+        let (queue, writes) = mpsc::channel(QUEUE);
+        let ended =
+            Committer { shared: shared.clone(), queue: writes, lock, place, settings: settings.clone() }.start()?;
+        Ok(Self { clock, shared, opened, queue: Mutex::new(Some(queue)), ended })
+    }
+
+    /// What was found when the store was opened.
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Waits until the store fails, and says why. Waits for ever if it never does.
+    pub async fn failed(&self) -> String {
+        // The sender lives as long as `self`: only a failure ends this.
+        drop(self.shared.failure.subscribe().wait_for(Option::is_some).await);
+        self.failure().unwrap_or_default()
+    }
+
+    /// Has the committer apply `apply` alone, and answers with what it says.
+    async fn write<T: Send + 'static>(
+        &self,
+        now: Timestamp,
+        when: When,
+        apply: impl FnOnce(&mut Ledger) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (write, answered) = Write::new(now, when, apply);
+        self.queue(write, answered).await
+    }
+
+    /// Queues a write, and waits for its answer.
+    async fn queue<T>(
+        &self,
+        write: Write,
+        answered: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.shared.schedule.running()?;
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)?;
+        queue.send(write).await.map_err(|_| StoreError::Closed)?;
+        drop(queue);
+        match answered.await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Failed(self.failed().await)),
+        }
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Disk")
+    }
+}
+
+#[async_trait]
+impl Store for Disk {
+    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError> {
+        let now = self.clock.now();
+        let arriving =
+            messages.into_iter().map(|message| Arriving::new(message, now)).collect::<Result<Vec<_>, _>>()?;
+        let schedule = self.shared.schedule.clone();
+        let apply = move |ledger: &mut Ledger| {
+            let answers = ledger.accept(&arriving, now, |new| schedule.admit(new))?;
+            // Claimed from here on. Nothing is sent for them before `intend` is durable, and so are they then.
+            for (message, answer) in arriving.iter().zip(&answers) {
+                if let Accepted::New(_) = answer {
+                    schedule.add(message.conversation(), 1, now);
+                }
+            }
+            Ok(answers)
+        };
+        self.write(now, When::Durable, apply).await
+    }
+
+    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
+        let schedule = &self.shared.schedule;
+        loop {
+            let lease = schedule.claim(lease).await?;
+            let conversation = lease.held(schedule)?.conversation.clone();
+            let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
+            // Another's lease may have ended while its last write was on the way: then there is nothing left.
+            if !loaded.is_nothing() {
+                let Loaded { messages, outgoing, failure_replied, failed } = loaded;
+                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
+            }
+        }
+    }
+
+    async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let record = record::encode(outgoing)?;
+        let outgoing = outgoing.clone();
+        let schedule = self.shared.schedule.clone();
+        let held = claim.lease.held(&schedule)?.clone();
+        let apply = move |ledger: &mut Ledger| {
+            schedule.check(&held, now)?;
+            ledger.intend(&held.conversation, &outgoing, &record)?;
+            schedule.intended(&held);
+            Ok(())
+        };
+        self.write(now, When::Durable, apply).await
+    }
+
+    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
+        let now = self.clock.now();
+        let schedule = self.shared.schedule.clone();
+        let held = claim.lease.held(&schedule)?.clone();
+        let apply = move |ledger: &mut Ledger| {
+            schedule.check(&held, now)?;
+            ledger.mark(&held.conversation, part, state)
+        };
+        self.write(now, When::Durable, apply).await
+    }
+
+    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
+        let now = self.clock.now();
+        let (schedule, status) = (self.shared.schedule.clone(), status.clone());
+        let apply = move |ledger: &mut Ledger| {
+            let (noted, stir) = ledger.note(&status, now)?;
+            schedule.stir(&stir, now);
+            Ok(noted)
+        };
+        self.write(now, When::Applied, apply).await
+    }
+
+    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
+        self.shared.read(|ledger| ledger.part(key))
+    }
+
+    async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let schedule = self.shared.schedule.clone();
+        let lease = claim.lease;
+        match settlement {
+            Settlement::Later { at } => {
+                let apply = move |ledger: &mut Ledger| {
+                    let held = lease.held(&schedule)?;
+                    schedule.check(held, now)?;
+                    ledger.later(&held.conversation, at)?;
+                    schedule.later(held, at, now);
+                    Ok(())
+                };
+                self.write(now, When::Applied, apply).await
+            }
+            Settlement::Done { endings, said, failure_replied, sent, failed } => {
+                let said = said.iter().map(record::encode).collect::<Result<_, _>>()?;
+                let done = Done { endings, said, failure_replied, sent, failed };
+                let apply = move |ledger: &mut Ledger| {
+                    let held = lease.held(&schedule)?;
+                    schedule.check(held, now)?;
+                    let (ended, failed) = ledger.done(&held.conversation, done, now)?;
+                    schedule.done(held, ended, failed, now);
+                    Ok(())
+                };
+                self.write(now, When::Applied, apply).await
+            }
+        }
+    }
+
+    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
+        self.shared.read(|ledger| ledger.history(conversation, most))
+    }
+
+    async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.shared.read(|ledger| ledger.dead(after, most))
+    }
+
+    async fn replay(&self, letter: Seq) -> Result<Option<Conversation>, StoreError> {
+        let now = self.clock.now();
+        let schedule = self.shared.schedule.clone();
+        let apply = move |ledger: &mut Ledger| {
+            let conversation = ledger.replay(letter, now, || schedule.admit(1))?;
+            if let Some(conversation) = &conversation {
+                schedule.add(conversation, 1, now);
+            }
+            Ok(conversation)
+        };
+        self.write(now, When::Durable, apply).await
+    }
+
+    async fn discard(&self, letter: Seq) -> Result<bool, StoreError> {
+        self.write(self.clock.now(), When::Durable, move |ledger| ledger.discard(letter)).await
+    }
+
+    async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError> {
+        let now = self.clock.now();
+        let schedule = self.shared.schedule.clone();
+        let (bot, contact) = (bot.clone(), contact.to_owned());
+        let plan = move |ledger: &Ledger| {
+            let Erasure { left_out, forgotten, changed } = ledger.erasure(&bot, &contact)?;
+            let done = move || {
+                for (conversation, work) in changed {
+                    schedule.reset(&conversation, work, now);
+                }
+                forgotten
+            };
+            Ok((left_out, done))
+        };
+        let (write, answered) = Write::rebuild(now, plan);
+        self.queue(write, answered).await
+    }
+
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, StoreError> {
+        let now = self.clock.now();
+        let retention = retention.clone();
+        self.write(now, When::Applied, move |ledger| ledger.sweep(&retention, now)).await
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.shared.schedule.backlog()
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.shared.failure()
+    }
+
+    async fn close(&self) {
+        // The committer writes what is queued, and ends when the last sender is gone.
+        self.shared.schedule.stop(StoreError::Closed);
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut ended = self.ended.clone();
+        while ended.changed().await.is_ok() {}
+    }
+}
+
+/// What the store and its committer share.
+struct Shared {
+    schedule: Arc<Schedule>,
+    /// None once the store is closed. A lease is checked and the write made under one exclusive lock: see [`Schedule`].
+    ledger: RwLock<Option<Ledger>>,
+    failure: watch::Sender<Option<String>>,
+    /// The file that says that damage was met.
+    suspicion: PathBuf,
+}
+
+impl Shared {
+    /// Reads on the caller's thread: a claim or a page of history is a few cached pages, shorter than a hop elsewhere,
+    /// and a writer holds the lock for one batch at a time.
+    fn read<T>(&self, read: impl FnOnce(&Ledger) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.schedule.running()?;
+        let guard = self.ledger();
+        let ledger = guard.as_ref().ok_or(StoreError::Closed)?;
+        let read = catch_unwind(AssertUnwindSafe(|| read(ledger)));
+        match read.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked"))) {
+            Ok(value) => Ok(value),
+            Err(Fault::Refused(error)) => Err(error),
+            Err(fault) => {
+                self.fail(&fault);
+                Err(StoreError::Failed(fault.to_string()))
+            }
+        }
+    }
+
+    fn ledger(&self) -> RwLockReadGuard<'_, Option<Ledger>> {
+        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn exclusively(&self) -> RwLockWriteGuard<'_, Option<Ledger>> {
+        // Poisoned by a panic of the engine's, which has failed the store: all that is left is to close it.
+        self.ledger.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the store for good.
+    fn fail(&self, fault: &Fault) {
+        let reason = fault.to_string();
+        if let Fault::Damaged(_) = fault
+            && let Err(error) = files::write(&self.suspicion, "")
+        {
+            tracing::warn!(%error, "the next start will not read everything, though there is damage");
+        }
+        tracing::error!(reason, "the store has failed, and takes nothing in until the process is started anew");
+        self.schedule.stop(StoreError::Failed(reason.clone()));
+        self.failure.send_if_modified(|failure| failure.is_none() && failure.replace(reason).is_none());
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
+    }
+}

@@ -1,0 +1,120 @@
+//! What is done to a store that nobody has open: looked through, taken to another engine, saved from damage.
+
+mod migrate;
+mod salvage;
+
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::{Engine, Kind};
+pub use super::examine::Report;
+use super::examine::examine;
+use super::fault::Fault;
+use super::files;
+use super::open::Settings;
+pub use migrate::{Migrated, migrate};
+pub use salvage::{Salvaged, salvage};
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum CareError {
+    /// There is nothing to do it to.
+    #[error("there is no store in {}", .0.display())]
+    Nothing(PathBuf),
+    /// A server uses it.
+    #[error("the store in {} is in use: stop the threedots that serves it first", .0.display())]
+    InUse(PathBuf),
+    /// The directory that was to be written is there.
+    #[error("{} is there already: name a directory that is not", .0.display())]
+    Occupied(PathBuf),
+    /// It cannot be read.
+    #[error("the data in {} cannot be used: {reason}", path.display())]
+    Unusable {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Some of it is damaged, and is not taken along.
+    #[error("the store in {} is damaged, and stays as it was ({trouble}): see `threedots store salvage`", path.display())]
+    Damaged {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong.
+        trouble: String,
+    },
+    /// Two engines have data there, and it differs.
+    #[error("{} holds data of sled and of redb that differs: move one of the two away", .0.display())]
+    Ambiguous(PathBuf),
+    /// The copy is not what was copied.
+    #[error("the copy is not what was copied; everything is as it was")]
+    Unlike,
+    /// The file system refused something.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// What it was about.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// Reads everything in a store, whatever its engine.
+///
+/// # Errors
+/// When there is none, when it is in use, and when its engine cannot open it.
+pub fn verify(settings: &Settings) -> Result<Report, CareError> {
+    let _lock = lock(&settings.path)?;
+    let kind = the_one(&settings.path)?;
+    let engine = open(kind, &settings.path.join(kind.name()), settings)?;
+    Ok(examine(&*engine, &|| {}, &mut |_| {}))
+}
+
+/// Keeps everybody else away from a store.
+fn lock(store: &Path) -> Result<File, CareError> {
+    if !Kind::ALL.into_iter().any(|kind| kind.is_in(store)) {
+        return Err(CareError::Nothing(store.to_owned()));
+    }
+    let lock = files::lock(&store.join("store.lock"), Duration::ZERO).map_err(at(store))?;
+    lock.ok_or_else(|| CareError::InUse(store.to_owned()))
+}
+
+/// The engine that has data in a store.
+fn the_one(store: &Path) -> Result<Kind, CareError> {
+    match Kind::ALL.into_iter().filter(|kind| kind.is_in(store)).collect::<Vec<_>>()[..] {
+        [kind] => Ok(kind),
+        [] => Err(CareError::Nothing(store.to_owned())),
+        _ => Err(CareError::Ambiguous(store.to_owned())),
+    }
+}
+
+/// Opens an engine's files as they are, or makes new ones.
+fn open(kind: Kind, directory: &Path, settings: &Settings) -> Result<Box<dyn Engine>, CareError> {
+    kind.prepare(directory).map_err(at(directory))?;
+    let opened = catch_unwind(AssertUnwindSafe(|| kind.open(directory, settings.cache_bytes, &(Arc::new(|| {}) as _))));
+    let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked")));
+    opened.map_err(|fault| unusable(directory, &fault))
+}
+
+/// Lets go of an engine's files, and waits until it has.
+fn close(engine: Box<dyn Engine>, directory: &Path, settings: &Settings) -> Result<(), CareError> {
+    drop(engine);
+    match files::lock(&directory.join("db"), settings.lock_timeout).map_err(at(directory))? {
+        Some(_) => Ok(()),
+        None => Err(CareError::InUse(directory.to_owned())),
+    }
+}
+
+fn unusable(path: &Path, fault: &Fault) -> CareError {
+    CareError::Unusable { path: path.to_owned(), reason: fault.to_string() }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> CareError {
+    let path = path.to_owned();
+    move |error| CareError::Io { path: path.clone(), error }
+}

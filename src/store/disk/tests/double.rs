@@ -1,0 +1,69 @@
+//! An engine that fails once, and never again: what a disk does whose trouble passes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::clock::Clock;
+use crate::store::disk::engine::{Change, Engine, Pairs};
+use crate::store::disk::fault::Fault;
+use crate::store::disk::guard::{self, Guarded};
+use crate::store::disk::ledger::Ledger;
+use crate::store::disk::tree::Tree;
+use crate::store::disk::{Disk, Settings};
+
+/// An engine whose write or sync number `fails` fails.
+pub(super) struct Failing {
+    engine: Box<dyn Engine>,
+    fails: usize,
+    calls: Arc<AtomicUsize>,
+    /// Only syncs count, or all calls that reach the disk.
+    syncs_only: bool,
+}
+
+/// Opens a store whose write or sync number `fails` fails; its calls are counted in `calls`.
+pub(super) fn open(settings: &Settings, fails: usize, syncs_only: bool, calls: &Arc<AtomicUsize>) -> Arc<Disk> {
+    let guarded = guard::open(settings, Clock::System.now()).unwrap();
+    let Guarded { ledger, found, .. } = guarded;
+    let engine = ledger.tree.into_engine();
+    let failing = Failing { engine, fails, calls: calls.clone(), syncs_only };
+    let ledger = Ledger::new(Tree::new(Box::new(failing)), found.last, settings.history_kept);
+    let guarded = Guarded { ledger, found, ..guarded };
+    Arc::new(Disk::start(guarded, settings, Clock::System).unwrap())
+}
+
+impl Failing {
+    fn call(&self) -> Result<(), Fault> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        if call == self.fails { Err(Fault::Disk(std::io::Error::other("it was made to fail"))) } else { Ok(()) }
+    }
+}
+
+impl Engine for Failing {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        self.engine.get(key)
+    }
+
+    fn range(&self, first: &[u8], end: Option<&[u8]>) -> Result<Pairs<'_>, Fault> {
+        self.engine.range(first, end)
+    }
+
+    fn apply(&mut self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), Fault> {
+        if !self.syncs_only {
+            self.call()?;
+        }
+        self.engine.apply(changes)
+    }
+
+    fn sync(&self) -> Result<(), Fault> {
+        self.call()?;
+        self.engine.sync()
+    }
+
+    fn most_unsynced(&self) -> usize {
+        self.engine.most_unsynced()
+    }
+
+    fn count(&self) -> Result<Option<u64>, Fault> {
+        self.engine.count()
+    }
+}
