@@ -284,14 +284,14 @@ impl Store for Disk {
         let schedule = self.shared.schedule.clone();
         let (bot, contact) = (bot.clone(), contact.to_owned());
         let plan = move |ledger: &Ledger| {
-            let Erasure { keys, forgotten, changed } = ledger.erasure(&bot, &contact)?;
+            let Erasure { left_out, forgotten, changed } = ledger.erasure(&bot, &contact)?;
             let done = move || {
                 for (conversation, work) in changed {
                     schedule.reset(&conversation, work, now);
                 }
                 forgotten
             };
-            Ok((keys, done))
+            Ok((left_out, done))
         };
         let (write, answered) = Write::rebuild(now, plan);
         self.queue(write, answered).await

@@ -3,7 +3,6 @@
 //! No timer is needed for that: while one sync runs, the next group forms. Any error ends the store for good, for a
 //! sync that is repeated after an error may succeed without having written what the first one lost.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::iter::Peekable;
@@ -19,6 +18,7 @@ use super::guard::Place;
 use super::ledger::Ledger;
 use super::open::Settings;
 use super::rebuild;
+use super::tree::LeftOut;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
@@ -45,8 +45,8 @@ enum Task {
 /// Writes, and says how to answer.
 type Apply = Box<dyn FnOnce(&mut Ledger) -> Result<Reply, Fault> + Send>;
 
-/// Says which keys are left out, and what is to be done as soon as they are.
-type Plan = Box<dyn FnOnce(&Ledger) -> Result<(HashSet<Vec<u8>>, Then), Fault> + Send>;
+/// Says what is left out, and what is to be done as soon as it is.
+type Plan = Box<dyn FnOnce(&Ledger) -> Result<(LeftOut, Then), Fault> + Send>;
 
 /// Takes how it went, and says how to answer.
 type Then = Box<dyn FnOnce(Result<(), StoreError>) -> Reply + Send>;
@@ -83,13 +83,13 @@ impl Write {
         (Self { now, task: Task::Apply(when, Box::new(apply)) }, answered)
     }
 
-    /// Copies all into new files but the keys that `plan` names, and runs what it returns as soon as they are in use.
+    /// Copies all into new files but what `plan` leaves out, and runs what it returns as soon as they are in use.
     pub(super) fn rebuild<T: Send + 'static, D: FnOnce() -> T + Send + 'static>(
         now: Timestamp,
-        plan: impl FnOnce(&Ledger) -> Result<(HashSet<Vec<u8>>, D), Fault> + Send + 'static,
+        plan: impl FnOnce(&Ledger) -> Result<(LeftOut, D), Fault> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        let plan = move |ledger: &Ledger| -> Result<(HashSet<Vec<u8>>, Then), Fault> {
+        let plan = move |ledger: &Ledger| -> Result<(LeftOut, Then), Fault> {
             let (without, done) = match plan(ledger) {
                 Ok(planned) => planned,
                 Err(Fault::Refused(error)) => {

@@ -11,7 +11,6 @@
 //!
 //! With another engine, its name stands for sled's.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,11 +21,11 @@ use super::files;
 use super::guard::Place;
 use super::ledger::Ledger;
 use super::open::{OpenError, Settings};
-use super::tree::Tree;
+use super::tree::{LeftOut, Tree};
 use crate::store::record::VERSION;
 
-/// Copies a tree but for what belongs to the keys `without`. Durable when it returns.
-pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
+/// Copies a tree without what is left out. Durable when it returns.
+pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut) -> Result<(), Fault> {
     let copied = copy_files(place, settings, tree, without);
     if copied.is_err() {
         // What is left of it is removed at the next opening at the latest.
@@ -35,7 +34,7 @@ pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &Ha
     copied
 }
 
-fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
+fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut) -> Result<(), Fault> {
     files::remove_directory(&place.new)?;
     files::create_directory(&place.new)?;
     let mut engine = open(&place.new, settings)?;

@@ -63,6 +63,15 @@ impl IntoIterator for Changes {
     }
 }
 
+/// What is left out as everything is copied.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    /// The keys of records and entries.
+    pub(super) keys: HashSet<Vec<u8>>,
+    /// What is written in their place.
+    pub(super) instead: Changes,
+}
+
 /// The tree, as the writer sees it: with what is staged. There is nothing staged while others read.
 pub(super) struct Tree {
     engine: Box<dyn Engine>,
@@ -231,13 +240,13 @@ impl Tree {
         Records(self.engine.range(first, Some(end)))
     }
 
-    /// Copies everything into another engine but what belongs to the keys `without`. Durable when it returns.
-    pub(super) fn copy_into(&self, engine: &mut dyn Engine, without: &HashSet<Vec<u8>>) -> Result<(), Fault> {
+    /// Copies everything into another engine but what is left out. Durable when it returns.
+    pub(super) fn copy_into(&self, engine: &mut dyn Engine, LeftOut { keys, instead }: &LeftOut) -> Result<(), Fault> {
         let mut batch = Vec::new();
         let mut size = 0;
         for pair in self.engine.range(&[], None)? {
             let (key, value) = pair?;
-            if without.contains(stem(&key)?) {
+            if keys.contains(stem(&key)?) {
                 continue;
             }
             size += OVERHEAD + key.len() + value.len();
@@ -245,6 +254,11 @@ impl Tree {
             if size > COPIED_AT_ONCE {
                 engine.apply(&mut batch.drain(..))?;
                 size = 0;
+            }
+        }
+        for (key, value) in &instead.0 {
+            if value.is_some() {
+                batch.push((key.clone(), value.clone()));
             }
         }
         engine.apply(&mut batch.into_iter())?;

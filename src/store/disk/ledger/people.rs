@@ -4,9 +4,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Fault, Known, Ledger, read_mark};
+use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{BotName, Conversation, MessageRef, PartKey};
 use crate::store::disk::records::{self, Hash};
+use crate::store::disk::tree::LeftOut;
 use crate::store::parts::Trace;
 use crate::store::people::Person;
 use crate::store::record::{self, Arrival};
@@ -16,8 +18,8 @@ use crate::store::{DeadLetter, FailedPart, Forgotten, Outgoing, PartState, Store
 /// What is to be erased.
 #[derive(Default)]
 pub(in crate::store::disk) struct Erasure {
-    /// The keys of its records and entries.
-    pub(in crate::store::disk) keys: HashSet<Vec<u8>>,
+    /// Where it stands.
+    pub(in crate::store::disk) left_out: LeftOut,
     /// How much that is.
     pub(in crate::store::disk) forgotten: Forgotten,
     /// What is left to do in the conversations that change.
@@ -107,7 +109,7 @@ impl Search<'_> {
             let chat = known.conversation.chat.as_str();
             if person.is(chat) || known.people.iter().any(|id| person.is(id.as_str())) {
                 found.whole.insert(place, known.conversation);
-                found.erasure.keys.insert(key);
+                found.erasure.left_out.keys.insert(key);
                 found.erasure.forgotten.conversations += 1;
             } else if known.people.is_empty() {
                 found.groups.insert(place);
@@ -123,7 +125,7 @@ impl Search<'_> {
             if self.is_theirs(place, &arrival.inbound.at) {
                 self.found.erasure.forgotten.waiting += 1;
                 self.found.touched.insert(place);
-                self.found.erasure.keys.insert(key);
+                self.found.erasure.left_out.keys.insert(key);
                 self.unmark(&arrival.inbound.at)?;
             } else {
                 self.found.left.entry(place).or_default().messages += 1;
@@ -142,12 +144,12 @@ impl Search<'_> {
             }
             self.found.erasure.forgotten.outgoing += 1;
             self.found.touched.insert(place);
-            self.found.erasure.keys.insert(key);
+            self.found.erasure.left_out.keys.insert(key);
             self.unmark(&outgoing.to)?;
             let conversation = outgoing.to.conversation();
             for part in &outgoing.parts {
                 if ledger.on_its_way(&conversation, &part.key)?.is_some() {
-                    self.found.erasure.keys.insert(records::part(Hash::of_part(&part.key)));
+                    self.found.erasure.left_out.keys.insert(records::part(Hash::of_part(&part.key)));
                 }
                 if let PartState::Sent { message } = &part.state {
                     self.unname(message, &part.key)?;
@@ -163,7 +165,7 @@ impl Search<'_> {
             let place = records::hash(&key[1..])?;
             if self.is_theirs(place, &failed.sent.to) {
                 self.found.touched.insert(place);
-                self.found.erasure.keys.insert(key);
+                self.found.erasure.left_out.keys.insert(key);
             } else {
                 self.found.left.entry(place).or_default().failed = true;
             }
@@ -178,7 +180,7 @@ impl Search<'_> {
             let theirs = said.who.is_some_and(|who| person.is(who.as_str()));
             if found.whole.contains_key(&place) || (theirs && found.groups.contains(&place)) {
                 found.erasure.forgotten.said += 1;
-                found.erasure.keys.insert(key);
+                found.erasure.left_out.keys.insert(key);
             }
             Ok(())
         })
@@ -191,7 +193,7 @@ impl Search<'_> {
                 && self.is_theirs(Hash::of_conversation(&part.conversation), &part.to)
             {
                 self.found.erasure.forgotten.sent += 1;
-                self.found.erasure.keys.insert(key);
+                self.found.erasure.left_out.keys.insert(key);
                 self.unmark(&part.to)?;
                 if let Some(message) = &part.message {
                     self.unname(message, &part.key)?;
@@ -207,7 +209,7 @@ impl Search<'_> {
             let at = &letter.message.inbound.at;
             if self.is_theirs(Hash::of_conversation(&at.conversation()), at) {
                 self.found.erasure.forgotten.dead += 1;
-                self.found.erasure.keys.insert(key);
+                self.found.erasure.left_out.keys.insert(key);
                 self.unmark(at)?;
             }
             Ok(())
@@ -218,9 +220,16 @@ impl Search<'_> {
     fn end(self) -> Result<Erasure, Fault> {
         let Found { mut erasure, whole, touched, left, .. } = self.found;
         for place in touched.into_iter().filter(|place| !whole.contains_key(place)) {
-            if let Some(known) = self.ledger.known(place)? {
-                erasure.changed.push((known.conversation, left.get(&place).copied().unwrap_or_default()));
+            let Some(mut known) = self.ledger.known(place)? else { continue };
+            let work = left.get(&place).copied().unwrap_or_default();
+            if work.is_nothing() {
+                // Nothing is held back any longer.
+                known.not_before = Timestamp::default();
+                let key = records::of_conversation(b'c', place);
+                erasure.left_out.instead.put(&key, &record::write(&known)?);
+                erasure.left_out.keys.insert(key);
             }
+            erasure.changed.push((known.conversation, work));
         }
         erasure.changed.extend(whole.into_values().map(|conversation| (conversation, Work::default())));
         // In the order in which every store tells the schedule.
@@ -238,8 +247,8 @@ impl Search<'_> {
         let mark = Hash::of_message(self.bot, &at.message);
         if let Some(value) = self.ledger.tree.value(&records::mark(mark))? {
             let (_, accepted) = read_mark(&value)?;
-            self.found.erasure.keys.insert(records::expiry(records::hour(accepted), mark));
-            self.found.erasure.keys.insert(records::mark(mark));
+            self.found.erasure.left_out.keys.insert(records::expiry(records::hour(accepted), mark));
+            self.found.erasure.left_out.keys.insert(records::mark(mark));
         }
         Ok(())
     }
@@ -248,7 +257,7 @@ impl Search<'_> {
     fn unname(&mut self, message: &crate::message::MessageId, key: &PartKey) -> Result<(), Fault> {
         let name = records::name(Hash::of_message(self.bot, message));
         if self.ledger.tree.value(&name)?.is_some_and(|named| *named == Hash::of_part(key).0) {
-            self.found.erasure.keys.insert(name);
+            self.found.erasure.left_out.keys.insert(name);
         }
         Ok(())
     }
