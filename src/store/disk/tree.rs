@@ -256,7 +256,11 @@ impl Tree {
                 size = 0;
             }
         }
-        batch.extend(instead.0.iter().map(|(key, value)| (key.clone(), value.clone())));
+        for (key, value) in &instead.0 {
+            if value.is_some() {
+                batch.push((key.clone(), value.clone()));
+            }
+        }
         engine.apply(&mut batch.into_iter())?;
         engine.sync()
     }

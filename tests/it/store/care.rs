@@ -335,3 +335,48 @@ async fn a_flipped_bit_in_a_value_of_redbs_is_found() {
     assert_eq!(fresh.history(&conversation("ben"), 9).await.unwrap(), [said("answer")]);
     fresh.close().await;
 }
+
+/// Runs `threedots store …` for a place; whether it succeeded, and what it said.
+fn command(place: &Place, arguments: &[&str]) -> (bool, String) {
+    let config = place.directory.path().join("threedots.toml");
+    let (kind, path) = (place.kind.name(), place.settings().path);
+    fs::write(&config, format!("[store]\nkind = \"{kind}\"\npath = \"{}\"\n", path.display())).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_threedots"));
+    command.env_clear().arg("store").args(arguments).arg("--config").arg(config);
+    let output = command.output().unwrap();
+    let said = if output.status.success() { output.stdout } else { output.stderr };
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn the_command_verifies_migrates_and_salvages() {
+    let mut place = Place::new(Kind::Sled);
+    place.full().await;
+    let (fine, said) = command(&place, &["verify"]);
+    assert!(fine && said.contains("3  messages that wait\n") && said.ends_with("nothing is damaged\n"), "{said}");
+
+    let store = place.open();
+    for arguments in [&["verify"][..], &["migrate", "--to", "redb"]] {
+        let (fine, said) = command(&place, arguments);
+        assert!(!fine && said.contains("is in use: stop the threedots that serves it first"), "{said}");
+    }
+    store.close().await;
+    drop(store);
+    let (fine, said) = command(&place, &["migrate", "--to", "redb"]);
+    assert!(fine && said.contains("entries taken from sled to redb, and read back"), "{said}");
+    assert!(said.contains("set `store.kind` to \"redb\"") && said.contains("store.before-redb"), "{said}");
+    place.kind = Kind::Redb;
+    let (fine, said) = command(&place, &["migrate", "--to", "redb"]);
+    assert!(fine && said.ends_with("is redb already\n"), "{said}");
+    let (fine, said) = command(&place, &["migrate", "--to", "oracle"]);
+    assert!(!fine && said.contains("[possible values: sled, redb]"), "{said}");
+
+    spoil(&place, b"h", Some(b"nonsense"));
+    let (fine, said) = command(&place, &["verify"]);
+    assert!(!fine && said.contains("damaged: things said: 2 cannot be read"), "{said}");
+    let to = place.directory.path().join("fresh");
+    let (fine, said) = command(&place, &["salvage", "--to", to.to_str().unwrap()]);
+    assert!(fine && said.contains("is a store of redb with all that could be read"), "{said}");
+    assert!(said.contains("damaged: things said: 2 cannot be read"), "{said}");
+    assert_eq!(care::verify(&Settings { path: to, ..place.settings() }).unwrap().damaged(), 0);
+}

@@ -19,6 +19,7 @@ for_each_engine! {
     paused:
         everything_is_there_again_after_a_restart
         what_was_reported_is_known_after_a_restart
+        a_group_that_has_lost_all_it_had_to_do_is_not_held_back_after_a_restart
         a_letter_that_was_replayed_waits_after_a_restart
         what_was_swept_out_leaves_no_key_behind
         old_marks_leave_no_trace
@@ -142,6 +143,17 @@ async fn what_was_reported_is_known_after_a_restart(kind: Kind) {
     assert_eq!(bench.stage("a").await, Some(Stage::Failed(Some(3))));
     assert_eq!(bench.note_by_name("b", Stage::Played).await, Noted::Moved);
     assert_eq!(bench.note_by_name("b", Stage::Read).await, Noted::Known);
+}
+
+async fn a_group_that_has_lost_all_it_had_to_do_is_not_held_back_after_a_restart(kind: Kind) {
+    let mut bench = Bench::disk(kind);
+    bench.accept(group_message("group", "1", "ann", None)).await;
+    let claim = bench.claim().await;
+    bench.later(claim, MINUTE).await;
+    assert_eq!(bench.store.forget(&BotName::new("shop"), "ann").await.unwrap().waiting, 1);
+    bench.accept(group_message("group", "2", "ben", None)).await;
+    bench.restart().await;
+    assert_eq!(ids(&bench.claim().await), ["2"]);
 }
 
 async fn a_letter_that_was_replayed_waits_after_a_restart(kind: Kind) {
