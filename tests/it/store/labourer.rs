@@ -216,7 +216,7 @@ async fn answer(store: Arc<Disk>, notes: Arc<Notes>, round: String, worker: u64)
 
 async fn settle(store: &Disk, notes: &Notes, dice: &mut Dice, claim: Claim, chat: &str) {
     let ids: Vec<&str> = claim.messages.iter().map(|waiting| waiting.inbound.at.message.as_str()).collect();
-    notes.write(&format!("settling {chat} {}", ids.join(" ")).trim_end().to_owned());
+    notes.write(format!("settling {chat} {}", ids.join(" ")).trim_end());
     let dead = dice.up_to(9) == 0;
     let ending = || if dead { Ending::Dead { reason: "code".to_owned() } } else { Ending::Answered };
     let endings = claim.messages.iter().map(|waiting| (waiting.seq, ending())).collect();

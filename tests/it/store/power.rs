@@ -3,6 +3,7 @@
 //! The store lies on an ext4 in an image file that is mounted as a device. A child process works on it. It is stopped,
 //! the image is copied as it is, and the copy takes its place: what the child and the kernel had not written out is
 //! gone, as after a power cut. Every cut is made into what the last one left.
+#![allow(clippy::print_stdout)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
