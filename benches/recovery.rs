@@ -1,8 +1,8 @@
 //! How long a store takes to open, and how much memory, when much is stored and some of it waits.
 //!
 //! `cargo bench --bench recovery` fills a store for each engine with 1,000,000 conversations, of which 10,000 wait, and
-//! opens it twice: after it was closed, and after the process that had it open was killed. `-- --conversations N` for
-//! another number. Each step runs in a process of its own, so that its memory is its own.
+//! opens it twice: after it was closed, and after the process that had it open was killed. Then it reads everything, as
+//! `threedots store verify` does. `-- --conversations N` for another number. Each step runs in a process of its own, so that its memory is its own.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ async fn main() {
     let path = PathBuf::from(after("--path").unwrap());
     match step.as_str() {
         "fill" => fill(kind, path, conversations, waiting).await,
+        "verify" => verify(kind, path),
         step => open(kind, path, waiting, step == "kill").await,
     }
 }
@@ -57,6 +58,7 @@ fn measure(kind: Kind, conversations: usize, waiting: usize) {
     println!("  filled in        {}, {} MB on disk", run("fill"), size(&path) >> 20);
     println!("  opened           {}", run("kill"));
     println!("  after a kill -9  {}", run("open"));
+    println!("  verified         {}", run("verify"));
 }
 
 async fn fill(kind: Kind, path: PathBuf, conversations: usize, waiting: usize) {
@@ -101,6 +103,13 @@ async fn open(kind: Kind, path: PathBuf, waiting: usize, kill: bool) {
         std::process::abort();
     }
     store.close().await;
+}
+
+fn verify(kind: Kind, path: PathBuf) {
+    let began = Instant::now();
+    let report = threedots::store::disk::care::verify(&settings(kind, path)).unwrap();
+    assert_eq!(report.damaged(), 0, "{report}");
+    println!("in {:.2} s, {}", began.elapsed().as_secs_f64(), memory());
 }
 
 fn settings(kind: Kind, path: PathBuf) -> Settings {

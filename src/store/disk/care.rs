@@ -15,6 +15,7 @@ pub use super::examine::Report;
 use super::examine::examine;
 use super::fault::Fault;
 use super::files;
+use super::guard::Place;
 use super::open::Settings;
 pub use migrate::{Migrated, migrate};
 pub use salvage::{Salvaged, salvage};
@@ -69,17 +70,27 @@ pub enum CareError {
 /// # Errors
 /// When there is none, when it is in use, and when its engine cannot open it.
 pub fn verify(settings: &Settings) -> Result<Report, CareError> {
-    let _lock = lock(&settings.path)?;
+    let _lock = lock(settings)?;
     let kind = the_one(&settings.path)?;
     let engine = open(kind, &settings.path.join(kind.name()), settings)?;
     Ok(examine(&*engine, &|| {}, &mut |_| {}))
 }
 
-/// Keeps everybody else away from a store.
-fn lock(store: &Path) -> Result<File, CareError> {
-    if !Kind::ALL.into_iter().any(|kind| kind.is_in(store)) {
-        return Err(CareError::Nothing(store.to_owned()));
+/// Keeps everybody else away from a store, and ends a copying that a crash has interrupted in it.
+fn lock(settings: &Settings) -> Result<File, CareError> {
+    let store = &settings.path;
+    let places = Kind::ALL.map(|kind| (kind, Place::new(&Settings { kind, ..settings.clone() })));
+    if !places.iter().any(|(kind, place)| kind.is_in(store) || place.old.exists()) {
+        return Err(CareError::Nothing(store.clone()));
     }
+    let lock = lock_file(store)?;
+    for (_, place) in places.iter().filter(|(_, place)| place.old.exists()) {
+        place.finish_rebuild().map_err(at(store))?;
+    }
+    Ok(lock)
+}
+
+fn lock_file(store: &Path) -> Result<File, CareError> {
     let lock = files::lock(&store.join("store.lock"), Duration::ZERO).map_err(at(store))?;
     lock.ok_or_else(|| CareError::InUse(store.to_owned()))
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
-use threedots::clock::Timestamp;
 use threedots::message::MessageId;
 use threedots::sandbox::phone::{What, Why};
 use threedots::sandbox::{CustomerId, Phone};
@@ -35,27 +34,16 @@ impl Word {
 /// A part of a reply that reached a phone.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
-    pub(crate) at: Timestamp,
     pub(crate) who: usize,
     /// The product's name for it.
     pub(crate) key: String,
     pub(crate) answers: Vec<Word>,
 }
 
-/// A part that reached a phone, and then again.
-#[derive(Debug)]
-pub(crate) struct Double {
-    pub(crate) key: String,
-    pub(crate) first: Timestamp,
-    pub(crate) again: Timestamp,
-}
-
 /// Everything that counts.
 pub(crate) struct Account {
     pub(crate) acknowledged: BTreeSet<Word>,
     pub(crate) arrivals: Vec<Arrival>,
-    /// When each webhook that was answered with 200 was posted, and when it was answered.
-    pub(crate) taken: Vec<(Timestamp, Timestamp)>,
     /// How often dots ended by themselves.
     pub(crate) lapsed: usize,
 }
@@ -64,15 +52,10 @@ impl Account {
     /// Reads the timeline; `customers` are those who wrote, by their numbers.
     pub(crate) fn of(phone: &Phone, customers: &[CustomerId]) -> Self {
         let numbers: HashMap<_, _> = customers.iter().enumerate().map(|(who, customer)| (customer, who)).collect();
-        let mut account = Self { acknowledged: BTreeSet::new(), arrivals: Vec::new(), taken: Vec::new(), lapsed: 0 };
+        let mut account = Self { acknowledged: BTreeSet::new(), arrivals: Vec::new(), lapsed: 0 };
         for moment in phone.timeline() {
             match moment.what {
-                What::WebhookAnswered { status: Some(200), took, .. } => {
-                    let posted = Timestamp(moment.at.0 - u64::try_from(took.as_millis()).unwrap());
-                    account.taken.push((posted, moment.at));
-                }
                 What::Reply { key, text, .. } => account.arrivals.push(Arrival {
-                    at: moment.at,
                     who: numbers[&moment.customer.unwrap()],
                     key: key.expect("every part has a key"),
                     answers: Word::all(&text),
@@ -97,13 +80,9 @@ impl Account {
     }
 
     /// The parts that arrived more than once, each time but the first.
-    pub(crate) fn doubles(&self) -> Vec<Double> {
-        let mut known: HashMap<&str, Timestamp> = HashMap::new();
-        let doubles = self.arrivals.iter().filter_map(|arrival| {
-            let first = known.insert(&arrival.key, arrival.at)?;
-            Some(Double { key: arrival.key.clone(), first, again: arrival.at })
-        });
-        doubles.collect()
+    pub(crate) fn doubles(&self) -> Vec<&str> {
+        let mut known = HashSet::new();
+        self.arrivals.iter().map(|arrival| arrival.key.as_str()).filter(|key| !known.insert(*key)).collect()
     }
 
     /// What is not in order, customer by customer: every message in one reply, in the order in which they were written,

@@ -126,6 +126,10 @@ async fn a_sound_store_is_counted(kind: Kind) {
     let counted = ["conversations", "messages that wait", "replies on their way", "things said", "dead letters"];
     assert_eq!(counted.map(|name| report.whole(name)), [3, 3, 1, 2, 1]);
     assert!(report.to_string().ends_with("nothing is damaged"), "{report}");
+    // A crash between two renames, as somebody was forgotten.
+    fs::rename(place.data(""), place.beside(".old")).unwrap();
+    assert_eq!(care::verify(&place.settings()).unwrap(), report);
+    assert!(!place.beside(".old").exists());
     place.check().await;
 }
 

@@ -48,7 +48,7 @@ async fn cut_the_power(kind: Kind) {
     let (mut slowest, mut waited) = (Duration::ZERO, 0);
     for cut in 0..cuts {
         let mut labourer = Labourer::start(&settings, cut, &disk.journal(cut));
-        labourer.wait_until_it_works(30 + usize::try_from(dice.up_to(200)).unwrap());
+        labourer.wait_until_it_works(50 + usize::try_from(dice.up_to(500)).unwrap());
         labourer.stop();
         disk.cut(|| labourer.kill());
         journal.read(&disk.journal(cut));

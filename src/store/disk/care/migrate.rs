@@ -31,7 +31,7 @@ pub struct Migrated {
 /// When there is no store, when it is in use, and when some of it cannot be read; then it is as it was.
 pub fn migrate(settings: &Settings, to: Kind) -> Result<Option<Migrated>, CareError> {
     let store = &settings.path;
-    let _lock = lock(store)?;
+    let _lock = lock(settings)?;
     let target = store.join(to.name());
     let Some(from) = Kind::ALL.into_iter().find(|kind| *kind != to && kind.is_in(store)) else {
         return Ok(None);

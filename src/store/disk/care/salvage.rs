@@ -13,7 +13,7 @@ use super::super::fault::Fault;
 use super::super::ledger;
 use super::super::records::{self, FORMAT, Hash, LAST};
 use super::super::tree::Changes;
-use super::{CareError, Engine, Kind, Report, Settings, at, close, files, lock, open, unusable};
+use super::{CareError, Engine, Kind, Report, Settings, at, close, files, lock_file, open, unusable};
 use crate::store::Seq;
 use crate::store::record::{self, VERSION};
 
@@ -41,7 +41,7 @@ pub struct Salvaged {
 pub fn salvage(from: &Path, to: &Path, settings: &Settings) -> Result<Salvaged, CareError> {
     let (kind, damaged) = find(from)?;
     let in_store = damaged != from;
-    let _lock = if in_store { Some(lock(from)?) } else { None };
+    let _lock = if in_store { Some(lock_file(from)?) } else { None };
     if to.exists() {
         return Err(CareError::Occupied(to.to_owned()));
     }
