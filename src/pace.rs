@@ -1,7 +1,7 @@
 //! How fast a bot sends: as fast as its upstream takes it, and no faster, so that the upstream need not say so.
 //!
 //! A message has to fit into the rates of its chat and into those of the bot's number
-//! ([`SendLimits`](crate::provider::SendLimits)). What does not fit yet gets a time at which it will. Nobody waits here:
+//! ([`SendLimits`]). What does not fit yet gets a time at which it will. Nobody waits here:
 //! the conversation is given back to the store until then, and asks again. The time is booked: who comes later does not
 //! take it, and times are given out in the order in which they are asked for. A chat that has to wait for its own rates
 //! is not in the line for the number, and holds up nobody.

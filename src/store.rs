@@ -99,7 +99,8 @@ pub trait Store: Send + Sync + 'static {
     /// - A part that has been delivered has not failed, and one that has failed is not delivered, whatever else is
     ///   reported.
     ///
-    /// Takes effect at once, and is made durable right behind. A report about nothing that is known is no error.
+    /// Takes effect at once. When it returns, a report that settles a part or says that it has failed is durable; any
+    /// other is made so right behind. A report about nothing that is known is no error.
     async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError>;
 
     /// What is known of a part that has left, once its reply is settled, and for as long as it is kept.

@@ -217,7 +217,13 @@ impl Store for Disk {
             schedule.stir(&stir, now);
             Ok(noted)
         };
-        self.write(now, When::Applied, apply).await
+        let noted = self.write(now, When::Applied, apply).await?;
+        if matches!(noted, Noted::Settled | Noted::Failed) {
+            // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it. Whatever is
+            // written behind it is durable no sooner than it is.
+            self.write(now, When::Durable, |_| Ok(())).await?;
+        }
+        Ok(noted)
     }
 
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {

@@ -4,9 +4,10 @@
 //! process awaits the upstream's report of it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use threedots::sandbox::{Mischief, WebhookFault};
+use threedots::sandbox::{Calls, Failure, Fault, Mischief, Sandbox, WebhookFault};
 
 use crate::real::binary::Home;
 use crate::real::load::Load;
@@ -15,18 +16,23 @@ use crate::real::{Dice, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_answered_once_whenever_the_process_is_killed() {
-    kill_again_and_again(20, "sled").await;
+    kill_again_and_again(20, "sled", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_answered_once_by_an_upstream_in_trouble_too() {
+    kill_again_and_again(10, "sled", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_answered_once_with_redb_too() {
-    kill_again_and_again(10, "redb").await;
+    kill_again_and_again(10, "redb", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: the same with 200 kills"]
 async fn what_was_acknowledged_is_answered_once_after_200_kills() {
-    kill_again_and_again(200, "sled").await;
+    kill_again_and_again(200, "sled", false).await;
 }
 
 /// When a process is killed.
@@ -50,15 +56,36 @@ impl When {
     }
 }
 
-async fn kill_again_and_again(kills: usize, store: &'static str) {
+/// Makes some of the sends fail, again and again: of ten that do, four have been delivered all the same and nobody is
+/// told, two have not and nobody is told, two get a bare 500, and two are too many.
+async fn make_trouble(sandbox: Arc<Sandbox>, mut dice: Dice) {
+    let sends = || Fault::on(Calls::Send).once();
+    for number in 0.. {
+        let fault = match number % 5 {
+            0 | 1 => sends().fail(Failure::Reset).after_effect(),
+            2 => sends().fail(Failure::Reset),
+            3 => sends().fail(Failure::Broken),
+            _ => sends().fail(Failure::TooMany { retry_after: Some(1) }),
+        };
+        sandbox.faults().add(fault);
+        tokio::time::sleep(dice.millis(20, 200)).await;
+    }
+}
+
+/// `trouble` is whether the upstream is in it.
+async fn kill_again_and_again(kills: usize, store: &'static str, trouble: bool) {
     let (mut dice, seed) = Dice::seeded();
     let upstream = Upstream::start();
     let home = Home::new(&upstream, "").with("THREEDOTS_STORE__KIND", store);
+    // A report comes within moments here.
+    let home = home.with("THREEDOTS_BOTS__SHOP__DELIVERY__SETTLE_WINDOW", "5s");
     let phone = upstream.sandbox.phone();
     // Every webhook comes twice at the same time, and each of the two until it is taken.
     upstream.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
     let mut load = Load::start(&upstream, &mut dice, 10, 4, 120, "");
 
+    let trouble =
+        trouble.then(|| tokio::spawn(make_trouble(Arc::clone(&upstream.sandbox), Dice::new(dice.up_to(u64::MAX - 1)))));
     let started = Instant::now();
     let mut done: Vec<When> = Vec::new();
     let mut start_up = Duration::ZERO;
@@ -90,6 +117,10 @@ async fn kill_again_and_again(kills: usize, store: &'static str) {
     }
     let mut binary = home.start_and_wait().await;
     load.end().await;
+    if let Some(trouble) = trouble {
+        trouble.abort();
+        upstream.sandbox.faults().clear();
+    }
     let account = || upstream.account(&load.customers);
     let deadline = Instant::now() + PATIENCE;
     while !account().unanswered().is_empty() {
