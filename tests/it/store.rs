@@ -38,6 +38,7 @@ mod forgetting;
 mod labourer;
 mod model;
 mod power;
+mod week;
 
 use bench::Bench;
 use threedots::store::disk::Kind;
