@@ -5,78 +5,30 @@
 //! by the upstream's own means where it has some, else by the bot's policy ([`OnUnknown`]). A back-off is a conversation
 //! given back to the store until later, so it holds back that conversation alone and keeps no task busy.
 
+mod address;
 mod plain;
+mod prepare;
+mod settings;
 mod split;
 mod unknown;
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::clock::{Clock, Timestamp, in_words};
+use crate::clock::{Clock, Timestamp};
 use crate::handler::Speaker;
-use crate::message::{MediaSource, MessageId, Part, PartKey, Payload};
+use crate::message::{MessageId, Payload};
 use crate::pace::{Pace, Slot};
-use crate::provider::{Abilities, Code, InvalidPart, Provider, ProviderError, Scope};
-use crate::store::{Claim, FailedPart, Outgoing, OutgoingPart, PartState, Store, StoreError, Waiting};
+use crate::provider::{Code, Provider, ProviderError, Scope};
+use crate::store::{Claim, Outgoing, OutgoingPart, PartState, Store, StoreError};
 use crate::typing::Quiet;
+pub use address::{AGAIN, address, again, instead};
+pub use prepare::{Unsendable, prepare};
+pub use settings::{DeliveryConfig, WindowTemplate};
 pub use unknown::OnUnknown;
 use unknown::Unknown;
-
-/// How replies are sent. The `delivery` table of a bot's configuration.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DeliveryConfig {
-    /// How long one send may take. Past that its outcome is unknown.
-    #[serde(with = "in_words")]
-    pub send_timeout: Duration,
-    /// How long to wait for the upstream's report of a part of which nobody knows whether it was delivered, where
-    /// reports carry our keys.
-    #[serde(with = "in_words")]
-    pub settle_window: Duration,
-    /// What is done when nobody knows whether a part was delivered, and no word of it comes.
-    pub on_unknown: OnUnknown,
-    /// How often a part is tried before its message is dead, if `give_up_after` has passed as well.
-    pub attempts: u32,
-    /// How old a message is before its reply may be given up, if `attempts` have been made as well.
-    #[serde(with = "in_words")]
-    pub give_up_after: Duration,
-    /// What is sent instead of a reply to a customer whose last message is too old for one; nothing if none.
-    pub window_template: Option<WindowTemplate>,
-}
-
-/// An approved template that may be sent when nothing else may.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WindowTemplate {
-    /// Its name.
-    pub name: String,
-    /// Its language, such as `en_US`.
-    pub language: String,
-}
-
-impl WindowTemplate {
-    /// The message that it makes.
-    pub fn part(&self) -> Part {
-        let (name, language) = (self.name.clone(), self.language.clone());
-        Payload::ApprovedTemplate { name, language, components: Vec::new() }.into()
-    }
-}
-
-impl Default for DeliveryConfig {
-    fn default() -> Self {
-        Self {
-            send_timeout: Duration::from_secs(20),
-            settle_window: Duration::from_secs(30),
-            on_unknown: OnUnknown::Resend,
-            attempts: 8,
-            give_up_after: Duration::from_secs(3600),
-            window_template: None,
-        }
-    }
-}
 
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,106 +46,6 @@ pub enum Delivery {
         /// Why, in codes.
         reason: String,
     },
-}
-
-/// Turns a handler's parts into ones that the upstream takes: what it has no form for written out, long texts split,
-/// media in hand uploaded.
-///
-/// # Errors
-/// When a part breaks one of the upstream's limits, or a medium cannot be uploaded.
-pub async fn prepare(provider: &dyn Provider, parts: Vec<Part>, patience: Duration) -> Result<Vec<Part>, Unsendable> {
-    let mut ready = Vec::with_capacity(parts.len());
-    for part in parts {
-        let part = plain::written_out(part, provider.abilities());
-        match part.payload {
-            Payload::Text { body } => {
-                let pieces = split::split(&body, provider.abilities().text_limit);
-                let first = ready.len();
-                ready.extend(pieces.into_iter().map(Part::text));
-                ready[first..].iter_mut().take(1).for_each(|piece| piece.quote = part.quote);
-            }
-            payload => ready.push(Part { payload, quote: part.quote }),
-        }
-    }
-    if ready.is_empty() {
-        return Err(InvalidPart("the reply is empty".into()).into());
-    }
-    ready.iter().try_for_each(|part| provider.check(part))?;
-    for part in &mut ready {
-        if let Payload::Media(media) = &mut part.payload
-            && let MediaSource::Bytes { data, mime } = &media.source
-        {
-            let uploaded = timeout(patience, provider.upload_media(data.clone(), mime)).await;
-            media.source = MediaSource::Uploaded(uploaded.map_err(|_| Unsendable::UploadTimedOut)??);
-        }
-    }
-    Ok(ready)
-}
-
-/// Why a handler's reply cannot be sent as it is.
-#[derive(Debug, thiserror::Error)]
-pub enum Unsendable {
-    /// The handler's doing.
-    #[error("the reply breaks a limit of the provider's: {0}")]
-    Invalid(#[from] InvalidPart),
-    /// The upstream's doing.
-    #[error("a medium could not be uploaded: {0}")]
-    Upload(#[from] ProviderError),
-    /// Nobody knows whose doing.
-    #[error("a medium could not be uploaded in time")]
-    UploadTimedOut,
-}
-
-/// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers. Their keys
-/// go on from the number `first`, where earlier ones have been used.
-pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_key: bool) -> Outgoing {
-    let name = |part: usize| format!("{}{:x}-{}-{part}", PartKey::PREFIX, newest.accepted.0, newest.seq);
-    let parts = parts.into_iter().enumerate().map(|(number, part)| OutgoingPart {
-        key: PartKey::new(name(first + number)),
-        part,
-        state: if number == 0 { PartState::Sending { attempts: 0 } } else { PartState::Waiting { attempts: 0 } },
-    });
-    Outgoing {
-        to: newest.inbound.at.clone(),
-        answers: vec![newest.seq],
-        turned_away: Vec::new(),
-        parts: parts.collect(),
-        failure: None,
-        reports_carry_key,
-        makes_up_for: 0,
-    }
-}
-
-/// One part in the place of all that has not left of `late`.
-pub fn instead(late: &Outgoing, part: Part, abilities: &Abilities) -> Outgoing {
-    let number = late.parts.len();
-    // The last key and one more: no other part has had it.
-    let base = late.parts.last().map_or("3d", |last| last.key.as_str());
-    let key = PartKey::new(format!("{base}.{number}"));
-    let parts = vec![OutgoingPart { key, part, state: PartState::Waiting { attempts: 0 } }];
-    Outgoing { parts, reports_carry_key: abilities.statuses_carry_key, ..late.clone() }
-}
-
-/// What the key of a part ends in that takes the place of one that had failed.
-pub const AGAIN: &str = ".r";
-
-/// Parts in the place of others that had left and failed, so many, with keys of their own; none if there are none.
-pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, abilities: &Abilities) -> Option<Outgoing> {
-    let to = parts.first()?.0.sent.to.clone();
-    let parts = parts.into_iter().map(|(failed, part)| OutgoingPart {
-        key: PartKey::new(format!("{}{AGAIN}", failed.sent.key.as_str())),
-        part,
-        state: PartState::Waiting { attempts: 0 },
-    });
-    Some(Outgoing {
-        to,
-        answers: Vec::new(),
-        turned_away: Vec::new(),
-        parts: parts.collect(),
-        failure: None,
-        reports_carry_key: abilities.statuses_carry_key,
-        makes_up_for,
-    })
 }
 
 /// What a delivery works with.
