@@ -42,7 +42,7 @@ impl Labourer {
             .env(ROUND, round.to_string())
             .env(JOURNAL, journal)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(File::create(complaints(journal)).unwrap())
             .spawn()
             .unwrap();
         Self { child, journal: journal.to_owned() }
@@ -52,7 +52,9 @@ impl Labourer {
     pub(super) fn wait_until_it_works(&mut self, lines: usize) {
         let deadline = Instant::now() + PATIENCE;
         while fs::read(&self.journal).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() < lines {
-            assert!(self.child.try_wait().unwrap().is_none(), "the labourer has ended");
+            if self.child.try_wait().unwrap().is_some() {
+                panic!("the labourer has ended: {}", fs::read_to_string(complaints(&self.journal)).unwrap());
+            }
             assert!(Instant::now() < deadline, "the labourer does nothing");
             std::thread::yield_now();
         }
@@ -76,6 +78,11 @@ impl Labourer {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Where it says why it has ended.
+fn complaints(journal: &Path) -> PathBuf {
+    journal.with_extension("complaints")
 }
 
 /// What was acknowledged, of all processes so far.
