@@ -19,8 +19,8 @@ use crate::store::{Seq, Waiting};
 #[serde(default, deny_unknown_fields)]
 pub struct GateConfig {
     /// How late a message may come, by the upstream's clock. After an outage Meta repeats up to 7 days of messages. What
-    /// has come in time and has waited with us since is answered, however long that took. One
-    /// that an operator has had replayed may be older.
+    /// has come in time and has waited with us since is answered, however long that took. One that an operator has had
+    /// replayed may be older.
     #[serde(with = "in_words")]
     pub max_age: Duration,
     /// The kinds of message that are answered.

@@ -268,8 +268,18 @@ impl Attempt<'_> {
 
     /// Goes on where an earlier turn, or an earlier process, stopped while it was sending.
     async fn resume(mut self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
-        let history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
-        self.open_until = self.window(&claim, &history);
+        // Only the window asks what was said.
+        if self.bot.provider.abilities().window.is_some() {
+            let history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
+            self.open_until = self.window(&claim, &history);
+        }
+        let sent = self.outbox().resume(&claim, &outgoing).await?;
+        self.close(claim, outgoing, sent).await
+    }
+
+    /// Sends what no indicator goes before: parts that all wait.
+    async fn send_without_dots(self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
+        self.tools.store.intend(&claim, &outgoing).await?;
         let sent = self.outbox().resume(&claim, &outgoing).await?;
         self.close(claim, outgoing, sent).await
     }

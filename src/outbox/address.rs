@@ -1,7 +1,6 @@
 //! Parts on their way out: their keys, and the message that they answer.
 
 use crate::message::{Part, PartKey};
-use crate::provider::Abilities;
 use crate::store::{FailedPart, Outgoing, OutgoingPart, PartState, Waiting};
 
 /// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers. Their keys
@@ -25,20 +24,20 @@ pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_k
 }
 
 /// One part in the place of all that has not left of `late`.
-pub fn instead(late: &Outgoing, part: Part, abilities: &Abilities) -> Outgoing {
+pub fn instead(late: &Outgoing, part: Part, reports_carry_key: bool) -> Outgoing {
     let number = late.parts.len();
     // The last key and one more: no other part has had it.
     let base = late.parts.last().map_or("3d", |last| last.key.as_str());
     let key = PartKey::new(format!("{base}.{number}"));
     let parts = vec![OutgoingPart { key, part, state: PartState::Waiting { attempts: 0 } }];
-    Outgoing { parts, reports_carry_key: abilities.statuses_carry_key, ..late.clone() }
+    Outgoing { parts, reports_carry_key, ..late.clone() }
 }
 
 /// What the key of a part ends in that takes the place of one that had failed.
 pub const AGAIN: &str = ".r";
 
 /// Parts in the place of others that had left and failed, so many, with keys of their own; none if there are none.
-pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, abilities: &Abilities) -> Option<Outgoing> {
+pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, reports_carry_key: bool) -> Option<Outgoing> {
     let to = parts.first()?.0.sent.to.clone();
     let parts = parts.into_iter().map(|(failed, part)| OutgoingPart {
         key: PartKey::new(format!("{}{AGAIN}", failed.sent.key.as_str())),
@@ -51,7 +50,7 @@ pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, abilities: &Ab
         turned_away: Vec::new(),
         parts: parts.collect(),
         failure: None,
-        reports_carry_key: abilities.statuses_carry_key,
+        reports_carry_key,
         makes_up_for,
     })
 }

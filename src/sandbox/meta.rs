@@ -19,6 +19,7 @@ use error::Refusal;
 pub(super) use send::Taken;
 use send::recipient;
 use serde_json::{Value, json};
+pub(super) use webhook::{says as pass_on_says, seconds};
 
 use super::fault::Failure;
 use super::ids::Ids;

@@ -6,7 +6,7 @@ use super::{Attempt, Done, Outcome, Report};
 use crate::message::{MediaSource, Part, Payload};
 use crate::outbox;
 use crate::provider::ProviderError;
-use crate::store::{Claim, FailedPart, Outgoing, StoreError};
+use crate::store::{Claim, FailedPart, StoreError};
 
 /// So often is something sent in the place of what had failed.
 const MOST_TIMES: usize = 3;
@@ -26,17 +26,12 @@ impl Attempt<'_> {
         self.look_at_failed(&claim);
         let failed = claim.failed.len();
         let parts = claim.failed.iter().filter_map(|failed| self.instead_of(failed));
-        let Some(outgoing) = outbox::again(parts.collect(), failed, self.bot.provider.abilities()) else {
+        let reports_carry_key = self.bot.provider.abilities().statuses_carry_key;
+        let Some(outgoing) = outbox::again(parts.collect(), failed, reports_carry_key) else {
             let reason = "nothing makes up for a failed part".into();
             return self.settle(claim, Outcome::Silent, Some(reason), Done { failed, ..Done::default() }).await;
         };
-        self.tools.store.intend(&claim, &outgoing).await?;
-        self.go_on(claim, outgoing).await
-    }
-
-    async fn go_on(self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
-        let sent = self.outbox().resume(&claim, &outgoing).await?;
-        self.close(claim, outgoing, sent).await
+        self.send_without_dots(claim, outgoing).await
     }
 
     /// What is sent in the place of a failed part: a medium as a link, for example, or the same again once a bot that was

@@ -31,9 +31,7 @@ impl Attempt<'_> {
         };
         let mut outgoing = batch.outgoing(vec![template.part()], None, 0, self.bot);
         outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
-        self.tools.store.intend(&claim, &outgoing).await?;
-        let sent = self.outbox().resume(&claim, &outgoing).await?;
-        self.close(claim, outgoing, sent).await
+        self.send_without_dots(claim, outgoing).await
     }
 
     /// Whether the bot has a template to send in the place of a reply for which it has become too late.
@@ -49,10 +47,8 @@ impl Attempt<'_> {
             let done = Done { endings: endings(&late, Some(CLOSED)), ..Done::default() };
             return self.settle(claim, Outcome::Dead, Some(CLOSED.to_owned()), done).await;
         };
-        let outgoing = outbox::instead(&late, template.part(), self.bot.provider.abilities());
-        self.tools.store.intend(&claim, &outgoing).await?;
-        let sent = self.outbox().resume(&claim, &outgoing).await?;
-        self.close(claim, outgoing, sent).await
+        let outgoing = outbox::instead(&late, template.part(), self.bot.provider.abilities().statuses_carry_key);
+        self.send_without_dots(claim, outgoing).await
     }
 
     /// Makes dead letters of what was to be answered.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::Sha256;
 use threedots::clock::{Clock, Timestamp};
 use threedots::http::Headers;
@@ -103,20 +103,6 @@ fn text_message(id: &str, body: &str) -> String {
 /// The identifiers of the messages that came through.
 fn ids(events: &Events) -> Vec<&str> {
     events.messages.iter().map(|message| message.at.message.as_str()).collect()
-}
-
-fn view(events: &Events) -> Value {
-    let echo = |echo: &threedots::provider::Echo| json!({ "message": echo.message, "time": echo.time });
-    json!({
-        "messages": events.messages,
-        "statuses": events.statuses,
-        "echoes": events.echoes.iter().map(echo).collect::<Vec<_>>(),
-        "ignored": {
-            "not_ours": events.ignored.not_ours,
-            "other": events.ignored.other,
-            "malformed": events.ignored.malformed,
-        },
-    })
 }
 
 /// A message of a person whose phone number is known.

@@ -140,20 +140,6 @@ fn deliver(body: &[u8]) -> Result<Events, WebhookError> {
     events(receiver(json!({})).receive(&signed_with(ACCESS_SECRET, RECEIVED, body)))
 }
 
-fn view(events: &Events) -> Value {
-    let echo = |echo: &threedots::provider::Echo| json!({ "message": echo.message, "time": echo.time });
-    json!({
-        "messages": events.messages,
-        "statuses": events.statuses,
-        "echoes": events.echoes.iter().map(echo).collect::<Vec<_>>(),
-        "ignored": {
-            "not_ours": events.ignored.not_ours,
-            "other": events.ignored.other,
-            "malformed": events.ignored.malformed,
-        },
-    })
-}
-
 /// A message of a person whose phone number is known.
 fn received_message() -> MessageRef {
     MessageRef {

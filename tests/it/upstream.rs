@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use threedots::http::{Answer, Body, Call, CallError, Headers, Transport};
+use threedots::provider::{Echo, Events};
 
 /// One answer.
 pub(crate) enum Given {
@@ -90,4 +91,19 @@ impl Transport for Upstream {
             Given::Silence => std::future::pending().await,
         }
     }
+}
+
+/// What a delivery comes to, for a snapshot.
+pub(crate) fn view(events: &Events) -> Value {
+    let echo = |echo: &Echo| json!({ "message": echo.message, "time": echo.time });
+    json!({
+        "messages": events.messages,
+        "statuses": events.statuses,
+        "echoes": events.echoes.iter().map(echo).collect::<Vec<_>>(),
+        "ignored": {
+            "not_ours": events.ignored.not_ours,
+            "other": events.ignored.other,
+            "malformed": events.ignored.malformed,
+        },
+    })
 }

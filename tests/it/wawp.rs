@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Value, json};
 use sha2::Sha256;
 use threedots::clock::{Clock, Timestamp};
 use threedots::http::{Headers, Transport};
@@ -117,17 +116,6 @@ pub(crate) fn fixtures(kind: &str) -> Vec<String> {
     let mut names: Vec<String> = files.map(|file| name(file.expect("readable").path())).collect();
     names.sort();
     names
-}
-
-pub(crate) fn view(events: &Events) -> Value {
-    let echo = |echo: &threedots::provider::Echo| json!({ "message": echo.message, "time": echo.time });
-    let (ignored, echoes) = (&events.ignored, events.echoes.iter().map(echo).collect::<Vec<_>>());
-    json!({
-        "messages": events.messages,
-        "statuses": events.statuses,
-        "echoes": echoes,
-        "ignored": { "not_ours": ignored.not_ours, "other": ignored.other, "malformed": ignored.malformed },
-    })
 }
 
 /// A message of a person's.

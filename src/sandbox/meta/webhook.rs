@@ -92,7 +92,7 @@ fn contact(customer: &Customer) -> Value {
 }
 
 /// The type of a message, and the object of that name.
-fn says(says: &Says) -> (&str, Value) {
+pub(in crate::sandbox) fn says(says: &Says) -> (&str, Value) {
     match says {
         Says::Text(body) => ("text", json!({ "body": body })),
         Says::Media { kind, mime, data, caption, medium } => {
@@ -129,6 +129,6 @@ fn says(says: &Says) -> (&str, Value) {
 }
 
 /// Whole seconds, as text.
-fn seconds(at: Timestamp) -> Value {
+pub(in crate::sandbox) fn seconds(at: Timestamp) -> Value {
     json!((at.0 / 1000).to_string())
 }

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::send::Names;
-use crate::clock::Timestamp;
 use crate::sandbox::draft::Says;
+use crate::sandbox::meta::{pass_on_says, seconds};
 use crate::sandbox::phone::{Customer, Side};
 use crate::sandbox::settings::SandboxSettings;
 use crate::sandbox::upstream::{News, Written};
@@ -99,42 +99,14 @@ fn cost(message: &str, direction: u8) -> Value {
     })
 }
 
-/// The type of a message, and the object of that name.
+/// The type of a message, and the object of that name: Meta's, but for media.
 fn says(says: &Says) -> (&str, Value) {
-    match says {
-        Says::Text(body) => ("text", json!({ "body": body })),
-        Says::Media { kind, mime, data, caption, medium } => {
-            // The digest in hexadecimal digits, where Meta has base64; a voice note of the older form.
-            let digest = hex::encode(Sha256::digest(data));
-            let mut object = json!({ "id": medium, "mime_type": mime, "sha256": digest });
-            if let Some(caption) = caption {
-                object["caption"] = json!(caption);
-            }
-            (kind, object)
-        }
-        Says::Location { latitude, longitude, name, address } => {
-            let mut object = json!({ "latitude": latitude, "longitude": longitude });
-            for (key, value) in [("name", name), ("address", address)] {
-                if let Some(value) = value {
-                    object[key] = json!(value);
-                }
-            }
-            ("location", object)
-        }
-        Says::Choice { choice, description, from_list } => {
-            let kind = if *from_list { "list_reply" } else { "button_reply" };
-            let mut reply = json!({ "id": choice.id, "title": choice.title });
-            if let Some(description) = description {
-                reply["description"] = json!(description);
-            }
-            ("interactive", json!({ "type": kind, kind: reply }))
-        }
-        Says::Reaction { to, emoji } => ("reaction", json!({ "message_id": to.as_str(), "emoji": emoji })),
-        Says::Raw { kind, object } => (kind, object.clone()),
+    let Says::Media { kind, mime, data, caption, medium } = says else { return pass_on_says(says) };
+    // The digest in hexadecimal digits, where Meta has base64; a voice note of the older form.
+    let digest = hex::encode(Sha256::digest(data));
+    let mut object = json!({ "id": medium, "mime_type": mime, "sha256": digest });
+    if let Some(caption) = caption {
+        object["caption"] = json!(caption);
     }
-}
-
-/// Whole seconds, as text.
-fn seconds(at: Timestamp) -> Value {
-    json!((at.0 / 1000).to_string())
+    (kind, object)
 }

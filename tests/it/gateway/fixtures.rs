@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
 use threedots::message::content::Kind;
-use threedots::provider::{Echo, Events};
 
 use super::deliver;
+use crate::upstream::view;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gateway")
@@ -23,20 +22,6 @@ fn names() -> Vec<String> {
     let mut names: Vec<String> = files.map(|file| name(file.expect("readable").path())).collect();
     names.sort();
     names
-}
-
-fn view(events: &Events) -> Value {
-    let echo = |echo: &Echo| json!({ "message": echo.message, "time": echo.time });
-    json!({
-        "messages": events.messages,
-        "statuses": events.statuses,
-        "echoes": events.echoes.iter().map(echo).collect::<Vec<_>>(),
-        "ignored": {
-            "not_ours": events.ignored.not_ours,
-            "other": events.ignored.other,
-            "malformed": events.ignored.malformed,
-        },
-    })
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use threedots::message::content::Kind;
 
-use super::{deliver, view};
+use super::deliver;
+use crate::upstream::view;
 
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/meta")

@@ -7,7 +7,8 @@ use threedots::message::content::Kind;
 use threedots::message::{DeliveryStatus, Stage};
 use threedots::provider::WebhookError;
 
-use super::{ACCESS_SECRET, RECEIVED, deliver, events, receiver, signed_with, view};
+use super::{ACCESS_SECRET, RECEIVED, deliver, events, receiver, signed_with};
+use crate::upstream::view;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nxcloud")

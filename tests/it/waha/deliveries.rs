@@ -7,7 +7,8 @@ use threedots::provider::{AnyProviderConfig, Around, Provider, WebhookError};
 
 use super::{REQUIRED, mac, signed, waha};
 use crate::upstream::Upstream;
-use crate::wawp::{SECRET, events, fixture, fixtures, post, view};
+use crate::upstream::view;
+use crate::wawp::{SECRET, events, fixture, fixtures, post};
 
 #[test]
 fn every_delivery_reads_as_its_snapshot_says() {

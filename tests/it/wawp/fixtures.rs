@@ -2,8 +2,8 @@
 
 use threedots::message::content::Kind;
 
-use super::{deliver, fixture, fixtures, signed, view, wawp};
-use crate::upstream::Upstream;
+use super::{deliver, fixture, fixtures, signed, wawp};
+use crate::upstream::{Upstream, view};
 
 #[test]
 fn every_delivery_reads_as_its_snapshot_says() {
