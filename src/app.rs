@@ -32,7 +32,7 @@ use crate::store::memory::{self, Memory};
 use crate::store::{Store, StoreConfig, StoreError};
 use crate::telemetry;
 use crate::turn::Bot;
-use crate::webhook::Webhooks;
+use crate::webhook::{Inlet, Webhooks};
 use crate::worker::Worker;
 use assemble::Parts;
 pub use hand::HandError;
@@ -267,8 +267,11 @@ impl Running {
     ) -> Result<Self, StartError> {
         let clock = Clock::System;
         let store = open(config.store.clone(), clock, disk::Settings::default().lock_timeout).await?;
-        let providers = bots.iter().map(|bot| (bot.name.clone(), Arc::clone(&bot.provider))).collect();
-        let webhooks = Arc::new(Webhooks::new(providers, Arc::clone(&store), clock, &config.server));
+        let inlets = bots.iter().map(|bot| {
+            let (provider, controls) = (Arc::clone(&bot.provider), Arc::clone(&bot.controls));
+            (bot.name.clone(), Inlet { provider, controls })
+        });
+        let webhooks = Arc::new(Webhooks::new(inlets.collect(), Arc::clone(&store), clock, &config.server));
         let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));
         let Listening { address, server, handle } = listening.map_err(StartError::Listen)?;
         let mut servers = vec![(handle, tokio::spawn(server))];

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use toml::Table;
 
+use crate::control::ControlConfig;
 use crate::failure::FailureReplyConfig;
 use crate::gate::GateConfig;
 use crate::handler::llm::LlmConfig;
@@ -75,6 +76,8 @@ pub struct BotConfig {
     pub handler: HandlerConfig,
     /// Whom and what it answers.
     pub gate: GateConfig,
+    /// The words by which a customer speaks to the bot itself.
+    pub control: ControlConfig,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How its turns are held.
@@ -223,7 +226,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
         None => HandlerConfig::Demo,
     };
     let mut read = |name: &str| (format!("{at}.{name}"), source.take_from(&mut table, at, name));
-    let (gate, merge, turn) = (read("gate"), read("merge"), read("turn"));
+    let (gate, control, merge, turn) = (read("gate"), read("control"), read("merge"), read("turn"));
     let (typing, delivery, failure_reply) = (read("typing"), read("delivery"), read("failure_reply"));
     for key in table.keys() {
         source.problem(&format!("{at}.{key}"), "is no setting: remove it, or correct its name");
@@ -232,6 +235,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
         provider,
         handler,
         gate: source.read(&gate.0, gate.1),
+        control: source.read(&control.0, control.1),
         merge: source.read(&merge.0, merge.1),
         turn: source.read(&turn.0, turn.1),
         typing: source.read(&typing.0, typing.1),
@@ -284,7 +288,7 @@ fn check(source: &mut Source<'_>, config: &Config) {
     };
     if worker.lease <= longest {
         let text = format!(
-            "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, two delivery.send_timeout, \
+            "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, three times with restarts, two delivery.send_timeout, \
              three typing.call_timeout, and its pauses): raise it, or lower those",
             longest.as_secs()
         );
@@ -295,7 +299,7 @@ fn check(source: &mut Source<'_>, config: &Config) {
 /// Typing before, the handler, its reply's upload and send, and typing's end.
 fn longest_turn(bot: &BotConfig) -> Duration {
     let around = bot.typing.call_timeout.saturating_mul(3).saturating_add(bot.delivery.send_timeout.saturating_mul(2));
-    bot.turn.timeout.saturating_add(around).saturating_add(bot.typing.longest_pause())
+    bot.turn.longest(&bot.merge).saturating_add(around).saturating_add(bot.typing.longest_pause())
 }
 
 fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
@@ -308,6 +312,9 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
         ("gate.kinds", bot.gate.kinds.is_empty()),
     ] {
         must_not_be_zero(source, &format!("{at}.{key}"), zero);
+    }
+    for list in bot.control.unusable() {
+        source.problem(&format!("{at}.control.{list}"), "holds a word without a letter or a digit: remove it");
     }
     if bot.gate.max_age > DEDUPLICATED_FOR {
         // A message that is repeated later than that would be taken for a new one, and answered again.

@@ -37,6 +37,7 @@
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod failure;
 pub mod gate;
 pub mod handler;

@@ -79,6 +79,16 @@ pub trait Store: Send + Sync + 'static {
     /// Cancel-safe. Conversations are served in the order in which they became ready.
     async fn claim(&self, lease: Duration) -> Result<Claim, StoreError>;
 
+    /// Waits until something has come into a claimed conversation whose number is over `after`, and returns it: some of
+    /// what waits, oldest first. Waits for ever if nothing comes.
+    ///
+    /// Cancel-safe.
+    async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError>;
+
+    /// Ends a conversation's hold-back, if it is held back: it is ready at once. Not durable: the next start knows of
+    /// the hold-back again.
+    fn hurry(&self, conversation: &Conversation);
+
     /// Records what is about to be sent. Durable when it returns. Replaces what the conversation had outgoing.
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError>;
 

@@ -4,40 +4,38 @@
 //! gates ──▶ read + typing ──▶ handler, in the guard ──▶ intent ──▶ send ──▶ settle
 //! ```
 
+mod ask;
 mod failed;
+mod interrupt;
 mod media;
 mod report;
 mod settings;
 mod window;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::FutureExt;
-use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
+use crate::control::Controls;
 use crate::failure::FailureReply;
 use crate::gate::Gates;
-use crate::handler::{Handler, Presence, Said, Speaker, Turn};
+use crate::handler::{Handler, Said, Speaker};
 use crate::health::Health;
-use crate::message::{BotName, MessageId, Part, Reply};
+use crate::message::{BotName, MessageId, Part};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
 use crate::pace::Pace;
 use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{Dots, Indicator, Quiet};
-use media::Media;
 pub use report::{Outcome, Report};
-pub use settings::{MergeConfig, TurnConfig};
+pub use settings::{MergeConfig, OnNewMessage, TurnConfig};
 use window::CLOSED;
 
-/// How long to wait before a handler is asked again whose error may pass; twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Why a turn is given back.
+const SHUTTING_DOWN: &str = "shutting down";
+const A_CONTROL_WORD: &str = "a control word has come";
 
 /// A bot: one number on one provider, with its handler and its policies.
 pub struct Bot {
@@ -49,6 +47,8 @@ pub struct Bot {
     pub handler: Arc<dyn Handler>,
     /// Who and what is answered.
     pub gates: Gates,
+    /// The words by which a customer speaks to the bot itself.
+    pub controls: Arc<Controls>,
     /// The dots.
     pub indicator: Indicator,
     /// How replies are sent.
@@ -88,15 +88,21 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
         return attempt.give_back(claim, until, "the bot is down").await;
     }
     if let Some(outgoing) = claim.outgoing.take() {
-        return Box::pin(attempt.resume(claim, outgoing)).await;
+        return match attempt.order(&claim, Some(&outgoing)) {
+            Some(given) => Box::pin(attempt.call_off(claim, &outgoing, given)).await,
+            None => Box::pin(attempt.resume(claim, outgoing)).await,
+        };
     }
     if !claim.failed.is_empty() {
         return Box::pin(attempt.make_up_for_failed(claim)).await;
     }
+    if let Some(given) = attempt.order(&claim, None) {
+        return Box::pin(attempt.obey(claim, given)).await;
+    }
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
         return attempt.give_back(claim, until, "more may come").await;
     }
-    let Some(batch) = attempt.pass_gates(&claim) else {
+    let Some(mut batch) = attempt.pass_gates(&claim.messages) else {
         return Box::pin(attempt.keep_silent(claim, None)).await;
     };
 
@@ -106,7 +112,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
         return Box::pin(attempt.window_closed(claim, &batch)).await;
     }
     let dots = bot.indicator.show(&tools.tasks, &batch.newest().inbound.at);
-    let answer = attempt.ask(&batch, history, dots.presence()).await;
+    let answer = attempt.answer(&mut claim, &mut batch, history, &dots).await?;
     // What follows the handler's work, or takes its place, is boxed: thousands of turns may wait for their handlers.
     Box::pin(attempt.end(claim, &batch, answer, dots)).await
 }
@@ -133,7 +139,8 @@ struct Batch {
 enum Answer {
     Send(Vec<Part>),
     Silence,
-    Cancelled,
+    /// The turn is given back, for this reason.
+    GivenBack(&'static str),
     Failed(String),
 }
 
@@ -147,9 +154,9 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// What the gates let through; none if they let nothing through.
-    fn pass_gates(&mut self, claim: &Claim) -> Option<Batch> {
-        let (mut admitted, mut turned_away) = (Vec::with_capacity(claim.messages.len()), Vec::new());
-        for waiting in &claim.messages {
+    fn pass_gates(&mut self, messages: &[Waiting]) -> Option<Batch> {
+        let (mut admitted, mut turned_away) = (Vec::with_capacity(messages.len()), Vec::new());
+        for waiting in messages {
             match self.bot.gates.admit(waiting) {
                 Ok(()) => admitted.push(waiting.clone()),
                 Err(gate) => {
@@ -161,62 +168,6 @@ impl Attempt<'_> {
         if admitted.is_empty() { None } else { Some(Batch { admitted, turned_away }) }
     }
 
-    /// Calls the handler and makes its reply ready to send. Whatever the handler does (answer, fail, hang, panic),
-    /// this returns, in time.
-    async fn ask(&mut self, batch: &Batch, history: Vec<Said>, presence: Presence) -> Answer {
-        let began = Instant::now();
-        let deadline = began + self.bot.turn.timeout;
-        // Cancels on every way out of here, this future's own end by drop included.
-        let cancelled = self.tools.cancelled.child_token();
-        let _cancels = cancelled.clone().drop_guard();
-        let turn = Turn {
-            bot: self.bot.name.clone(),
-            contact: batch.newest().inbound.contact.clone(),
-            messages: batch.admitted.iter().map(|waiting| waiting.inbound.clone()).collect(),
-            history,
-            now: self.tools.clock.now(),
-            deadline,
-            cancelled,
-            presence,
-            media: Arc::new(Media { provider: Arc::clone(&self.bot.provider), limit: self.bot.turn.media_limit }),
-        };
-        let mut pause = FIRST_PAUSE;
-        let reply = loop {
-            // A panic ends the turn, not the worker; nothing that the handler shares with others is ours to judge.
-            let reply = AssertUnwindSafe(self.bot.handler.reply(&turn)).catch_unwind();
-            let reply = tokio::select! {
-                biased;
-                () = self.tools.cancelled.cancelled() => return Answer::Cancelled,
-                reply = timeout_at(deadline, reply) => reply,
-            };
-            let may_pass = matches!(&reply, Ok(Ok(Err(error))) if error.may_pass());
-            if !may_pass || Instant::now() + pause >= deadline {
-                break reply;
-            }
-            self.report.retries += 1;
-            tokio::select! {
-                () = self.tools.cancelled.cancelled() => return Answer::Cancelled,
-                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            }
-        };
-        self.report.handler = Some(began.elapsed());
-        let parts = match reply {
-            Ok(Ok(Ok(Reply::Send(parts)))) => parts,
-            Ok(Ok(Ok(Reply::Silence))) => return Answer::Silence,
-            Ok(Ok(Ok(Reply::Handover { reason }))) => {
-                self.report.reason = Some(format!("handed over: {reason}"));
-                return Answer::Silence;
-            }
-            Ok(Ok(Err(error))) => return Answer::Failed(format!("the handler failed: {error}")),
-            Ok(Err(_)) => return Answer::Failed("the handler panicked".into()),
-            Err(_) => return Answer::Failed("the handler took too long".into()),
-        };
-        match outbox::prepare(&*self.bot.provider, parts, self.bot.delivery.send_timeout).await {
-            Ok(parts) => Answer::Send(parts),
-            Err(error) => Answer::Failed(error.to_string()),
-        }
-    }
-
     /// Ends the turn by what came of asking. Whoever holds a [`Quiet`] may send; nobody else can.
     async fn end(self, claim: Claim, batch: &Batch, answer: Answer, dots: Dots) -> Result<Report, StoreError> {
         match answer {
@@ -226,10 +177,10 @@ impl Attempt<'_> {
                 dots.off().await;
                 self.keep_silent(claim, Some(batch)).await
             }
-            Answer::Cancelled => {
+            Answer::GivenBack(why) => {
                 dots.off().await;
                 let now = self.tools.clock.now();
-                self.give_back(claim, now, "shutting down").await
+                self.give_back(claim, now, why).await
             }
         }
     }
@@ -306,14 +257,9 @@ impl Attempt<'_> {
             }
             (Delivery::Delivered, None) => {
                 let (endings, said) = (endings(&outgoing, None), said(&claim, &outgoing, now));
-                return self
-                    .settle(
-                        claim,
-                        Outcome::Answered,
-                        None,
-                        Done { endings, said, unrecorded, failed, ..Done::default() },
-                    )
-                    .await;
+                let done = Done { endings, said, unrecorded, failed, ..Done::default() };
+                let reason = self.report.reason.clone();
+                return self.settle(claim, Outcome::Answered, reason, done).await;
             }
             (Delivery::WindowClosed, failure) => {
                 failure.map_or(CLOSED.to_owned(), |failure| format!("{failure}; {CLOSED}"))

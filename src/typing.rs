@@ -107,7 +107,7 @@ impl Indicator {
     /// read.
     pub fn show(&self, tasks: &TaskTracker, message: &MessageRef) -> Dots {
         let (presence, requests) = Presence::channel();
-        let (phase, phases) = watch::channel(Phase::Lit);
+        let (wish, wishes) = watch::channel(Wish { phase: Phase::Lit, newer: None });
         let (rest, at_rest) = oneshot::channel();
         let abilities = &self.provider.abilities().typing;
         let task = Task {
@@ -120,27 +120,28 @@ impl Indicator {
             stops: Arc::clone(&self.stops),
             activity: Activity::Typing,
             end: Instant::now() + self.config.cap,
-            phases,
+            wishes,
             requests,
             led: None,
             off_until: None,
             failures: 0,
+            hopeless: false,
             starts: 0,
         };
         let task = tasks.spawn(task.run(rest).in_current_span());
-        Dots { guard: Guard { phase, task }, at_rest, presence }
+        Dots { guard: Guard { wish, task }, at_rest, presence }
     }
 }
 
 /// The hold on the task. Dropped, it lets go: the task then takes the dots off by itself.
 struct Guard {
-    phase: watch::Sender<Phase>,
+    wish: watch::Sender<Wish>,
     task: JoinHandle<()>,
 }
 
 impl Guard {
     async fn off(self) {
-        drop(self.phase);
+        drop(self.wish);
         // An error means that the task has panicked: nothing is left to wait for.
         let _ = self.task.await;
     }
@@ -160,10 +161,16 @@ impl Dots {
         self.presence.clone()
     }
 
+    /// A newer message has come, and the answer will be to that one: it is marked as read, and the dots are its own from
+    /// now on, without having gone off in between.
+    pub fn turn_to(&self, message: &MessageRef) {
+        self.guard.wish.send_modify(|wish| wish.newer = Some(message.clone()));
+    }
+
     /// Lets no further start out and waits for the one in flight: at most one call's timeout. And at least as long as
     /// the upstream wants dots to precede a message, or a beat to be seen that the handler has asked for.
     pub async fn quiet(self) -> Quiet {
-        self.guard.phase.send_replace(Phase::Quiet);
+        self.guard.wish.send_modify(|wish| wish.phase = Phase::Quiet);
         // An error means that the task has ended, which is as quiet as it gets.
         let _ = self.at_rest.await;
         Quiet { guard: self.guard }
@@ -185,7 +192,7 @@ pub struct Quiet {
 impl Quiet {
     /// The reply was delivered, and took the dots off.
     pub fn cleared(self) {
-        self.guard.phase.send_replace(Phase::Cleared);
+        self.guard.wish.send_modify(|wish| wish.phase = Phase::Cleared);
     }
 
     /// The reply was not delivered: takes the dots off and waits until they are.
@@ -194,12 +201,26 @@ impl Quiet {
     }
 }
 
+/// What the guard wants of the task.
+struct Wish {
+    phase: Phase,
+    /// The message that the dots are for now, if it is not the first.
+    newer: Option<MessageRef>,
+}
+
 /// How far a turn has come. A dropped sender is the fourth phase: ended, without a delivered reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Lit,
     Quiet,
     Cleared,
+}
+
+impl Wish {
+    /// Whether dots for this message are no longer what is wanted.
+    fn is_other_than(&self, message: &MessageRef) -> bool {
+        self.phase != Phase::Lit || self.newer.as_ref().is_some_and(|newer| newer.message != message.message)
+    }
 }
 
 /// The one that lights the dots and takes them off.
@@ -212,7 +233,7 @@ struct Task {
     shown: GroupTyping,
     activity: Activity,
     end: Instant,
-    phases: watch::Receiver<Phase>,
+    wishes: watch::Receiver<Wish>,
     requests: mpsc::Receiver<PresenceRequest>,
     /// Whether they may be on.
     lit: bool,
@@ -221,25 +242,52 @@ struct Task {
     /// The end of a beat.
     off_until: Option<Instant>,
     failures: u32,
+    /// Whether no other start may ever follow.
+    hopeless: bool,
     starts: u32,
 }
 
 impl Task {
     async fn run(mut self, rest: oneshot::Sender<()>) {
-        match self.config.show {
-            Show::Typing => self.keep_lit().await,
-            Show::Read => self.mark_read().await,
-            Show::Nothing => {}
+        loop {
+            match self.config.show {
+                Show::Typing => self.keep_lit().await,
+                Show::Read => self.mark_read().await,
+                Show::Nothing => {}
+            }
+            match self.next_wish().await {
+                Some(newer) => self.turn_to(newer),
+                None => break,
+            }
         }
-        if self.phases.wait_for(|phase| *phase != Phase::Lit).await.is_ok() {
+        // A closed channel is a dropped guard.
+        if self.wishes.has_changed().is_ok() {
             self.precede_the_reply().await;
         }
         // From here on no start is in flight: the guard may let the reply go.
         let _ = rest.send(());
-        let cleared = self.phases.wait_for(|phase| *phase == Phase::Cleared).await.is_ok();
+        let cleared = self.wishes.wait_for(|wish| wish.phase == Phase::Cleared).await.is_ok();
         if !cleared {
             self.take_off().await;
         }
+    }
+
+    /// Waits until it is enough, or there is a newer message to light the dots for, and returns that.
+    async fn next_wish(&mut self) -> Option<MessageRef> {
+        let message = &self.message;
+        let wish = self.wishes.wait_for(|wish| wish.is_other_than(message)).await;
+        wish.ok().filter(|wish| wish.phase == Phase::Lit)?.newer.clone()
+    }
+
+    /// From now on the dots are for a newer message.
+    fn turn_to(&mut self, newer: MessageRef) {
+        let abilities = &self.provider.abilities().typing;
+        self.shown = abilities.shown_in(&newer);
+        self.lit |= abilities.lit_on_arrival;
+        self.message = newer;
+        self.activity = Activity::Typing;
+        self.end = Instant::now() + self.config.cap;
+        self.starts = 0;
     }
 
     /// Lights the dots again and again until it is enough, or hopeless.
@@ -255,10 +303,10 @@ impl Task {
             // A reply that is there already is announced only where that marks the message as read, or where dots
             // have to precede it.
             GroupTyping::Show => marks_read || self.is_wanted(lead),
-            GroupTyping::Sparingly => self.wait(Instant::now() + SURELY_AT_WORK).await,
+            GroupTyping::Sparingly => !self.lit && self.wait(Instant::now() + SURELY_AT_WORK).await,
             GroupTyping::Skip => false,
         };
-        if !begins {
+        if !begins || self.hopeless {
             return;
         }
         while let Some(pause) = self.start().await {
@@ -282,6 +330,12 @@ impl Task {
     /// Makes one start call. Says how long the upstream wants to be left alone after it; none if no other start may
     /// ever follow.
     async fn start(&mut self) -> Option<Duration> {
+        let pause = self.try_to_start().await;
+        self.hopeless = pause.is_none();
+        pause
+    }
+
+    async fn try_to_start(&mut self) -> Option<Duration> {
         self.starts += 1;
         let started = self.provider.start_typing(&self.message, self.activity);
         let error = match timeout(self.config.call_timeout, started).await {
@@ -309,13 +363,15 @@ impl Task {
         (self.failures < MOST_FAILURES).then_some(pause)
     }
 
-    /// Waits for the next start and serves the handler's requests; says whether dots are wanted after that.
+    /// Waits for the next start and serves the handler's requests; says whether dots are wanted after that, for this
+    /// message.
     async fn wait(&mut self, mut next: Instant) -> bool {
         loop {
+            let message = &self.message;
             let request = tokio::select! {
                 biased;
                 // An error means that the guard was dropped.
-                _ = self.phases.wait_for(|phase| *phase != Phase::Lit) => return false,
+                _ = self.wishes.wait_for(|wish| wish.is_other_than(message)) => return false,
                 Some(request) = self.requests.recv() => request,
                 () = sleep_until(next) => return true,
             };
@@ -354,7 +410,7 @@ impl Task {
         if let Some(until) = until {
             tokio::select! {
                 // An error means that the guard was dropped: there is no reply to wait with.
-                _ = self.phases.wait_for(|phase| *phase == Phase::Cleared) => return,
+                _ = self.wishes.wait_for(|wish| wish.phase == Phase::Cleared) => return,
                 () = sleep_until(until) => {}
             }
         }
@@ -409,7 +465,7 @@ impl Task {
     /// Whether somebody works on a reply, or holds one back that dots have to precede.
     fn is_wanted(&self, lead: bool) -> bool {
         // A closed channel is a dropped guard.
-        self.phases.has_changed().is_ok() && (lead || *self.phases.borrow() == Phase::Lit)
+        self.wishes.has_changed().is_ok() && (lead || self.wishes.borrow().phase == Phase::Lit)
     }
 }
 

@@ -28,8 +28,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use crate::clock::{Clock, in_words};
+use crate::control::Controls;
 use crate::http::Headers;
-use crate::message::{BotName, DeliveryStatus, Inbound};
+use crate::message::{BotName, Conversation, DeliveryStatus, Inbound};
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Noted, Store, StoreError};
 
@@ -55,9 +56,17 @@ impl Default for ServerConfig {
 /// The largest body: Meta's are 3 MB at most.
 pub const BODY_LIMIT: usize = 4 << 20;
 
+/// What the way in has to know of a bot.
+pub struct Inlet {
+    /// Who verifies and parses.
+    pub provider: Arc<dyn Provider>,
+    /// The words that do not queue.
+    pub controls: Arc<Controls>,
+}
+
 /// Takes webhooks in.
 pub struct Webhooks {
-    providers: HashMap<BotName, Arc<dyn Provider>>,
+    bots: HashMap<BotName, Inlet>,
     store: Arc<dyn Store>,
     clock: Clock,
     body_timeout: Duration,
@@ -80,25 +89,17 @@ impl WebhookAnswer {
 
 impl Webhooks {
     /// Takes webhooks in for these bots.
-    pub fn new(
-        providers: HashMap<BotName, Arc<dyn Provider>>,
-        store: Arc<dyn Store>,
-        clock: Clock,
-        config: &ServerConfig,
-    ) -> Self {
-        Self { providers, store, clock, body_timeout: config.body_timeout }
+    pub fn new(bots: HashMap<BotName, Inlet>, store: Arc<dyn Store>, clock: Clock, config: &ServerConfig) -> Self {
+        Self { bots, store, clock, body_timeout: config.body_timeout }
     }
 
     /// Answers one request. When the answer is 200, everything in it is durable.
     pub async fn receive(&self, bot: &str, request: &WebhookRequest) -> WebhookAnswer {
         let bot = BotName::new(bot);
-        let Some(provider) = self.providers.get(&bot) else { return WebhookAnswer::new(404, "no such bot") };
-        match provider.receive(request) {
+        let Some(inlet) = self.bots.get(&bot) else { return WebhookAnswer::new(404, "no such bot") };
+        match inlet.provider.receive(request) {
             Ok(Received::Challenge(challenge)) => WebhookAnswer::new(200, challenge),
-            Ok(Received::Events(events)) => {
-                let acknowledgement = &provider.abilities().acknowledgement;
-                self.accept(&bot, events, request.body.len(), acknowledgement).await
-            }
+            Ok(Received::Events(events)) => self.accept(&bot, inlet, events, request.body.len()).await,
             Err(refusal) => refuse(&bot, refusal),
         }
     }
@@ -106,22 +107,25 @@ impl Webhooks {
     /// A bot's webhook that was not even read is for its operator to know; the addresses that strangers try are not.
     fn note_unread(&self, bot: &str, answer: &WebhookAnswer) {
         let bot = BotName::new(bot);
-        if self.providers.contains_key(&bot) {
+        if self.bots.contains_key(&bot) {
             warn!(webhook.bot = %bot, webhook.status = answer.status, webhook.refused = answer.body, "a webhook was refused");
         }
     }
 
-    async fn accept(&self, bot: &BotName, events: Events, bytes: usize, acknowledgement: &str) -> WebhookAnswer {
+    async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
         let noted = match self.note(&statuses).await {
             Ok(noted) => noted,
             Err(refused) => return turned_back(bot, &refused),
         };
+        let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
+        let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let (accepted, unkept) = match self.keep(messages).await {
             Ok(kept) => kept,
             Err(refused) => return turned_back(bot, &refused),
         };
+        ordered.iter().for_each(|conversation| self.store.hurry(conversation));
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
         info!(
             webhook.bot = %bot,
@@ -139,7 +143,7 @@ impl Webhooks {
             webhook.store_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             "webhook"
         );
-        WebhookAnswer::new(200, acknowledgement)
+        WebhookAnswer::new(200, &*inlet.provider.abilities().acknowledgement)
     }
 
     /// Takes in what the upstream reports about messages of ours.

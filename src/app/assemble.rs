@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use crate::clock::Clock;
 use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems};
+use crate::control::Controls;
 use crate::failure::FailureReply;
 use crate::gate::Gates;
 use crate::handler::Handler;
@@ -121,6 +122,7 @@ fn make(
         provider,
         handler,
         gates: Gates::new(bot.gate.clone()),
+        controls: Arc::new(Controls::new(bot.control.clone())),
         merge: bot.merge.clone(),
         turn: bot.turn.clone(),
         delivery: bot.delivery.clone(),

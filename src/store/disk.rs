@@ -38,6 +38,7 @@ mod tree;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ use super::record;
 use super::schedule::Schedule;
 use super::{
     Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
-    Store, StoreError, Swept,
+    Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
@@ -181,6 +182,28 @@ impl Store for Disk {
                 return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
             }
         }
+    }
+
+    async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError> {
+        let schedule = &self.shared.schedule;
+        let held = claim.lease.held(schedule)?;
+        loop {
+            let (_, heard) = schedule.arrivals(held)?;
+            let mut heard = pin!(heard.notified());
+            // Before the look at the ledger, so that nothing that comes after it goes unnoticed.
+            heard.as_mut().enable();
+            if schedule.arrivals(held)?.0 {
+                let arrived = self.shared.read(|ledger| ledger.waiting(&held.conversation, after))?;
+                if !arrived.is_empty() {
+                    return Ok(arrived);
+                }
+            }
+            heard.await;
+        }
+    }
+
+    fn hurry(&self, conversation: &Conversation) {
+        self.shared.schedule.hurry(conversation, self.clock.now());
     }
 
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ mod sweep;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
     Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
-    Store, StoreError, Swept,
+    Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
@@ -119,11 +120,32 @@ impl Store for Memory {
             let Some(known) = ledger.conversations.get(&conversation).filter(|known| !known.work().is_nothing()) else {
                 continue;
             };
-            let messages = known.waiting()?;
+            let messages = known.waiting(Seq(0))?;
             let outgoing = known.outgoing()?;
             let (failure_replied, failed) = (known.failure_replied, known.failed.iter().cloned().collect());
             return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
         }
+    }
+
+    async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError> {
+        let held = claim.lease.held(&self.schedule)?;
+        loop {
+            let (_, heard) = self.schedule.arrivals(held)?;
+            let mut heard = pin!(heard.notified());
+            heard.as_mut().enable();
+            let arrived = match self.ledger()?.conversations.get(&held.conversation) {
+                Some(known) => known.waiting(after)?,
+                None => Vec::new(),
+            };
+            if !arrived.is_empty() {
+                return Ok(arrived);
+            }
+            heard.await;
+        }
+    }
+
+    fn hurry(&self, conversation: &Conversation) {
+        self.schedule.hurry(conversation, self.clock.now());
     }
 
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {

@@ -121,7 +121,7 @@ impl Schedule {
     pub(super) fn stir(&self, stir: &Stir, now: Timestamp) {
         match stir {
             Stir::Nothing => {}
-            Stir::GoOn(conversation) => self.change(now, |line| line.hurry(conversation)),
+            Stir::GoOn(conversation) => self.hurry(conversation, now),
             Stir::Failed(conversation) => self.change(now, |line| {
                 line.add(conversation, 0);
                 line.set_failed(conversation, true);
@@ -170,6 +170,17 @@ impl Schedule {
             Some(until) if now < until => Ok(()),
             _ => Err(StoreError::Fenced),
         }
+    }
+
+    /// Whether messages have come into a conversation since it was leased, and what is notified of more.
+    pub(super) fn arrivals(&self, held: &Held) -> Result<(bool, Arc<Notify>), StoreError> {
+        self.running()?;
+        self.line().arrivals(held).ok_or(StoreError::Fenced)
+    }
+
+    /// Ends a hold-back.
+    pub(super) fn hurry(&self, conversation: &Conversation, now: Timestamp) {
+        self.change(now, |line| line.hurry(conversation));
     }
 
     /// The conversation has something outgoing from now on.

@@ -23,6 +23,8 @@ pub struct Report {
     pub handler: Option<Duration>,
     /// How often the handler was asked again after an error that might pass.
     pub retries: u32,
+    /// How often the handler was begun with anew because more had come.
+    pub restarts: u32,
     /// How a part was settled of which nobody knew whether it had been delivered.
     pub settled_by: Option<&'static str>,
 }
@@ -62,6 +64,7 @@ impl Report {
             parts: 0,
             handler: None,
             retries: 0,
+            restarts: 0,
             settled_by: None,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 26] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ("message", &[]),
     ("clock", &[]),
     ("templates", &[]),
@@ -19,18 +19,23 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("health", &["provider"]),
     ("typing", &["provider", "handler", "health"]),
     ("gate", &["store"]),
+    ("control", &[]),
     ("failure", &["templates"]),
     ("pace", &["provider"]),
     ("outbox", &["handler", "pace", "provider", "store", "typing"]),
-    ("turn", &["failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store", "typing"]),
+    (
+        "turn",
+        &["control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store", "typing"],
+    ),
     ("worker", &["store", "turn"]),
-    ("webhook", &["http", "provider", "store"]),
+    ("webhook", &["control", "http", "provider", "store"]),
     ("operator", &["health", "http", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (
         "config",
         &[
+            "control",
             "failure",
             "gate",
             "handler",

@@ -16,7 +16,7 @@ use threedots::message::MessageId;
 use threedots::provider::{KeyedBy, ReadReceipts};
 use threedots::sandbox::phone::{Call, What, Why};
 use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Mischief, Upstream, WebhookFault};
-use threedots::turn::{self, Bot, Tools};
+use threedots::turn::{self, Bot, OnNewMessage, Tools};
 use threedots::{Reply, Turn};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ const CASES: u32 = 2_000;
 const TIMEOUT: u64 = 60;
 /// A typing call lands within its own timeout.
 const LATE: Duration = Duration::from_secs(3);
+/// A reply that is there has this long to wait for its dots, and to be sent.
+const ON_ITS_WAY: Duration = Duration::from_secs(8);
 /// The customer whom the bot does not answer.
 const BLOCKED: usize = 3;
 
@@ -40,11 +42,15 @@ struct Script {
     upstream: Upstream,
     /// In tenths of a second, who writes, and what the handler does with it.
     messages: Vec<(u64, usize, Act)>,
+    /// In tenths of a second, who tells the bot to stop.
+    orders: Vec<(u64, usize)>,
     /// In tenths of a second, what goes wrong from then on.
     faults: Vec<(u64, Trouble)>,
     /// In tenths of a second, when the process dies.
     crashes: Vec<u64>,
     duplicates: bool,
+    /// Whether a message in the middle of a turn has the handler begin anew.
+    restarts: bool,
 }
 
 /// What the handler does with a message, after so many tenths of a second.
@@ -104,12 +110,14 @@ fn script() -> impl Strategy<Value = Script> {
     (
         prop::sample::select(Upstream::ALL.as_slice()),
         prop::collection::vec(message, 1..12),
+        prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec((0u64..900, 0usize..=BLOCKED), 1..4)],
         prop::collection::vec((0u64..900, trouble), 0..6),
         prop::collection::vec(0u64..1000, 0..3),
-        any::<bool>(),
+        any::<(bool, bool)>(),
     )
-        .prop_map(|(upstream, mut messages, mut faults, crashes, duplicates)| {
+        .prop_map(|(upstream, mut messages, mut orders, mut faults, crashes, (duplicates, restarts))| {
             messages.sort_by_key(|(at, ..)| *at);
+            orders.sort_unstable();
             // Two of them would add up to more than the rule above allows.
             let mut slow = faults.iter().filter(|(_, trouble)| matches!(trouble, Trouble::SlowTyping(_))).count();
             faults.retain(|(_, trouble)| {
@@ -117,7 +125,7 @@ fn script() -> impl Strategy<Value = Script> {
                 slow -= usize::from(one_more);
                 !one_more
             });
-            Script { upstream, messages, faults, crashes, duplicates }
+            Script { upstream, messages, orders, faults, crashes, duplicates, restarts }
         })
 }
 
@@ -236,6 +244,7 @@ async fn play(script: &Script) -> Played {
     let customers: Vec<_> = (0..=BLOCKED).map(|number| world.customer(number)).collect();
     let mut setup = Setup::on(script.upstream, handler.clone());
     setup.turn.timeout = Duration::from_secs(TIMEOUT);
+    setup.turn.on_new_message = if script.restarts { OnNewMessage::Restart } else { OnNewMessage::Queue };
     setup.gate.block = vec![customers[BLOCKED].as_str().to_owned()];
     let bot = Arc::new(setup.bot(Arc::clone(&world.provider)));
     let tools = Arc::new(Tools {
@@ -261,6 +270,12 @@ async fn play(script: &Script) -> Played {
                 words.insert(world.write_as(&customers[*who], &text), text);
             }
         };
+        let ordering = async {
+            for (at, who) in &script.orders {
+                tokio::time::sleep_until(tenths(*at)).await;
+                world.write_as(&customers[*who], "stop");
+            }
+        };
         let troubling = async {
             let mut faults = script.faults.clone();
             faults.sort_by_key(|(at, _)| *at);
@@ -279,7 +294,7 @@ async fn play(script: &Script) -> Played {
             // Every timeout, back-off and lapse of the script is over by then.
             work_until(&world, &bot, &tools, tokio::time::sleep_until(tenths(60_000))).await;
         };
-        tokio::join!(writing, troubling, working);
+        tokio::join!(writing, ordering, troubling, working);
     }
     let dead = world.dead().await.len();
     let left = tokio::time::timeout(Duration::from_secs(1), world.store.claim(Duration::from_secs(1))).await.is_ok();
@@ -328,22 +343,36 @@ fn judge(script: &Script, played: &Played) -> TestCaseResult {
     let known = abilities.idempotent_sends || abilities.statuses_carry_key;
     prop_assert!(doubled == 0 || !known, "{doubled} parts were doubled in spite of their keys");
 
+    let calm = script.faults.is_empty() && script.crashes.is_empty();
     for customer in &customers[..BLOCKED] {
         let seen = world.phone().seen(customer);
         prop_assert!(!world.phone().dots_showing(customer), "dots without end");
         let mut answered: Vec<&str> = Vec::new();
         let mut copies = HashSet::new();
         let (mut last, mut replied) = (None, Timestamp(0));
+        // What the customer had written before they last said "stop", and when that was.
+        let (mut written, mut stopped) = (HashSet::new(), None);
         for moment in &seen {
             if matches!(moment.what, What::Reply { .. }) {
                 replied = moment.at;
             }
             match &moment.what {
+                What::CustomerWrote { message, .. } => match words.get(message) {
+                    Some(word) => drop(written.insert(number_of(word))),
+                    None => stopped = Some((moment.at, written.clone())),
+                },
                 // 3: in order. The failure reply has no number. A copy that had been given up for lost has no order.
                 What::Reply { text, .. } if copies.insert(name(&moment.what)) => {
                     let numbers: Vec<usize> =
                         text.split_whitespace().filter_map(|word| word.trim_matches(['<', '>']).parse().ok()).collect();
                     prop_assert!(numbers.is_sorted());
+                    // What was on its way when they said "stop" may still arrive.
+                    if let Some((at, before)) = &stopped
+                        && calm
+                        && moment.at > at.plus(ON_ITS_WAY)
+                    {
+                        prop_assert!(!numbers.iter().any(|number| before.contains(number)), "answered after a stop");
+                    }
                     if let (Some(first), Some(before)) = (numbers.first(), last) {
                         prop_assert!(*first >= before, "answered {first} after {before}");
                     }
@@ -391,7 +420,6 @@ fn judge(script: &Script, played: &Played) -> TestCaseResult {
                 }
                 // 5: where there is a call that takes them off, nobody waits until they lapse.
                 What::DotsOff { why: Why::Lapsed, .. } => {
-                    let calm = script.faults.is_empty() && script.crashes.is_empty();
                     prop_assert!(!calm || abilities.typing.stop.is_none(), "the dots lapsed");
                 }
                 _ => {}

@@ -15,6 +15,7 @@ mod foreign_words;
 mod gateway;
 mod hostile;
 mod interleavings;
+mod interruption;
 mod linq;
 mod llm;
 mod logs;

@@ -78,6 +78,11 @@ contract! {
     a_conversation_that_is_given_back_stands_behind_the_others
     a_conversation_is_held_once_at_a_time
     what_arrives_during_a_claim_waits_for_the_next
+    whoever_holds_a_conversation_hears_what_comes_into_it
+    what_came_before_anybody_listened_is_heard_too
+    a_duplicate_is_not_heard
+    nothing_is_heard_under_a_lease_that_has_ended
+    a_conversation_that_is_hurried_is_ready_at_once
     settled_messages_are_gone_and_the_others_wait
     endings_of_messages_that_do_not_wait_change_nothing
     later_holds_back_its_conversation_alone

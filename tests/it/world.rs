@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use threedots::clock::Clock;
 use threedots::config::Config;
+use threedots::control::{ControlConfig, Controls};
 use threedots::failure::{FailureReply, FailureReplyConfig};
 use threedots::gate::{GateConfig, Gates};
 use threedots::health::Health;
@@ -25,7 +26,7 @@ use threedots::store::{DeadLetter, Store};
 use threedots::templates::Templates;
 use threedots::turn::{Bot, MergeConfig, TurnConfig};
 use threedots::typing::{Indicator, TypingConfig};
-use threedots::webhook::{ServerConfig, Webhooks};
+use threedots::webhook::{Inlet, ServerConfig, Webhooks};
 use threedots::worker::{Worker, WorkerConfig};
 use threedots::{Handler, Reply, Turn};
 
@@ -38,6 +39,7 @@ const API: &str = "http://127.0.0.1:1/graph";
 pub(crate) struct Setup {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) gate: GateConfig,
+    pub(crate) control: ControlConfig,
     pub(crate) merge: MergeConfig,
     pub(crate) turn: TurnConfig,
     pub(crate) typing: TypingConfig,
@@ -57,6 +59,7 @@ impl Setup {
         Self {
             handler: Arc::new(handler),
             gate: GateConfig::default(),
+            control: ControlConfig::default(),
             merge: MergeConfig::default(),
             turn: TurnConfig::default(),
             typing: TypingConfig::default(),
@@ -84,8 +87,10 @@ impl Setup {
 
         let store: Arc<dyn Store> = Arc::new(Memory::new(clock, Settings::default()));
         let provider = provider(&sandbox, clock);
-        let providers = [(BotName::new(BOT), Arc::clone(&provider))].into();
-        let webhooks = Arc::new(Webhooks::new(providers, Arc::clone(&store), clock, &ServerConfig::default()));
+        let controls = Arc::new(Controls::new(self.control.clone()));
+        let inlet = Inlet { provider: Arc::clone(&provider), controls };
+        let bots = [(BotName::new(BOT), inlet)].into();
+        let webhooks = Arc::new(Webhooks::new(bots, Arc::clone(&store), clock, &ServerConfig::default()));
         assert!(courier.0.set((Arc::clone(&webhooks), clock)).is_ok());
         let worker = self.worker.clone();
         let bot = self.bot(Arc::clone(&provider));
@@ -105,6 +110,7 @@ impl Setup {
             provider,
             handler: self.handler,
             gates: Gates::new(self.gate),
+            controls: Arc::new(Controls::new(self.control)),
             merge: self.merge,
             turn: self.turn,
             delivery: self.delivery,

@@ -189,16 +189,25 @@ impl Ledger {
         let place = Hash::of_conversation(conversation);
         // All of it may have been forgotten since it was leased.
         let Some(known) = self.known(place)? else { return Ok(Loaded::default()) };
-        // Nearly always one, and held for as long as a handler takes.
-        let mut messages = Vec::with_capacity(1);
-        for entry in self.tree.records_under(&records::of_conversation(b'm', place)) {
-            let (key, record) = entry?;
-            messages.push(record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&key)?)));
-        }
+        let messages = self.waiting(conversation, Seq(0))?;
         let outgoing = self.outgoing(place)?;
         let failed = self.tree.records_under(&records::of_conversation(b'f', place));
         let failed = failed.map(|entry| Ok(record::decode(&entry?.1)?)).collect::<Result<_, Fault>>()?;
         Ok(Loaded { messages, outgoing, failure_replied: known.failure_replied, failed })
+    }
+
+    /// What waits in a conversation, from behind a number on.
+    pub(super) fn waiting(&self, conversation: &Conversation, after: Seq) -> Result<Vec<Waiting>, Fault> {
+        let place = Hash::of_conversation(conversation);
+        let (first, end) =
+            (records::message(place, Seq(after.0.saturating_add(1))), records::message(place, Seq(u64::MAX)));
+        // Nearly always one, and held for as long as a handler takes.
+        let mut messages = Vec::with_capacity(1);
+        for entry in self.tree.records_between(&first, &end) {
+            let (key, record) = entry?;
+            messages.push(record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&key)?)));
+        }
+        Ok(messages)
     }
 
     /// Ends messages, and with them what was outgoing. Says how many messages there were, and whether there are failed

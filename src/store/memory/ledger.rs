@@ -89,8 +89,10 @@ impl Ledger {
 }
 
 impl Known {
-    pub(super) fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        self.messages.iter().map(|(seq, record)| Ok(decode::<Arrival>(record)?.numbered(*seq))).collect()
+    /// What waits, from behind a number on.
+    pub(super) fn waiting(&self, after: Seq) -> Result<Vec<Waiting>, StoreError> {
+        let later = self.messages.range(Seq(after.0.saturating_add(1))..);
+        later.map(|(seq, record)| Ok(decode::<Arrival>(record)?.numbered(*seq))).collect()
     }
 
     pub(super) fn outgoing(&self) -> Result<Option<Outgoing>, StoreError> {

@@ -9,7 +9,7 @@ use crate::store::parts::Trace;
 use crate::store::people::Person;
 use crate::store::record::Arrival;
 use crate::store::schedule::Work;
-use crate::store::{Forgotten, StoreError};
+use crate::store::{Forgotten, Seq, StoreError};
 
 /// What is left to do in the conversations that have changed.
 type Changed = Vec<(Conversation, Work)>;
@@ -107,7 +107,7 @@ impl Known {
         forgotten: &mut Forgotten,
         erased: &mut Vec<MessageRef>,
     ) -> Result<(), StoreError> {
-        for message in self.waiting()? {
+        for message in self.waiting(Seq(0))? {
             let at = message.inbound.at;
             if all || person.wrote(&at) {
                 self.messages.remove(&message.seq);

@@ -2,7 +2,10 @@
 //! a tree.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::{Held, Work};
 use crate::clock::Timestamp;
@@ -29,6 +32,15 @@ type Deadline = (Timestamp, u64);
 struct Entry {
     work: Work,
     place: Place,
+    arrivals: Arrivals,
+}
+
+/// What has come into a conversation since it was last leased.
+#[derive(Default)]
+struct Arrivals {
+    any: bool,
+    /// Who wants to hear of it.
+    heard: Option<Arc<Notify>>,
 }
 
 enum Place {
@@ -63,10 +75,15 @@ impl Line {
         self.waiting += messages;
         if let Some(entry) = self.entries.get_mut(conversation) {
             entry.work.messages += messages;
+            if messages > 0 {
+                entry.arrivals.any = true;
+                entry.arrivals.heard.iter().for_each(|heard| heard.notify_waiters());
+            }
             return;
         }
         let place = self.join(conversation);
-        self.entries.insert(conversation.clone(), Entry { work: Work { messages, ..Work::default() }, place });
+        let (work, arrivals) = (Work { messages, ..Work::default() }, Arrivals::default());
+        self.entries.insert(conversation.clone(), Entry { work, place, arrivals });
     }
 
     /// Leases the first that is ready.
@@ -76,7 +93,18 @@ impl Line {
         let until = (now.plus(lease), token);
         self.deadlines.insert(until, conversation.clone());
         self.move_to(&conversation, Place::Held(until));
+        if let Some(entry) = self.entries.get_mut(&conversation) {
+            entry.arrivals = Arrivals::default();
+        }
         Some(Held { conversation, token })
+    }
+
+    /// Whether messages have come into a conversation since it was leased, and what is notified of more; none if the
+    /// lease has ended.
+    pub(super) fn arrivals(&mut self, held: &Held) -> Option<(bool, Arc<Notify>)> {
+        self.held_until(held)?;
+        let arrivals = &mut self.entries.get_mut(&held.conversation)?.arrivals;
+        Some((arrivals.any, Arc::clone(arrivals.heard.get_or_insert_default())))
     }
 
     /// When a lease ends, if it has not been ended.

@@ -1,5 +1,6 @@
 //! What holds of every store.
 
+mod arrivals;
 mod claims;
 mod intake;
 mod letters;
@@ -9,6 +10,7 @@ mod records;
 mod reports;
 mod sweep;
 
+pub(super) use arrivals::*;
 pub(super) use claims::*;
 pub(super) use intake::*;
 pub(super) use letters::*;

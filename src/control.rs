@@ -1,0 +1,111 @@
+//! Control words: what a customer says to the bot itself, and not to its handler.
+//!
+//! They do not queue. A word that comes while a handler is at work cancels it, and one that comes while a reply waits to
+//! be sent calls the rest of that off. Whatever had come before the word in its conversation ends with it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::{Content, Inbound};
+
+/// Which words a bot obeys. The `control` table of a bot's configuration.
+///
+/// A message is such a word if it says nothing else; capital letters, and marks around it (`/stop`, "Stop!"), do not
+/// matter. A tap on a button counts by what the button said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlConfig {
+    /// Words that stop what the bot is about to say.
+    pub stop: Vec<String>,
+    /// What the customer is told then; nothing if empty.
+    pub stop_reply: String,
+    /// Words that ask for a person. The turn ends as a handover.
+    pub human: Vec<String>,
+    /// What the customer is told then; nothing if empty.
+    pub human_reply: String,
+}
+
+impl ControlConfig {
+    /// The lists, by the names of their settings, that hold something that cannot be a control word.
+    pub fn unusable(&self) -> impl Iterator<Item = &'static str> {
+        let lists = [("stop", &self.stop), ("human", &self.human)];
+        lists.into_iter().filter(|(_, words)| words.iter().any(|word| bare(word).is_empty())).map(|(name, _)| name)
+    }
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self { stop: vec!["stop".into()], stop_reply: String::new(), human: Vec::new(), human_reply: String::new() }
+    }
+}
+
+/// What a customer wants of the bot itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// To say no more.
+    Stop,
+    /// To let a person answer.
+    Human,
+}
+
+impl Order {
+    /// What it is called in logs.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Stop => "stopped by the customer",
+            Self::Human => "handed over: the customer asked for a person",
+        }
+    }
+}
+
+/// The control words of one bot.
+#[derive(Clone, Debug)]
+pub struct Controls {
+    config: ControlConfig,
+    /// Bare, and in small letters.
+    words: Vec<(String, Order)>,
+}
+
+impl Controls {
+    /// The words that `config` names.
+    pub fn new(config: ControlConfig) -> Self {
+        let words =
+            |list: &[String], order| list.iter().map(|word| (bare(word).to_lowercase(), order)).collect::<Vec<_>>();
+        let mut words = [words(&config.stop, Order::Stop), words(&config.human, Order::Human)].concat();
+        // It would be found in whatever has neither letters nor digits.
+        words.retain(|(word, _)| !word.is_empty());
+        Self { config, words }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// What a message orders, if it is a control word.
+    pub fn order(&self, message: &Inbound) -> Option<Order> {
+        let said = match &message.content {
+            Content::Text { body } => bare(body),
+            Content::Choice { title, .. } => bare(title),
+            _ => return None,
+        };
+        self.words.iter().find(|(word, _)| is_same(said, word)).map(|(_, order)| *order)
+    }
+
+    /// What the customer is told who has given this order; none if nothing.
+    pub fn reply(&self, order: Order) -> Option<&str> {
+        let words = match order {
+            Order::Stop => &self.config.stop_reply,
+            Order::Human => &self.config.human_reply,
+        };
+        Some(words.as_str()).filter(|words| !words.is_empty())
+    }
+}
+
+/// Without what stands around it: "/stop" and "Stop!" are the same word.
+fn bare(words: &str) -> &str {
+    words.trim_matches(|c: char| !c.is_alphanumeric())
+}
+
+fn is_same(said: &str, word: &str) -> bool {
+    said.chars().flat_map(char::to_lowercase).eq(word.chars())
+}

@@ -1,0 +1,108 @@
+//! Asking the handler: in time, again where an error may pass, and anew where a newer message changes the question.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
+use super::media::Media;
+use super::{A_CONTROL_WORD, Answer, Attempt, Batch, SHUTTING_DOWN};
+use crate::handler::{Presence, Said, Turn};
+use crate::message::Reply;
+use crate::outbox;
+use crate::store::{Claim, StoreError};
+use crate::typing::Dots;
+
+/// How long to wait before a handler is asked again whose error may pass; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Attempt<'_> {
+    /// Asks the handler for a reply to what has been said, however often that becomes more meanwhile.
+    pub(super) async fn answer(
+        &mut self,
+        claim: &mut Claim,
+        batch: &mut Batch,
+        mut history: Vec<Said>,
+        dots: &Dots,
+    ) -> Result<Answer, StoreError> {
+        loop {
+            let (bot, tools, may_restart) = (self.bot, self.tools, self.report.restarts < MOST_RESTARTS);
+            let interruption = tokio::select! {
+                biased;
+                answer = self.ask(batch, history, dots.presence()) => return Ok(answer),
+                interruption = interruption(bot, tools, claim, may_restart) => interruption?,
+            };
+            // What takes the handler's place is rare: boxed, it takes no room where thousands of turns wait.
+            let end = match interruption {
+                Interruption::Order => Some(A_CONTROL_WORD),
+                Interruption::More(arrived) => Box::pin(self.take_up(claim, batch, arrived, dots)).await?,
+            };
+            if let Some(why) = end {
+                return Ok(Answer::GivenBack(why));
+            }
+            self.report.restarts += 1;
+            history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
+            self.open_until = self.window(claim, &history);
+        }
+    }
+
+    /// Calls the handler and makes its reply ready to send. Whatever the handler does (answer, fail, hang, panic),
+    /// this returns, in time.
+    async fn ask(&mut self, batch: &Batch, history: Vec<Said>, presence: Presence) -> Answer {
+        let began = Instant::now();
+        let deadline = began + self.bot.turn.timeout;
+        // Cancels on every way out of here, this future's own end by drop included.
+        let cancelled = self.tools.cancelled.child_token();
+        let _cancels = cancelled.clone().drop_guard();
+        let turn = Turn {
+            bot: self.bot.name.clone(),
+            contact: batch.newest().inbound.contact.clone(),
+            messages: batch.admitted.iter().map(|waiting| waiting.inbound.clone()).collect(),
+            history,
+            now: self.tools.clock.now(),
+            deadline,
+            cancelled,
+            presence,
+            media: Arc::new(Media { provider: Arc::clone(&self.bot.provider), limit: self.bot.turn.media_limit }),
+        };
+        let mut pause = FIRST_PAUSE;
+        let reply = loop {
+            // A panic ends the turn, not the worker; nothing that the handler shares with others is ours to judge.
+            let reply = AssertUnwindSafe(self.bot.handler.reply(&turn)).catch_unwind();
+            let reply = tokio::select! {
+                biased;
+                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(SHUTTING_DOWN),
+                reply = timeout_at(deadline, reply) => reply,
+            };
+            let may_pass = matches!(&reply, Ok(Ok(Err(error))) if error.may_pass());
+            if !may_pass || Instant::now() + pause >= deadline {
+                break reply;
+            }
+            self.report.retries += 1;
+            tokio::select! {
+                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(SHUTTING_DOWN),
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        };
+        self.report.handler = Some(began.elapsed());
+        let parts = match reply {
+            Ok(Ok(Ok(Reply::Send(parts)))) => parts,
+            Ok(Ok(Ok(Reply::Silence))) => return Answer::Silence,
+            Ok(Ok(Ok(Reply::Handover { reason }))) => {
+                self.report.reason = Some(format!("handed over: {reason}"));
+                return Answer::Silence;
+            }
+            Ok(Ok(Err(error))) => return Answer::Failed(format!("the handler failed: {error}")),
+            Ok(Err(_)) => return Answer::Failed("the handler panicked".into()),
+            Err(_) => return Answer::Failed("the handler took too long".into()),
+        };
+        match outbox::prepare(&*self.bot.provider, parts, self.bot.delivery.send_timeout).await {
+            Ok(parts) => Answer::Send(parts),
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a message changes that comes in the middle of a turn: a control word ends it, and others may begin it anew.
+
+use std::future::pending;
+
+use super::{A_CONTROL_WORD, Attempt, Batch, Bot, Done, OnNewMessage, Outcome, Report, SHUTTING_DOWN, Tools, said};
+use crate::control::Order;
+use crate::gate::TurnedAway;
+use crate::message::Part;
+use crate::store::{Claim, Ending, Outgoing, PartState, Seq, StoreError, Waiting};
+use crate::typing::Dots;
+
+/// So often does a turn's handler begin anew. A constant writer is answered all the same.
+pub(super) const MOST_RESTARTS: u32 = 2;
+
+/// Why a handler is cancelled.
+pub(super) enum Interruption {
+    /// A control word has come.
+    Order,
+    /// More has come that is to be answered together with what the handler was at work on.
+    More(Vec<Waiting>),
+}
+
+/// A control word, and which message it is.
+#[derive(Clone, Copy)]
+pub(super) struct Given {
+    order: Order,
+    seq: Seq,
+}
+
+/// Waits for a message that changes what the handler should do; for ever if none can.
+pub(super) async fn interruption(
+    bot: &Bot,
+    tools: &Tools,
+    claim: &Claim,
+    may_restart: bool,
+) -> Result<Interruption, StoreError> {
+    let may_restart = may_restart && bot.turn.on_new_message == OnNewMessage::Restart;
+    let Some(last) = claim.messages.last().filter(|_| may_restart || !bot.controls.is_empty()) else {
+        return pending().await;
+    };
+    let mut last = last.seq;
+    loop {
+        let arrived = tools.store.arrivals(claim, last).await?;
+        last = arrived.last().map_or(last, |waiting| waiting.seq);
+        if arrived.iter().any(|waiting| bot.obeys(waiting).is_some()) {
+            return Ok(Interruption::Order);
+        }
+        if may_restart && arrived.iter().any(|waiting| bot.gates.admit(waiting).is_ok()) {
+            return Ok(Interruption::More(arrived));
+        }
+    }
+}
+
+impl Bot {
+    /// What a message orders, if it is a control word of somebody whom the bot answers. One that says too much may
+    /// still say "stop".
+    fn obeys(&self, waiting: &Waiting) -> Option<Order> {
+        let order = self.controls.order(&waiting.inbound)?;
+        matches!(self.gates.admit(waiting), Ok(()) | Err(TurnedAway::TooMany)).then_some(order)
+    }
+}
+
+impl Attempt<'_> {
+    /// The last control word that waits; what is outgoing answers those before it.
+    pub(super) fn order(&self, claim: &Claim, outgoing: Option<&Outgoing>) -> Option<Given> {
+        if self.bot.controls.is_empty() {
+            return None;
+        }
+        let is_dealt_with = |seq: &Seq| {
+            outgoing.is_some_and(|outgoing| outgoing.answers.contains(seq) || outgoing.turned_away.contains(seq))
+        };
+        let fresh = claim.messages.iter().rev().filter(|waiting| !is_dealt_with(&waiting.seq));
+        fresh.filter_map(|waiting| Some(Given { order: self.bot.obeys(waiting)?, seq: waiting.seq })).next()
+    }
+
+    /// Ends whatever waits, up to the control word, and says so if the bot is set to.
+    pub(super) async fn obey(mut self, mut claim: Claim, given: Given) -> Result<Report, StoreError> {
+        let Given { order, seq } = given;
+        // What came after it is for another turn.
+        claim.messages.retain(|waiting| waiting.seq <= seq);
+        let batch = self.pass_gates(&claim.messages);
+        self.report.reason = Some(order.reason().to_owned());
+        let told = batch.as_ref().filter(|batch| batch.newest().seq == seq);
+        let (Some(batch), Some(words)) = (told, self.bot.controls.reply(order)) else {
+            return self.keep_silent(claim, batch.as_ref()).await;
+        };
+        let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
+        outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+        self.send_without_dots(claim, outgoing).await
+    }
+
+    /// Leaves unsent what has not left of a reply, because of a control word. The word itself is for the next turn.
+    pub(super) async fn call_off(self, claim: Claim, outgoing: &Outgoing, given: Given) -> Result<Report, StoreError> {
+        let mut left = outgoing.clone();
+        left.parts.retain(|part| matches!(part.state, PartState::Sent { .. }));
+        let ending = match &outgoing.failure {
+            Some(reason) => Ending::Dead { reason: reason.clone() },
+            None if left.parts.is_empty() => Ending::Silent,
+            None => Ending::Answered,
+        };
+        let answered = outgoing.answers.iter().map(|seq| (*seq, ending.clone()));
+        let turned_away = outgoing.turned_away.iter().map(|seq| (*seq, Ending::Silent));
+        let endings = answered.chain(turned_away).collect();
+        let said = said(&claim, &left, self.tools.clock.now());
+        let done = Done { endings, said, failed: outgoing.makes_up_for, ..Done::default() };
+        self.settle(claim, Outcome::Silent, Some(given.order.reason().to_owned()), done).await
+    }
+
+    /// Takes what has come into the turn, together with what comes while it is not quiet yet. Says why the turn is given
+    /// back instead, if it is.
+    pub(super) async fn take_up(
+        &mut self,
+        claim: &mut Claim,
+        batch: &mut Batch,
+        mut arrived: Vec<Waiting>,
+        dots: &Dots,
+    ) -> Result<Option<&'static str>, StoreError> {
+        while let Some(until) = self.bot.merge.wait_for_quiet(&arrived, self.tools.clock.now()) {
+            let last = arrived.last().map_or(Seq::default(), |waiting| waiting.seq);
+            tokio::select! {
+                () = self.tools.cancelled.cancelled() => return Ok(Some(SHUTTING_DOWN)),
+                () = self.tools.clock.sleep_until(until) => {}
+                more = self.tools.store.arrivals(claim, last) => arrived.extend(more?),
+            }
+        }
+        if arrived.iter().any(|waiting| self.bot.obeys(waiting).is_some()) {
+            return Ok(Some(A_CONTROL_WORD));
+        }
+        if let Some(more) = self.pass_gates(&arrived) {
+            batch.admitted.extend(more.admitted);
+            batch.turned_away.extend(more.turned_away);
+            dots.turn_to(&batch.newest().inbound.at);
+        }
+        claim.messages.extend(arrived);
+        self.report.messages = claim.messages.len();
+        Ok(None)
+    }
+}
