@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Speaker;
 use crate::message::{MessageId, Payload};
-use crate::pace::{Pace, Slot};
+use crate::pace::Pace;
 use crate::provider::{Code, Provider, ProviderError, Scope};
 use crate::store::{Claim, Outgoing, OutgoingPart, PartState, Store, StoreError};
 use crate::typing::Quiet;
@@ -261,20 +261,30 @@ impl Outbox<'_> {
         }
     }
 
+    /// When a handler is to be asked, since nothing that it said could leave before; none if now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn closed_until(&self, claim: &Claim) -> Result<Option<Timestamp>, StoreError> {
+        let (chat, now) = (&claim.conversation.chat, self.clock.now());
+        let sent = self.sent_before(claim, 0, now).await?;
+        Ok(self.pace.reserve(chat, now, &sent).into())
+    }
+
     /// Until when the next part has to wait; none if it leaves now. `left` parts that are not in the history yet may
     /// have left before this process came.
     async fn held_up(&self, claim: &Claim, left: usize) -> Result<Option<Timestamp>, StoreError> {
-        let (conversation, now) = (&claim.conversation, self.clock.now());
-        let mut sent = Vec::new();
-        if let Some(most) = self.pace.recalls(&conversation.chat, now) {
-            let said = self.store.history(conversation, most).await?;
-            sent.extend(said.iter().filter(|said| said.by == Speaker::Bot).map(|said| said.time));
-            sent.extend(std::iter::repeat_n(now, left));
-        }
-        match self.pace.book(&conversation.chat, now, &sent) {
-            Slot::Now => Ok(None),
-            Slot::At(at) => Ok(Some(at)),
-        }
+        let now = self.clock.now();
+        let sent = self.sent_before(claim, left, now).await?;
+        Ok(self.pace.book(&claim.conversation.chat, now, &sent).into())
+    }
+
+    /// When something has been sent into this conversation before, as far as the pace wants to know.
+    async fn sent_before(&self, claim: &Claim, left: usize, now: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+        let Some(most) = self.pace.recalls(&claim.conversation.chat, now) else { return Ok(Vec::new()) };
+        let said = self.store.history(&claim.conversation, most).await?;
+        let sent = said.iter().filter(|said| said.by == Speaker::Bot).map(|said| said.time);
+        Ok(sent.chain(std::iter::repeat_n(now, left)).collect())
     }
 
     async fn call(&self, outgoing: &Outgoing, part: &OutgoingPart) -> Result<MessageId, ProviderError> {

@@ -7,7 +7,10 @@
 //! is not in the line for the number, and holds up nobody.
 //!
 //! What was sent is known in memory alone. After a start, the times of what a conversation's history says of the bot
-//! stand for what an earlier process sent. What an upstream refuses all the same moves the right rate: for as long as
+//! stand for what an earlier process sent.
+//!
+//! A handler whose answer could not leave for a while is not asked yet, so that nobody looks at dots meanwhile: the time
+//! is booked beforehand. What an upstream refuses all the same moves the right rate: for as long as
 //! the upstream says, nobody sends, and after that more slowly for a while.
 
 mod line;
@@ -27,6 +30,8 @@ use meter::{Meter, before, room};
 const SWEEP_AT: usize = 1024;
 /// Threads that ask at the same time may see times that differ so much. What goes further back is a clock set back.
 const OUT_OF_STEP: Duration = Duration::from_secs(1);
+/// A handler is asked this long before its answer may leave: for shorter, nobody is made to wait twice.
+const SOON: Duration = Duration::from_secs(10);
 /// How long a number is left alone that was refused without a word on how long.
 const NUMBER_PAUSE: Duration = Duration::from_secs(1);
 /// The same for an account.
@@ -45,6 +50,15 @@ pub enum Slot {
     Now,
     /// Not before then. That time is booked.
     At(Timestamp),
+}
+
+impl From<Slot> for Option<Timestamp> {
+    fn from(slot: Slot) -> Self {
+        match slot {
+            Slot::Now => None,
+            Slot::At(at) => Some(at),
+        }
+    }
 }
 
 struct State {
@@ -115,6 +129,25 @@ impl Pace {
             pair.meters.iter_mut().for_each(|meter| meter.take(now));
         }
         Slot::Now
+    }
+
+    /// Whether a handler is to be asked now for something to say in this chat; if not, when, since nothing that it said
+    /// could leave before. Either way a time is booked, for this chat to send at. `sent` is as for [`Pace::book`].
+    pub fn reserve(&self, chat: &ChatId, now: Timestamp, sent: &[Timestamp]) -> Slot {
+        let mut state = self.lock();
+        let now = state.at(now);
+        state.recall(chat, sent, &self.limits.pair, now);
+        state.sweep(now);
+        let open = state.pairs.get(chat).map_or(now, |pair| pair.room(now));
+        if open.since(now) > SOON {
+            return Slot::At(open);
+        }
+        state.line.reserve(chat, SOON, now).map_or_else(Slot::At, |()| Slot::Now)
+    }
+
+    /// Gives up the time that is booked for this chat, if there is one: it has nothing to say.
+    pub fn release(&self, chat: &ChatId) {
+        self.lock().line.release(chat);
     }
 
     /// The upstream has refused a message into this chat, because of too many: in its `scope`, for `retry_after`, if it

@@ -111,6 +111,9 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     if attempt.is_closed() {
         return Box::pin(attempt.window_closed(claim, &batch)).await;
     }
+    if let Some(until) = attempt.outbox().closed_until(&claim).await? {
+        return attempt.give_back(claim, until, "nothing can be sent until then").await;
+    }
     let dots = bot.indicator.show(&tools.tasks, &batch.newest().inbound.at);
     let answer = attempt.answer(&mut claim, &mut batch, history, &dots).await?;
     // What follows the handler's work, or takes its place, is boxed: thousands of turns may wait for their handlers.
@@ -294,6 +297,8 @@ impl Attempt<'_> {
         done: Done,
     ) -> Result<Report, StoreError> {
         (self.report.outcome, self.report.reason) = (outcome, reason);
+        // Whoever has sent something has used it up.
+        self.bot.pace.release(&claim.conversation.chat);
         let Done { endings, said, failure_replied, unrecorded: sent, failed } = done;
         self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent, failed }).await?;
         Ok(self.report)

@@ -10,6 +10,8 @@ use crate::provider::Rate;
 
 /// Who is this late for the time that was booked has given it up.
 const FORFEIT: Duration = Duration::from_secs(60);
+/// The same of whoever had come in time, and has had a handler asked since.
+const FORFEIT_AT_WORK: Duration = Duration::from_secs(600);
 /// Times that are off by this much, because others came late to theirs, are given out anew.
 const ADRIFT: Duration = Duration::from_millis(250);
 /// After a refusal the number sends no faster than this: as the slowest of Meta's numbers, 20 in a second.
@@ -25,6 +27,8 @@ pub(super) struct Line {
     used: Track,
     /// What has left, and what is booked.
     planned: Track,
+    /// Whether more is planned than is booked, because of those who have had nothing to send.
+    is_stale: bool,
     /// By place in the line.
     bookings: BTreeMap<i64, Booking>,
     places: HashMap<ChatId, i64>,
@@ -39,6 +43,8 @@ pub(super) struct Line {
 struct Booking {
     chat: ChatId,
     at: Timestamp,
+    /// How late one may be for it.
+    forfeit: Duration,
 }
 
 impl Line {
@@ -47,6 +53,7 @@ impl Line {
         Self {
             used: track.clone(),
             planned: track,
+            is_stale: false,
             bookings: BTreeMap::new(),
             places: HashMap::new(),
             closed_until: Timestamp::default(),
@@ -73,15 +80,53 @@ impl Line {
             }
             self.leave(place);
         } else {
-            let at = self.planned.room(now, self.gap).max(free);
+            let at = self.next(now).max(free);
             self.planned.take(at);
             if at > now {
-                self.join(self.bookings.last_key_value().map_or(0, |(last, _)| last + 1), chat, at);
+                self.join_last(chat, at);
                 return Err(at);
             }
         }
         self.used.take(now);
         Ok(())
+    }
+
+    /// Books the next time for what a handler will have to say in this chat, if it is asked now. Not now, but at the time
+    /// that is returned, if nothing that it said could leave within `soon`.
+    pub(super) fn reserve(&mut self, chat: &ChatId, soon: Duration, now: Timestamp) -> Result<(), Timestamp> {
+        if !self.has_limits(now) {
+            return Ok(());
+        }
+        self.ease(now);
+        let free = self.used.room(now, self.gap).max(self.closed_until);
+        let place = match self.places.get(chat).copied() {
+            Some(place) => {
+                if free.since(now) > soon {
+                    self.plan_anew(now);
+                }
+                place
+            }
+            None => {
+                let at = self.next(now).max(free);
+                self.planned.take(at);
+                self.join_last(chat, at)
+            }
+        };
+        // None is left of one that came too late for it: then it books one when it has something to send.
+        let Some(booking) = self.bookings.get_mut(&place) else { return Ok(()) };
+        if booking.at.since(now) > soon {
+            return Err(booking.at);
+        }
+        booking.forfeit = FORFEIT_AT_WORK;
+        Ok(())
+    }
+
+    /// This chat has nothing to send after all.
+    pub(super) fn release(&mut self, chat: &ChatId) {
+        if let Some(place) = self.places.get(chat).copied() {
+            self.leave(place);
+            self.is_stale = true;
+        }
     }
 
     /// The upstream has refused a message of this chat's: nobody sends until then, this chat first. When that is.
@@ -111,7 +156,7 @@ impl Line {
 
     /// Forgets those who did not come.
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        self.bookings.retain(|_, booking| booking.at.plus(FORFEIT) > now);
+        self.bookings.retain(|_, booking| booking.at.plus(booking.forfeit) > now);
         let bookings = &self.bookings;
         self.places.retain(|_, place| bookings.contains_key(place));
     }
@@ -129,8 +174,23 @@ impl Line {
         self.bookings.len()
     }
 
+    /// The time of whoever comes next.
+    fn next(&mut self, now: Timestamp) -> Timestamp {
+        let at = self.planned.room(now, self.gap);
+        if at == now || !self.is_stale {
+            return at;
+        }
+        self.plan_anew(now);
+        self.planned.room(now, self.gap)
+    }
+
+    fn has_limits(&self, now: Timestamp) -> bool {
+        !self.used.meters.is_empty() || !self.gap.is_zero() || self.closed_until > now
+    }
+
     /// Gives everybody in the line a new time, in the same order.
     fn plan_anew(&mut self, now: Timestamp) {
+        self.is_stale = false;
         self.sweep(now);
         self.planned = self.used.clone();
         let from = now.max(self.closed_until);
@@ -152,8 +212,14 @@ impl Line {
         self.bookings.get(&place).map(|booking| booking.at)
     }
 
+    fn join_last(&mut self, chat: &ChatId, at: Timestamp) -> i64 {
+        let place = self.bookings.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.join(place, chat, at);
+        place
+    }
+
     fn join(&mut self, place: i64, chat: &ChatId, at: Timestamp) {
-        self.bookings.insert(place, Booking { chat: chat.clone(), at });
+        self.bookings.insert(place, Booking { chat: chat.clone(), at, forfeit: FORFEIT });
         self.places.insert(chat.clone(), place);
     }
 

@@ -134,6 +134,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.handler", json(llm), json(&known_llm)),
         ("bots.shop.handler.models", json(model), json(&known_model)),
         ("bots.shop.gate", json(&bot.gate), json(&known_bot.gate)),
+        ("bots.shop.control", json(&bot.control), json(&known_bot.control)),
         ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
         ("bots.shop.turn", json(&bot.turn), json(&known_bot.turn)),
         ("bots.shop.typing", json(&bot.typing), json(&known_bot.typing)),
@@ -224,6 +225,9 @@ time_zone = "Mars/Olympus"
 kinds = ["smell", "text", "taste"]
 per_minute = 0
 
+[bots.shop.control]
+human = ["a person", "?!"]
+
 [bots.shop.tpying]
 show = "typing"
 
@@ -266,7 +270,7 @@ timeout = 3
 
 /// Everything that is wrong with [`WRONG`]: the key, the beginning of the line that it stands on or the variable, and
 /// a word of what to do.
-const FOUND: [(&str, &str, &str); 46] = [
+const FOUND: [(&str, &str, &str); 47] = [
     ("templates", "templates = ", "template prompts/broken.txt: syntax error (line 2)"),
     ("telemetry", "telemetry = ", "remove it"),
     ("server.listen", "listen = ", "such as \"127.0.0.1:8080\""),
@@ -293,6 +297,7 @@ const FOUND: [(&str, &str, &str); 46] = [
     ("bots.shop.gate.kinds[0]", "kinds = ", "use one of text, image"),
     ("bots.shop.gate.kinds[2]", "kinds = ", "use one of text, image"),
     ("bots.shop.gate.per_minute", "per_minute = ", "must not be zero"),
+    ("bots.shop.control.human", "human = ", "without a letter"),
     ("bots.shop.tpying", "[bots.shop.tpying]", "correct its name"),
     ("bots.shop.turn.timeout", "THREEDOTS_BOTS__SHOP__TURN__TIMEOUT", "write for example \"26s\""),
     ("bots.shop.failure_reply.template", "template = ", "or name another"),

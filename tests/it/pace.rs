@@ -3,6 +3,9 @@
 mod model;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use threedots::clock::Timestamp;
@@ -247,22 +250,17 @@ async fn waiting_for_a_customers_limit_delays_no_other_customer_and_keeps_no_tas
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_has_to_wait_is_asked_for_once_and_shows_no_dots_meanwhile() {
     let mut setup = setup(Upstream::Linq);
-    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counter = std::sync::Arc::clone(&asked);
-    let answer = one_each();
-    setup.handler = std::sync::Arc::new(Counted(answer, counter));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let parts = |_: &Turn| Reply::Send(numbered(31).into_iter().map(Part::text).collect());
+    setup.handler = Arc::new(Counted(parts, Arc::clone(&asked)));
     let world = setup.start();
-    for number in numbered(31) {
-        world.write(&number);
-        world.pass_ms(100).await;
-    }
-    world.pass(2).await;
-    let turns = asked.load(std::sync::atomic::Ordering::Relaxed);
+    world.write("hello");
+    world.pass(5).await;
     assert_eq!(world.replies(), numbered(30));
     assert!(!world.phone().dots_showing(&world.customer));
     world.pass(60).await;
     assert_eq!(world.replies(), numbered(31));
-    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), turns, "the reply was there already");
+    assert_eq!(asked.load(Relaxed), 1, "the reply was there already");
     let mut keys: HashMap<String, usize> = HashMap::new();
     for moment in world.phone().timeline() {
         if let What::Reply { key: Some(key), .. } = moment.what {
@@ -272,13 +270,65 @@ async fn a_reply_that_has_to_wait_is_asked_for_once_and_shows_no_dots_meanwhile(
     assert!(keys.values().all(|count| *count == 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn in_a_closed_hour_no_handler_is_asked_and_nobody_sees_dots() {
+    let mut setup = setup(Upstream::Gateway);
+    let asked = Arc::new(AtomicUsize::new(0));
+    setup.handler = Arc::new(Counted(Thinks(5), Arc::clone(&asked)));
+    setup.gate.max_age = Duration::from_hours(24);
+    let world = setup.start();
+    // The gateway takes 20 in a minute: five are too many, and all 25 write at the same time.
+    let customers: Vec<CustomerId> = (10..35).map(|number| world.customer(number)).collect();
+    customers.iter().for_each(|customer| drop(world.write_as(customer, "hello")));
+    world.pass(30).await;
+    assert_eq!(asked.load(Relaxed), 20);
+    let waiting = || customers.iter().filter(|customer| world.replies_to(customer).is_empty()).collect::<Vec<_>>();
+    assert_eq!(waiting().len(), 5);
+    for customer in waiting() {
+        let seen = world.phone().seen(customer);
+        assert!(!seen.iter().any(|moment| matches!(moment.what, What::DotsOn { .. })), "{seen:?}");
+    }
+    // Those who had to wait are asked as their time comes, and answered as soon as their handlers are done.
+    world.pass(60).await;
+    assert_eq!((asked.load(Relaxed), waiting().len()), (25, 0));
+    assert_eq!(Sends::of(&world).refused, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_nothing_to_say_takes_nobodys_time() {
+    let mut setup = setup(Upstream::Gateway);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mostly_silent = |turn: &Turn| if turn.text() == "speak" { Reply::text("here") } else { Reply::silence() };
+    setup.handler = Arc::new(Counted(mostly_silent, Arc::clone(&asked)));
+    let world = setup.start();
+    for number in 10..110 {
+        world.write_as(&world.customer(number), "hush");
+        world.pass_ms(10).await;
+    }
+    assert_eq!(asked.load(Relaxed), 100, "nothing was sent, so nobody has to wait");
+    world.write("speak");
+    world.pass(2).await;
+    assert_eq!(world.replies(), ["here"]);
+}
+
+/// Answers after so many seconds.
+struct Thinks(u64);
+
+#[async_trait::async_trait]
+impl Handler for Thinks {
+    async fn reply(&self, _: &Turn) -> Result<Reply, threedots::HandlerError> {
+        tokio::time::sleep(Duration::from_secs(self.0)).await;
+        Ok(Reply::text("done"))
+    }
+}
+
 /// Counts how often a handler is asked.
-struct Counted<H>(H, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+struct Counted<H>(H, Arc<AtomicUsize>);
 
 #[async_trait::async_trait]
 impl<H: Handler> Handler for Counted<H> {
     async fn reply(&self, turn: &Turn) -> Result<Reply, threedots::HandlerError> {
-        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.1.fetch_add(1, Relaxed);
         self.0.reply(turn).await
     }
 }

@@ -195,6 +195,47 @@ proptest! {
     }
 }
 
+/// Chats that come in at their times, whose handlers work for so many milliseconds and then have something to say, or not.
+/// When each of those that did left.
+fn run_with_handlers(pace: &Pace, chats: &[(u64, u64, bool)]) -> Vec<Timestamp> {
+    let mut queue: BinaryHeap<Reverse<(Timestamp, usize, usize, bool)>> = BinaryHeap::new();
+    for (number, (comes, ..)) in chats.iter().enumerate() {
+        queue.push(Reverse((at(*comes), number, number, false)));
+    }
+    let mut sent = Vec::new();
+    for ticket in chats.len()..100_000 {
+        let Some(Reverse((now, _, number, is_done))) = queue.pop() else { return sent };
+        let (_, works, speaks) = chats[number];
+        let slot = if is_done { pace.book(&chat(number), now, &[]) } else { pace.reserve(&chat(number), now, &[]) };
+        match slot {
+            Slot::Now if is_done => sent.push(now),
+            Slot::Now if speaks => queue.push(Reverse((now.plus(Duration::from_millis(works)), ticket, number, true))),
+            Slot::Now => pace.release(&chat(number)),
+            Slot::At(later) => {
+                assert!(later > now, "a time that is no later");
+                queue.push(Reverse((later, ticket, number, is_done)));
+            }
+        }
+    }
+    panic!("somebody asks in vain");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn whoever_books_before_the_handler_is_asked_keeps_to_the_limits_too(
+        limits in limits(),
+        chats in prop::collection::vec((0u64..10_000, prop_oneof![0u64..3_000, 0u64..100_000], any::<bool>()), 1..60),
+    ) {
+        let sent = run_with_handlers(&Pace::new(limits.clone()), &chats);
+        prop_assert_eq!(sent.len(), chats.iter().filter(|(.., speaks)| *speaks).count(), "all who speak are heard");
+        for rate in limits.number {
+            prop_assert!(keeps_to(&sent, rate), "{:?} {:?}", rate, sent);
+        }
+    }
+}
+
 #[test]
 fn a_time_that_was_given_to_one_is_not_taken_by_another() {
     let pace = Pace::new(SendLimits { number: Rate::window(1, seconds(10)).into_iter().collect(), pair: Vec::new() });
