@@ -10,6 +10,7 @@
 //! | `long` | answers with more than fits into one message |
 //! | `buttons` | asks a question with buttons |
 //! | `beat` | takes the dots off for a moment between "searching" and "found", where the upstream can |
+//! | `stop` | is not asked: a control word, which ends whatever it is at |
 //! | anything else | says it back |
 
 use std::time::Duration;
