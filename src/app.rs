@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete types, and the one that starts and ends everything.
 
 mod assemble;
+mod callbacks;
 mod hand;
 mod operator;
 mod playground;
@@ -22,8 +23,10 @@ use crate::clock::Clock;
 use crate::config::{Config, Problem, Problems};
 use crate::handler::Handler;
 use crate::handler::demo::Demo;
+use crate::handler::http::WaysOut;
+use crate::handler::http::callbacks::Callbacks;
 use crate::housekeeping;
-use crate::http::{Answer, Call, CallError, Client, ClientError, Transport};
+use crate::http::{Answer, Call, CallError, Client, ClientError, Transport, reach};
 use crate::operator::Api;
 use crate::provider::Kind;
 use crate::sandbox::{PageError, Sandbox};
@@ -35,6 +38,7 @@ use crate::turn::Bot;
 use crate::webhook::{Inlet, Webhooks};
 use crate::worker::Worker;
 use assemble::Parts;
+use callbacks::Comeback;
 pub use hand::HandError;
 use operator::Operator;
 use playground::Playground;
@@ -117,8 +121,9 @@ impl App {
         let Some(config) = &self.config else { return Ok(()) };
         let env = |name: &str| self.env.get(name).cloned();
         let later: Arc<dyn Handler> = Arc::new(Demo);
+        let nowhere = WaysOut { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere) };
         let found = [
-            bots(config, &env, Arc::new(Nowhere), Some(later)).map(drop),
+            bots(config, &env, &nowhere, &Comeback::nowhere(), Some(later)).map(drop),
             assemble::operator_token(config, &env).map(drop),
         ];
         let problems: Vec<Problem> = found.into_iter().filter_map(Result::err).flat_map(|found| found.0).collect();
@@ -178,21 +183,23 @@ impl App {
     /// When something is wrong with the configuration, the store cannot be opened, or a port cannot be had.
     pub async fn start(self) -> Result<Running, StartError> {
         let env = |name: &str| self.env.get(name).cloned();
-        let transport = Client::new()? as Arc<dyn Transport>;
+        let ways_out = WaysOut { anywhere: Client::new()?, public: Client::public_only(Arc::new(reach::System))? };
         match self.config {
             Some(config) => {
-                let bots = bots(&config, &env, transport, self.handler)?;
+                let comeback = Comeback::configured(&config)?;
+                let bots = bots(&config, &env, &ways_out, &comeback.callbacks, self.handler)?;
                 let listener = bind("server.listen", &config.server.listen)?;
                 let operator = Operator::bind(&config, &env)?;
-                Running::start(config, bots, listener, operator).await
+                Running::start(config, bots, listener, operator, comeback).await
             }
             None => {
                 let custom = self.handler.is_some();
-                let ground = Playground::open(&env, overlay(&self.env), Arc::clone(&transport), custom)?;
+                let ground = Playground::open(&env, overlay(&self.env), Arc::clone(&ways_out.anywhere), custom)?;
                 let secrets = |name: &str| ground.secret(name).or_else(|| env(name));
-                let bots = bots(&ground.config, &secrets, transport, self.handler)?;
+                let comeback = Comeback::bind(&ground.config, |_| playground::listen(playground::CALLBACKS_PORT))?;
+                let bots = bots(&ground.config, &secrets, &ways_out, &comeback.callbacks, self.handler)?;
                 let operator = Operator::bind(&ground.config, &env)?;
-                let mut running = Running::start(ground.config, bots, ground.product, operator).await?;
+                let mut running = Running::start(ground.config, bots, ground.product, operator, comeback).await?;
                 running.add_sandboxes(ground.sandboxes, ground.listening, ground.directory);
                 Ok(running)
             }
@@ -217,10 +224,12 @@ impl Transport for Nowhere {
 fn bots(
     config: &Config,
     env: &dyn Fn(&str) -> Option<String>,
-    transport: Arc<dyn Transport>,
+    ways_out: &WaysOut,
+    callbacks: &Arc<Callbacks>,
     handler: Option<Arc<dyn Handler>>,
 ) -> Result<Vec<Bot>, Problems> {
-    assemble::bots(config, &Parts { env, transport, clock: Clock::System, handler })
+    let (ways_out, callbacks) = (ways_out.clone(), Arc::clone(callbacks));
+    assemble::bots(config, &Parts { env, ways_out, callbacks, clock: Clock::System, handler })
 }
 
 /// Names the configuration file of [`App::from_env`].
@@ -245,6 +254,8 @@ pub struct Running {
     pub phone: Option<SocketAddr>,
     /// Where the operator's API is, if there is one.
     pub operator: Option<SocketAddr>,
+    /// Where handlers over HTTP come back to, if there are any.
+    pub callbacks: Option<SocketAddr>,
     store: Arc<dyn Store>,
     worker: Arc<Worker>,
     claims: JoinHandle<Result<(), StoreError>>,
@@ -264,6 +275,7 @@ impl Running {
         bots: Vec<Bot>,
         listener: TcpListener,
         operator: Option<Operator>,
+        comeback: Comeback,
     ) -> Result<Self, StartError> {
         let clock = Clock::System;
         let store = open(config.store.clone(), clock, disk::Settings::default().lock_timeout).await?;
@@ -281,6 +293,10 @@ impl Running {
             (address, api)
         });
         let (operator, api) = operator.unzip();
+        let callbacks = comeback.serve()?.map(|Listening { address, server, handle }| {
+            servers.push((handle, tokio::spawn(server)));
+            address
+        });
         let (sweeping, retention, stopped) = (Arc::clone(&store), config.retention, CancellationToken::new());
         let until = stopped.clone();
         let housekeeping = tokio::spawn(async move { housekeeping::run(&*sweeping, &retention, &until).await });
@@ -289,6 +305,7 @@ impl Running {
             address,
             phone: None,
             operator,
+            callbacks,
             store,
             claims: tokio::spawn(Arc::clone(&worker).run()),
             worker,

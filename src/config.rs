@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use toml::Table;
 
+use crate::callbacks::CallbacksConfig;
 use crate::control::ControlConfig;
 use crate::failure::FailureReplyConfig;
 use crate::gate::GateConfig;
+use crate::handler::http::HttpConfig;
 use crate::handler::llm::LlmConfig;
 use crate::operator::OperatorConfig;
 use crate::outbox::DeliveryConfig;
@@ -55,6 +57,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where the operator's API is.
     pub operator: OperatorConfig,
+    /// Where handlers come back to.
+    pub callbacks: CallbacksConfig,
     /// How turns are worked off.
     pub worker: WorkerConfig,
     /// What is logged.
@@ -98,6 +102,8 @@ pub enum HandlerConfig {
     Demo,
     /// `kind = "llm"`
     Llm(LlmConfig),
+    /// `kind = "http"`
+    Http(HttpConfig),
     /// `kind = "custom"`: the one that a program of yours gives to [`App::handler`](crate::App::handler).
     Custom,
 }
@@ -173,6 +179,7 @@ impl Config {
         config.store = source.section("store");
         config.retention = source.section("retention");
         config.operator = source.section("operator");
+        config.callbacks = source.section("callbacks");
         config.worker = source.section("worker");
         config.log = source.section("log");
         for (name, bot) in source.take("bots") {
@@ -212,8 +219,9 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
     let provider = kind.and_then(|kind| source.read_with(&provider_at, provider, kind.read));
     let mut handler = source.take_from(&mut table, at, "handler");
     let handler_at = format!("{at}.handler");
-    let handler = match take_kind(source, &mut handler, &handler_at, "demo, llm, custom").as_deref() {
+    let handler = match take_kind(source, &mut handler, &handler_at, "demo, llm, http, custom").as_deref() {
         Some("llm") => HandlerConfig::Llm(source.read(&handler_at, handler)),
+        Some("http") => HandlerConfig::Http(source.read(&handler_at, handler)),
         Some(kind) => {
             for key in handler.keys() {
                 source.problem(
@@ -260,13 +268,22 @@ fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) 
 
 /// Settings that contradict each other, or under which nothing would happen.
 fn check(source: &mut Source<'_>, config: &Config) {
-    let Config { server, store, retention, operator, worker, .. } = config;
+    let Config { server, store, retention, operator, callbacks, worker, .. } = config;
     let port = server.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() && !source.is_noted("server.listen") {
         source.problem("server.listen", "must be an address and a port, such as \"127.0.0.1:8080\"");
     }
     if operator.address().is_none() && !source.is_noted("operator.listen") {
         source.problem("operator.listen", "must be an IP address and a port, such as \"127.0.0.1:8081\"");
+    }
+    if callbacks.address().is_none() && !source.is_noted("callbacks.listen") {
+        source.problem("callbacks.listen", "must be an IP address and a port, such as \"127.0.0.1:8082\"");
+    }
+    if !callbacks.has_usable_url() && !source.is_noted("callbacks.url") {
+        source.problem(
+            "callbacks.url",
+            "must be an address without a slash at its end, such as \"https://bots.example\"",
+        );
     }
     for (key, kept) in [("retention.sent", retention.sent), ("retention.dead", retention.dead)] {
         if kept < Duration::from_hours(1) && !source.is_noted(key) {

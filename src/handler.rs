@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`demo`] | needs nothing, and shows the typing guard at work |
 //! | [`llm`] | a language model behind an OpenAI-compatible address |
+//! | [`http`] | yours, in any language, over HTTP |
 //!
 //! A handler turns a [`Turn`] into a [`Reply`]. It cannot send, type or acknowledge by any other way than what the
 //! turn gives it, and it may fail, hang, panic or be dropped at any await: the guard and the store see to the rest.
@@ -17,6 +18,7 @@
 //! ```
 
 pub mod demo;
+pub mod http;
 pub mod llm;
 
 use std::fmt;
@@ -84,6 +86,8 @@ where
 /// One go at answering: everything that a conversation has waiting.
 #[derive(Clone)]
 pub struct Turn {
+    /// What it is known by: the same if it is held again with the same messages, after a crash as well. Safe to log.
+    pub id: String,
     /// The bot that answers.
     pub bot: BotName,
     /// Who is being answered: the writer of the newest message.
@@ -102,6 +106,8 @@ pub struct Turn {
     pub presence: Presence,
     /// Where the media of the messages can be had.
     pub media: Arc<dyn FetchMedia>,
+    /// What the upstream takes.
+    pub fits: Arc<dyn Fits>,
 }
 
 impl Turn {
@@ -211,6 +217,15 @@ pub trait FetchMedia: Send + Sync + 'static {
 
     /// A medium, into a new file; returns its length in bytes.
     async fn fetch_to(&self, media: &MediaRef, path: &Path) -> Result<u64, MediaError>;
+}
+
+/// What an upstream takes.
+pub trait Fits: Send + Sync + 'static {
+    /// Whether a reply can be sent as it is. Long texts can, in pieces.
+    ///
+    /// # Errors
+    /// Which of the upstream's limits it breaks.
+    fn fits(&self, reply: &Reply) -> Result<(), String>;
 }
 
 /// A medium in memory.

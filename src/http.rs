@@ -4,6 +4,8 @@
 //! retry, https unless the host is this machine or a call says otherwise, an answer no longer than its limit, and
 //! errors that name no address.
 
+pub mod reach;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderName, HeaderValue};
+use tokio::sync::mpsc;
 use url::Url;
 
 /// How an HTTP call leaves. The product's is [`Client`]; a test may put a sandbox in its place.
@@ -74,6 +77,7 @@ pub struct Answer {
 
 enum AnswerBody {
     Whole(Option<Bytes>),
+    Pieces(mpsc::Receiver<Bytes>),
     Streamed(reqwest::Response),
 }
 
@@ -83,15 +87,24 @@ impl Answer {
         Self { status, headers, body: AnswerBody::Whole(Some(body)) }
     }
 
+    /// An answer whose body comes in pieces, until the other end is dropped.
+    pub fn pieces(status: u16, headers: Headers, pieces: mpsc::Receiver<Bytes>) -> Self {
+        Self { status, headers, body: AnswerBody::Pieces(pieces) }
+    }
+
     /// Whether the status is one of success.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// The next piece of the body.
-    async fn chunk(&mut self) -> Result<Option<Bytes>, CallError> {
+    /// The next piece of the body; none at its end.
+    ///
+    /// # Errors
+    /// What went wrong on the way.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, CallError> {
         match &mut self.body {
             AnswerBody::Whole(body) => Ok(body.take().filter(|body| !body.is_empty())),
+            AnswerBody::Pieces(pieces) => Ok(pieces.recv().await),
             AnswerBody::Streamed(response) => response.chunk().await.map_err(|error| classify(&error)),
         }
     }
@@ -236,7 +249,11 @@ impl fmt::Debug for Headers {
 
 /// The real way out.
 #[derive(Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    client: reqwest::Client,
+    /// Whether only public addresses are called.
+    public_only: bool,
+}
 
 impl Client {
     /// Connects to nothing yet.
@@ -244,7 +261,21 @@ impl Client {
     /// # Errors
     /// When the machine's TLS roots cannot be read.
     pub fn new() -> Result<Arc<Self>, ClientError> {
-        builder().build().map(|client| Arc::new(Self(client))).map_err(|_| ClientError)
+        Self::built(builder(), false)
+    }
+
+    /// One for addresses that others have chosen: it reaches the public internet, over https, and nothing else. What a
+    /// name leads to is asked of `lookup`, and judged each time a connection is made.
+    ///
+    /// # Errors
+    /// When the machine's TLS roots cannot be read.
+    pub fn public_only(lookup: Arc<dyn reach::Lookup>) -> Result<Arc<Self>, ClientError> {
+        Self::built(builder().dns_resolver(reach::PublicOnly(lookup)), true)
+    }
+
+    fn built(builder: reqwest::ClientBuilder, public_only: bool) -> Result<Arc<Self>, ClientError> {
+        let client = builder.build().map_err(|_| ClientError)?;
+        Ok(Arc::new(Self { client, public_only }))
     }
 }
 
@@ -269,12 +300,15 @@ pub struct ClientError;
 #[async_trait]
 impl Transport for Client {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
-        let allowed = is_private_enough(&call.url) || (call.in_clear && is_plain_http(&call.url));
-        if !allowed {
+        if self.public_only {
+            if !reach::may_be_public(&call.url) {
+                return Err(CallError::NotSent("the address is not https, or not public"));
+            }
+        } else if !is_private_enough(&call.url) && !(call.in_clear && is_plain_http(&call.url)) {
             return Err(CallError::NotSent("the address is neither https nor this machine"));
         }
         let method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|_| CallError::NotSent("method"))?;
-        let mut request = self.0.request(method, call.url);
+        let mut request = self.client.request(method, call.url);
         for (name, value) in call.headers {
             let mut value = HeaderValue::from_str(&value).map_err(|_| CallError::NotSent("header"))?;
             value.set_sensitive(true);

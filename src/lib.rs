@@ -35,6 +35,7 @@
 //! ```
 
 pub mod app;
+pub mod callbacks;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -6,6 +6,8 @@ use std::path::Path;
 use secrecy::SecretString;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 /// Where a secret is: `env:NAME` or `file:PATH`. A configuration file holds no secret itself.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,4 +66,18 @@ impl Default for SecretRef {
     fn default() -> Self {
         Self(String::new())
     }
+}
+/// Whether two tokens are the same, without telling by the time it takes how long ours is or where they differ.
+pub fn same_token(theirs: &str, ours: &str) -> bool {
+    Sha256::digest(theirs).ct_eq(&Sha256::digest(ours)).into()
+}
+
+/// Text that nobody can guess: 256 bits from the system, in hexadecimal digits.
+///
+/// # Panics
+/// When the system has no randomness to give, which is no system to keep secrets on.
+pub fn random() -> String {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the system's randomness");
+    hex::encode(bytes)
 }

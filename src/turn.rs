@@ -7,9 +7,9 @@
 mod ask;
 mod failed;
 mod interrupt;
-mod media;
 mod report;
 mod settings;
+mod upstream;
 mod window;
 
 use std::sync::Arc;

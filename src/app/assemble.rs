@@ -11,9 +11,11 @@ use crate::failure::FailureReply;
 use crate::gate::Gates;
 use crate::handler::Handler;
 use crate::handler::demo::Demo;
+use crate::handler::http::callbacks::Callbacks;
+use crate::handler::http::{Http, HttpConfig, WaysOut};
 use crate::handler::llm::{Llm, LlmConfig, Model};
 use crate::health::Health;
-use crate::http::{Transport, is_private_enough};
+use crate::http::is_private_enough;
 use crate::message::BotName;
 use crate::pace::Pace;
 use crate::provider::Around;
@@ -24,7 +26,8 @@ use crate::typing::Indicator;
 /// What is needed besides the configuration.
 pub(super) struct Parts<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
-    pub(super) transport: Arc<dyn Transport>,
+    pub(super) ways_out: WaysOut,
+    pub(super) callbacks: Arc<Callbacks>,
     pub(super) clock: Clock,
     pub(super) handler: Option<Arc<dyn Handler>>,
 }
@@ -75,7 +78,7 @@ fn make(
         problems.extend(found.into_iter().map(|(key, text)| problem(&format!("{at}.{key}"), text)));
     };
     let bot_name = BotName::new(name);
-    let around = Around { bot: bot_name.clone(), transport: Arc::clone(&parts.transport), clock: parts.clock };
+    let around = Around { bot: bot_name.clone(), transport: Arc::clone(&parts.ways_out.anywhere), clock: parts.clock };
     let provider = match bot.provider.as_ref().map(|provider| provider.connect(parts.env, around)) {
         Some(Ok(provider)) => Some(provider),
         Some(Err(found)) => {
@@ -96,11 +99,17 @@ fn make(
                 None
             }
         },
+        HandlerConfig::Http(http) => match make_http(http, parts) {
+            Ok(http) => Some(Arc::new(http)),
+            Err(found) => {
+                note("handler", found);
+                None
+            }
+        },
         HandlerConfig::Custom => match &parts.handler {
             Some(handler) => Some(Arc::clone(handler)),
             None => {
-                let text =
-                    "is \"custom\", and this program brings no handler: give one to App::handler, or use demo or llm";
+                let text = "is \"custom\", and this program brings no handler: give one to App::handler, or use demo, llm or http";
                 note("handler", vec![("kind".into(), text.into())]);
                 None
             }
@@ -129,6 +138,23 @@ fn make(
         failure_reply,
         health,
     })
+}
+
+fn make_http(http: &HttpConfig, parts: &Parts<'_>) -> Result<Http, Vec<(String, String)>> {
+    let secret = http.secret.as_ref().map(|secret| secret.resolve(parts.env)).transpose();
+    let (secret, mut problems) = match secret {
+        Ok(secret) => (secret, Vec::new()),
+        Err(problem) => (None, vec![("secret".to_owned(), problem)]),
+    };
+    let made = Http::new(http.clone(), secret.as_ref(), &parts.ways_out, Arc::clone(&parts.callbacks), parts.clock);
+    match made {
+        Ok(made) if problems.is_empty() => Ok(made),
+        Ok(_) => Err(problems),
+        Err(unusable) => {
+            problems.extend(unusable.into_iter().map(|(key, problem)| (key.to_owned(), problem)));
+            Err(problems)
+        }
+    }
 }
 
 fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> Result<Llm, Vec<(String, String)>> {

@@ -24,6 +24,7 @@ const BOT: &str = "demo";
 /// The ports that are tried first: a bookmark goes on working.
 const PRODUCT_PORT: u16 = 8080;
 const PHONE_PORT: u16 = 3333;
+pub(super) const CALLBACKS_PORT: u16 = 8082;
 /// One browser, and the product.
 const CONNECTIONS: usize = 1000;
 
@@ -97,16 +98,20 @@ fn pages(config: &Config) -> HashMap<String, String> {
     named.collect()
 }
 
-fn listen(port: u16) -> Result<TcpListener, StartError> {
+pub(super) fn listen(port: u16) -> Result<TcpListener, StartError> {
     // A second threedots on the same laptop is welcome: it takes the next free port.
     TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).map_err(StartError::Listen)
 }
 
-/// The demo, unless the program brings a handler or the environment a model.
+/// The demo, unless the program brings a handler, or the environment one's address or a model.
 fn handler(env: &dyn Fn(&str) -> Option<String>, custom: bool) -> String {
     let (key, base_url, model) = (env("OPENAI_API_KEY"), env("OPENAI_BASE_URL"), env("OPENAI_MODEL"));
     if custom {
         return "kind = \"custom\"".into();
+    }
+    if let Some(url) = env("HANDLER_URL") {
+        let secret = if env("HANDLER_SECRET").is_some() { "secret = \"env:HANDLER_SECRET\"\n" } else { "" };
+        return format!("kind = \"http\"\nurl = {}\nprivate = true\n{secret}", toml::Value::String(url));
     }
     if key.is_none() && base_url.is_none() {
         return "kind = \"demo\"".into();

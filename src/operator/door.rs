@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::views::Refusal;
-use crate::provider::signature::same_token;
+use crate::secret::same_token;
 
 /// So many wrong tokens are looked at in one second.
 const GUESSES: usize = 10;

@@ -3,10 +3,15 @@
 use crate::message::{Part, PartKey};
 use crate::store::{FailedPart, Outgoing, OutgoingPart, PartState, Waiting};
 
+/// What the answer to a message, and whatever else is after it, is known by: never the same for two.
+pub fn name(newest: &Waiting) -> String {
+    format!("{}{:x}-{}", PartKey::PREFIX, newest.accepted.0, newest.seq)
+}
+
 /// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers. Their keys
 /// go on from the number `first`, where earlier ones have been used.
 pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_key: bool) -> Outgoing {
-    let name = |part: usize| format!("{}{:x}-{}-{part}", PartKey::PREFIX, newest.accepted.0, newest.seq);
+    let name = |part: usize| format!("{}-{part}", name(newest));
     let parts = parts.into_iter().enumerate().map(|(number, part)| OutgoingPart {
         key: PartKey::new(name(first + number)),
         part,

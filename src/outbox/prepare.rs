@@ -8,12 +8,28 @@ use super::{plain, split};
 use crate::message::{MediaSource, Part, Payload};
 use crate::provider::{InvalidPart, Provider, ProviderError};
 
-/// Turns a handler's parts into ones that the upstream takes: what it has no form for written out, long texts split,
-/// media in hand uploaded.
+/// Turns a handler's parts into ones that the upstream takes: [shaped](shape), and media in hand uploaded.
 ///
 /// # Errors
 /// When a part breaks one of the upstream's limits, or a medium cannot be uploaded.
 pub async fn prepare(provider: &dyn Provider, parts: Vec<Part>, patience: Duration) -> Result<Vec<Part>, Unsendable> {
+    let mut ready = shape(provider, parts)?;
+    for part in &mut ready {
+        if let Payload::Media(media) = &mut part.payload
+            && let MediaSource::Bytes { data, mime } = &media.source
+        {
+            let uploaded = timeout(patience, provider.upload_media(data.clone(), mime)).await;
+            media.source = MediaSource::Uploaded(uploaded.map_err(|_| Unsendable::UploadTimedOut)??);
+        }
+    }
+    Ok(ready)
+}
+
+/// Gives a handler's parts the form that the upstream takes: what it has none for written out, long texts split.
+///
+/// # Errors
+/// When a part breaks one of the upstream's limits.
+pub fn shape(provider: &dyn Provider, parts: Vec<Part>) -> Result<Vec<Part>, InvalidPart> {
     let mut ready = Vec::with_capacity(parts.len());
     for part in parts {
         let part = plain::written_out(part, provider.abilities());
@@ -28,17 +44,9 @@ pub async fn prepare(provider: &dyn Provider, parts: Vec<Part>, patience: Durati
         }
     }
     if ready.is_empty() {
-        return Err(InvalidPart("the reply is empty".into()).into());
+        return Err(InvalidPart("the reply is empty".into()));
     }
     ready.iter().try_for_each(|part| provider.check(part))?;
-    for part in &mut ready {
-        if let Payload::Media(media) = &mut part.payload
-            && let MediaSource::Bytes { data, mime } = &media.source
-        {
-            let uploaded = timeout(patience, provider.upload_media(data.clone(), mime)).await;
-            media.source = MediaSource::Uploaded(uploaded.map_err(|_| Unsendable::UploadTimedOut)??);
-        }
-    }
     Ok(ready)
 }
 

@@ -47,11 +47,6 @@ pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
     Some(signature)
 }
 
-/// Whether two tokens are the same, without telling by the time it takes how long ours is or where they differ.
-pub fn same_token(theirs: &str, ours: &str) -> bool {
-    Sha256::digest(theirs).ct_eq(&Sha256::digest(ours)).into()
-}
-
 /// The MD5 of `parts`, read as one message, for an upstream that signs with it.
 pub(crate) fn md5(parts: &[&[u8]]) -> [u8; 16] {
     let mut md5 = Md5::new();

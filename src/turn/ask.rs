@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
-use super::media::Media;
+use super::upstream::Upstream;
 use super::{A_CONTROL_WORD, Answer, Attempt, Batch, SHUTTING_DOWN};
 use crate::handler::{Presence, Said, Turn};
 use crate::message::Reply;
@@ -58,7 +58,10 @@ impl Attempt<'_> {
         // Cancels on every way out of here, this future's own end by drop included.
         let cancelled = self.tools.cancelled.child_token();
         let _cancels = cancelled.clone().drop_guard();
+        let upstream =
+            Arc::new(Upstream { provider: Arc::clone(&self.bot.provider), limit: self.bot.turn.media_limit });
         let turn = Turn {
+            id: outbox::name(batch.newest()),
             bot: self.bot.name.clone(),
             contact: batch.newest().inbound.contact.clone(),
             messages: batch.admitted.iter().map(|waiting| waiting.inbound.clone()).collect(),
@@ -67,7 +70,8 @@ impl Attempt<'_> {
             deadline,
             cancelled,
             presence,
-            media: Arc::new(Media { provider: Arc::clone(&self.bot.provider), limit: self.bot.turn.media_limit }),
+            media: Arc::clone(&upstream) as _,
+            fits: upstream,
         };
         let mut pause = FIRST_PAUSE;
         let reply = loop {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 27] = [
+const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("message", &[]),
     ("clock", &[]),
     ("templates", &[]),
@@ -29,12 +29,14 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ),
     ("worker", &["store", "turn"]),
     ("webhook", &["control", "http", "provider", "store"]),
+    ("callbacks", &["handler"]),
     ("operator", &["health", "http", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (
         "config",
         &[
+            "callbacks",
             "control",
             "failure",
             "gate",
@@ -60,7 +62,7 @@ const EVERYWHERE: [&str; 2] = ["message", "clock"];
 
 /// Where the crates live that have one place each.
 const ONE_PLACE: [(&str, &[&str]); 6] = [
-    ("actix_web", &["webhook", "operator", "sandbox", "app"]),
+    ("actix_web", &["webhook", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
     ("async_openai", &["handler/llm"]),

@@ -3,8 +3,9 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::Timestamp;
-use crate::provider::signature::{SigningKey, from_hex, same_token};
+use crate::provider::signature::{SigningKey, from_hex};
 use crate::provider::{SigningSecret, WebhookError, WebhookRequest};
+use crate::secret::same_token;
 
 /// What vouches for a request.
 pub(super) struct Verifier {

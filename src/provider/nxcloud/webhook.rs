@@ -8,8 +8,9 @@ use super::config::Signing;
 use super::names::CallbackHeaders;
 use super::sign::Signed;
 use crate::clock::Timestamp;
-use crate::provider::signature::{same_md5, same_token};
+use crate::provider::signature::same_md5;
 use crate::provider::{WebhookError, WebhookRequest};
+use crate::secret::same_token;
 
 /// What vouches for a callback.
 pub(super) struct Verifier {

@@ -1,4 +1,4 @@
-//! The media of a turn's messages, fetched through its provider when the handler asks for them.
+//! What a handler may ask of the upstream: the media of its turn's messages, and what fits into a reply.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::timeout;
 
-use crate::handler::{FetchMedia, Fetched, MediaError};
+use crate::handler::{FetchMedia, Fetched, Fits, MediaError};
 use crate::http::Download;
-use crate::message::MediaRef;
+use crate::message::{MediaRef, Reply};
+use crate::outbox;
 use crate::provider::Provider;
 
-/// The media of a turn's messages, fetched through its provider.
-pub(super) struct Media {
+/// The upstream, as far as a handler may ask it something.
+pub(super) struct Upstream {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) limit: u64,
 }
@@ -21,7 +22,7 @@ pub(super) struct Media {
 /// How long an upstream may take to say where a medium is.
 const MEDIA_PATIENCE: Duration = Duration::from_secs(30);
 
-impl Media {
+impl Upstream {
     async fn open(&self, media: &MediaRef) -> Result<Download, MediaError> {
         let opened = timeout(MEDIA_PATIENCE, self.provider.fetch_media(media, self.limit)).await;
         opened.map_err(|_| MediaError("timed out".into()))?.map_err(|error| MediaError(error.to_string()))
@@ -29,7 +30,7 @@ impl Media {
 }
 
 #[async_trait]
-impl FetchMedia for Media {
+impl FetchMedia for Upstream {
     async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
         let download = self.open(media).await?;
         let mime = download.mime.clone().or_else(|| media.mime.clone());
@@ -39,5 +40,12 @@ impl FetchMedia for Media {
 
     async fn fetch_to(&self, media: &MediaRef, path: &Path) -> Result<u64, MediaError> {
         self.open(media).await?.into_file(path).await.map_err(|error| MediaError(error.to_string()))
+    }
+}
+
+impl Fits for Upstream {
+    fn fits(&self, reply: &Reply) -> Result<(), String> {
+        let Reply::Send(parts) = reply else { return Ok(()) };
+        outbox::shape(&*self.provider, parts.clone()).map(drop).map_err(|error| error.to_string())
     }
 }

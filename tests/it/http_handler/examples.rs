@@ -1,0 +1,1 @@
+//! The examples, started as their first lines say.

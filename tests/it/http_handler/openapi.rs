@@ -1,0 +1,1 @@
+//! What `openapi.json` says, held against the code.
