@@ -4,6 +4,7 @@
 //! process awaits the upstream's report of it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod bot;
 mod killing;
 mod mixed;
 

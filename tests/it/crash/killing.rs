@@ -64,7 +64,7 @@ pub(super) async fn kill(home: &Home, upstreams: &[&Upstream], plan: &[When], di
             When::AtWork | When::Acknowledged | When::Sent | When::Late => {
                 assert!(binary.is_ready().await, "start {} failed: {}", number + 1, home.tail());
                 start_up = began.elapsed();
-                let (least, most) = if *when == When::Late { (6000, 7000) } else { (20, 1200) };
+                let (least, most) = if *when == When::Late { (6000, 7000) } else { (20, 800) };
                 tokio::time::sleep(dice.millis(least, most)).await;
             }
         }

@@ -18,14 +18,14 @@ const PART: usize = 2500;
 
 /// A language model that says what it was told, by all messages that have not been answered yet.
 ///
-/// As the model `moody` it does what the newest of them says:
+/// If the newest of them has one of these words, it does this instead:
 ///
 /// | word | what it does |
 /// |---|---|
-/// | `long` | answers in several parts |
-/// | `busy` | answers 503; as any other model it answers this one too |
-/// | `refuse` | answers 400, whichever model it is |
-/// | `stall` | answers only when nobody waits any longer |
+/// | `long` | answers with more than goes into one message |
+/// | `busy` | answers 503 if it was asked as the model `moody` |
+/// | `refuse` | answers 400 |
+/// | `stall` | answers when nobody waits any longer |
 pub(crate) struct Model {
     /// How long an answer takes at the most, in milliseconds.
     pub(crate) slowness: AtomicU64,

@@ -115,26 +115,26 @@ impl Upstream {
 
     /// A configuration of one bot that talks with this upstream. Its data and its secrets are in `directory`.
     pub(crate) fn config(&self, directory: &Path, handler: &str, rest: &str) -> String {
-        config(directory, self.port, rest) + &self.bot(directory, handler)
+        config(directory, self.port, rest) + &self.tables(directory, handler)
     }
 
     /// The same, with our model for a handler.
     pub(crate) fn config_with_model(&self, directory: &Path, rest: &str) -> String {
-        self.config(directory, &self.handler(&["echo"]), rest)
+        self.config(directory, &self.handler(&["echo"], ""), rest)
     }
 
-    /// A handler that asks these of our models, one after the other.
-    pub(crate) fn handler(&self, models: &[&str]) -> String {
+    /// A handler that asks these of our models, one after the other. `rest` is what else there is to say of it.
+    pub(crate) fn handler(&self, models: &[&str], rest: &str) -> String {
         let Self { bot, address, .. } = self;
         let table = |model: &&str| {
             format!("\n[[bots.{bot}.handler.models]]\nbase_url = \"http://{address}/v1\"\nmodel = \"{model}\"")
         };
-        format!("kind = \"llm\"{}", models.iter().map(table).collect::<String>())
+        format!("kind = \"llm\"\n{rest}{}", models.iter().map(table).collect::<String>())
     }
 
     /// The tables of its bot. Nothing holds it back: neither the gates nor the upstream's limits. Its upstreams take the
     /// same text as one message.
-    pub(crate) fn bot(&self, directory: &Path, handler: &str) -> String {
+    pub(crate) fn tables(&self, directory: &Path, handler: &str) -> String {
         let Self { bot, address, sandbox, .. } = self;
         let settings = sandbox.settings();
         let unlimited = match settings.upstream {
