@@ -62,6 +62,8 @@ pub struct Outbox<'a> {
     pub open_until: Option<Timestamp>,
     /// How fast the bot sends.
     pub pace: &'a Pace,
+    /// For how long the upstream's reports have been taken.
+    pub listening: Duration,
 }
 
 /// What came of sending what could be sent.
@@ -197,7 +199,7 @@ impl Outbox<'_> {
             _ => return Ok(Err(None)),
         };
         let (key, policy) = (part.key.as_str(), self.config.on_unknown);
-        Ok(match unknown::decide(self.provider.abilities(), self.config, since, now) {
+        Ok(match unknown::decide(self.provider.abilities(), self.config, since, self.listening, now) {
             Unknown::SendAgain => {
                 run.settled_by = Some(self.settled_by());
                 warn!(part.key = key, ?policy, settled_by = self.settled_by().as_str(), "a part is sent again");
@@ -308,7 +310,7 @@ impl Outbox<'_> {
             _ if self.is_enough(attempts, claim) => refused(format!("given up after {attempts} attempts: {error}")),
             ProviderError::Ambiguous { .. } => {
                 let state = PartState::Unknown { attempts, since: now };
-                match unknown::decide(self.provider.abilities(), self.config, now, now) {
+                match unknown::decide(self.provider.abilities(), self.config, now, self.listening, now) {
                     Unknown::SendAgain => (state, Delivery::Later(back_off)),
                     Unknown::WaitUntil(at) => (state, Delivery::Later(at)),
                     Unknown::GiveUp => refused(UNKNOWN.into()),

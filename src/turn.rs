@@ -71,6 +71,8 @@ pub struct Tools {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Clock,
+    /// When this process began to take webhooks, and with them the upstreams' reports.
+    pub started: Instant,
     /// Where the guard's tasks are counted, so that a shutdown waits for the dots to go off.
     pub tasks: TaskTracker,
     /// Cancelled when turns must be given back.
@@ -318,6 +320,7 @@ impl Attempt<'_> {
             config: &self.bot.delivery,
             open_until: self.open_until,
             pace: &self.bot.pace,
+            listening: self.tools.started.elapsed(),
         }
     }
 }

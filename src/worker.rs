@@ -69,7 +69,7 @@ impl Worker {
         let cancelled = CancellationToken::new();
         Arc::new(Self {
             bots: bots.into_iter().map(|bot| (bot.name.clone(), bot)).collect(),
-            tools: Tools { store, clock, tasks: TaskTracker::new(), cancelled },
+            tools: Tools { store, clock, started: Instant::now(), tasks: TaskTracker::new(), cancelled },
             permits: Arc::new(Semaphore::new(config.turns)),
             config,
             turns: TaskTracker::new(),

@@ -2,7 +2,7 @@
 //!
 //! By the idempotency key where the upstream has one: the same key again doubles nothing. By the echo of our key in the
 //! upstream's reports where they carry it: whatever is reported has left, and what is not reported within the window
-//! has not. By the bot's policy in all other cases. Never by a blind retry.
+//! has not, if somebody has listened for as long. By the bot's policy in all other cases. Never by a blind retry.
 
 use std::time::Duration;
 
@@ -35,12 +35,20 @@ pub(super) enum Unknown {
     GiveUp,
 }
 
-/// Decides about a part that has been unknown `since` then.
-pub(super) fn decide(abilities: &Abilities, config: &DeliveryConfig, since: Timestamp, now: Timestamp) -> Unknown {
+/// Decides about a part that has been unknown `since` then, when reports have been taken for as long as `listening`.
+pub(super) fn decide(
+    abilities: &Abilities,
+    config: &DeliveryConfig,
+    since: Timestamp,
+    listening: Duration,
+    now: Timestamp,
+) -> Unknown {
     if abilities.idempotent_sends {
         return Unknown::SendAgain;
     }
-    let word_until = |window: Duration| since.plus(window);
+    // What the upstream reported while nobody was there to hear it, it brings again.
+    let heard_out = now.plus(config.settle_window.saturating_sub(listening));
+    let word_until = |window: Duration| since.plus(window).max(heard_out);
     let awaited = match config.on_unknown {
         _ if !abilities.statuses_carry_key => None,
         OnUnknown::Hold => Some(word_until(config.give_up_after)),

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::ids::mix;
 use super::phone::Call;
 
 /// The trouble that is in force. Faults add up: their delays are summed, and the first failure among them counts.
@@ -14,6 +15,8 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct List {
     given: u64,
+    /// How many calls there were, each with a throw of the dice.
+    calls: u64,
     entries: Vec<Entry>,
 }
 
@@ -90,8 +93,11 @@ impl Faults {
     /// What goes wrong with this call. Uses up what was ordered for a number of calls.
     pub(super) fn for_call(&self, call: Call) -> Trouble {
         let mut trouble = Trouble::default();
-        self.open().entries.retain_mut(|entry| match &mut entry.what {
-            AnyFault::Calls(fault) if fault.calls.include(call) => {
+        let mut list = self.open();
+        list.calls += 1;
+        let mut throw = mix(list.calls) % 100;
+        list.entries.retain_mut(|entry| match &mut entry.what {
+            AnyFault::Calls(fault) if fault.calls.include(call) && fault.strikes(&mut throw) => {
                 trouble.before += fault.before;
                 trouble.after += fault.after;
                 if trouble.failure.is_none() {
@@ -145,6 +151,8 @@ fn use_up(times: &mut Option<u32>) -> bool {
 #[derive(Clone, Debug)]
 pub struct Fault {
     calls: Calls,
+    /// In percent; none is all.
+    share: Option<u8>,
     times: Option<u32>,
     before: Duration,
     after: Duration,
@@ -156,7 +164,7 @@ impl Fault {
     /// A fault on every call of these, that as yet changes nothing.
     pub fn on(calls: Calls) -> Self {
         let none = Duration::ZERO;
-        Self { calls, times: None, before: none, after: none, failure: None, takes_effect: false }
+        Self { calls, share: None, times: None, before: none, after: none, failure: None, takes_effect: false }
     }
 
     /// For the next call alone.
@@ -168,6 +176,22 @@ impl Fault {
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times.max(1));
         self
+    }
+
+    /// For so many calls in a hundred, picked as if by chance. Of all faults with a share one at most strikes a call, as
+    /// long as their shares are a hundred together.
+    pub fn share(mut self, percent: u8) -> Self {
+        self.share = Some(percent);
+        self
+    }
+
+    /// Whether a call with this throw of the dice is one of its share. The shares lie end to end: what is left of the
+    /// throw is for the next.
+    fn strikes(&self, throw: &mut u64) -> bool {
+        let Some(share) = self.share else { return true };
+        let left = throw.checked_sub(u64::from(share));
+        *throw = left.unwrap_or(u64::MAX);
+        left.is_none()
     }
 
     /// The call takes effect only after `delay`.

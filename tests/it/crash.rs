@@ -4,15 +4,20 @@
 //! process awaits the upstream's report of it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod bot;
+mod killing;
+mod mixed;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use threedots::sandbox::{Calls, Failure, Fault, Mischief, Sandbox, WebhookFault};
 
 use crate::real::binary::Home;
-use crate::real::load::Load;
+use crate::real::load::{Load, plainly};
 use crate::real::upstream::Upstream;
 use crate::real::{Dice, PATIENCE};
+use killing::{kill, plan};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_answered_once_whenever_the_process_is_killed() {
@@ -33,27 +38,6 @@ async fn what_was_acknowledged_is_answered_once_with_redb_too() {
 #[ignore = "takes minutes: the same with 200 kills"]
 async fn what_was_acknowledged_is_answered_once_after_200_kills() {
     kill_again_and_again(200, "sled", false).await;
-}
-
-/// When a process is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
-    /// Some milliseconds after its start.
-    Started,
-    /// While it opens the store.
-    Opening,
-    /// At any time.
-    AtWork,
-    /// Right after it has answered a webhook with 200.
-    Acknowledged,
-    /// Right after one of its sends has reached the upstream.
-    Sent,
-}
-
-impl When {
-    fn is_early(self) -> bool {
-        matches!(self, Self::Started | Self::Opening)
-    }
 }
 
 /// Makes some of the sends fail, again and again: of ten that do, four have been delivered all the same and nobody is
@@ -82,39 +66,13 @@ async fn kill_again_and_again(kills: usize, store: &'static str, trouble: bool) 
     let phone = upstream.sandbox.phone();
     // Every webhook comes twice at the same time, and each of the two until it is taken.
     upstream.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
-    let mut load = Load::start(&upstream, &mut dice, 10, 4, 120, "");
+    let mut load = Load::start(&upstream, &mut dice, 10, 4, 120, plainly);
 
     let trouble =
         trouble.then(|| tokio::spawn(make_trouble(Arc::clone(&upstream.sandbox), Dice::new(dice.up_to(u64::MAX - 1)))));
     let started = Instant::now();
-    let mut done: Vec<When> = Vec::new();
-    let mut start_up = Duration::ZERO;
-    for when in plan(kills, &mut dice) {
-        let began = Instant::now();
-        let mut binary = home.start();
-        match when {
-            When::Started => tokio::time::sleep(dice.millis(1, 30)).await,
-            When::Opening => {
-                while !binary.has_open("store.lock") && began.elapsed() < PATIENCE {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                let half = u64::try_from(start_up.as_millis() / 2).unwrap();
-                tokio::time::sleep(dice.millis(0, half)).await;
-            }
-            When::AtWork | When::Acknowledged | When::Sent => {
-                assert!(binary.is_ready().await, "SEED={seed}: start {} failed: {}", done.len() + 1, home.tail());
-                start_up = began.elapsed();
-                tokio::time::sleep(dice.millis(20, 1200)).await;
-            }
-        }
-        match when {
-            When::Acknowledged => upstream.next_acknowledgment().await,
-            When::Sent => upstream.next_reply().await,
-            When::Started | When::Opening | When::AtWork => {}
-        }
-        binary.kill();
-        done.push(when);
-    }
+    let plan = plan(kills, &mut dice);
+    let start_up = kill(&home, &[&upstream], &plan, &mut dice).await;
     let mut binary = home.start_and_wait().await;
     load.end().await;
     if let Some(trouble) = trouble {
@@ -148,7 +106,7 @@ async fn kill_again_and_again(kills: usize, store: &'static str, trouble: bool) 
         assert!(!phone.dots_showing(customer), "SEED={seed}: dots are left");
     }
     home.check_log(&load.customers);
-    let early = done.iter().filter(|when| when.is_early()).count();
+    let early = plan.iter().filter(|when| when.is_early()).count();
     println!(
         "{store}: {kills} kills in {} s, {early} of them at the start (which takes {} ms): {} messages acknowledged, all \
          answered, in {} parts; doubled in flight: {}; out of order: 0; failed starts: 0",
@@ -160,18 +118,4 @@ async fn kill_again_and_again(kills: usize, store: &'static str, trouble: bool) 
     );
     assert!(account.acknowledged.len() > kills, "there was no load");
     upstream.stop().await;
-}
-
-/// When each process is killed. A third of them early, three of these in a row: what one that was killed leaves behind
-/// must not add up either.
-fn plan(kills: usize, dice: &mut Dice) -> Vec<When> {
-    let mut plan = vec![When::AtWork, When::Opening, When::Opening, When::Opening];
-    let early = [When::Started, When::Opening].into_iter().cycle().take(kills.div_ceil(3) - 3);
-    let late = [When::Acknowledged, When::Sent, When::AtWork].into_iter().cycle();
-    let mut rest: Vec<When> = early.chain(late).take(kills - plan.len()).collect();
-    for last in (1..rest.len()).rev() {
-        rest.swap(last, usize::try_from(dice.up_to(last as u64)).unwrap());
-    }
-    plan.append(&mut rest);
-    plan
 }

@@ -160,6 +160,7 @@ async fn an_aborted_turn_makes_no_further_call_and_is_taken_up_again() {
     let tools = Tools {
         store: Arc::clone(&world.store),
         clock: world.clock,
+        started: tokio::time::Instant::now(),
         tasks: TaskTracker::new(),
         cancelled: CancellationToken::new(),
     };
@@ -232,6 +233,22 @@ async fn a_send_without_an_answer_that_is_reported_is_not_sent_again() {
         assert_eq!(world.replies(), ["You said: hello"]);
         assert!(world.dead().await.is_empty());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_came_while_no_process_was_there_is_awaited_by_the_next() {
+    let mut setup = Setup::new(Thinks(2, Then::Answer));
+    setup.sandbox.statuses = StatusDelays { sent: None, delivered: Some(Duration::from_secs(110)), read: None };
+    let mut world = setup.start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Reset).after_effect().once());
+    world.write("hello");
+    world.pass(12).await;
+    world.worker.stop().await;
+    world.pass(90).await;
+    world.restart(Setup::new(Thinks(2, Then::Answer))).await;
+    world.pass(400).await;
+    assert_eq!(world.replies(), ["You said: hello"]);
+    assert_eq!(world.calls(), ["0 s: read and typing", "2 s: send"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -250,6 +250,7 @@ async fn play(script: &Script) -> Played {
     let tools = Arc::new(Tools {
         store: Arc::clone(&world.store),
         clock: world.clock,
+        started: tokio::time::Instant::now(),
         tasks: TaskTracker::new(),
         cancelled: CancellationToken::new(),
     });

@@ -4,6 +4,8 @@
 pub(crate) mod account;
 pub(crate) mod binary;
 pub(crate) mod load;
+pub(crate) mod model;
+pub(crate) mod operator;
 pub(crate) mod upstream;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -24,7 +24,9 @@ async fn sigterm_under_load_loses_nothing_and_repeats_nothing() {
     let slow_sends = Fault::on(Calls::Send).slow_to_answer(Duration::from_millis(200));
     upstream.sandbox.faults().add(slow_sends);
     upstream.model.holds.send_replace(true);
-    let mut load = Load::start(&upstream, &mut dice, 20, 4, 100, "hold");
+    let mut load = Load::start(&upstream, &mut dice, 20, 4, 100, |word| {
+        Draft::text(format!("{word}{}", if word.number % 10 == 5 { " hold" } else { "" }))
+    });
     let mut binary = home.start_and_wait().await;
     let held = || upstream.model.held.load(Ordering::SeqCst);
     until("turns that hang, and others that do not", || held() >= 5 && phone.timeline().len() > 500).await;
@@ -49,7 +51,7 @@ async fn sigterm_under_load_loses_nothing_and_repeats_nothing() {
     let account = upstream.account(&load.customers);
     assert_eq!(account.disorder(), [""; 0], "SEED={seed}");
     let twice = account.doubles();
-    assert_eq!(twice, [""; 0], "SEED={seed}: sent twice");
+    assert!(twice.is_empty(), "SEED={seed}: sent twice: {twice:?}");
     for customer in &load.customers {
         assert!(!phone.dots_showing(customer), "SEED={seed}: dots are left");
     }

@@ -208,6 +208,7 @@ async fn a_worker_that_is_aborted_leaves_no_dots_behind() {
         let tools = Tools {
             store: Arc::clone(&world.store),
             clock: world.clock,
+            started: tokio::time::Instant::now(),
             tasks: TaskTracker::new(),
             cancelled: CancellationToken::new(),
         };

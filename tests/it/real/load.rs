@@ -28,14 +28,14 @@ pub(crate) struct Load {
 impl Load {
     /// `steady` customers whose webhooks are repeated until they are taken, as the upstream does; and `once` who are
     /// posted for by us, several in one webhook, and never again. Each goes on when its last message has been answered
-    /// (`once`: or has not), after `pause` milliseconds at the most. Every tenth message of the steady says `extra`.
+    /// (`once`: or has not), after `pause` milliseconds at the most. What the steady send is made by `says`.
     pub(crate) fn start(
         upstream: &Upstream,
         dice: &mut Dice,
         steady: usize,
         once: usize,
         pause: u64,
-        extra: &str,
+        says: fn(Word) -> Draft,
     ) -> Self {
         let mut load = Self {
             customers: (0..steady + once).map(|who| upstream.customer(who)).collect(),
@@ -45,12 +45,10 @@ impl Load {
         for (who, customer) in load.customers.iter().take(steady).enumerate() {
             let (sandbox, customer, stop) = (Arc::clone(&upstream.sandbox), customer.clone(), load.stop.clone());
             let taken = upstream.taken();
-            let (mut dice, extra) = (Dice::new(dice.up_to(u64::MAX - 1)), extra.to_owned());
+            let mut dice = Dice::new(dice.up_to(u64::MAX - 1));
             load.tasks.spawn(async move {
                 for number in 1.. {
-                    let extra = if number % 10 == 5 { extra.as_str() } else { "" };
-                    let draft = Draft::text(format!("{} {extra}", Word { who, number }));
-                    let id = sandbox.write(&customer, draft).unwrap();
+                    let id = sandbox.write(&customer, says(Word { who, number })).unwrap();
                     // Not its tick: it can be read before it is durable, and so before its webhook is answered.
                     while !taken(&id) {
                         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -82,6 +80,11 @@ impl Load {
             ended.unwrap();
         }
     }
+}
+
+/// Says which message it is, and no more.
+pub(crate) fn plainly(word: Word) -> Draft {
+    Draft::text(word.to_string())
 }
 
 /// Posts several customers' messages in one webhook, once.

@@ -1,33 +1,35 @@
-//! The upstream and a language model, both on one socket of this process.
+//! A bot's upstream and a language model, both on one socket of this process.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::web::{Data, Json, post};
+use actix_web::web::{Data, post};
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use threedots::clock::Clock;
 use threedots::http::{Body, Call, Client, Transport};
 use threedots::message::MessageId;
-use threedots::sandbox::phone::{Moment, What};
+use threedots::sandbox::phone::{Moment, Side, What};
 use threedots::sandbox::{
-    self, Courier, Customer, CustomerId, Page, RetrySchedule, Sandbox, SandboxSettings, StatusDelays,
+    self, Courier, Customer, CustomerId, Page, RetrySchedule, Sandbox, SandboxSettings, StatusDelays, Upstream as Kind,
 };
 use tokio::sync::watch;
 
 use super::Dice;
 use super::account::Account;
+use super::model::{self, Model};
 
-/// The upstream and the model, on one socket.
+/// A bot's upstream and the model, on one socket.
 pub(crate) struct Upstream {
+    pub(crate) bot: &'static str,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) model: Data<Model>,
     /// The port that webhooks go to.
@@ -38,35 +40,43 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
+    /// Meta, and the bot `shop`.
     pub(crate) fn start() -> Self {
-        let port = free_port();
+        Self::of(Kind::Meta, "shop", free_port())
+    }
+
+    /// The upstream of one bot out of several: they share the `port` that webhooks go to.
+    pub(crate) fn of(kind: Kind, bot: &'static str, port: u16) -> Self {
         let settings = SandboxSettings {
-            webhook_url: format!("http://127.0.0.1:{port}/webhooks/shop"),
+            webhook_url: format!("http://127.0.0.1:{port}/webhooks/{bot}"),
             // Dots that nobody takes off stay, and show.
             typing_lifetime: Duration::from_secs(3600),
             statuses: StatusDelays { sent: None, delivered: Some(Duration::from_millis(50)), read: None },
             retries: RetrySchedule { first: Duration::from_millis(30), longest: Duration::from_millis(300) },
-            ..SandboxSettings::default()
+            ..SandboxSettings::of(kind)
         };
         let courier = Arc::new(Post {
             client: Client::new().unwrap(),
+            sandbox: OnceLock::new(),
             taken: Mutex::default(),
             acknowledgments: watch::Sender::new(()),
         });
         let sandbox = Sandbox::new(settings, Clock::System, Arc::clone(&courier) as Arc<dyn Courier>);
+        assert!(courier.sandbox.set(Arc::downgrade(&sandbox)).is_ok());
         let model = Data::new(Model::new());
         let routes = sandbox::configure(&[Arc::clone(&sandbox)], &Page::new(HashMap::new()).unwrap());
         let shared = model.clone();
         let server = move || {
-            let model = App::new().app_data(shared.clone()).route("/v1/chat/completions", post().to(complete));
+            let model = App::new().app_data(shared.clone()).route("/v1/chat/completions", post().to(model::complete));
             model.configure(routes.clone())
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = HttpServer::new(server).workers(2).disable_signals().listen(listener).unwrap().run();
+        let server = HttpServer::new(server).on_connect(sandbox::on_connect).workers(2).disable_signals();
+        let server = server.listen(listener).unwrap().run();
         let handle = server.handle();
         tokio::spawn(server);
-        Self { sandbox, model, port, courier, address, server: handle }
+        Self { bot, sandbox, model, port, courier, address, server: handle }
     }
 
     pub(crate) fn customer(&self, number: usize) -> CustomerId {
@@ -105,60 +115,86 @@ impl Upstream {
 
     /// A configuration of one bot that talks with this upstream. Its data and its secrets are in `directory`.
     pub(crate) fn config(&self, directory: &Path, handler: &str, rest: &str) -> String {
-        let Self { address, port, sandbox, .. } = self;
-        let settings = sandbox.settings();
-        let secrets = [("token", &settings.access_token), ("secret", &settings.app_secret)];
-        for (name, secret) in secrets.into_iter().chain([("word", &"verify".to_owned())]) {
-            fs::write(directory.join(name), secret).unwrap();
-        }
-        let directory = directory.display();
-        format!(
-            r#"
-            {rest}
-            [server]
-            listen = "127.0.0.1:{port}"
-            [store]
-            path = "{directory}/data"
-            [log]
-            format = "json"
-            [bots.shop.provider]
-            kind = "meta"
-            phone_number_id = "{}"
-            access_token = "file:{directory}/token"
-            app_secret = "file:{directory}/secret"
-            verify_token = "file:{directory}/word"
-            base_url = "http://{address}/graph"
-            messages_per_second = 0
-            pair_every = "0s"
-            [bots.shop.gate]
-            per_minute = 1000000
-            [bots.shop.turn]
-            history = 4
-            [bots.shop.handler]
-            {handler}
-            "#,
-            settings.phone_number_id,
-        )
+        config(directory, self.port, rest) + &self.tables(directory, handler)
     }
 
     /// The same, with our model for a handler.
     pub(crate) fn config_with_model(&self, directory: &Path, rest: &str) -> String {
-        let handler = format!(
+        self.config(directory, &self.handler(&["echo"], ""), rest)
+    }
+
+    /// A handler that asks these of our models, one after the other. `rest` is what else there is to say of it.
+    pub(crate) fn handler(&self, models: &[&str], rest: &str) -> String {
+        let Self { bot, address, .. } = self;
+        let table = |model: &&str| {
+            format!("\n[[bots.{bot}.handler.models]]\nbase_url = \"http://{address}/v1\"\nmodel = \"{model}\"")
+        };
+        format!("kind = \"llm\"\n{rest}{}", models.iter().map(table).collect::<String>())
+    }
+
+    /// The tables of its bot. Nothing holds it back: neither the gates nor the upstream's limits. Its upstreams take the
+    /// same text as one message.
+    pub(crate) fn tables(&self, directory: &Path, handler: &str) -> String {
+        let Self { bot, address, sandbox, .. } = self;
+        let settings = sandbox.settings();
+        let unlimited = match settings.upstream {
+            Kind::Meta | Kind::NxCloud => "messages_per_second = 0\npair_every = \"0s\"",
+            Kind::Gateway => "messages_per_minute = 0\nmessages_per_hour = 0",
+            Kind::Linq => "pair_messages = 0\ntext_limit = 4096",
+            // They have none, but show the dots for seconds before each reply.
+            Kind::Wawp | Kind::Waha => "lead = \"50ms\"",
+        };
+        let table = settings.provider_table(&format!("http://{address}/graph"));
+        let provider = in_files(&table, |name| settings.secret(name), directory);
+        format!(
             r#"
-            kind = "llm"
-            [[bots.shop.handler.models]]
-            base_url = "http://{}/v1"
-            model = "echo"
-            "#,
-            self.address
-        );
-        self.config(directory, &handler, rest)
+            [bots.{bot}.provider]
+            {provider}
+            {unlimited}
+            [bots.{bot}.gate]
+            per_minute = 1000000
+            [bots.{bot}.turn]
+            history = 4
+            [bots.{bot}.handler]
+            {handler}
+            "#
+        )
     }
 
     pub(crate) async fn stop(self) {
         self.sandbox.shutdown().await;
         self.server.stop(false).await;
     }
+}
+
+/// What a configuration has besides its bots.
+pub(crate) fn config(directory: &Path, port: u16, rest: &str) -> String {
+    let data = directory.join("data");
+    let data = data.display();
+    format!(
+        r#"
+        {rest}
+        [server]
+        listen = "127.0.0.1:{port}"
+        [store]
+        path = "{data}"
+        [log]
+        format = "json"
+        "#
+    )
+}
+
+/// The same table, with its secrets in files of `directory`.
+fn in_files(table: &str, secret: impl Fn(&str) -> Option<String>, directory: &Path) -> String {
+    let mut pieces = table.split("\"env:");
+    let mut written = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once('"').unwrap();
+        let file = directory.join(name.replace(' ', "-"));
+        fs::write(&file, secret(name).unwrap()).unwrap();
+        written += &format!("\"file:{}\"{rest}", file.display());
+    }
+    written
 }
 
 /// A port that is free, and stays so while nobody listens on it.
@@ -176,50 +212,33 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// A language model that says what it was told, by all messages that have not been answered yet.
-pub(crate) struct Model {
-    /// How long an answer takes at the most, in milliseconds.
-    pub(crate) slowness: AtomicU64,
-    /// While true, whoever says "hold" has no answer.
-    pub(crate) holds: watch::Sender<bool>,
-    /// How many are waiting for one.
-    pub(crate) held: AtomicUsize,
-    calls: AtomicU64,
-}
-
-impl Model {
-    fn new() -> Self {
-        Self {
-            slowness: AtomicU64::new(30),
-            holds: watch::Sender::new(false),
-            held: AtomicUsize::new(0),
-            calls: AtomicU64::new(0),
-        }
-    }
-}
-
-async fn complete(model: Data<Model>, asked: Json<Value>) -> Json<Value> {
-    let messages = asked["messages"].as_array().unwrap();
-    let by_customer = messages.iter().rev().take_while(|message| message["role"] == "user");
-    let mut words: Vec<&str> = by_customer.map(|message| message["content"].as_str().unwrap()).collect();
-    words.reverse();
-    let words = words.join(" ");
-    if words.contains("hold") && *model.holds.borrow() {
-        model.held.fetch_add(1, Ordering::SeqCst);
-        let _ = model.holds.subscribe().wait_for(|holds| !holds).await;
-        model.held.fetch_sub(1, Ordering::SeqCst);
-    }
-    let call = model.calls.fetch_add(1, Ordering::Relaxed);
-    let pause = Dice::new(call).up_to(model.slowness.load(Ordering::Relaxed));
-    tokio::time::sleep(Duration::from_millis(pause)).await;
-    Json(json!({ "choices": [{ "message": { "content": words } }] }))
-}
-
 /// Carries the sandbox's webhooks, and remembers which messages were in those that were answered with 200.
 struct Post {
     client: Arc<Client>,
+    sandbox: OnceLock<Weak<Sandbox>>,
     taken: Mutex<HashSet<MessageId>>,
     acknowledgments: watch::Sender<()>,
+}
+
+impl Post {
+    /// The customers' messages that a webhook names, wherever its upstream puts their names.
+    fn messages(&self, webhook: &Value) -> Vec<MessageId> {
+        let Some(sandbox) = self.sandbox.get().and_then(Weak::upgrade) else { return Vec::new() };
+        let mut texts = Vec::new();
+        collect_texts(webhook, &mut texts);
+        let by_customer =
+            |id: &MessageId| sandbox.phone().message(id).is_some_and(|message| message.from == Side::Customer);
+        texts.into_iter().map(MessageId::new).filter(by_customer).collect()
+    }
+}
+
+fn collect_texts<'v>(value: &'v Value, texts: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
+        Value::Object(fields) => fields.values().for_each(|value| collect_texts(value, texts)),
+        _ => {}
+    }
 }
 
 #[async_trait]
@@ -236,10 +255,7 @@ impl Courier for Post {
         };
         let status = self.client.call(call).await.ok()?.status;
         if status == 200 {
-            let webhook: Value = serde_json::from_slice(&body).unwrap();
-            let messages = webhook["entry"][0]["changes"][0]["value"]["messages"].as_array().cloned();
-            let ids = messages.into_iter().flatten().map(|message| MessageId::new(message["id"].as_str().unwrap()));
-            let ids: Vec<_> = ids.collect();
+            let ids = self.messages(&serde_json::from_slice(&body).unwrap());
             if !ids.is_empty() {
                 self.taken.lock().unwrap().extend(ids);
                 self.acknowledgments.send_replace(());

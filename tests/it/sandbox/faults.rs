@@ -1,5 +1,7 @@
 //! Trouble to order.
 
+use std::collections::BTreeMap;
+
 use threedots::sandbox::{Calls, Failure, Fault, SandboxSettings};
 use tokio::time::Instant;
 
@@ -164,4 +166,23 @@ async fn delays_of_several_faults_add_up_and_the_first_failure_counts() {
     assert_eq!(started.elapsed(), 2 * second);
     assert!(!world.sandbox.faults().is_active(used_up));
     assert!(world.sandbox.faults().is_active(lasting));
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_with_a_share_strike_so_many_calls_and_one_of_them_each() {
+    let world = World::quiet();
+    world.ada_writes("hello").await;
+    let faults = world.sandbox.faults();
+    faults.add(Fault::on(Calls::Send).share(20).fail(Failure::Refused));
+    faults.add(Fault::on(Calls::Send).share(30).fail(Failure::Token));
+    let mut met = BTreeMap::new();
+    for _ in 0..1000 {
+        *met.entry(world.send("hi").await.0).or_insert(0) += 1;
+    }
+    let near = |met: i32, expected: i32| (met - expected).abs() < 40;
+    assert!(near(met[&400], 200) && near(met[&401], 300) && near(met[&200], 500), "{met:?}");
+    faults.clear();
+    faults.add(Fault::on(Calls::Send).share(100).once().fail(Failure::Token));
+    assert_eq!(world.send("hi").await.0, 401);
+    assert_eq!(world.send("hi").await.0, 200, "one is used up by the call that it strikes");
 }
