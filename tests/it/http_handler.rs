@@ -4,6 +4,7 @@ mod addresses;
 mod callbacks;
 mod examples;
 mod openapi;
+mod server;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
