@@ -23,6 +23,7 @@ use crate::failure::FailureReplyConfig;
 use crate::gate::GateConfig;
 use crate::handler::http::HttpConfig;
 use crate::handler::llm::LlmConfig;
+use crate::handler::route::RouteConfig;
 use crate::operator::OperatorConfig;
 use crate::outbox::DeliveryConfig;
 use crate::provider::{AnyProviderConfig, KINDS, Kind};
@@ -78,6 +79,10 @@ pub struct BotConfig {
     pub provider: Option<Arc<dyn AnyProviderConfig>>,
     /// What answers.
     pub handler: HandlerConfig,
+    /// What else can answer, by name.
+    pub handlers: BTreeMap<String, HandlerConfig>,
+    /// When which of those does.
+    pub routes: Vec<RouteConfig>,
     /// Whom and what it answers.
     pub gate: GateConfig,
     /// The words by which a customer speaks to the bot itself.
@@ -92,6 +97,13 @@ pub struct BotConfig {
     pub delivery: DeliveryConfig,
     /// What a customer is told when the handler has failed.
     pub failure_reply: FailureReplyConfig,
+}
+
+impl BotConfig {
+    /// All that may answer.
+    pub fn all_handlers(&self) -> impl Iterator<Item = &HandlerConfig> {
+        self.handlers.values().chain([&self.handler])
+    }
 }
 
 /// A handler, by the `kind` in a bot's `handler` table.
@@ -217,22 +229,17 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
     let kind = take_kind(source, &mut provider, &provider_at, &names.join(", "));
     let kind = kind.and_then(|name| kinds.iter().find(|kind| kind.name == name));
     let provider = kind.and_then(|kind| source.read_with(&provider_at, provider, kind.read));
-    let mut handler = source.take_from(&mut table, at, "handler");
-    let handler_at = format!("{at}.handler");
-    let handler = match take_kind(source, &mut handler, &handler_at, "demo, llm, http, custom").as_deref() {
-        Some("llm") => HandlerConfig::Llm(source.read(&handler_at, handler)),
-        Some("http") => HandlerConfig::Http(source.read(&handler_at, handler)),
-        Some(kind) => {
-            for key in handler.keys() {
-                source.problem(
-                    &format!("{handler_at}.{key}"),
-                    &format!("is no setting of the {kind} handler: remove it"),
-                );
-            }
-            if kind == "custom" { HandlerConfig::Custom } else { HandlerConfig::Demo }
+    let handler = source.take_from(&mut table, at, "handler");
+    let handler = read_handler(source, &format!("{at}.handler"), handler);
+    let mut handlers = BTreeMap::new();
+    for (name, handler) in source.take_from(&mut table, at, "handlers") {
+        let at = format!("{at}.handlers.{name}");
+        match handler {
+            toml::Value::Table(handler) => drop(handlers.insert(name, read_handler(source, &at, handler))),
+            _ => source.problem(&at, NO_TABLE),
         }
-        None => HandlerConfig::Demo,
-    };
+    }
+    let routes = read_routes(source, &format!("{at}.routes"), table.remove("routes"));
     let mut read = |name: &str| (format!("{at}.{name}"), source.take_from(&mut table, at, name));
     let (gate, control, merge, turn) = (read("gate"), read("control"), read("merge"), read("turn"));
     let (typing, delivery, failure_reply) = (read("typing"), read("delivery"), read("failure_reply"));
@@ -242,6 +249,8 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
     BotConfig {
         provider,
         handler,
+        handlers,
+        routes,
         gate: source.read(&gate.0, gate.1),
         control: source.read(&control.0, control.1),
         merge: source.read(&merge.0, merge.1),
@@ -250,6 +259,40 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
         delivery: source.read(&delivery.0, delivery.1),
         failure_reply: source.read(&failure_reply.0, failure_reply.1),
     }
+}
+
+fn read_handler(source: &mut Source<'_>, at: &str, mut table: Table) -> HandlerConfig {
+    match take_kind(source, &mut table, at, "demo, llm, http, custom").as_deref() {
+        Some("llm") => HandlerConfig::Llm(source.read(at, table)),
+        Some("http") => HandlerConfig::Http(source.read(at, table)),
+        Some(kind) => {
+            for key in table.keys() {
+                source.problem(&format!("{at}.{key}"), &format!("is no setting of the {kind} handler: remove it"));
+            }
+            if kind == "custom" { HandlerConfig::Custom } else { HandlerConfig::Demo }
+        }
+        None => HandlerConfig::Demo,
+    }
+}
+
+fn read_routes(source: &mut Source<'_>, at: &str, routes: Option<toml::Value>) -> Vec<RouteConfig> {
+    let routes = match routes {
+        None => Vec::new(),
+        Some(toml::Value::Array(routes)) => routes,
+        Some(_) => {
+            source.problem(at, &format!("must be a list: write [[{at}]]"));
+            Vec::new()
+        }
+    };
+    let tables = routes.into_iter().enumerate().map(|(number, route)| (format!("{at}[{number}]"), route));
+    let read = tables.map(|(at, route)| match route {
+        toml::Value::Table(route) => source.read(&at, route),
+        _ => {
+            source.problem(&at, NO_TABLE);
+            RouteConfig::default()
+        }
+    });
+    read.collect()
 }
 
 /// Takes the `kind` out of a table, if it is one of `known`.
@@ -330,6 +373,19 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
     ] {
         must_not_be_zero(source, &format!("{at}.{key}"), zero);
     }
+    for (number, route) in bot.routes.iter().enumerate() {
+        let key = format!("{at}.routes[{number}].handler");
+        if !bot.handlers.contains_key(&route.handler) && !source.is_noted(&key) {
+            let known = bot.handlers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            source.problem(
+                &key,
+                &format!("names no handler of the bot's: use one of [{at}.handlers.…] (there are: {known})"),
+            );
+        }
+    }
+    for name in bot.handlers.keys().filter(|name| !bot.routes.iter().any(|route| route.handler == **name)) {
+        source.problem(&format!("{at}.handlers.{name}"), "is in no route: remove it, or add one to [[routes]]");
+    }
     for list in bot.control.unusable() {
         source.problem(&format!("{at}.control.{list}"), "holds a word without a letter or a digit: remove it");
     }
@@ -341,12 +397,15 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
         let text = "is shorter than the provider's own `timeout`: a send that is still answered would count as unknown";
         source.problem(&format!("{at}.delivery.send_timeout"), text);
     }
-    let models = format!("{at}.handler.models");
-    if let HandlerConfig::Llm(llm) = &bot.handler
-        && llm.models.is_empty()
-        && !source.is_noted(&models)
-    {
-        source.problem(&models, &format!("is empty: add at least one [[{models}]]"));
+    let named = bot.handlers.iter().map(|(name, handler)| (format!("{at}.handlers.{name}"), handler));
+    for (at, handler) in named.chain([(format!("{at}.handler"), &bot.handler)]) {
+        let models = format!("{at}.models");
+        if let HandlerConfig::Llm(llm) = handler
+            && llm.models.is_empty()
+            && !source.is_noted(&models)
+        {
+            source.problem(&models, &format!("is empty: add at least one [[{models}]]"));
+        }
     }
 }
 

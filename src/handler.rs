@@ -5,6 +5,7 @@
 //! | [`demo`] | needs nothing, and shows the typing guard at work |
 //! | [`llm`] | a language model behind an OpenAI-compatible address |
 //! | [`http`] | yours, in any language, over HTTP |
+//! | [`route`] | one of several, by what the customer wrote |
 //!
 //! A handler turns a [`Turn`] into a [`Reply`]. It cannot send, type or acknowledge by any other way than what the
 //! turn gives it, and it may fail, hang, panic or be dropped at any await: the guard and the store see to the rest.
@@ -20,6 +21,7 @@
 pub mod demo;
 pub mod http;
 pub mod llm;
+pub mod route;
 
 use std::fmt;
 use std::path::Path;

@@ -300,12 +300,14 @@ pub struct ClientError;
 #[async_trait]
 impl Transport for Client {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
-        if self.public_only {
-            if !reach::may_be_public(&call.url) {
-                return Err(CallError::NotSent("the address is not https, or not public"));
-            }
-        } else if !is_private_enough(&call.url) && !(call.in_clear && is_plain_http(&call.url)) {
-            return Err(CallError::NotSent("the address is neither https nor this machine"));
+        let (allowed, refusal) = if self.public_only {
+            (reach::may_be_public(&call.url), "the address is not https, or not public")
+        } else {
+            let allowed = is_private_enough(&call.url) || (call.in_clear && is_plain_http(&call.url));
+            (allowed, "the address is neither https nor this machine")
+        };
+        if !allowed {
+            return Err(CallError::NotSent(refusal));
         }
         let method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|_| CallError::NotSent("method"))?;
         let mut request = self.client.request(method, call.url);

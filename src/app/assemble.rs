@@ -1,5 +1,6 @@
 //! From a configuration to things that run: where every problem that reading could not see is found.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -14,6 +15,7 @@ use crate::handler::demo::Demo;
 use crate::handler::http::callbacks::Callbacks;
 use crate::handler::http::{Http, HttpConfig, WaysOut};
 use crate::handler::llm::{Llm, LlmConfig, Model};
+use crate::handler::route::{Route, Router};
 use crate::health::Health;
 use crate::http::is_private_enough;
 use crate::message::BotName;
@@ -90,31 +92,30 @@ fn make(
             None
         }
     };
-    let handler: Option<Arc<dyn Handler>> = match &bot.handler {
-        HandlerConfig::Demo => Some(Arc::new(Demo)),
-        HandlerConfig::Llm(llm) => match make_llm(llm, templates, parts) {
-            Ok(llm) => Some(Arc::new(llm)),
+    let otherwise = make_handler(&bot.handler, templates, parts).map_err(|found| note("handler", found)).ok();
+    let mut named = BTreeMap::new();
+    for (name, handler) in &bot.handlers {
+        match make_handler(handler, templates, parts) {
+            Ok(made) => drop(named.insert(name.as_str(), made)),
+            Err(found) => note(&format!("handlers.{name}"), found),
+        }
+    }
+    let mut routes = Vec::new();
+    for (number, route) in bot.routes.iter().enumerate() {
+        // One that is not there has been noted: what else is wrong with the route is to be found too.
+        let handler = named.get(route.handler.as_str()).cloned().unwrap_or_else(|| Arc::new(Demo));
+        match Route::new(route.clone(), handler) {
+            Ok(route) => routes.push(route),
             Err(found) => {
-                note("handler", found);
-                None
+                let found = found.into_iter().map(|(key, problem)| (key.to_owned(), problem));
+                note(&format!("routes[{number}]"), found.collect());
             }
-        },
-        HandlerConfig::Http(http) => match make_http(http, parts) {
-            Ok(http) => Some(Arc::new(http)),
-            Err(found) => {
-                note("handler", found);
-                None
-            }
-        },
-        HandlerConfig::Custom => match &parts.handler {
-            Some(handler) => Some(Arc::clone(handler)),
-            None => {
-                let text = "is \"custom\", and this program brings no handler: give one to App::handler, or use demo, llm or http";
-                note("handler", vec![("kind".into(), text.into())]);
-                None
-            }
-        },
-    };
+        }
+    }
+    let handler: Option<Arc<dyn Handler>> = otherwise.map(|otherwise| match routes.is_empty() {
+        true => otherwise,
+        false => Arc::new(Router::new(routes, otherwise)),
+    });
     let failure_reply = match FailureReply::new(&bot.failure_reply, templates) {
         Ok(reply) => Some(reply).filter(|_| bot.failure_reply.enabled),
         Err(error) => {
@@ -137,6 +138,23 @@ fn make(
         delivery: bot.delivery.clone(),
         failure_reply,
         health,
+    })
+}
+
+type Made = Result<Arc<dyn Handler>, Vec<(String, String)>>;
+
+fn make_handler(handler: &HandlerConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> Made {
+    Ok(match handler {
+        HandlerConfig::Demo => Arc::new(Demo),
+        HandlerConfig::Llm(llm) => Arc::new(make_llm(llm, templates, parts)?),
+        HandlerConfig::Http(http) => Arc::new(make_http(http, parts)?),
+        HandlerConfig::Custom => match &parts.handler {
+            Some(handler) => Arc::clone(handler),
+            None => {
+                let text = "is \"custom\", and this program brings no handler: give one to App::handler, or use demo, llm or http";
+                return Err(vec![("kind".into(), text.into())]);
+            }
+        },
     })
 }
 

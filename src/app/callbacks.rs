@@ -27,7 +27,8 @@ impl Comeback {
         config: &Config,
         listen: impl FnOnce(&str) -> Result<TcpListener, StartError>,
     ) -> Result<Self, StartError> {
-        if !config.bots.values().any(|bot| matches!(bot.handler, HandlerConfig::Http(_))) {
+        let mut handlers = config.bots.values().flat_map(|bot| bot.all_handlers());
+        if !handlers.any(|handler| matches!(handler, HandlerConfig::Http(_))) {
             return Ok(Self { callbacks: Self::nowhere(), listener: None });
         }
         let listener = listen(&config.callbacks.listen)?;

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
+use threedots::handler::http::HttpConfig;
 use threedots::handler::llm::{LlmConfig, ModelConfig};
 use threedots::operator::OperatorConfig;
 use threedots::outbox::DeliveryConfig;
@@ -80,7 +81,7 @@ fn uncommented() -> String {
     let is_setting = |line: &str| {
         let name = line.split(" = ").next().expect("a first part");
         let named = line.contains(" = ") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-        named || line.starts_with("[[")
+        named || line.starts_with('[')
     };
     let lines = DEFAULT.lines().map(|line| match line.strip_prefix("# ") {
         // The other way to write a setting that stands there already: its own test is below.
@@ -109,6 +110,9 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
     let (known, bot, known_bot) = (Config::default(), &config.bots["shop"], BotConfig::default());
     let meta = meta_of(bot);
     let HandlerConfig::Llm(llm) = &bot.handler else { panic!("it is the llm handler's") };
+    let HandlerConfig::Http(http) = &bot.handlers["sales"] else { panic!("it is over HTTP") };
+    let known_http = HttpConfig { url: http.url.clone(), secret: http.secret.clone(), ..HttpConfig::default() };
+    let [route] = bot.routes.as_slice() else { panic!("there is one route") };
     // What everybody has to fill in has no default; nor have the examples of what is off by default.
     let filled = MetaConfig {
         phone_number_id: meta.phone_number_id.clone(),
@@ -128,11 +132,15 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("store", json(&config.store), json(&known.store)),
         ("retention", json(&config.retention), json(&known.retention)),
         ("operator", json(&config.operator), json(&known_operator)),
+        ("callbacks", json(&config.callbacks), json(&known.callbacks)),
         ("worker", json(&config.worker), json(&known.worker)),
         ("log", json(&config.log), json(&known.log)),
         ("bots.shop.provider", json(meta), json(&filled)),
         ("bots.shop.handler", json(llm), json(&known_llm)),
         ("bots.shop.handler.models", json(model), json(&known_model)),
+        ("bots.shop.handlers.sales", json(http), json(&known_http)),
+        // Each of its conditions is off by default.
+        ("bots.shop.routes", json(route), json(route)),
         ("bots.shop.gate", json(&bot.gate), json(&known_bot.gate)),
         ("bots.shop.control", json(&bot.control), json(&known_bot.control)),
         ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
@@ -169,8 +177,8 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.insert("templates".into());
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the six others, and the table of models inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 6 + 1);
+    // The bot's tables, the seven others, and the table of models inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 7 + 1);
 }
 
 #[test]
@@ -221,6 +229,22 @@ prompt = "prompts/broken.txt"
 canned_reply = "replies/unknown-value.txt"
 time_zone = "Mars/Olympus"
 
+[bots.shop.handlers.sales]
+kind = "http"
+url = "http://169.254.169.254/?LITERAL-SECRET"
+secret = "env:PATH"
+
+[bots.shop.handlers.unused]
+kind = "demo"
+
+[[bots.shop.routes]]
+handler = "sails"
+languages = ["klingon"]
+
+[[bots.shop.routes]]
+handler = "sales"
+percent = 101
+
 [bots.shop.gate]
 kinds = ["smell", "text", "taste"]
 per_minute = 0
@@ -270,7 +294,7 @@ timeout = 3
 
 /// Everything that is wrong with [`WRONG`]: the key, the beginning of the line that it stands on or the variable, and
 /// a word of what to do.
-const FOUND: [(&str, &str, &str); 47] = [
+const FOUND: [(&str, &str, &str); 54] = [
     ("templates", "templates = ", "template prompts/broken.txt: syntax error (line 2)"),
     ("telemetry", "telemetry = ", "remove it"),
     ("server.listen", "listen = ", "such as \"127.0.0.1:8080\""),
@@ -294,6 +318,13 @@ const FOUND: [(&str, &str, &str); 47] = [
     ("bots.shop.handler.models", "[bots.shop.handler]", "add at least one [[bots.shop.handler.models]]"),
     ("bots.shop.handler.canned_reply", "canned_reply", "correct the value's name"),
     ("bots.shop.handler.time_zone", "time_zone", "write an IANA name"),
+    ("callbacks.listen", "THREEDOTS_CALLBACKS__LISTEN", "such as \"127.0.0.1:8082\""),
+    ("bots.shop.handlers.sales.url", "url = \"http://1", "set `private = true`"),
+    ("bots.shop.handlers.sales.secret", "secret = \"env:P", "PATH is not set: set it"),
+    ("bots.shop.handlers.unused", "[bots.shop.handlers.unused]", "is in no route"),
+    ("bots.shop.routes[0].handler", "handler = \"sails\"", "there are: sales, unused"),
+    ("bots.shop.routes[0].languages[0]", "languages = ", "write its ISO 639 code"),
+    ("bots.shop.routes[1].percent", "percent = 101", "100 at the most"),
     ("bots.shop.gate.kinds[0]", "kinds = ", "use one of text, image"),
     ("bots.shop.gate.kinds[2]", "kinds = ", "use one of text, image"),
     ("bots.shop.gate.per_minute", "per_minute = ", "must not be zero"),
@@ -303,7 +334,7 @@ const FOUND: [(&str, &str, &str); 47] = [
     ("bots.shop.failure_reply.template", "template = ", "or name another"),
     ("bots.shop.failure_reply.enabled", "enabled = ", "must be true or false"),
     ("bots.pigeons.provider.kind", "kind = \"pigeon\"", "use one of meta"),
-    ("bots.pigeons.handler.kind", "kind = \"oracle\"", "use one of demo, llm, custom"),
+    ("bots.pigeons.handler.kind", "kind = \"oracle\"", "use one of demo, llm, http, custom"),
     ("bots.Bad Name", "[bots.\"Bad Name\".provider]", "use lower-case letters"),
     ("bots.Bad Name.provider.access_token", "access_token = \"file", "cannot be read"),
     ("bots.Bad Name.provider.app_secret[0].secret", "app_secret = [", "move the secret"),
@@ -333,6 +364,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place_and_what_to_do_and_no
     let env = [
         ("EMPTY", ""),
         ("THREEDOTS_SERVER__LISTNE", "127.0.0.1:1"),
+        ("THREEDOTS_CALLBACKS__LISTEN", "here"),
         ("THREEDOTS_STORE__HISTORY", "many LITERAL-SECRETs"),
         ("THREEDOTS_BOTS__SHOP__TURN__TIMEOUT", "ages"),
     ];
