@@ -88,8 +88,9 @@ pub trait Store: Send + Sync + 'static {
     /// the caller believes, and so does one that has failed.
     async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError>;
 
-    /// Takes in what an upstream reports about a message of ours: by our key if the report carries it, else by the
-    /// upstream's name for the message.
+    /// Takes in what an upstream reports about messages of ours: by our key if a report carries it, else by the
+    /// upstream's name for the message. The answers stand in the order of the reports; all of them count, or none on
+    /// an error.
     ///
     /// - Of a part that is outgoing and not known to have left, any report but a failure says that the upstream has it:
     ///   it is [`PartState::Sent`] from now on. A failure makes it [`PartState::Failed`]. Either way the conversation,
@@ -99,9 +100,9 @@ pub trait Store: Send + Sync + 'static {
     /// - A part that has been delivered has not failed, and one that has failed is not delivered, whatever else is
     ///   reported.
     ///
-    /// Takes effect at once. When it returns, a report that settles a part or says that it has failed is durable; any
-    /// other is made so right behind. A report about nothing that is known is no error.
-    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError>;
+    /// Takes effect at once. When it returns, the reports are durable if one of them settles a part or says that it has
+    /// failed; else they are made so right behind. A report about nothing that is known is no error.
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError>;
 
     /// What is known of a part that has left, once its reply is settled, and for as long as it is kept.
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError>;

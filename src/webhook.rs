@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, in_words};
 use crate::http::Headers;
-use crate::message::{BotName, DeliveryStatus, Inbound};
+use crate::message::{BotName, Inbound};
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Noted, Store, StoreError};
 
@@ -114,7 +114,8 @@ impl Webhooks {
     async fn accept(&self, bot: &BotName, events: Events, bytes: usize, acknowledgement: &str) -> WebhookAnswer {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
-        let noted = match self.note(&statuses).await {
+        let reported = statuses.len();
+        let noted = match self.store.note(statuses).await {
             Ok(noted) => noted,
             Err(refused) => return turned_back(bot, &refused),
         };
@@ -123,14 +124,15 @@ impl Webhooks {
             Err(refused) => return turned_back(bot, &refused),
         };
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
+        let came_out = |what| Some(noted.iter().filter(|noted| **noted == what).count()).filter(|count| *count > 0);
         info!(
             webhook.bot = %bot,
             webhook.bytes = bytes,
             webhook.new = new,
             webhook.duplicate = accepted.len() - new,
-            webhook.statuses = statuses.len(),
-            webhook.settled = (noted.settled > 0).then_some(noted.settled),
-            webhook.failed = (noted.failed > 0).then_some(noted.failed),
+            webhook.statuses = reported,
+            webhook.settled = came_out(Noted::Settled),
+            webhook.failed = came_out(Noted::Failed),
             webhook.echoes = echoes.len(),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
@@ -140,19 +142,6 @@ impl Webhooks {
             "webhook"
         );
         WebhookAnswer::new(200, acknowledgement)
-    }
-
-    /// Takes in what the upstream reports about messages of ours.
-    async fn note(&self, statuses: &[DeliveryStatus]) -> Result<Reports, StoreError> {
-        let mut reports = Reports::default();
-        for status in statuses {
-            match self.store.note(status).await? {
-                Noted::Settled => reports.settled += 1,
-                Noted::Failed => reports.failed += 1,
-                Noted::Unknown | Noted::Known | Noted::Moved => {}
-            }
-        }
-        Ok(reports)
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,
@@ -194,15 +183,6 @@ fn refuse(bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
 fn turned_back(bot: &BotName, refused: &StoreError) -> WebhookAnswer {
     error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
     WebhookAnswer::new(503, "try again")
-}
-
-/// What came of the reports in a delivery.
-#[derive(Default)]
-struct Reports {
-    /// Parts of which nobody knew whether they had been delivered, and which have been.
-    settled: usize,
-    /// Parts that have failed.
-    failed: usize,
 }
 
 /// Adds `GET` and `POST /webhooks/{bot}` to a server.

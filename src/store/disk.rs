@@ -44,6 +44,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::parts::Stir;
 use super::record;
 use super::schedule::Schedule;
 use super::{
@@ -115,14 +116,14 @@ impl Disk {
         self.failure().unwrap_or_default()
     }
 
-    /// Has the committer apply `apply` alone, and answers with what it says.
+    /// Has the committer apply `apply`, and answers with what it says.
     async fn write<T: Send + 'static>(
         &self,
         now: Timestamp,
         when: When,
         apply: impl FnOnce(&mut Ledger) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (write, answered) = Write::new(now, when, apply);
+        let (write, answered) = Write::new(now, move |ledger| Ok((when, apply(ledger)?)));
         self.queue(write, answered).await
     }
 
@@ -209,21 +210,21 @@ impl Store for Disk {
         self.write(now, When::Durable, apply).await
     }
 
-    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
-        let now = self.clock.now();
-        let (schedule, status) = (self.shared.schedule.clone(), status.clone());
-        let apply = move |ledger: &mut Ledger| {
-            let (noted, stir) = ledger.note(&status, now)?;
-            schedule.stir(&stir, now);
-            Ok(noted)
-        };
-        let noted = self.write(now, When::Applied, apply).await?;
-        if matches!(noted, Noted::Settled | Noted::Failed) {
-            // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it. Whatever is
-            // written behind it is durable no sooner than it is.
-            self.write(now, When::Durable, |_| Ok(())).await?;
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError> {
+        if statuses.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(noted)
+        let now = self.clock.now();
+        let schedule = self.shared.schedule.clone();
+        let apply = move |ledger: &mut Ledger| {
+            let (noted, stirs): (Vec<Noted>, Vec<Stir>) = ledger.note(&statuses, now)?.into_iter().unzip();
+            stirs.iter().for_each(|stir| schedule.stir(stir, now));
+            // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it.
+            let hangs_on_it = noted.iter().any(|noted| matches!(noted, Noted::Settled | Noted::Failed));
+            Ok((if hangs_on_it { When::Durable } else { When::Applied }, noted))
+        };
+        let (write, answered) = Write::new(now, apply);
+        self.queue(write, answered).await
     }
 
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {

@@ -141,12 +141,15 @@ impl Store for Memory {
         ledger.mark(&held.conversation, part, state, now)
     }
 
-    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError> {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
-        let (noted, stir) = ledger.note(status, now)?;
-        self.schedule.stir(&stir, now);
-        Ok(noted)
+        let mut note = |status| {
+            let (noted, stir) = ledger.note(status, now)?;
+            self.schedule.stir(&stir, now);
+            Ok(noted)
+        };
+        statuses.iter().map(&mut note).collect()
     }
 
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {

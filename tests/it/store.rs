@@ -106,6 +106,7 @@ contract! {
     a_failure_reply_is_remembered_until_the_next
     a_closed_store_refuses_everything
     a_report_settles_what_nobody_knew
+    reports_that_come_together_are_taken_in_one_after_another
     a_report_of_a_failure_settles_what_nobody_knew
     a_mark_takes_nothing_back
     a_report_leaves_a_claim_alone

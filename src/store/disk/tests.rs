@@ -5,6 +5,7 @@
 mod double;
 
 use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::json;
 
@@ -101,6 +102,61 @@ async fn a_settlement_is_answered_before_its_sync() {
 }
 
 #[tokio::test]
+async fn reports_that_come_together_are_made_durable_by_one_sync_if_anything_hangs_on_them() {
+    for kind in Kind::ALL {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings { kind, path: directory.path().join("store"), ..Settings::default() };
+        let calls = Arc::new(AtomicUsize::new(0));
+        let store = double::open(&settings, usize::MAX, false, &calls);
+        let keys: Vec<String> = (0..100).map(|part| format!("{part:032x}")).collect();
+        store.accept(vec![message("1")]).await.unwrap();
+        let claim = store.claim(Duration::from_mins(1)).await.unwrap();
+        store.intend(&claim, &outgoing(&claim, &keys)).await.unwrap();
+        let before = calls.load(SeqCst);
+        let settled = store.note(keys.iter().map(|key| delivered(key)).collect()).await.unwrap();
+        assert_eq!(settled, vec![Noted::Settled; 100]);
+        assert_eq!(calls.load(SeqCst) - before, 2, "{kind:?}: one write, one sync");
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn if_the_disk_fails_none_of_the_reports_that_came_together_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let store = Arc::new(Disk::open(settings.clone(), Clock::System).unwrap());
+    let keys = ["a".repeat(32), "b".repeat(32)];
+    store.accept(vec![message("1")]).await.unwrap();
+    let claim = store.claim(Duration::from_mins(1)).await.unwrap();
+    store.intend(&claim, &outgoing(&claim, &keys)).await.unwrap();
+    drop(claim);
+    store.close().await;
+
+    let store = double::open(&settings, 0, false, &Arc::default());
+    let reports = keys.iter().map(|key| delivered(key)).collect();
+    assert!(matches!(store.note(reports).await, Err(StoreError::Failed(_))));
+    store.close().await;
+    let store = Disk::open(settings, Clock::System).unwrap();
+    let claim = store.claim(Duration::from_mins(1)).await.unwrap();
+    let states = claim.outgoing.iter().flat_map(|reply| &reply.parts).map(|part| &part.state);
+    assert_eq!(states.collect::<Vec<_>>(), [&PartState::Waiting { attempts: 0 }; 2]);
+    store.close().await;
+}
+
+fn outgoing(claim: &Claim, keys: &[String]) -> Outgoing {
+    let to = &claim.messages[0].inbound.at;
+    let state = json!({"state": "waiting"});
+    let part = |key| json!({"key": key, "part": crate::message::Part::text("words"), "state": state});
+    let parts: Vec<_> = keys.iter().map(part).collect();
+    serde_json::from_value(json!({"to": to, "answers": [], "parts": parts, "reports_carry_key": true})).unwrap()
+}
+
+fn delivered(key: &str) -> DeliveryStatus {
+    let status = json!({"bot": "shop", "message": key, "key": key, "stage": "delivered", "time": 0});
+    serde_json::from_value(status).unwrap()
+}
+
+#[tokio::test]
 async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_that_was_is_lost() {
     for kind in Kind::ALL {
         for fails in 0..8 {
@@ -116,7 +172,7 @@ async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_th
                 let late = store.accept(vec![message(id)]).await;
                 assert!(matches!(late, Err(StoreError::Failed(_))), "{kind:?}, call {fails}: {late:?}");
             }
-            assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), fails + 1, "{kind:?}: it was tried again");
+            assert_eq!(calls.load(SeqCst), fails + 1, "{kind:?}: it was tried again");
             store.close().await;
 
             let store = Disk::open(settings, Clock::System).unwrap();

@@ -145,7 +145,7 @@ pub(in crate::store) async fn a_closed_store_takes_no_reports(bench: &Bench) {
     use threedots::store::{Retention, Seq};
     bench.store.close().await;
     let store = &bench.store;
-    assert_eq!(store.note(&report("a", None, Stage::Sent)).await, Err(Closed));
+    assert_eq!(store.note(vec![report("a", None, Stage::Sent)]).await, Err(Closed));
     assert_eq!(store.part(&key("a")).await, Err(Closed));
     assert_eq!(store.replay(Seq(1)).await, Err(Closed));
     assert_eq!(store.discard(Seq(1)).await, Err(Closed));
