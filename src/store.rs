@@ -72,7 +72,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// The answers stand in the order of the messages. A message is known by its bot and its identifier, for at
     /// least as long as the upstreams go on repeating themselves.
-    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError>;
+    async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError>;
 
     /// Waits until a conversation has something to do that nobody else is doing, and leases it.
     ///

@@ -119,7 +119,7 @@ impl Webhooks {
             Ok(noted) => noted,
             Err(refused) => return turned_back(bot, &refused),
         };
-        let (accepted, unkept) = match self.keep(messages).await {
+        let (accepted, unkept) = match self.keep(&messages).await {
             Ok(kept) => kept,
             Err(refused) => return turned_back(bot, &refused),
         };
@@ -146,19 +146,18 @@ impl Webhooks {
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,
     /// which are counted. Delivered again they would be just as they are, and their neighbours must not wait for that.
-    async fn keep(&self, messages: Vec<Inbound>) -> Result<(Vec<Accepted>, usize), StoreError> {
+    async fn keep(&self, messages: &[Inbound]) -> Result<(Vec<Accepted>, usize), StoreError> {
         // Three of four deliveries are statuses: they have nothing to wait for.
         if messages.is_empty() {
             return Ok((Vec::new(), 0));
         }
-        let all = messages.clone();
         match self.store.accept(messages).await {
             Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => {}
             accepted => return accepted.map(|accepted| (accepted, 0)),
         }
         let (mut accepted, mut unkept) = (Vec::new(), 0);
-        for message in all {
-            match self.store.accept(vec![message]).await {
+        for message in messages.chunks(1) {
+            match self.store.accept(message).await {
                 Ok(one) => accepted.extend(one),
                 Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => unkept += 1,
                 Err(refused) => return Err(refused),

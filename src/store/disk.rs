@@ -152,10 +152,9 @@ impl fmt::Debug for Disk {
 
 #[async_trait]
 impl Store for Disk {
-    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError> {
+    async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError> {
         let now = self.clock.now();
-        let arriving =
-            messages.into_iter().map(|message| Arriving::new(message, now)).collect::<Result<Vec<_>, _>>()?;
+        let arriving = messages.iter().map(|message| Arriving::new(message, now)).collect::<Result<Vec<_>, _>>()?;
         let schedule = self.shared.schedule.clone();
         let apply = move |ledger: &mut Ledger| {
             let answers = ledger.accept(&arriving, now, |new| schedule.admit(new))?;

@@ -80,24 +80,24 @@ impl fmt::Debug for Memory {
 
 #[async_trait]
 impl Store for Memory {
-    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError> {
+    async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError> {
         let accepted = self.clock.now();
-        let arrivals: Vec<Arrival> = messages.into_iter().map(|inbound| Arrival::new(inbound, accepted)).collect();
-        let records: Vec<Vec<u8>> = arrivals.iter().map(record::encode).collect::<Result<_, _>>()?;
+        let encode = |message| record::encode(&Arrival::new(message, accepted));
+        let records: Vec<Vec<u8>> = messages.iter().map(encode).collect::<Result<_, _>>()?;
         let mut ledger = self.ledger()?;
         ledger.expire(accepted);
-        let mut answers = Vec::with_capacity(arrivals.len());
+        let mut answers = Vec::with_capacity(messages.len());
         let mut new = Vec::new();
         let mut seen = HashMap::new();
-        for (Arrival { inbound, .. }, record) in arrivals.into_iter().zip(records) {
-            let mark = (inbound.at.bot.clone(), inbound.at.message.clone());
+        for (Inbound { at, .. }, record) in messages.iter().zip(records) {
+            let mark = (at.bot.clone(), at.message.clone());
             if let Some(seq) = seen.get(&mark).or_else(|| ledger.marks.get(&mark)) {
                 answers.push(Accepted::Duplicate(*seq));
             } else {
                 let seq = Seq(ledger.last.0 + new.len() as u64 + 1);
                 answers.push(Accepted::New(seq));
                 seen.insert(mark.clone(), seq);
-                new.push((seq, mark, inbound.at, record));
+                new.push((seq, mark, at, record));
             }
         }
         self.schedule.admit(new.len())?;
@@ -105,7 +105,7 @@ impl Store for Memory {
             ledger.last = seq;
             ledger.expiry.push_back((accepted, mark.clone()));
             ledger.marks.insert(mark, seq);
-            ledger.add(seq, &at, record, accepted);
+            ledger.add(seq, at, record, accepted);
             self.schedule.add(&at.conversation(), 1, accepted);
         }
         Ok(answers)
@@ -201,8 +201,8 @@ impl Store for Memory {
         let arrival = Arrival::again(letter, now);
         let record = record::write(&arrival)?;
         ledger.last = Seq(ledger.last.0 + 1);
-        let (seq, at) = (ledger.last, arrival.inbound.at);
-        ledger.add(seq, &at, record, now);
+        let (seq, at) = (ledger.last, &arrival.inbound.at);
+        ledger.add(seq, at, record, now);
         let conversation = at.conversation();
         self.schedule.add(&conversation, 1, now);
         Ok(Some(conversation))

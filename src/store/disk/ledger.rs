@@ -122,7 +122,7 @@ impl Known {
 
 impl Arriving {
     /// Gets a message ready; the record is made here, on the caller's thread.
-    pub(super) fn new(inbound: Inbound, accepted: Timestamp) -> Result<Self, StoreError> {
+    pub(super) fn new(inbound: &Inbound, accepted: Timestamp) -> Result<Self, StoreError> {
         let conversation = inbound.at.conversation();
         let place = Hash::of_conversation(&conversation);
         let at = inbound.at.clone();

@@ -46,24 +46,24 @@ async fn after_a_failed_sync_nothing_is_promised_any_more() {
     });
     tokio::task::yield_now().await;
     assert_eq!(store.failure(), None);
-    let Err(StoreError::Failed(reason)) = store.accept(vec![message("1")]).await else { panic!("it was promised") };
+    let Err(StoreError::Failed(reason)) = store.accept(&[message("1")]).await else { panic!("it was promised") };
     assert!(reason.contains("disk"), "{reason}");
     assert_eq!(store.failed().await, reason);
     assert_eq!(store.failure(), Some(reason.clone()));
     let failed = Err(StoreError::Failed(reason.clone()));
     assert_eq!(Err(waiting.await.unwrap()), failed.clone().map(drop::<()>));
     for _ in 0..3 {
-        assert_eq!(store.accept(vec![message("1")]).await.map(drop), failed);
-        assert_eq!(store.accept(vec![message("2")]).await.map(drop), failed);
+        assert_eq!(store.accept(&[message("1")]).await.map(drop), failed);
+        assert_eq!(store.accept(&[message("2")]).await.map(drop), failed);
         assert_eq!(store.dead(None, 1).await.map(drop), failed);
     }
     store.close().await;
-    assert_eq!(store.accept(Vec::new()).await, Err(StoreError::Closed));
+    assert_eq!(store.accept(&[]).await, Err(StoreError::Closed));
 
     // What was not promised may be there all the same; the store works again.
     let store = Disk::open(settings, Clock::System).unwrap();
     assert_eq!(store.opened().quarantine, None);
-    store.accept(vec![message("3")]).await.unwrap();
+    store.accept(&[message("3")]).await.unwrap();
     store.close().await;
 }
 
@@ -73,7 +73,7 @@ async fn everything_that_waits_for_one_sync_fails_with_it() {
     let mut deliveries = tokio::task::JoinSet::new();
     for n in 0..100 {
         let store = store.clone();
-        deliveries.spawn(async move { store.accept(vec![message(&n.to_string())]).await });
+        deliveries.spawn(async move { store.accept(&[message(&n.to_string())]).await });
     }
     for outcome in deliveries.join_all().await {
         assert!(matches!(outcome, Err(StoreError::Failed(_))), "{outcome:?}");
@@ -85,7 +85,7 @@ async fn a_settlement_is_answered_before_its_sync() {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
     let store = Disk::open(settings.clone(), Clock::System).unwrap();
-    store.accept(vec![message("1")]).await.unwrap();
+    store.accept(&[message("1")]).await.unwrap();
     store.close().await;
 
     let store = failing_in(&settings);
@@ -109,7 +109,7 @@ async fn reports_that_come_together_are_made_durable_by_one_sync_if_anything_han
         let calls = Arc::new(AtomicUsize::new(0));
         let store = double::open(&settings, usize::MAX, false, &calls);
         let keys: Vec<String> = (0..100).map(|part| format!("{part:032x}")).collect();
-        store.accept(vec![message("1")]).await.unwrap();
+        store.accept(&[message("1")]).await.unwrap();
         let claim = store.claim(Duration::from_mins(1)).await.unwrap();
         store.intend(&claim, &outgoing(&claim, &keys)).await.unwrap();
         let before = calls.load(SeqCst);
@@ -126,7 +126,7 @@ async fn if_the_disk_fails_none_of_the_reports_that_came_together_counts() {
     let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
     let store = Arc::new(Disk::open(settings.clone(), Clock::System).unwrap());
     let keys = ["a".repeat(32), "b".repeat(32)];
-    store.accept(vec![message("1")]).await.unwrap();
+    store.accept(&[message("1")]).await.unwrap();
     let claim = store.claim(Duration::from_mins(1)).await.unwrap();
     store.intend(&claim, &outgoing(&claim, &keys)).await.unwrap();
     drop(claim);
@@ -169,7 +169,7 @@ async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_th
             assert_eq!(acknowledged.len(), fails / 2, "{kind:?}, call {fails}");
             // The disk is well again, and that changes nothing.
             for id in ["late", "later"] {
-                let late = store.accept(vec![message(id)]).await;
+                let late = store.accept(&[message(id)]).await;
                 assert!(matches!(late, Err(StoreError::Failed(_))), "{kind:?}, call {fails}: {late:?}");
             }
             assert_eq!(calls.load(SeqCst), fails + 1, "{kind:?}: it was tried again");
@@ -178,10 +178,10 @@ async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_th
             let store = Disk::open(settings, Clock::System).unwrap();
             assert_eq!(store.opened().quarantine, None);
             for id in &acknowledged {
-                let again = store.accept(vec![message(id)]).await.unwrap();
+                let again = store.accept(&[message(id)]).await.unwrap();
                 assert!(matches!(again[..], [Accepted::Duplicate(_)]), "{kind:?}, call {fails}: {id} is lost");
             }
-            store.accept(vec![message("afterwards")]).await.unwrap();
+            store.accept(&[message("afterwards")]).await.unwrap();
             store.close().await;
         }
     }
@@ -192,7 +192,7 @@ async fn accept_until_it_fails(store: &Disk) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for n in 0..100 {
         let id = n.to_string();
-        match store.accept(vec![message(&id)]).await {
+        match store.accept(&[message(&id)]).await {
             Ok(_) => acknowledged.push(id),
             Err(error) => {
                 assert!(matches!(error, StoreError::Failed(_)), "{error}");

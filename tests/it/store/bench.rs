@@ -68,12 +68,12 @@ impl Bench {
 
     /// Accepts one message.
     pub(super) async fn accept(&self, message: Inbound) -> Accepted {
-        self.store.accept(vec![message]).await.unwrap()[0]
+        self.store.accept(&[message]).await.unwrap()[0]
     }
 
     /// Accepts messages that are all new.
     pub(super) async fn accept_new(&self, messages: impl IntoIterator<Item = Inbound>) -> Vec<Seq> {
-        let accepted = self.store.accept(messages.into_iter().collect()).await.unwrap();
+        let accepted = self.store.accept(&messages.into_iter().collect::<Vec<_>>()).await.unwrap();
         accepted.into_iter().map(new).collect()
     }
 
@@ -200,7 +200,7 @@ impl Place {
     /// A store that was filled and closed: two messages of Ann's, one of Ben's.
     pub(super) async fn filled(&self) {
         let store = self.open();
-        store.accept(vec![message("ann", "1"), message("ben", "2"), message("ann", "3")]).await.unwrap();
+        store.accept(&[message("ann", "1"), message("ben", "2"), message("ann", "3")]).await.unwrap();
         store.close().await;
     }
 }

@@ -87,7 +87,7 @@ async fn survive(kind: Kind, rounds: usize, openings: usize, forgets: bool) {
         assert!(claims.len() <= 8);
         for (id, seq) in &acknowledged {
             assert_eq!(waiting.get(id), Some(seq), "{id} was acknowledged in round {round} or before");
-            let again = store.accept(vec![message("any", id)]).await.unwrap();
+            let again = store.accept(&[message("any", id)]).await.unwrap();
             assert!(matches!(again[..], [Accepted::Duplicate(known)] if known.0 == *seq));
         }
         store.close().await;
@@ -113,7 +113,7 @@ fn a_child_that_accepts_for_ever() {
                 let words = |part: usize| "w".repeat((n * 977 + part * 4_001) % 9_000);
                 let chat = format!("chat {chat}");
                 let batch: Vec<_> = (0..=n % 3).map(|part| message_saying(&chat, &id(part), words(part))).collect();
-                let accepted = store.accept(batch).await.unwrap();
+                let accepted = store.accept(&batch).await.unwrap();
                 for (part, accepted) in accepted.into_iter().enumerate() {
                     say(&format!("{ACCEPTED}{} {}", id(part), new(accepted)));
                 }

@@ -161,7 +161,7 @@ impl Subject {
         match step {
             Step::Accept(batch) => {
                 let batch: Vec<Inbound> = batch.iter().map(|(chat, id)| inbound(*chat, *id)).collect();
-                format!("{:?}", store.accept(batch).await)
+                format!("{:?}", store.accept(&batch).await)
             }
             Step::Claim { seconds } => {
                 if self.bench.is_idle() {

@@ -113,7 +113,7 @@ async fn compare(store: &Disk, journal: &Journal, cut: usize, seed: u64) {
     let step = 1 + journal.accepted.len() / 300;
     let asked: BTreeSet<&String> = journal.newest.iter().chain(journal.accepted.keys().step_by(step)).collect();
     for id in asked {
-        let again = store.accept(vec![message("any", id)]).await.unwrap();
+        let again = store.accept(&[message("any", id)]).await.unwrap();
         let seq = journal.accepted[id];
         assert!(matches!(again[..], [Accepted::Duplicate(known)] if known.0 == seq), "SEED={seed}: {id}, cut {cut}");
     }
@@ -135,7 +135,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         let error = loop {
             let n = acknowledged.len();
             let id = format!("{n}");
-            match store.accept(vec![message_saying(&format!("chat {}", n % 7), &id, "w".repeat(20_000))]).await {
+            match store.accept(&[message_saying(&format!("chat {}", n % 7), &id, "w".repeat(20_000))]).await {
                 Ok(_) => acknowledged.push(id),
                 Err(error) => break error,
             }
@@ -143,7 +143,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         };
         assert!(matches!(error, StoreError::Failed(_)), "{error}");
         for id in ["late", "later"] {
-            let late = store.accept(vec![message("late", id)]).await;
+            let late = store.accept(&[message("late", id)]).await;
             assert!(late.is_err(), "{kind:?}: {id} was acknowledged after the disk was full");
         }
         store.close().await;
@@ -164,10 +164,10 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         assert_eq!(store.opened().quarantine, None, "{kind:?}");
         assert!(store.opened().waiting >= acknowledged.len(), "{kind:?}");
         for id in &acknowledged {
-            let again = store.accept(vec![message("any", id)]).await.unwrap();
+            let again = store.accept(&[message("any", id)]).await.unwrap();
             assert!(matches!(again[..], [Accepted::Duplicate(_)]), "{kind:?}: {id} is lost");
         }
-        store.accept(vec![message("ann", "afterwards")]).await.unwrap();
+        store.accept(&[message("ann", "afterwards")]).await.unwrap();
         store.close().await;
         println!("{}: full after {} messages, none of them lost", kind.name(), acknowledged.len());
     }

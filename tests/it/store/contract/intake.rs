@@ -28,7 +28,7 @@ pub(in crate::store) async fn of_sixteen_deliveries_at_once_one_is_new(bench: &B
             let store = bench.store.clone();
             let runtime = tokio::runtime::Handle::current();
             let delivery = message("ann", &round.to_string());
-            tokio::task::spawn_blocking(move || runtime.block_on(store.accept(vec![delivery])).unwrap()[0])
+            tokio::task::spawn_blocking(move || runtime.block_on(store.accept(&[delivery])).unwrap()[0])
         };
         let deliveries: Vec<_> = (0..16).map(deliver).collect();
         let mut news = BTreeSet::new();
@@ -48,7 +48,7 @@ pub(in crate::store) async fn of_sixteen_deliveries_at_once_one_is_new(bench: &B
 
 pub(in crate::store) async fn a_batch_that_holds_a_message_twice_takes_it_in_once(bench: &Bench) {
     let batch = vec![message("ann", "1"), message("ann", "2"), message("ann", "1")];
-    let accepted = bench.store.accept(batch).await.unwrap();
+    let accepted = bench.store.accept(&batch).await.unwrap();
     let [Accepted::New(first), Accepted::New(second), Accepted::Duplicate(third)] = accepted[..] else {
         panic!("{accepted:?}");
     };
@@ -88,9 +88,9 @@ pub(in crate::store) async fn a_message_is_known_for_eight_days(bench: &Bench) {
 pub(in crate::store) async fn a_full_store_takes_nothing_in(bench: &Bench) {
     let many = |from: usize, to: usize| (from..to).map(|n| message("ann", &n.to_string())).collect::<Vec<_>>();
     let seqs = bench.accept_new(many(0, MAX_WAITING - 1)).await;
-    assert_eq!(bench.store.accept(many(MAX_WAITING - 1, MAX_WAITING + 1)).await, Err(StoreError::Full));
+    assert_eq!(bench.store.accept(&many(MAX_WAITING - 1, MAX_WAITING + 1)).await, Err(StoreError::Full));
     let last = new(bench.accept(message("ann", "last")).await);
-    assert_eq!(bench.store.accept(vec![message("ben", "one more")]).await, Err(StoreError::Full));
+    assert_eq!(bench.store.accept(&[message("ben", "one more")]).await, Err(StoreError::Full));
     // What is known is known all the same, and what was refused is not.
     assert_eq!(bench.accept(message("ann", "0")).await, Accepted::Duplicate(seqs[0]));
     let claim = bench.claim().await;
@@ -98,13 +98,13 @@ pub(in crate::store) async fn a_full_store_takes_nothing_in(bench: &Bench) {
     bench.settle(claim, vec![(seqs[0], Ending::Answered)]).await.unwrap();
     let seq = new(bench.accept(message("ben", "one more")).await);
     assert!(seq > last);
-    assert_eq!(bench.store.accept(many(MAX_WAITING - 1, MAX_WAITING)).await, Err(StoreError::Full));
+    assert_eq!(bench.store.accept(&many(MAX_WAITING - 1, MAX_WAITING)).await, Err(StoreError::Full));
 }
 
 pub(in crate::store) async fn a_record_that_is_too_large_takes_nothing_in(bench: &Bench) {
     let large = "l".repeat(1024 * 1024);
     let batch = vec![message("ann", "1"), message_saying("ann", "2", large.clone())];
-    assert!(matches!(bench.store.accept(batch).await, Err(StoreError::TooLarge { limit: 1_048_576 })));
+    assert!(matches!(bench.store.accept(&batch).await, Err(StoreError::TooLarge { limit: 1_048_576 })));
     assert!(bench.is_idle());
     new(bench.accept(message("ann", "1")).await);
     let claim = bench.claim().await;
@@ -127,7 +127,7 @@ pub(in crate::store) async fn what_could_not_be_read_again_is_refused(bench: &Be
     let mut strange = message("ann", "1");
     let item = OrderItem { product: "p".to_owned(), quantity: f64::NAN, price: None, currency: None };
     strange.content = Content::Order { catalog: None, text: None, items: vec![item] };
-    assert!(matches!(bench.store.accept(vec![strange]).await, Err(StoreError::Invalid(_))));
+    assert!(matches!(bench.store.accept(&[strange]).await, Err(StoreError::Invalid(_))));
     assert!(bench.is_idle());
 
     bench.accept(message("ann", "1")).await;
@@ -175,7 +175,7 @@ pub(in crate::store) async fn a_closed_store_refuses_everything(bench: &Bench) {
     for wait in waiting {
         assert_eq!(within(wait).await.unwrap().map(drop), Err(StoreError::Closed));
     }
-    assert_eq!(bench.store.accept(vec![message("ann", "2")]).await, Err(StoreError::Closed));
+    assert_eq!(bench.store.accept(&[message("ann", "2")]).await, Err(StoreError::Closed));
     assert_eq!(within(bench.store.claim(LEASE)).await.map(drop), Err(StoreError::Closed));
     assert_eq!(bench.store.intend(&claim, &outgoing(&claim, &["a"])).await, Err(StoreError::Closed));
     assert_eq!(bench.store.mark(&claim, 0, PartState::Sending { attempts: 0 }).await, Err(StoreError::Closed));
