@@ -10,6 +10,7 @@
 //! turn carries; waiting is by event, not by polling; nothing lists everything, what must be walked is walked by a
 //! cursor. One contract suite runs against every implementation.
 
+mod allowance;
 pub mod disk;
 pub mod memory;
 mod parts;
@@ -76,6 +77,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Waits until a conversation has something to do that nobody else is doing, and leases it.
     ///
+    /// Of a long queue the claim holds the oldest messages, [`MOST_CLAIMED`] and [`MOST_CLAIMED_BYTES`] at the most; the
+    /// others go on waiting, and are for the claims that follow.
+    ///
     /// Cancel-safe. Conversations are served in the order in which they became ready.
     async fn claim(&self, lease: Duration) -> Result<Claim, StoreError>;
 
@@ -110,7 +114,8 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a claim. Takes effect at once, and is made durable right behind.
     async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError>;
 
-    /// The newest `most` things that were said in a conversation, oldest first.
+    /// The newest `most` things that were said in a conversation, oldest first: fewer, if they would take more than
+    /// [`MOST_RECALLED_BYTES`].
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError>;
 
     /// Dead letters in the order of their numbers, beginning after `after`, `most` at most.
@@ -185,14 +190,18 @@ pub struct Waiting {
 pub struct Claim {
     /// The conversation.
     pub conversation: Conversation,
-    /// What waits for an answer, oldest first. Empty only if something is outgoing, or has failed.
+    /// What waits for an answer, oldest first: all of it, or as much as one claim holds. Empty only if something is
+    /// outgoing, or has failed.
     pub messages: Vec<Waiting>,
     /// What an earlier turn was sending when it stopped.
     pub outgoing: Option<Outgoing>,
     /// When the conversation was last sent a failure reply.
     pub failure_replied: Option<Timestamp>,
-    /// Parts that had been sent, and of which the upstream has reported since that they failed.
+    /// Parts that had been sent, and of which the upstream has reported since that they failed: the first of them, if
+    /// there are more than one claim holds.
     pub failed: Vec<FailedPart>,
+    /// How long all this is as it is stored, in bytes.
+    pub size: usize,
     /// The lease, and the token that every write under this claim is checked against.
     pub lease: Lease,
 }
@@ -446,6 +455,21 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
 }
+
+/// How many messages a claim holds, and how many failed parts. A handler that is given more than this at once makes
+/// nothing better of it.
+pub const MOST_CLAIMED: usize = 100;
+
+/// How many bytes of messages a claim holds, as they are stored, and how many of failed parts; of a first one that is
+/// longer, all. Some 60,000 tokens of a model's.
+pub const MOST_CLAIMED_BYTES: usize = 256 << 10;
+
+/// The longest claim, in bytes as it is stored: a message, a reply on its way out and a failed part, each as long as any
+/// record may be.
+pub const LONGEST_CLAIM: usize = 3 * record::LIMIT;
+
+/// How many bytes of what was said are read at once, as they are stored; of the newest that is longer, all.
+pub const MOST_RECALLED_BYTES: usize = 128 << 10;
 
 /// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);

@@ -177,8 +177,8 @@ impl Store for Disk {
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
             if !loaded.is_nothing() {
-                let Loaded { messages, outgoing, failure_replied, failed } = loaded;
-                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
+                let Loaded { messages, outgoing, failure_replied, failed, size } = loaded;
+                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, size, lease });
             }
         }
     }

@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::allowance::Allowance;
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
-    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
-    Store, StoreError, Swept,
+    Accepted, Backlog, Claim, DeadLetter, Forgotten, MOST_RECALLED_BYTES, Noted, Outgoing, PartState, Retention,
+    SentPart, Seq, Settlement, Store, StoreError, Swept,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
@@ -119,10 +120,10 @@ impl Store for Memory {
             let Some(known) = ledger.conversations.get(&conversation).filter(|known| !known.work().is_nothing()) else {
                 continue;
             };
-            let messages = known.waiting()?;
-            let outgoing = known.outgoing()?;
-            let (failure_replied, failed) = (known.failure_replied, known.failed.iter().cloned().collect());
-            return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
+            let mut size = known.outgoing.as_ref().map_or(0, Vec::len);
+            let (messages, failed) = (known.first_waiting(&mut size)?, known.first_failed(&mut size)?);
+            let (outgoing, failure_replied) = (known.outgoing()?, known.failure_replied);
+            return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, size, lease });
         }
     }
 
@@ -183,8 +184,9 @@ impl Store for Memory {
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
         let ledger = self.ledger()?;
         let Some(known) = ledger.conversations.get(conversation) else { return Ok(Vec::new()) };
-        let older = known.said.len().saturating_sub(most);
-        known.said.iter().skip(older).map(|record| decode(record)).collect()
+        let mut allowance = Allowance::new(most, MOST_RECALLED_BYTES);
+        let newest = known.said.iter().rev().take_while(|record| allowance.takes(record.len())).count();
+        known.said.iter().skip(known.said.len() - newest).map(|record| decode(record)).collect()
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {

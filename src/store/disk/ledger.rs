@@ -8,7 +8,7 @@ mod people;
 mod sweep;
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +18,12 @@ use super::tree::{Changes, Tree};
 use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{ContactId, Conversation, Inbound, MessageId, MessageRef};
+use crate::store::allowance::Allowance;
 use crate::store::record::{self, Arrival};
-use crate::store::{Accepted, DEDUPLICATED_FOR, Ending, FailedPart, Outgoing, Seq, StoreError, Waiting};
+use crate::store::{
+    Accepted, DEDUPLICATED_FOR, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, MOST_RECALLED_BYTES, Outgoing,
+    Seq, StoreError, Waiting,
+};
 pub(super) use people::Erasure;
 use sweep::Cursor;
 
@@ -81,6 +85,8 @@ pub(super) struct Loaded {
     pub(super) outgoing: Option<Outgoing>,
     pub(super) failure_replied: Option<Timestamp>,
     pub(super) failed: Vec<FailedPart>,
+    /// How long all this is as it is stored, in bytes.
+    pub(super) size: usize,
 }
 
 /// How a claim ends, ready to be written.
@@ -184,21 +190,42 @@ impl Ledger {
         Ok(answers)
     }
 
-    /// Everything that a claim of a conversation holds.
+    /// What a claim of a conversation holds.
     pub(super) fn load(&self, conversation: &Conversation) -> Result<Loaded, Fault> {
         let place = Hash::of_conversation(conversation);
         // All of it may have been forgotten since it was leased.
         let Some(known) = self.known(place)? else { return Ok(Loaded::default()) };
+        let mut size = 0;
+        let messages = self.first_of(b'm', place, &mut size, |key, record| {
+            Ok(record::decode::<Arrival>(record)?.numbered(Seq(records::number(key)?)))
+        })?;
+        let outgoing = self.tree.record(&records::of_conversation(b'o', place))?;
+        size += outgoing.as_ref().map_or(0, Vec::len);
+        let outgoing = outgoing.map(|record| record::decode(&record)).transpose()?;
+        let failed = self.first_of(b'f', place, &mut size, |_, record| Ok(record::decode(record)?))?;
+        Ok(Loaded { messages, outgoing, failure_replied: known.failure_replied, failed, size })
+    }
+
+    /// The first records of a kind in a conversation, as many as one claim holds. Adds their length to `size`.
+    fn first_of<T>(
+        &self,
+        kind: u8,
+        place: Hash,
+        size: &mut usize,
+        read: impl Fn(&[u8], &[u8]) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
         // Nearly always one, and held for as long as a handler takes.
-        let mut messages = Vec::with_capacity(1);
-        for entry in self.tree.records_under(&records::of_conversation(b'm', place)) {
+        let mut first = Vec::with_capacity(1);
+        let mut allowance = Allowance::new(MOST_CLAIMED, MOST_CLAIMED_BYTES);
+        for entry in self.tree.records_under(&records::of_conversation(kind, place)) {
             let (key, record) = entry?;
-            messages.push(record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&key)?)));
+            if !allowance.takes(record.len()) {
+                break;
+            }
+            first.push(read(&key, &record)?);
         }
-        let outgoing = self.outgoing(place)?;
-        let failed = self.tree.records_under(&records::of_conversation(b'f', place));
-        let failed = failed.map(|entry| Ok(record::decode(&entry?.1)?)).collect::<Result<_, Fault>>()?;
-        Ok(Loaded { messages, outgoing, failure_replied: known.failure_replied, failed })
+        *size += allowance.taken();
+        Ok(first)
     }
 
     /// Ends messages, and with them what was outgoing. Says how many messages there were, and whether there are failed
@@ -245,14 +272,23 @@ impl Ledger {
         Ok(())
     }
 
-    /// The newest `most` things that were said, oldest first.
+    /// The newest `most` things that were said, oldest first, or as many of them as are read at once.
     pub(super) fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, Fault> {
         let place = Hash::of_conversation(conversation);
         let Some(newest) = self.newest(b'h', place)? else { return Ok(Vec::new()) };
         let older = (newest + 1).saturating_sub(u64::try_from(most).unwrap_or(u64::MAX));
         let first = records::said(place, older);
-        let entries = self.tree.records_between(&first, &records::said(place, newest + 1));
-        entries.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
+        // They are found from the oldest on: those that turn out to be too many are let go on the way.
+        let (mut said, mut bytes) = (VecDeque::new(), 0);
+        for entry in self.tree.records_between(&first, &records::said(place, newest + 1)) {
+            let (_, record) = entry?;
+            bytes += record.len();
+            said.push_back(record);
+            while bytes > MOST_RECALLED_BYTES && said.len() > 1 {
+                bytes -= said.pop_front().map_or(0, |record| record.len());
+            }
+        }
+        said.iter().map(|record| Ok(record::decode(record)?)).collect()
     }
 
     /// Forgets some of the marks that have lived long enough.

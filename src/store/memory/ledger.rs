@@ -7,10 +7,14 @@ use serde::de::DeserializeOwned;
 use super::sweep::Cursor;
 use crate::clock::Timestamp;
 use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey};
+use crate::store::allowance::Allowance;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
-use crate::store::{DEDUPLICATED_FOR, DeadLetter, Ending, FailedPart, Outgoing, Seq, StoreError, Waiting};
+use crate::store::{
+    DEDUPLICATED_FOR, DeadLetter, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, Outgoing, Seq, StoreError,
+    Waiting,
+};
 
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -89,8 +93,27 @@ impl Ledger {
 }
 
 impl Known {
-    pub(super) fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        self.messages.iter().map(|(seq, record)| Ok(decode::<Arrival>(record)?.numbered(*seq))).collect()
+    /// The messages that one claim holds. Adds their length to `size`.
+    pub(super) fn first_waiting(&self, size: &mut usize) -> Result<Vec<Waiting>, StoreError> {
+        let mut allowance = Allowance::new(MOST_CLAIMED, MOST_CLAIMED_BYTES);
+        let first = self.messages.iter().take_while(|(_, record)| allowance.takes(record.len()));
+        let first = first.map(|(seq, record)| Ok(decode::<Arrival>(record)?.numbered(*seq))).collect();
+        *size += allowance.taken();
+        first
+    }
+
+    /// The failed parts that one claim holds. Adds their length to `size`.
+    pub(super) fn first_failed(&self, size: &mut usize) -> Result<Vec<FailedPart>, StoreError> {
+        let mut allowance = Allowance::new(MOST_CLAIMED, MOST_CLAIMED_BYTES);
+        let mut first = Vec::new();
+        for failed in &self.failed {
+            if !allowance.takes(record::write(failed)?.len()) {
+                break;
+            }
+            first.push(failed.clone());
+        }
+        *size += allowance.taken();
+        Ok(first)
     }
 
     pub(super) fn outgoing(&self) -> Result<Option<Outgoing>, StoreError> {

@@ -8,7 +8,7 @@ use threedots::message::{BotName, Contact, ContactId, Content, MessageId};
 use threedots::store::disk::{Disk, Kind};
 use threedots::store::{Accepted, Ending, Forgotten, Settlement, Store, StoreError};
 
-use super::bench::{LEASE, Place, conversation, group_message, ids, key, message, new, outgoing, said};
+use super::bench::{LEASE, Place, conversation, copy, group_message, ids, key, message, new, outgoing, said};
 
 for_each_engine! {
     paused:
@@ -156,19 +156,6 @@ async fn two_copies(place: &Place) {
     store.forget(&BotName::new("shop"), CANARIES[1]).await.unwrap();
     store.close().await;
     fs::rename(place.data(""), place.file("after")).unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, target).unwrap();
-        }
-    }
 }
 
 /// When it happens, which files stand where then, by what follows the engine's name, and how many messages wait.
