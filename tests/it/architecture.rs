@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 26] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ("message", &[]),
     ("clock", &[]),
+    ("budget", &[]),
     ("templates", &[]),
     ("secret", &[]),
     ("http", &[]),
@@ -15,16 +16,19 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("handler", &["http", "secret", "templates"]),
     ("provider", &["http", "secret"]),
     // A store keeps what was said, which is the handler's word for it.
-    ("store", &["handler"]),
+    ("store", &["budget", "handler"]),
     ("health", &["provider"]),
     ("typing", &["provider", "handler", "health"]),
     ("gate", &["store"]),
     ("failure", &["templates"]),
     ("pace", &["provider"]),
     ("outbox", &["handler", "pace", "provider", "store", "typing"]),
-    ("turn", &["failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store", "typing"]),
-    ("worker", &["store", "turn"]),
-    ("webhook", &["http", "provider", "store"]),
+    (
+        "turn",
+        &["budget", "failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store", "typing"],
+    ),
+    ("worker", &["budget", "store", "turn"]),
+    ("webhook", &["budget", "http", "provider", "store"]),
     ("operator", &["health", "http", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.

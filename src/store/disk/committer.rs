@@ -19,6 +19,7 @@ use super::ledger::Ledger;
 use super::open::Settings;
 use super::rebuild;
 use super::tree::LeftOut;
+use crate::budget::Share;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
@@ -28,10 +29,15 @@ const GROUP: usize = 256;
 /// How many writes may queue up before their callers wait.
 pub(super) const QUEUE: usize = 4 * GROUP;
 
+/// How many bytes of records may queue up, or be on their way into the engine, before their callers wait.
+pub(super) const QUEUE_BYTES: u64 = 16 << 20;
+
 /// Something to write.
 pub(super) struct Write {
     now: Timestamp,
     task: Task,
+    /// Of [`QUEUE_BYTES`], until it is answered.
+    room: Option<Share>,
 }
 
 /// How it is written.
@@ -79,7 +85,7 @@ impl Write {
             // Whoever asked may have gone away; the write stands.
             Ok((when, Box::new(move || drop(answer.send(result)))))
         };
-        (Self { now, task: Task::Apply(Box::new(apply)) }, answered)
+        (Self { now, task: Task::Apply(Box::new(apply)), room: None }, answered)
     }
 
     /// Copies all into new files but what `plan` leaves out, and runs what it returns as soon as they are in use.
@@ -103,7 +109,12 @@ impl Write {
             };
             Ok((without, Box::new(then)))
         };
-        (Self { now, task: Task::Rebuild(Box::new(plan)) }, answered)
+        (Self { now, task: Task::Rebuild(Box::new(plan)), room: None }, answered)
+    }
+
+    /// The same, with room for it.
+    pub(super) fn in_room(self, room: Share) -> Self {
+        Self { room: Some(room), ..self }
     }
 
     fn is_rebuild(&self) -> bool {
@@ -183,10 +194,11 @@ impl Committer {
         let mut latest = Timestamp::default();
         let mut guard = self.shared.exclusively();
         let Some(ledger) = guard.as_mut() else { return Ok(applied) };
-        while let Some(Write { now, task }) = writes.next_if(|write| !write.is_rebuild()) {
+        while let Some(Write { now, task, room }) = writes.next_if(|write| !write.is_rebuild()) {
             let Task::Apply(apply) = task else { break };
             latest = latest.max(now);
             let (when, reply) = apply(ledger)?;
+            applied.rooms.extend(room);
             match when {
                 When::Applied => applied.at_once.push(reply),
                 When::Durable => applied.when_durable.push(reply),
@@ -237,4 +249,5 @@ struct Applied {
     changed: bool,
     at_once: Vec<Reply>,
     when_durable: Vec<Reply>,
+    rooms: Vec<Share>,
 }

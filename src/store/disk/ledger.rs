@@ -137,6 +137,11 @@ impl Arriving {
         Ok(Self { at, conversation, place, mark, record })
     }
 
+    /// How many bytes it has to write.
+    pub(super) fn size(&self) -> usize {
+        self.record.len()
+    }
+
     /// The conversation it belongs to.
     pub(super) fn conversation(&self) -> &Conversation {
         &self.conversation

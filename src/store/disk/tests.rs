@@ -157,6 +157,34 @@ fn delivered(key: &str) -> DeliveryStatus {
 }
 
 #[tokio::test]
+async fn while_the_disk_stands_still_so_many_bytes_are_queued_and_whoever_gives_up_before_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let (moves, still) = std::sync::mpsc::channel();
+    let store = double::open_still(&settings, still);
+    let long = |n: usize| {
+        let mut message = message(&n.to_string());
+        message.content = crate::message::Content::Text { body: "l".repeat(500 << 10) };
+        message
+    };
+    let mut deliveries = tokio::task::JoinSet::new();
+    for n in 0..100 {
+        let (store, message) = (store.clone(), long(n));
+        deliveries.spawn(async move { store.accept(&[message]).await });
+    }
+    // Each comes as far as it can.
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    deliveries.shutdown().await;
+    drop(moves);
+    assert!(matches!(store.accept(&[message("afterwards")]).await.as_deref(), Ok([Accepted::New(_)])));
+    store.close().await;
+    let queued = (QUEUE_BYTES / (501 << 10)) as usize;
+    assert_eq!(Disk::open(settings, Clock::System).unwrap().opened().waiting, queued + 1);
+}
+
+#[tokio::test]
 async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_that_was_is_lost() {
     for kind in Kind::ALL {
         for fails in 0..8 {
