@@ -13,9 +13,13 @@
 //! | a body that takes longer than the configured time | 408 |
 //! | a body over 4 MiB | 413 |
 //! | a compressed body: none of the providers sends one, and unpacking is how small bodies become large | 415 |
-//! | the store cannot make it durable | 503, and the upstream delivers it again |
+//! | the store cannot make it durable, or not in time | 503, and the upstream delivers it again |
+//! | as many bodies are being read and handled as there is memory for | 503, and the upstream delivers it again |
+
+mod intake;
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +36,7 @@ use crate::http::Headers;
 use crate::message::{BotName, Inbound};
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Noted, Store, StoreError};
+use intake::{Crowded, Intake, Room, SMALL};
 
 /// Where webhooks arrive. The `server` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,11 +49,24 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// How many connections are open at the same time.
     pub connections: usize,
+    /// How many bytes of bodies are being read or handled at the same time: the largest of what deliveries take memory
+    /// for. Past that, they wait for two seconds, and are turned back.
+    pub body_memory: u64,
+    /// How long a delivery may wait for the store to make it durable, before it is turned back. What the store does with
+    /// it afterwards does no harm: it comes again, and is known.
+    #[serde(with = "in_words")]
+    pub store_timeout: Duration,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".into(), body_timeout: Duration::from_secs(10), connections: 25_000 }
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            body_timeout: Duration::from_secs(10),
+            connections: 25_000,
+            body_memory: 64 << 20,
+            store_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -60,7 +78,9 @@ pub struct Webhooks {
     providers: HashMap<BotName, Arc<dyn Provider>>,
     store: Arc<dyn Store>,
     clock: Clock,
+    intake: Intake,
     body_timeout: Duration,
+    store_timeout: Duration,
 }
 
 /// What a webhook request is answered with.
@@ -86,7 +106,8 @@ impl Webhooks {
         clock: Clock,
         config: &ServerConfig,
     ) -> Self {
-        Self { providers, store, clock, body_timeout: config.body_timeout }
+        let ServerConfig { body_timeout, store_timeout, .. } = *config;
+        Self { providers, store, clock, intake: Intake::new(config.body_memory), body_timeout, store_timeout }
     }
 
     /// Answers one request. When the answer is 200, everything in it is durable.
@@ -115,13 +136,11 @@ impl Webhooks {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
         let reported = statuses.len();
-        let noted = match self.store.note(statuses).await {
-            Ok(noted) => noted,
-            Err(refused) => return turned_back(bot, &refused),
-        };
-        let (accepted, unkept) = match self.keep(&messages).await {
-            Ok(kept) => kept,
-            Err(refused) => return turned_back(bot, &refused),
+        let stored = async { Ok::<_, StoreError>((self.store.note(statuses).await?, self.keep(&messages).await?)) };
+        let (noted, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(refused)) => return turned_back(bot, &refused),
+            Err(_) => return turned_back(bot, "the store is too slow"),
         };
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
         let came_out = |what| Some(noted.iter().filter(|noted| **noted == what).count()).filter(|count| *count > 0);
@@ -179,8 +198,8 @@ fn refuse(bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
     }
 }
 
-fn turned_back(bot: &BotName, refused: &StoreError) -> WebhookAnswer {
-    error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
+fn turned_back(bot: &BotName, why: impl Display) -> WebhookAnswer {
+    error!(webhook.bot = %bot, error = %why, "a webhook was turned back: the provider will deliver it again");
     WebhookAnswer::new(503, "try again")
 }
 
@@ -198,10 +217,13 @@ async fn handle(
     http: HttpRequest,
     body: Payload,
 ) -> HttpResponse {
+    let mut unread = false;
     let answer = match read(&webhooks, &http, body).await {
-        Ok(request) => webhooks.receive(&bot, &request).await,
+        // The room is kept until what was made of the body is gone as well.
+        Ok((request, _room)) => webhooks.receive(&bot, &request).await,
         Err(answer) => {
             webhooks.note_unread(&bot, &answer);
+            unread = true;
             answer
         }
     };
@@ -214,14 +236,18 @@ async fn handle(
         503 => drop(response.insert_header((RETRY_AFTER, "5"))),
         _ => {}
     }
-    if matches!(answer.status, 408 | 413 | 415) {
+    if unread && matches!(answer.status, 408 | 413 | 415 | 503) {
         // The rest of the body is still on its way: nobody will read it.
         response.force_close();
     }
     response.body(answer.body)
 }
 
-async fn read(webhooks: &Webhooks, http: &HttpRequest, body: Payload) -> Result<WebhookRequest, WebhookAnswer> {
+async fn read<'a>(
+    webhooks: &'a Webhooks,
+    http: &HttpRequest,
+    body: Payload,
+) -> Result<(WebhookRequest, Room<'a>), WebhookAnswer> {
     let method = match *http.method() {
         actix_web::http::Method::GET => Method::Get,
         actix_web::http::Method::POST => Method::Post,
@@ -234,24 +260,38 @@ async fn read(webhooks: &Webhooks, http: &HttpRequest, body: Payload) -> Result<
     if headers.get(CONTENT_ENCODING.as_str()).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(WebhookAnswer::new(415, "send it uncompressed"));
     }
-    let declared = headers.get(CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > BODY_LIMIT as u64) {
+    let declared = headers.get(CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > BODY_LIMIT) {
         return Err(WebhookAnswer::new(413, "too large"));
     }
-    let body = timeout(webhooks.body_timeout, collect(body)).await;
+    let mut room = webhooks.intake.enter(declared).await?;
+    let body = timeout(webhooks.body_timeout, collect(body, declared, &mut room)).await;
     let body = body.map_err(|_| WebhookAnswer::new(408, "too slow"))??;
     let query = http.query_string().to_owned();
-    Ok(WebhookRequest { method, query, headers, body, received: webhooks.clock.now() })
+    Ok((WebhookRequest { method, query, headers, body, received: webhooks.clock.now() }, room))
 }
 
-async fn collect(mut body: Payload) -> Result<Bytes, WebhookAnswer> {
+async fn collect(mut body: Payload, declared: Option<usize>, room: &mut Room<'_>) -> Result<Bytes, WebhookAnswer> {
     let mut whole = BytesMut::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| WebhookAnswer::new(400, "the body broke off"))?;
-        if whole.len() + chunk.len() > BODY_LIMIT {
+        let length = whole.len() + chunk.len();
+        if length > BODY_LIMIT {
             return Err(WebhookAnswer::new(413, "too large"));
+        }
+        if length > SMALL {
+            room.widen(declared).await?;
+            // Once, and not by doubling: twice as much would not be in the room.
+            whole.reserve(declared.unwrap_or(length).max(length) - whole.len());
         }
         whole.extend_from_slice(&chunk);
     }
+    room.settle(whole.len());
     Ok(whole.freeze())
+}
+
+impl From<Crowded> for WebhookAnswer {
+    fn from(Crowded: Crowded) -> Self {
+        Self::new(503, "too much at once")
+    }
 }

@@ -16,6 +16,7 @@ use async_openai::middleware::ReqwestService;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use jiff::tz::TimeZone;
 use minijinja::context;
 use secrecy::{ExposeSecret, SecretString};
@@ -23,10 +24,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{Handler, HandlerError, Said, Speaker, Turn};
+use super::{Fetched, Handler, HandlerError, Said, Speaker, Turn};
 use crate::clock::{Timestamp, in_words};
 use crate::http;
-use crate::message::{BotName, Contact, Content, Inbound, MediaKind, Reply};
+use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef, Reply};
 use crate::secret::SecretRef;
 use crate::templates::{TemplateError, Templates};
 
@@ -44,7 +45,7 @@ pub struct LlmConfig {
     pub history_tokens: usize,
     /// How long an answer may be, in tokens.
     pub max_tokens: u32,
-    /// Whether the model is given the customer's images.
+    /// Whether the model is given the customer's images: the eight newest of a turn.
     pub images: bool,
     /// The time zone of the prompt's date, by its IANA name.
     pub time_zone: String,
@@ -99,6 +100,9 @@ impl Default for ModelConfig {
 
 /// The longest name that a prompt is given, in characters.
 const LONGEST_NAME: usize = 40;
+
+/// So many images of a turn, the newest, are given to a model.
+const MOST_IMAGES: usize = 8;
 
 /// A model that can be asked.
 pub struct Model {
@@ -174,12 +178,23 @@ impl Llm {
             };
             Line { role, content: Words::Text(said.words.as_str().into()) }
         }));
+        let images = turn.messages.iter().filter(|message| image_in(message).is_some()).count();
+        let mut too_many = if self.config.images { images.saturating_sub(MOST_IMAGES) } else { images };
         for message in &turn.messages {
             let text = describe(message);
-            let image = if self.config.images { image_of(turn, message).await } else { None };
+            let image = match image_in(message) {
+                Some(_) if too_many > 0 => {
+                    too_many -= 1;
+                    None
+                }
+                Some(media) => fetch(turn, media).await,
+                None => None,
+            };
             let content = match image {
-                Some(url) => {
-                    Words::Parts([ContentPart::Text { text }, ContentPart::ImageUrl { image_url: Address { url } }])
+                Some(Fetched { data, mime }) => {
+                    let url = format!("data:{mime};base64,{}", BASE64_STANDARD.encode(&data));
+                    let image_url = Address { url, _held: data };
+                    Words::Parts([ContentPart::Text { text }, ContentPart::ImageUrl { image_url }])
                 }
                 None => Words::Text(text.into()),
             };
@@ -295,6 +310,9 @@ enum ContentPart {
 #[derive(Serialize)]
 struct Address {
     url: String,
+    /// What the address was made of counts as memory for media while it is held.
+    #[serde(skip)]
+    _held: Bytes,
 }
 
 /// As much of a chat completion as we read: other servers than OpenAI's leave out more than they add.
@@ -359,14 +377,17 @@ fn describe(message: &Inbound) -> String {
     }
 }
 
-/// A message's image as a data URL. One that cannot be had is left out: the words say that there was one.
-async fn image_of(turn: &Turn, message: &Inbound) -> Option<String> {
-    let Content::Media(media) = &message.content else { return None };
-    if media.kind != MediaKind::Image {
-        return None;
+fn image_in(message: &Inbound) -> Option<&MediaRef> {
+    match &message.content {
+        Content::Media(media) if media.kind == MediaKind::Image => Some(media),
+        _ => None,
     }
-    match turn.media.fetch(media).await {
-        Ok(image) => Some(format!("data:{};base64,{}", image.mime, BASE64_STANDARD.encode(&image.data))),
+}
+
+/// An image. One that cannot be had is left out: the words say that there was one.
+async fn fetch(turn: &Turn, image: &MediaRef) -> Option<Fetched> {
+    match turn.media.fetch(image).await {
+        Ok(image) => Some(image),
         Err(error) => {
             warn!(%error, "an image could not be given to the model");
             None

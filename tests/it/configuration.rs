@@ -271,7 +271,11 @@ const FOUND: [(&str, &str, &str); 46] = [
     ("telemetry", "telemetry = ", "remove it"),
     ("server.listen", "listen = ", "such as \"127.0.0.1:8080\""),
     ("server.body_timeout", "body_timeout = ", "write for example \"26s\""),
-    ("server.connection", "connection = ", "correct its name (there are: listen, body_timeout, connections)"),
+    (
+        "server.connection",
+        "connection = ",
+        "correct its name (there are: listen, body_timeout, connections, body_memory, store_timeout)",
+    ),
     ("server.listne", "THREEDOTS_SERVER__LISTNE", "correct its name"),
     ("store.kind", "kind = \"LITERAL", "use one of memory, sled, redb"),
     ("store.max_waiting", "max_waiting = ", "must be a whole number"),

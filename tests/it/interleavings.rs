@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
+use threedots::budget::Budget;
 use threedots::clock::Timestamp;
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::MessageId;
@@ -208,9 +209,9 @@ async fn work_until(world: &World, bot: &Arc<Bot>, tools: &Arc<Tools>, killed: i
         tokio::select! {
             () = &mut killed => break,
             claim = world.store.claim(Duration::from_secs(600)) => {
-                let (bot, tools) = (Arc::clone(bot), Arc::clone(tools));
+                let (bot, tools, room) = (Arc::clone(bot), Arc::clone(tools), tools.media.take(0).await);
                 let claim = claim.expect("the store works");
-                turns.spawn(async move { turn::run(&bot, &tools, claim).await.expect("the store works") });
+                turns.spawn(async move { turn::run(&bot, &tools, claim, room).await.expect("the store works") });
             }
         }
     }
@@ -243,6 +244,7 @@ async fn play(script: &Script) -> Played {
         clock: world.clock,
         tasks: TaskTracker::new(),
         cancelled: CancellationToken::new(),
+        media: Budget::new(1 << 20),
     });
     if script.duplicates {
         world.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
