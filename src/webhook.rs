@@ -64,7 +64,7 @@ impl Default for ServerConfig {
             listen: "127.0.0.1:8080".into(),
             body_timeout: Duration::from_secs(10),
             connections: 25_000,
-            body_memory: 64 << 20,
+            body_memory: 32 << 20,
             store_timeout: Duration::from_secs(10),
         }
     }

@@ -45,7 +45,7 @@ impl Default for WorkerConfig {
             turns: 10_000,
             lease: Duration::from_secs(300),
             grace: Duration::from_secs(10),
-            memory: 256 << 20,
+            memory: 64 << 20,
             media_memory: 64 << 20,
         }
     }

@@ -192,11 +192,12 @@ impl Llm {
             };
             let content = match image {
                 Some(Fetched { data, mime }) => {
+                    let text = text.into_owned();
                     let url = format!("data:{mime};base64,{}", BASE64_STANDARD.encode(&data));
                     let image_url = Address { url, _held: data };
                     Words::Parts([ContentPart::Text { text }, ContentPart::ImageUrl { image_url }])
                 }
-                None => Words::Text(text.into()),
+                None => Words::Text(text),
             };
             messages.push(Line { role: "user", content });
         }
@@ -356,10 +357,10 @@ fn plain_name(contact: &Contact) -> String {
 }
 
 /// A message in words.
-fn describe(message: &Inbound) -> String {
+fn describe(message: &Inbound) -> Cow<'_, str> {
     let kind = message.content.kind().as_str();
-    match (&message.content, message.content.words()) {
-        (Content::Text { body }, _) => body.clone(),
+    let words = match (&message.content, message.content.words()) {
+        (Content::Text { body }, _) => return body.into(),
         (Content::Location { latitude, longitude, name, .. }, _) => {
             format!(
                 "[location {latitude}, {longitude}{}]",
@@ -371,10 +372,11 @@ fn describe(message: &Inbound) -> String {
             format!("[order: {}] {}", items.join(", "), words.unwrap_or_default()).trim_end().to_owned()
         }
         (Content::Form { answers, .. }, _) => format!("[form: {answers}]"),
-        (Content::Choice { .. }, Some(words)) => words.to_owned(),
+        (Content::Choice { .. }, Some(words)) => return words.into(),
         (_, Some(words)) => format!("[{kind}] {words}"),
         (_, None) => format!("[{kind}]"),
-    }
+    };
+    words.into()
 }
 
 fn image_in(message: &Inbound) -> Option<&MediaRef> {

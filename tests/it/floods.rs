@@ -1,6 +1,8 @@
 //! Many at once, and anything at all: the others are served meanwhile.
 
+mod memory;
 mod stuck;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -155,6 +155,11 @@ impl Line {
         soon(self.stream.write_all(bytes)).await.is_ok()
     }
 
+    /// Sends bytes for as long as the other side takes some.
+    pub(crate) async fn send_what_it_takes(&mut self, bytes: &[u8]) {
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.write_all(bytes)).await;
+    }
+
     /// Says that nothing more will be sent.
     pub(crate) async fn finish(&mut self) {
         // An error means that the other side has hung up first.
