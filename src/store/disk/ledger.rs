@@ -246,14 +246,13 @@ impl Ledger {
         let mut ended = HashSet::new();
         for (seq, ending) in done.endings {
             let key = records::message(place, seq);
-            if ended.contains(&seq) || !self.tree.holds(&key)? {
+            if ended.contains(&seq) || !self.tree.take_out(&mut changes, &key)? {
                 continue;
             }
             ended.insert(seq);
             if let Ending::Dead { reason } = ending {
                 self.write_dead(&mut changes, &key, seq, reason, now)?;
             }
-            self.tree.take_out(&mut changes, &key)?;
         }
         let failed = self.close_outgoing(&mut changes, conversation, &done.sent, done.failed, now)?;
         self.write_said(&mut changes, place, &done.said)?;
@@ -380,8 +379,10 @@ impl Ledger {
         let mut next = self.newest(b'h', place)?.map_or(0, |newest| newest + 1);
         let end = next + said.len() as u64;
         let kept = end.saturating_sub(self.history_kept);
-        for key in self.tree.keys(&records::said(place, 0), &records::said(place, kept), usize::MAX)? {
-            changes.remove(key);
+        if kept > 0 {
+            for key in self.tree.keys(&records::said(place, 0), &records::said(place, kept), usize::MAX)? {
+                changes.remove(key);
+            }
         }
         for record in said {
             if next >= kept {
