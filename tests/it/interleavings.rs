@@ -337,12 +337,15 @@ fn judge(script: &Script, played: &Played) -> TestCaseResult {
         let mut copies = HashSet::new();
         let (mut last, mut replied) = (None, Timestamp(0));
         for moment in &seen {
-            if matches!(moment.what, What::Reply { .. }) {
+            // A copy that had been given up for lost answers nobody.
+            if matches!(moment.what, What::Reply { .. })
+                && name(&moment.what).is_none_or(|name| !copies.contains(&name))
+            {
                 replied = moment.at;
             }
             match &moment.what {
                 // 3: in order. The failure reply has no number. A copy that had been given up for lost has no order.
-                What::Reply { text, .. } if copies.insert(name(&moment.what)) => {
+                What::Reply { text, .. } if name(&moment.what).is_none_or(|name| copies.insert(name)) => {
                     let numbers: Vec<usize> =
                         text.split_whitespace().filter_map(|word| word.trim_matches(['<', '>']).parse().ok()).collect();
                     prop_assert!(numbers.is_sorted());
