@@ -69,7 +69,7 @@ async fn fill(kind: Kind, path: PathBuf, conversations: usize, waiting: usize) {
         for n in first..conversations.min(first + 2_000) {
             let store = store.clone();
             tasks.spawn(async move {
-                store.accept(vec![message(n)]).await.unwrap();
+                store.accept(&[message(n)]).await.unwrap();
             });
         }
         tasks.join_all().await;
@@ -97,7 +97,7 @@ async fn open(kind: Kind, path: PathBuf, waiting: usize, kill: bool) {
     println!("in {:.2} s, {}", began.elapsed().as_secs_f64(), memory());
     if kill {
         // So that there is something to take up.
-        store.accept(vec![message(0)]).await.unwrap();
+        store.accept(&[message(0)]).await.unwrap();
         let claim = store.claim(Duration::from_hours(1)).await.unwrap();
         store.settle(claim, Settlement::Later { at: Timestamp(0) }).await.unwrap();
         std::process::abort();

@@ -31,8 +31,8 @@ use crate::store::{DEDUPLICATED_FOR, Retention, StoreConfig};
 use crate::telemetry::LogConfig;
 use crate::turn::{MergeConfig, TurnConfig};
 use crate::typing::TypingConfig;
-use crate::webhook::ServerConfig;
-use crate::worker::WorkerConfig;
+use crate::webhook::{self, ServerConfig};
+use crate::worker::{LONGEST_TURN, WorkerConfig};
 use problem::NO_TABLE;
 pub use problem::{Problem, Problems};
 use source::Source;
@@ -328,6 +328,10 @@ fn check(source: &mut Source<'_>, config: &Config) {
             "must be an address without a slash at its end, such as \"https://bots.example\"",
         );
     }
+    // Half of it is for what is longer than usual, and has to hold one of the longest.
+    if server.body_memory < 2 * webhook::BODY_LIMIT as u64 && !source.is_noted("server.body_memory") {
+        source.problem("server.body_memory", "has no room for the largest deliveries: 8388608 at the least");
+    }
     for (key, kept) in [("retention.sent", retention.sent), ("retention.dead", retention.dead)] {
         if kept < Duration::from_hours(1) && !source.is_noted(key) {
             source.problem(key, "is too short for anybody to act on it: 1h at the least");
@@ -335,11 +339,22 @@ fn check(source: &mut Source<'_>, config: &Config) {
     }
     for (key, zero) in [
         ("server.body_timeout", server.body_timeout.is_zero()),
+        ("server.store_timeout", server.store_timeout.is_zero()),
         ("server.connections", server.connections == 0),
         ("store.max_waiting", store.max_waiting == 0),
         ("worker.turns", worker.turns == 0),
     ] {
         must_not_be_zero(source, key, zero);
+    }
+    if worker.memory < LONGEST_TURN && !source.is_noted("worker.memory") {
+        source.problem("worker.memory", &format!("has no room for the longest turn: {LONGEST_TURN} at the least"));
+    }
+    let largest = config.bots.iter().map(|(name, bot)| (name, bot.turn.media_limit)).max_by_key(|(_, limit)| *limit);
+    if let Some((name, limit)) = largest.filter(|(_, limit)| worker.media_memory < *limit) {
+        let text = format!(
+            "has no room for a medium as large as bots.{name}.turn.media_limit lets through: {limit} at the least"
+        );
+        source.problem("worker.media_memory", &text);
     }
     let Some((name, longest)) =
         config.bots.iter().map(|(name, bot)| (name, longest_turn(bot))).max_by_key(|(_, longest)| *longest)

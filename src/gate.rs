@@ -137,6 +137,8 @@ fn plain(person: &str) -> &str {
 const MINUTE: Duration = Duration::from_secs(60);
 /// So many senders are remembered before those who have been quiet for a minute are swept out.
 const SWEEP_AT: usize = 1024;
+/// Of more senders in one minute than this, nobody is remembered: each is counted anew. That is some 30 MB.
+const MOST_SENDERS: usize = 100_000;
 
 /// Who was admitted in the last minute.
 #[derive(Default)]
@@ -149,7 +151,10 @@ impl Admitted {
     fn allows(&mut self, sender: &ContactId, seq: Seq, at: Timestamp, per_minute: u32) -> bool {
         if self.senders.len() >= self.sweep_at.max(SWEEP_AT) {
             self.senders.retain(|_, admitted| admitted.back().is_some_and(|(_, last)| at.since(*last) < MINUTE));
-            self.sweep_at = self.senders.len() * 2;
+            if self.senders.len() >= MOST_SENDERS {
+                self.senders = HashMap::new();
+            }
+            self.sweep_at = (self.senders.len() * 2).min(MOST_SENDERS);
         }
         let admitted = self.senders.entry(sender.clone()).or_default();
         if admitted.iter().any(|(known, _)| *known == seq) {

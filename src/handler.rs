@@ -145,6 +145,13 @@ pub struct Said {
     pub who: Option<ContactId>,
 }
 
+impl Said {
+    /// How much memory it takes, in bytes, or a little more.
+    pub(crate) fn size(&self) -> u64 {
+        (size_of::<Self>() + self.words.len()) as u64
+    }
+}
+
 impl fmt::Debug for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Said({:?})", self.by)
@@ -214,7 +221,8 @@ impl Presence {
 /// Where the media of a turn's messages can be had.
 #[async_trait]
 pub trait FetchMedia: Send + Sync + 'static {
-    /// A medium, in memory.
+    /// A medium, in memory. What all handlers hold of media together has a limit (`worker.media_memory`): each medium
+    /// counts for as long as its [`Fetched::data`] is held, and past that limit one waits for others to be let go.
     async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError>;
 
     /// A medium, into a new file; returns its length in bytes.

@@ -21,6 +21,7 @@
 //! - [`operator`]: dead letters, replay and erasure, for whoever runs it
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
 //! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see
+//! - [`budget`]: why the memory has a ceiling
 //! - [`app`]: puts it all together
 //!
 //! A bot of your own is a closure away:
@@ -35,6 +36,7 @@
 //! ```
 
 pub mod app;
+pub mod budget;
 pub mod callbacks;
 pub mod clock;
 pub mod config;

@@ -10,6 +10,7 @@
 //! turn carries; waiting is by event, not by polling; nothing lists everything, what must be walked is walked by a
 //! cursor. One contract suite runs against every implementation.
 
+mod allowance;
 pub mod disk;
 pub mod memory;
 mod parts;
@@ -72,9 +73,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// The answers stand in the order of the messages. A message is known by its bot and its identifier, for at
     /// least as long as the upstreams go on repeating themselves.
-    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError>;
+    async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError>;
 
     /// Waits until a conversation has something to do that nobody else is doing, and leases it.
+    ///
+    /// Of a long queue the claim holds the oldest messages, [`MOST_CLAIMED`] and [`MOST_CLAIMED_BYTES`] at the most; the
+    /// others go on waiting, and are for the claims that follow.
     ///
     /// Cancel-safe. Conversations are served in the order in which they became ready.
     async fn claim(&self, lease: Duration) -> Result<Claim, StoreError>;
@@ -98,8 +102,9 @@ pub trait Store: Send + Sync + 'static {
     /// the caller believes, and so does one that has failed.
     async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError>;
 
-    /// Takes in what an upstream reports about a message of ours: by our key if the report carries it, else by the
-    /// upstream's name for the message.
+    /// Takes in what an upstream reports about messages of ours: by our key if a report carries it, else by the
+    /// upstream's name for the message. The answers stand in the order of the reports; all of them count, or none on
+    /// an error.
     ///
     /// - Of a part that is outgoing and not known to have left, any report but a failure says that the upstream has it:
     ///   it is [`PartState::Sent`] from now on. A failure makes it [`PartState::Failed`]. Either way the conversation,
@@ -109,9 +114,9 @@ pub trait Store: Send + Sync + 'static {
     /// - A part that has been delivered has not failed, and one that has failed is not delivered, whatever else is
     ///   reported.
     ///
-    /// Takes effect at once. When it returns, a report that settles a part or says that it has failed is durable; any
-    /// other is made so right behind. A report about nothing that is known is no error.
-    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError>;
+    /// Takes effect at once. When it returns, the reports are durable if one of them settles a part or says that it has
+    /// failed; else they are made so right behind. A report about nothing that is known is no error.
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError>;
 
     /// What is known of a part that has left, once its reply is settled, and for as long as it is kept.
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError>;
@@ -119,7 +124,8 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a claim. Takes effect at once, and is made durable right behind.
     async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError>;
 
-    /// The newest `most` things that were said in a conversation, oldest first.
+    /// The newest `most` things that were said in a conversation, oldest first: fewer, if they would take more than
+    /// [`MOST_RECALLED_BYTES`].
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError>;
 
     /// Dead letters in the order of their numbers, beginning after `after`, `most` at most.
@@ -194,14 +200,18 @@ pub struct Waiting {
 pub struct Claim {
     /// The conversation.
     pub conversation: Conversation,
-    /// What waits for an answer, oldest first. Empty only if something is outgoing, or has failed.
+    /// What waits for an answer, oldest first: all of it, or as much as one claim holds. Empty only if something is
+    /// outgoing, or has failed.
     pub messages: Vec<Waiting>,
     /// What an earlier turn was sending when it stopped.
     pub outgoing: Option<Outgoing>,
     /// When the conversation was last sent a failure reply.
     pub failure_replied: Option<Timestamp>,
-    /// Parts that had been sent, and of which the upstream has reported since that they failed.
+    /// Parts that had been sent, and of which the upstream has reported since that they failed: the first of them, if
+    /// there are more than one claim holds.
     pub failed: Vec<FailedPart>,
+    /// How long all this is as it is stored, in bytes.
+    pub size: usize,
     /// The lease, and the token that every write under this claim is checked against.
     pub lease: Lease,
 }
@@ -455,6 +465,21 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
 }
+
+/// How many messages a claim holds, and how many failed parts. A handler that is given more than this at once makes
+/// nothing better of it.
+pub const MOST_CLAIMED: usize = 100;
+
+/// How many bytes of messages a claim holds, as they are stored, and how many of failed parts; of a first one that is
+/// longer, all. Some 60,000 tokens of a model's.
+pub const MOST_CLAIMED_BYTES: usize = 256 << 10;
+
+/// The longest claim, in bytes as it is stored: a message, a reply on its way out and a failed part, each as long as any
+/// record may be.
+pub const LONGEST_CLAIM: usize = 3 * record::LIMIT;
+
+/// How many bytes of what was said are read at once, as they are stored; of the newest that is longer, all.
+pub const MOST_RECALLED_BYTES: usize = 128 << 10;
 
 /// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);

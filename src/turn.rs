@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::budget::{Budget, Share};
 use crate::clock::{Clock, Timestamp};
 use crate::control::Controls;
 use crate::failure::FailureReply;
@@ -78,13 +79,17 @@ pub struct Tools {
     pub tasks: TaskTracker,
     /// Cancelled when turns must be given back.
     pub cancelled: CancellationToken,
+    /// How much of media all handlers hold, in bytes.
+    pub media: Budget,
 }
 
-/// Holds one turn: answers everything that the claimed conversation has waiting.
+/// Holds one turn: answers everything that is claimed of what the conversation has waiting. `room` is the memory that it
+/// takes, with [`MOST_RECALLED_BYTES`](crate::store::MOST_RECALLED_BYTES) for what was said before: it is given back as far as it turns out not to be needed,
+/// and at the end.
 ///
 /// # Errors
 /// When the store fails, or the claim's lease has ended. Nothing is lost by it: what was not settled is claimed again.
-pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, StoreError> {
+pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) -> Result<Report, StoreError> {
     let now = tools.clock.now();
     let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None };
     if let Some(until) = bot.health.wait() {
@@ -110,6 +115,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     };
 
     let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
+    room.shrink(claim.size as u64 + history.iter().map(Said::size).sum::<u64>());
     attempt.open_until = attempt.window(&claim, &history);
     if attempt.is_closed() {
         return Box::pin(attempt.window_closed(claim, &batch)).await;

@@ -13,9 +13,13 @@
 //! | a body that takes longer than the configured time | 408 |
 //! | a body over 4 MiB | 413 |
 //! | a compressed body: none of the providers sends one, and unpacking is how small bodies become large | 415 |
-//! | the store cannot make it durable | 503, and the upstream delivers it again |
+//! | the store cannot make it durable, or not in time | 503, and the upstream delivers it again |
+//! | as many bodies are being read and handled as there is memory for | 503, and the upstream delivers it again |
+
+mod intake;
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +34,10 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
 use crate::http::Headers;
-use crate::message::{BotName, Conversation, DeliveryStatus, Inbound};
+use crate::message::{BotName, Conversation, Inbound};
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Noted, Store, StoreError};
+use intake::{Crowded, Intake, Room, SMALL};
 
 /// Where webhooks arrive. The `server` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,11 +50,24 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// How many connections are open at the same time.
     pub connections: usize,
+    /// How many bytes of bodies are being read or handled at the same time: the largest of what deliveries take memory
+    /// for. Past that, they wait for two seconds, and are turned back.
+    pub body_memory: u64,
+    /// How long a delivery may wait for the store to make it durable, before it is turned back. What the store does with
+    /// it afterwards does no harm: it comes again, and is known.
+    #[serde(with = "in_words")]
+    pub store_timeout: Duration,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".into(), body_timeout: Duration::from_secs(10), connections: 25_000 }
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            body_timeout: Duration::from_secs(10),
+            connections: 25_000,
+            body_memory: 32 << 20,
+            store_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -69,7 +87,9 @@ pub struct Webhooks {
     bots: HashMap<BotName, Inlet>,
     store: Arc<dyn Store>,
     clock: Clock,
+    intake: Intake,
     body_timeout: Duration,
+    store_timeout: Duration,
 }
 
 /// What a webhook request is answered with.
@@ -90,7 +110,8 @@ impl WebhookAnswer {
 impl Webhooks {
     /// Takes webhooks in for these bots.
     pub fn new(bots: HashMap<BotName, Inlet>, store: Arc<dyn Store>, clock: Clock, config: &ServerConfig) -> Self {
-        Self { bots, store, clock, body_timeout: config.body_timeout }
+        let ServerConfig { body_timeout, store_timeout, .. } = *config;
+        Self { bots, store, clock, intake: Intake::new(config.body_memory), body_timeout, store_timeout }
     }
 
     /// Answers one request. When the answer is 200, everything in it is durable.
@@ -115,26 +136,26 @@ impl Webhooks {
     async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
         let Events { messages, statuses, echoes, ignored } = events;
-        let noted = match self.note(&statuses).await {
-            Ok(noted) => noted,
-            Err(refused) => return turned_back(bot, &refused),
-        };
         let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
-        let (accepted, unkept) = match self.keep(messages).await {
-            Ok(kept) => kept,
-            Err(refused) => return turned_back(bot, &refused),
+        let reported = statuses.len();
+        let stored = async { Ok::<_, StoreError>((self.store.note(statuses).await?, self.keep(&messages).await?)) };
+        let (noted, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(refused)) => return turned_back(bot, &refused),
+            Err(_) => return turned_back(bot, "the store is too slow"),
         };
         ordered.iter().for_each(|conversation| self.store.hurry(conversation));
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
+        let came_out = |what| Some(noted.iter().filter(|noted| **noted == what).count()).filter(|count| *count > 0);
         info!(
             webhook.bot = %bot,
             webhook.bytes = bytes,
             webhook.new = new,
             webhook.duplicate = accepted.len() - new,
-            webhook.statuses = statuses.len(),
-            webhook.settled = (noted.settled > 0).then_some(noted.settled),
-            webhook.failed = (noted.failed > 0).then_some(noted.failed),
+            webhook.statuses = reported,
+            webhook.settled = came_out(Noted::Settled),
+            webhook.failed = came_out(Noted::Failed),
             webhook.echoes = echoes.len(),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
@@ -146,34 +167,20 @@ impl Webhooks {
         WebhookAnswer::new(200, &*inlet.provider.abilities().acknowledgement)
     }
 
-    /// Takes in what the upstream reports about messages of ours.
-    async fn note(&self, statuses: &[DeliveryStatus]) -> Result<Reports, StoreError> {
-        let mut reports = Reports::default();
-        for status in statuses {
-            match self.store.note(status).await? {
-                Noted::Settled => reports.settled += 1,
-                Noted::Failed => reports.failed += 1,
-                Noted::Unknown | Noted::Known | Noted::Moved => {}
-            }
-        }
-        Ok(reports)
-    }
-
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,
     /// which are counted. Delivered again they would be just as they are, and their neighbours must not wait for that.
-    async fn keep(&self, messages: Vec<Inbound>) -> Result<(Vec<Accepted>, usize), StoreError> {
+    async fn keep(&self, messages: &[Inbound]) -> Result<(Vec<Accepted>, usize), StoreError> {
         // Three of four deliveries are statuses: they have nothing to wait for.
         if messages.is_empty() {
             return Ok((Vec::new(), 0));
         }
-        let all = messages.clone();
         match self.store.accept(messages).await {
             Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => {}
             accepted => return accepted.map(|accepted| (accepted, 0)),
         }
         let (mut accepted, mut unkept) = (Vec::new(), 0);
-        for message in all {
-            match self.store.accept(vec![message]).await {
+        for message in messages.chunks(1) {
+            match self.store.accept(message).await {
                 Ok(one) => accepted.extend(one),
                 Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => unkept += 1,
                 Err(refused) => return Err(refused),
@@ -195,18 +202,9 @@ fn refuse(bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
     }
 }
 
-fn turned_back(bot: &BotName, refused: &StoreError) -> WebhookAnswer {
-    error!(webhook.bot = %bot, error = %refused, "a webhook was turned back: the provider will deliver it again");
+fn turned_back(bot: &BotName, why: impl Display) -> WebhookAnswer {
+    error!(webhook.bot = %bot, error = %why, "a webhook was turned back: the provider will deliver it again");
     WebhookAnswer::new(503, "try again")
-}
-
-/// What came of the reports in a delivery.
-#[derive(Default)]
-struct Reports {
-    /// Parts of which nobody knew whether they had been delivered, and which have been.
-    settled: usize,
-    /// Parts that have failed.
-    failed: usize,
 }
 
 /// Adds `GET` and `POST /webhooks/{bot}` to a server.
@@ -223,10 +221,13 @@ async fn handle(
     http: HttpRequest,
     body: Payload,
 ) -> HttpResponse {
+    let mut unread = false;
     let answer = match read(&webhooks, &http, body).await {
-        Ok(request) => webhooks.receive(&bot, &request).await,
+        // The room is kept until what was made of the body is gone as well.
+        Ok((request, _room)) => webhooks.receive(&bot, &request).await,
         Err(answer) => {
             webhooks.note_unread(&bot, &answer);
+            unread = true;
             answer
         }
     };
@@ -239,14 +240,18 @@ async fn handle(
         503 => drop(response.insert_header((RETRY_AFTER, "5"))),
         _ => {}
     }
-    if matches!(answer.status, 408 | 413 | 415) {
+    if unread && matches!(answer.status, 408 | 413 | 415 | 503) {
         // The rest of the body is still on its way: nobody will read it.
         response.force_close();
     }
     response.body(answer.body)
 }
 
-async fn read(webhooks: &Webhooks, http: &HttpRequest, body: Payload) -> Result<WebhookRequest, WebhookAnswer> {
+async fn read<'a>(
+    webhooks: &'a Webhooks,
+    http: &HttpRequest,
+    body: Payload,
+) -> Result<(WebhookRequest, Room<'a>), WebhookAnswer> {
     let method = match *http.method() {
         actix_web::http::Method::GET => Method::Get,
         actix_web::http::Method::POST => Method::Post,
@@ -259,24 +264,38 @@ async fn read(webhooks: &Webhooks, http: &HttpRequest, body: Payload) -> Result<
     if headers.get(CONTENT_ENCODING.as_str()).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(WebhookAnswer::new(415, "send it uncompressed"));
     }
-    let declared = headers.get(CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > BODY_LIMIT as u64) {
+    let declared = headers.get(CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > BODY_LIMIT) {
         return Err(WebhookAnswer::new(413, "too large"));
     }
-    let body = timeout(webhooks.body_timeout, collect(body)).await;
+    let mut room = webhooks.intake.enter(declared).await?;
+    let body = timeout(webhooks.body_timeout, collect(body, declared, &mut room)).await;
     let body = body.map_err(|_| WebhookAnswer::new(408, "too slow"))??;
     let query = http.query_string().to_owned();
-    Ok(WebhookRequest { method, query, headers, body, received: webhooks.clock.now() })
+    Ok((WebhookRequest { method, query, headers, body, received: webhooks.clock.now() }, room))
 }
 
-async fn collect(mut body: Payload) -> Result<Bytes, WebhookAnswer> {
+async fn collect(mut body: Payload, declared: Option<usize>, room: &mut Room<'_>) -> Result<Bytes, WebhookAnswer> {
     let mut whole = BytesMut::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| WebhookAnswer::new(400, "the body broke off"))?;
-        if whole.len() + chunk.len() > BODY_LIMIT {
+        let length = whole.len() + chunk.len();
+        if length > BODY_LIMIT {
             return Err(WebhookAnswer::new(413, "too large"));
+        }
+        if length > SMALL {
+            room.widen(declared).await?;
+            // Once, and not by doubling: twice as much would not be in the room.
+            whole.reserve(declared.unwrap_or(length).max(length) - whole.len());
         }
         whole.extend_from_slice(&chunk);
     }
+    room.settle(whole.len());
     Ok(whole.freeze())
+}
+
+impl From<Crowded> for WebhookAnswer {
+    fn from(Crowded: Crowded) -> Self {
+        Self::new(503, "too much at once")
+    }
 }

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
+use crate::budget::{Budget, Share};
 use crate::clock::{Clock, in_words};
 use crate::message::{BotName, Conversation};
-use crate::store::{Claim, Ending, Settlement, Store, StoreError};
+use crate::store::{Claim, Ending, LONGEST_CLAIM, MOST_RECALLED_BYTES, Settlement, Store, StoreError};
 use crate::turn::{self, Bot, Outcome, Report, Tools};
 
 /// How turns are worked off. The `worker` table of the configuration.
@@ -30,14 +31,28 @@ pub struct WorkerConfig {
     /// At a shutdown, how long turns may go on before they are given back.
     #[serde(with = "in_words")]
     pub grace: Duration,
+    /// How many bytes of messages and of what was said before all turns hold, as they are stored. Past that, the next turn
+    /// waits for the end of another.
+    pub memory: u64,
+    /// How many bytes of media all handlers hold that have fetched some into memory. Past that, a fetch waits for others,
+    /// and fails if that takes too long.
+    pub media_memory: u64,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { turns: 10_000, lease: Duration::from_secs(300), grace: Duration::from_secs(10) }
+        Self {
+            turns: 10_000,
+            lease: Duration::from_secs(300),
+            grace: Duration::from_secs(10),
+            memory: 64 << 20,
+            media_memory: 64 << 20,
+        }
     }
 }
 
+/// The longest turn, in bytes as it is stored: a claim, and what was said before.
+pub(crate) const LONGEST_TURN: u64 = (LONGEST_CLAIM + MOST_RECALLED_BYTES) as u64;
 /// So often may a turn panic outside its handler, or fail to be recorded, before its messages are dead letters.
 const MOST_CRASHES: u32 = 3;
 /// How long a conversation waits whose bot is no longer in the configuration.
@@ -51,6 +66,7 @@ pub struct Worker {
     tools: Tools,
     config: WorkerConfig,
     permits: Arc<Semaphore>,
+    memory: Budget,
     turns: TaskTracker,
     stopped: CancellationToken,
     crashes: Mutex<HashMap<Conversation, Crashes>>,
@@ -69,8 +85,16 @@ impl Worker {
         let cancelled = CancellationToken::new();
         Arc::new(Self {
             bots: bots.into_iter().map(|bot| (bot.name.clone(), bot)).collect(),
-            tools: Tools { store, clock, started: Instant::now(), tasks: TaskTracker::new(), cancelled },
+            tools: Tools {
+                store,
+                clock,
+                started: Instant::now(),
+                tasks: TaskTracker::new(),
+                cancelled,
+                media: Budget::new(config.media_memory),
+            },
             permits: Arc::new(Semaphore::new(config.turns)),
+            memory: Budget::new(config.memory),
             config,
             turns: TaskTracker::new(),
             stopped: CancellationToken::new(),
@@ -87,10 +111,15 @@ impl Worker {
             let next = async {
                 // Closed never, and so never an error.
                 let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-                self.tools.store.claim(self.config.lease).await.map(|claim| (permit, claim))
+                // How long it all is shows when it has been loaded. Who holds a claim waits for no memory, and so for
+                // nobody else: its lease would run out.
+                let mut room = self.memory.take(LONGEST_TURN).await;
+                let claim = self.tools.store.claim(self.config.lease).await?;
+                room.shrink((claim.size + MOST_RECALLED_BYTES) as u64);
+                Ok((permit, room, claim))
             };
             let Some(next) = self.stopped.run_until_cancelled(next).await else { return Ok(()) };
-            let (permit, claim) = match next {
+            let (permit, room, claim) = match next {
                 Ok(next) => next,
                 Err(StoreError::Closed) if self.stopped.is_cancelled() => return Ok(()),
                 Err(error) => return Err(error),
@@ -99,7 +128,7 @@ impl Worker {
             let number = claim.messages.last().map(|waiting| waiting.seq.0).unwrap_or_default();
             let span = info_span!("turn", turn.bot = %claim.conversation.bot, turn.seq = number);
             let serve = async move {
-                worker.serve(claim).await;
+                worker.serve(claim, room).await;
                 drop(permit);
             };
             self.turns.spawn(serve.instrument(span));
@@ -126,7 +155,7 @@ impl Worker {
     }
 
     /// Runs one turn and writes its log line.
-    async fn serve(&self, claim: Claim) {
+    async fn serve(&self, claim: Claim, room: Share) {
         let began = Instant::now();
         let conversation = claim.conversation.clone();
         let Some(bot) = self.bots.get(&conversation.bot) else {
@@ -141,7 +170,7 @@ impl Worker {
             Err(error) => return self.after_store(Err(error)),
         };
         // The handler's panics are caught in the turn. One that arrives here is ours, or a provider's.
-        match AssertUnwindSafe(turn::run(bot, &self.tools, claim)).catch_unwind().await {
+        match AssertUnwindSafe(turn::run(bot, &self.tools, claim, room)).catch_unwind().await {
             Ok(Ok(report)) => {
                 self.crashes().remove(&conversation);
                 log(&report, began.elapsed());

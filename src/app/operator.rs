@@ -13,8 +13,8 @@ use crate::operator::{self, Api};
 use crate::store::Store;
 use crate::turn::Bot;
 
-/// So many connections at the same time, for each of the server's threads.
-const CONNECTIONS: usize = 32;
+/// So many connections at the same time.
+const CONNECTIONS: usize = 64;
 
 /// A port, and the token that opens it.
 pub(super) struct Operator {

@@ -72,13 +72,16 @@ where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     let address = listener.local_addr()?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let server = HttpServer::new(move || App::new().configure(|server| routes(server)))
         .on_connect(on_connect)
         // Signals are the app's: it has more to end than a server.
         .disable_signals()
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        .max_connections(connections)
+        .workers(threads)
+        // It counts them for each of its threads.
+        .max_connections(connections.div_ceil(threads))
         .backlog(4096)
         .shutdown_timeout(DRAIN_SECONDS)
         .listen(listener)?

@@ -16,6 +16,7 @@ use async_openai::middleware::ReqwestService;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use jiff::tz::TimeZone;
 use minijinja::context;
 use secrecy::{ExposeSecret, SecretString};
@@ -23,10 +24,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{Handler, HandlerError, Said, Speaker, Turn};
+use super::{Fetched, Handler, HandlerError, Said, Speaker, Turn};
 use crate::clock::{Timestamp, in_words};
 use crate::http;
-use crate::message::{BotName, Contact, Content, Inbound, MediaKind, Reply};
+use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef, Reply};
 use crate::secret::SecretRef;
 use crate::templates::{TemplateError, Templates};
 
@@ -44,7 +45,7 @@ pub struct LlmConfig {
     pub history_tokens: usize,
     /// How long an answer may be, in tokens.
     pub max_tokens: u32,
-    /// Whether the model is given the customer's images.
+    /// Whether the model is given the customer's images: the eight newest of a turn.
     pub images: bool,
     /// The time zone of the prompt's date, by its IANA name.
     pub time_zone: String,
@@ -99,6 +100,9 @@ impl Default for ModelConfig {
 
 /// The longest name that a prompt is given, in characters.
 const LONGEST_NAME: usize = 40;
+
+/// So many images of a turn, the newest, are given to a model.
+const MOST_IMAGES: usize = 8;
 
 /// A model that can be asked.
 pub struct Model {
@@ -174,14 +178,26 @@ impl Llm {
             };
             Line { role, content: Words::Text(said.words.as_str().into()) }
         }));
+        let images = turn.messages.iter().filter(|message| image_in(message).is_some()).count();
+        let mut too_many = if self.config.images { images.saturating_sub(MOST_IMAGES) } else { images };
         for message in &turn.messages {
             let text = describe(message);
-            let image = if self.config.images { image_of(turn, message).await } else { None };
-            let content = match image {
-                Some(url) => {
-                    Words::Parts([ContentPart::Text { text }, ContentPart::ImageUrl { image_url: Address { url } }])
+            let image = match image_in(message) {
+                Some(_) if too_many > 0 => {
+                    too_many -= 1;
+                    None
                 }
-                None => Words::Text(text.into()),
+                Some(media) => fetch(turn, media).await,
+                None => None,
+            };
+            let content = match image {
+                Some(Fetched { data, mime }) => {
+                    let text = text.into_owned();
+                    let url = format!("data:{mime};base64,{}", BASE64_STANDARD.encode(&data));
+                    let image_url = Address { url, _held: data };
+                    Words::Parts([ContentPart::Text { text }, ContentPart::ImageUrl { image_url }])
+                }
+                None => Words::Text(text),
             };
             messages.push(Line { role: "user", content });
         }
@@ -295,6 +311,9 @@ enum ContentPart {
 #[derive(Serialize)]
 struct Address {
     url: String,
+    /// What the address was made of counts as memory for media while it is held.
+    #[serde(skip)]
+    _held: Bytes,
 }
 
 /// As much of a chat completion as we read: other servers than OpenAI's leave out more than they add.
@@ -338,10 +357,10 @@ fn plain_name(contact: &Contact) -> String {
 }
 
 /// A message in words.
-fn describe(message: &Inbound) -> String {
+fn describe(message: &Inbound) -> Cow<'_, str> {
     let kind = message.content.kind().as_str();
-    match (&message.content, message.content.words()) {
-        (Content::Text { body }, _) => body.clone(),
+    let words = match (&message.content, message.content.words()) {
+        (Content::Text { body }, _) => return body.into(),
         (Content::Location { latitude, longitude, name, .. }, _) => {
             format!(
                 "[location {latitude}, {longitude}{}]",
@@ -353,20 +372,24 @@ fn describe(message: &Inbound) -> String {
             format!("[order: {}] {}", items.join(", "), words.unwrap_or_default()).trim_end().to_owned()
         }
         (Content::Form { answers, .. }, _) => format!("[form: {answers}]"),
-        (Content::Choice { .. }, Some(words)) => words.to_owned(),
+        (Content::Choice { .. }, Some(words)) => return words.into(),
         (_, Some(words)) => format!("[{kind}] {words}"),
         (_, None) => format!("[{kind}]"),
+    };
+    words.into()
+}
+
+fn image_in(message: &Inbound) -> Option<&MediaRef> {
+    match &message.content {
+        Content::Media(media) if media.kind == MediaKind::Image => Some(media),
+        _ => None,
     }
 }
 
-/// A message's image as a data URL. One that cannot be had is left out: the words say that there was one.
-async fn image_of(turn: &Turn, message: &Inbound) -> Option<String> {
-    let Content::Media(media) = &message.content else { return None };
-    if media.kind != MediaKind::Image {
-        return None;
-    }
-    match turn.media.fetch(media).await {
-        Ok(image) => Some(format!("data:{};base64,{}", image.mime, BASE64_STANDARD.encode(&image.data))),
+/// An image. One that cannot be had is left out: the words say that there was one.
+async fn fetch(turn: &Turn, image: &MediaRef) -> Option<Fetched> {
+    match turn.media.fetch(image).await {
+        Ok(image) => Some(image),
         Err(error) => {
             warn!(%error, "an image could not be given to the model");
             None

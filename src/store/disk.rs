@@ -45,17 +45,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::parts::Stir;
 use super::record;
 use super::schedule::Schedule;
 use super::{
     Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
     Store, StoreError, Swept, Waiting,
 };
+use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
 use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
 use check::Unfinished;
-use committer::{Committer, QUEUE, When, Write};
+use committer::{Committer, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::Kind;
 use fault::Fault;
 use guard::Guarded;
@@ -69,6 +71,8 @@ pub struct Disk {
     opened: Opened,
     /// Where writes go; none once closed.
     queue: Mutex<Option<mpsc::Sender<Write>>>,
+    /// How many bytes of records may be in there.
+    room: Budget,
     /// Closed by the committer when it has let go of the data.
     ended: watch::Receiver<()>,
 }
@@ -101,7 +105,7 @@ impl Disk {
         let (queue, writes) = mpsc::channel(QUEUE);
         let ended =
             Committer { shared: shared.clone(), queue: writes, lock, place, settings: settings.clone() }.start()?;
-        Ok(Self { clock, shared, opened, queue: Mutex::new(Some(queue)), ended })
+        Ok(Self { clock, shared, opened, queue: Mutex::new(Some(queue)), room: Budget::new(QUEUE_BYTES), ended })
     }
 
     /// What was found when the store was opened.
@@ -116,24 +120,27 @@ impl Disk {
         self.failure().unwrap_or_default()
     }
 
-    /// Has the committer apply `apply` alone, and answers with what it says.
+    /// Has the committer apply `apply`, which has so many bytes to write, and answers with what it says.
     async fn write<T: Send + 'static>(
         &self,
         now: Timestamp,
         when: When,
+        bytes: usize,
         apply: impl FnOnce(&mut Ledger) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (write, answered) = Write::new(now, when, apply);
-        self.queue(write, answered).await
+        let (write, answered) = Write::new(now, move |ledger| Ok((when, apply(ledger)?)));
+        self.queue(write, bytes, answered).await
     }
 
-    /// Queues a write, and waits for its answer.
+    /// Queues a write of so many bytes, and waits for its answer.
     async fn queue<T>(
         &self,
         write: Write,
+        bytes: usize,
         answered: oneshot::Receiver<Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         self.shared.schedule.running()?;
+        let write = write.in_room(self.room.take(bytes as u64).await);
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)?;
         queue.send(write).await.map_err(|_| StoreError::Closed)?;
         drop(queue);
@@ -152,10 +159,10 @@ impl fmt::Debug for Disk {
 
 #[async_trait]
 impl Store for Disk {
-    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError> {
+    async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError> {
         let now = self.clock.now();
-        let arriving =
-            messages.into_iter().map(|message| Arriving::new(message, now)).collect::<Result<Vec<_>, _>>()?;
+        let arriving = messages.iter().map(|message| Arriving::new(message, now)).collect::<Result<Vec<_>, _>>()?;
+        let bytes = arriving.iter().map(Arriving::size).sum();
         let schedule = self.shared.schedule.clone();
         let apply = move |ledger: &mut Ledger| {
             let answers = ledger.accept(&arriving, now, |new| schedule.admit(new))?;
@@ -167,7 +174,7 @@ impl Store for Disk {
             }
             Ok(answers)
         };
-        self.write(now, When::Durable, apply).await
+        self.write(now, When::Durable, bytes, apply).await
     }
 
     async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
@@ -178,8 +185,8 @@ impl Store for Disk {
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
             if !loaded.is_nothing() {
-                let Loaded { messages, outgoing, failure_replied, failed } = loaded;
-                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
+                let Loaded { messages, outgoing, failure_replied, failed, size } = loaded;
+                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, size, lease });
             }
         }
     }
@@ -209,6 +216,8 @@ impl Store for Disk {
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
         let now = self.clock.now();
         let record = record::encode(outgoing)?;
+        // What is outgoing goes along as it is.
+        let bytes = 2 * record.len();
         let outgoing = outgoing.clone();
         let schedule = self.shared.schedule.clone();
         let held = claim.lease.held(&schedule)?.clone();
@@ -218,7 +227,7 @@ impl Store for Disk {
             schedule.intended(&held);
             Ok(())
         };
-        self.write(now, When::Durable, apply).await
+        self.write(now, When::Durable, bytes, apply).await
     }
 
     async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
@@ -229,24 +238,25 @@ impl Store for Disk {
             schedule.check(&held, now)?;
             ledger.mark(&held.conversation, part, state)
         };
-        self.write(now, When::Durable, apply).await
+        self.write(now, When::Durable, 0, apply).await
     }
 
-    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
-        let now = self.clock.now();
-        let (schedule, status) = (self.shared.schedule.clone(), status.clone());
-        let apply = move |ledger: &mut Ledger| {
-            let (noted, stir) = ledger.note(&status, now)?;
-            schedule.stir(&stir, now);
-            Ok(noted)
-        };
-        let noted = self.write(now, When::Applied, apply).await?;
-        if matches!(noted, Noted::Settled | Noted::Failed) {
-            // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it. Whatever is
-            // written behind it is durable no sooner than it is.
-            self.write(now, When::Durable, |_| Ok(())).await?;
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError> {
+        if statuses.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(noted)
+        let now = self.clock.now();
+        let bytes = statuses.len() * size_of::<DeliveryStatus>();
+        let schedule = self.shared.schedule.clone();
+        let apply = move |ledger: &mut Ledger| {
+            let (noted, stirs): (Vec<Noted>, Vec<Stir>) = ledger.note(&statuses, now)?.into_iter().unzip();
+            stirs.iter().for_each(|stir| schedule.stir(stir, now));
+            // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it.
+            let hangs_on_it = noted.iter().any(|noted| matches!(noted, Noted::Settled | Noted::Failed));
+            Ok((if hangs_on_it { When::Durable } else { When::Applied }, noted))
+        };
+        let (write, answered) = Write::new(now, apply);
+        self.queue(write, bytes, answered).await
     }
 
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
@@ -266,10 +276,11 @@ impl Store for Disk {
                     schedule.later(held, at, now);
                     Ok(())
                 };
-                self.write(now, When::Applied, apply).await
+                self.write(now, When::Applied, 0, apply).await
             }
             Settlement::Done { endings, said, failure_replied, sent, failed } => {
-                let said = said.iter().map(record::encode).collect::<Result<_, _>>()?;
+                let said = said.iter().map(record::encode).collect::<Result<Vec<_>, _>>()?;
+                let bytes = said.iter().map(Vec::len).sum();
                 let done = Done { endings, said, failure_replied, sent, failed };
                 let apply = move |ledger: &mut Ledger| {
                     let held = lease.held(&schedule)?;
@@ -278,7 +289,7 @@ impl Store for Disk {
                     schedule.done(held, ended, failed, now);
                     Ok(())
                 };
-                self.write(now, When::Applied, apply).await
+                self.write(now, When::Applied, bytes, apply).await
             }
         }
     }
@@ -301,11 +312,11 @@ impl Store for Disk {
             }
             Ok(conversation)
         };
-        self.write(now, When::Durable, apply).await
+        self.write(now, When::Durable, 0, apply).await
     }
 
     async fn discard(&self, letter: Seq) -> Result<bool, StoreError> {
-        self.write(self.clock.now(), When::Durable, move |ledger| ledger.discard(letter)).await
+        self.write(self.clock.now(), When::Durable, 0, move |ledger| ledger.discard(letter)).await
     }
 
     async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError> {
@@ -323,13 +334,13 @@ impl Store for Disk {
             Ok((left_out, done))
         };
         let (write, answered) = Write::rebuild(now, plan);
-        self.queue(write, answered).await
+        self.queue(write, 0, answered).await
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<Swept, StoreError> {
         let now = self.clock.now();
         let retention = retention.clone();
-        self.write(now, When::Applied, move |ledger| ledger.sweep(&retention, now)).await
+        self.write(now, When::Applied, 0, move |ledger| ledger.sweep(&retention, now)).await
     }
 
     fn backlog(&self) -> Backlog {

@@ -16,11 +16,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::allowance::Allowance;
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
-    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
-    Store, StoreError, Swept, Waiting,
+    Accepted, Backlog, Claim, DeadLetter, Forgotten, MOST_RECALLED_BYTES, Noted, Outgoing, PartState, Retention,
+    SentPart, Seq, Settlement, Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
@@ -81,24 +82,24 @@ impl fmt::Debug for Memory {
 
 #[async_trait]
 impl Store for Memory {
-    async fn accept(&self, messages: Vec<Inbound>) -> Result<Vec<Accepted>, StoreError> {
+    async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError> {
         let accepted = self.clock.now();
-        let arrivals: Vec<Arrival> = messages.into_iter().map(|inbound| Arrival::new(inbound, accepted)).collect();
-        let records: Vec<Vec<u8>> = arrivals.iter().map(record::encode).collect::<Result<_, _>>()?;
+        let encode = |message| record::encode(&Arrival::new(message, accepted));
+        let records: Vec<Vec<u8>> = messages.iter().map(encode).collect::<Result<_, _>>()?;
         let mut ledger = self.ledger()?;
         ledger.expire(accepted);
-        let mut answers = Vec::with_capacity(arrivals.len());
+        let mut answers = Vec::with_capacity(messages.len());
         let mut new = Vec::new();
         let mut seen = HashMap::new();
-        for (Arrival { inbound, .. }, record) in arrivals.into_iter().zip(records) {
-            let mark = (inbound.at.bot.clone(), inbound.at.message.clone());
+        for (Inbound { at, .. }, record) in messages.iter().zip(records) {
+            let mark = (at.bot.clone(), at.message.clone());
             if let Some(seq) = seen.get(&mark).or_else(|| ledger.marks.get(&mark)) {
                 answers.push(Accepted::Duplicate(*seq));
             } else {
                 let seq = Seq(ledger.last.0 + new.len() as u64 + 1);
                 answers.push(Accepted::New(seq));
                 seen.insert(mark.clone(), seq);
-                new.push((seq, mark, inbound.at, record));
+                new.push((seq, mark, at, record));
             }
         }
         self.schedule.admit(new.len())?;
@@ -106,7 +107,7 @@ impl Store for Memory {
             ledger.last = seq;
             ledger.expiry.push_back((accepted, mark.clone()));
             ledger.marks.insert(mark, seq);
-            ledger.add(seq, &at, record, accepted);
+            ledger.add(seq, at, record, accepted);
             self.schedule.add(&at.conversation(), 1, accepted);
         }
         Ok(answers)
@@ -120,10 +121,10 @@ impl Store for Memory {
             let Some(known) = ledger.conversations.get(&conversation).filter(|known| !known.work().is_nothing()) else {
                 continue;
             };
-            let messages = known.waiting(Seq(0))?;
-            let outgoing = known.outgoing()?;
-            let (failure_replied, failed) = (known.failure_replied, known.failed.iter().cloned().collect());
-            return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, lease });
+            let mut size = known.outgoing.as_ref().map_or(0, Vec::len);
+            let (messages, failed) = (known.first_waiting(Seq(0), &mut size)?, known.first_failed(&mut size)?);
+            let (outgoing, failure_replied) = (known.outgoing()?, known.failure_replied);
+            return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, size, lease });
         }
     }
 
@@ -134,7 +135,7 @@ impl Store for Memory {
             let mut heard = pin!(heard.notified());
             heard.as_mut().enable();
             let arrived = match self.ledger()?.conversations.get(&held.conversation) {
-                Some(known) => known.waiting(after)?,
+                Some(known) => known.first_waiting(after, &mut 0)?,
                 None => Vec::new(),
             };
             if !arrived.is_empty() {
@@ -163,12 +164,15 @@ impl Store for Memory {
         ledger.mark(&held.conversation, part, state, now)
     }
 
-    async fn note(&self, status: &DeliveryStatus) -> Result<Noted, StoreError> {
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError> {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
-        let (noted, stir) = ledger.note(status, now)?;
-        self.schedule.stir(&stir, now);
-        Ok(noted)
+        let mut note = |status| {
+            let (noted, stir) = ledger.note(status, now)?;
+            self.schedule.stir(&stir, now);
+            Ok(noted)
+        };
+        statuses.iter().map(&mut note).collect()
     }
 
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
@@ -202,8 +206,9 @@ impl Store for Memory {
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
         let ledger = self.ledger()?;
         let Some(known) = ledger.conversations.get(conversation) else { return Ok(Vec::new()) };
-        let older = known.said.len().saturating_sub(most);
-        known.said.iter().skip(older).map(|record| decode(record)).collect()
+        let mut allowance = Allowance::new(most, MOST_RECALLED_BYTES);
+        let newest = known.said.iter().rev().take_while(|record| allowance.takes(record.len())).count();
+        known.said.iter().skip(known.said.len() - newest).map(|record| decode(record)).collect()
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
@@ -220,8 +225,8 @@ impl Store for Memory {
         let arrival = Arrival::again(letter, now);
         let record = record::write(&arrival)?;
         ledger.last = Seq(ledger.last.0 + 1);
-        let (seq, at) = (ledger.last, arrival.inbound.at);
-        ledger.add(seq, &at, record, now);
+        let (seq, at) = (ledger.last, &arrival.inbound.at);
+        ledger.add(seq, at, record, now);
         let conversation = at.conversation();
         self.schedule.add(&conversation, 1, now);
         Ok(Some(conversation))

@@ -1,5 +1,7 @@
 //! How the stores write a value down: a version byte, then JSON.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -45,27 +47,28 @@ pub(super) fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, Unreadable
 
 /// What is written of a waiting message: its number stands beside it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Arrival {
+pub(super) struct Arrival<'a> {
     pub(super) accepted: Timestamp,
-    pub(super) inbound: Inbound,
+    /// Borrowed while it is written, and owned once it has been read.
+    pub(super) inbound: Cow<'a, Inbound>,
     #[serde(default)]
     pub(super) replayed: bool,
 }
 
-impl Arrival {
+impl<'a> Arrival<'a> {
     /// A message as it comes in.
-    pub(super) fn new(inbound: Inbound, accepted: Timestamp) -> Self {
-        Self { accepted, inbound, replayed: false }
+    pub(super) fn new(inbound: &'a Inbound, accepted: Timestamp) -> Self {
+        Self { accepted, inbound: Cow::Borrowed(inbound), replayed: false }
     }
 
     /// A message that was dead, as it comes in again.
     pub(super) fn again(letter: DeadLetter, accepted: Timestamp) -> Self {
-        Self { accepted, inbound: letter.message.inbound, replayed: true }
+        Self { accepted, inbound: Cow::Owned(letter.message.inbound), replayed: true }
     }
 
     /// The message, under its number.
     pub(super) fn numbered(self, seq: Seq) -> Waiting {
-        Waiting { seq, accepted: self.accepted, inbound: self.inbound, replayed: self.replayed }
+        Waiting { seq, accepted: self.accepted, inbound: self.inbound.into_owned(), replayed: self.replayed }
     }
 }
 

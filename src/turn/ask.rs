@@ -58,8 +58,11 @@ impl Attempt<'_> {
         // Cancels on every way out of here, this future's own end by drop included.
         let cancelled = self.tools.cancelled.child_token();
         let _cancels = cancelled.clone().drop_guard();
-        let upstream =
-            Arc::new(Upstream { provider: Arc::clone(&self.bot.provider), limit: self.bot.turn.media_limit });
+        let upstream = Arc::new(Upstream {
+            provider: Arc::clone(&self.bot.provider),
+            limit: self.bot.turn.media_limit,
+            memory: self.tools.media.clone(),
+        });
         let turn = Turn {
             id: outbox::name(batch.newest()),
             bot: self.bot.name.clone(),

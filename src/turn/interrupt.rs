@@ -6,7 +6,7 @@ use super::{A_CONTROL_WORD, Attempt, Batch, Bot, Done, OnNewMessage, Outcome, Re
 use crate::control::Order;
 use crate::gate::TurnedAway;
 use crate::message::Part;
-use crate::store::{Claim, Ending, Outgoing, PartState, Seq, StoreError, Waiting};
+use crate::store::{Claim, Ending, MOST_CLAIMED, Outgoing, PartState, Seq, StoreError, Waiting};
 use crate::typing::Dots;
 
 /// So often does a turn's handler begin anew. A constant writer is answered all the same.
@@ -115,7 +115,9 @@ impl Attempt<'_> {
         mut arrived: Vec<Waiting>,
         dots: &Dots,
     ) -> Result<Option<&'static str>, StoreError> {
-        while let Some(until) = self.bot.merge.wait_for_quiet(&arrived, self.tools.clock.now()) {
+        while arrived.len() < MOST_CLAIMED
+            && let Some(until) = self.bot.merge.wait_for_quiet(&arrived, self.tools.clock.now())
+        {
             let last = arrived.last().map_or(Seq::default(), |waiting| waiting.seq);
             tokio::select! {
                 () = self.tools.cancelled.cancelled() => return Ok(Some(SHUTTING_DOWN)),

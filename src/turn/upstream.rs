@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::time::timeout;
 
+use crate::budget::{Budget, Share};
 use crate::handler::{FetchMedia, Fetched, Fits, MediaError};
 use crate::http::Download;
 use crate::message::{MediaRef, Reply};
@@ -17,10 +19,26 @@ use crate::provider::Provider;
 pub(super) struct Upstream {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) limit: u64,
+    pub(super) memory: Budget,
 }
 
 /// How long an upstream may take to say where a medium is.
 const MEDIA_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a medium waits for memory: a handler may want some more of them, and has to answer in time.
+const ROOM_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A medium in memory, and the room for it.
+struct InRoom {
+    data: Bytes,
+    _room: Share,
+}
+
+impl AsRef<[u8]> for InRoom {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
 
 impl Upstream {
     async fn open(&self, media: &MediaRef) -> Result<Download, MediaError> {
@@ -32,9 +50,13 @@ impl Upstream {
 #[async_trait]
 impl FetchMedia for Upstream {
     async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
+        let room = timeout(ROOM_PATIENCE, self.memory.take(self.limit)).await;
+        let mut room = room.map_err(|_| MediaError("too many media are held in memory".into()))?;
         let download = self.open(media).await?;
         let mime = download.mime.clone().or_else(|| media.mime.clone());
         let data = download.into_memory().await.map_err(|error| MediaError(error.to_string()))?;
+        room.shrink(data.len() as u64);
+        let data = Bytes::from_owner(InRoom { data, _room: room });
         Ok(Fetched { data, mime: mime.unwrap_or_else(|| "application/octet-stream".into()) })
     }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 28] = [
+const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("message", &[]),
     ("clock", &[]),
+    ("budget", &[]),
     ("templates", &[]),
     ("secret", &[]),
     ("http", &[]),
@@ -15,7 +16,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("handler", &["http", "secret", "templates"]),
     ("provider", &["http", "secret"]),
     // A store keeps what was said, which is the handler's word for it.
-    ("store", &["handler"]),
+    ("store", &["budget", "handler"]),
     ("health", &["provider"]),
     ("typing", &["provider", "handler", "health"]),
     ("gate", &["store"]),
@@ -25,10 +26,13 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("outbox", &["handler", "pace", "provider", "store", "typing"]),
     (
         "turn",
-        &["control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store", "typing"],
+        &[
+            "budget", "control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store",
+            "typing",
+        ],
     ),
-    ("worker", &["store", "turn"]),
-    ("webhook", &["control", "http", "provider", "store"]),
+    ("worker", &["budget", "store", "turn"]),
+    ("webhook", &["budget", "control", "http", "provider", "store"]),
     ("callbacks", &["handler"]),
     ("operator", &["health", "http", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),

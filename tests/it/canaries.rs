@@ -179,7 +179,7 @@ async fn no_value_that_is_printed_shows_a_canary() {
             replayed: false,
         })
         .collect();
-    shown.push(format!("{:?}", store.accept(events.messages).await));
+    shown.push(format!("{:?}", store.accept(&events.messages).await));
     let claim = store.claim(std::time::Duration::from_secs(60)).await.expect("something waits");
     let reply = Reply::buttons(WORDS, [(USER, WORDS)]).and(Part::text(WORDS)).and(Part::from(
         threedots::Payload::Media(Media {

@@ -299,7 +299,11 @@ const FOUND: [(&str, &str, &str); 54] = [
     ("telemetry", "telemetry = ", "remove it"),
     ("server.listen", "listen = ", "such as \"127.0.0.1:8080\""),
     ("server.body_timeout", "body_timeout = ", "write for example \"26s\""),
-    ("server.connection", "connection = ", "correct its name (there are: listen, body_timeout, connections)"),
+    (
+        "server.connection",
+        "connection = ",
+        "correct its name (there are: listen, body_timeout, connections, body_memory, store_timeout)",
+    ),
     ("server.listne", "THREEDOTS_SERVER__LISTNE", "correct its name"),
     ("store.kind", "kind = \"LITERAL", "use one of memory, sled, redb"),
     ("store.max_waiting", "max_waiting = ", "must be a whole number"),
@@ -452,4 +456,29 @@ fn what_a_variable_lacks_is_told_of_the_variable() {
     let (_, said) = check(DEFAULT, &[&SECRETS[..], &[(variable, "1")]].concat());
     let text = "`kind` is no table, so nothing can stand in it: unset the variable";
     assert_eq!(said, format!("environment variable {variable}: bots.shop.provider.kind.of: {text}\n"));
+}
+
+#[test]
+fn memory_without_room_for_the_largest_is_a_problem() {
+    let mut text = DEFAULT.to_owned();
+    for (shown, set) in [
+        ("# body_memory = 33554432", "body_memory = 8388607"),
+        ("# store_timeout = \"10s\"", "store_timeout = \"0s\""),
+        ("# memory = 67108864", "memory = 1000000"),
+        ("# media_memory = 67108864", "media_memory = 16777215"),
+    ] {
+        assert!(text.contains(shown), "{shown}");
+        text = text.replace(shown, set);
+    }
+    let (status, said) = check(&text, &SECRETS);
+    let problems = [
+        "server.store_timeout: must not be zero",
+        "server.body_memory: has no room for the largest deliveries: 8388608 at the least",
+        "worker.memory: has no room for the longest turn: 3276800 at the least",
+        "worker.media_memory: has no room for a medium as large as bots.shop.turn.media_limit lets through: 16777216",
+    ];
+    assert_eq!((status, said.lines().count()), (Some(1), problems.len()), "{said}");
+    for problem in problems {
+        assert!(said.contains(problem), "{problem}: {said}");
+    }
 }

@@ -1,11 +1,28 @@
 //! Many at once, and anything at all: the others are served meanwhile.
 
+mod memory;
+mod stuck;
+mod turns;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use crate::product::{Line, Product, Setup, Upstream, delivery, echo, request, signed, text};
+use threedots::clock::Clock;
+use threedots::control::ControlConfig;
+use threedots::provider::{Method, WebhookRequest};
+use threedots::store::memory::{Memory, Settings};
+use threedots::store::{Backlog, Store};
+use threedots::webhook::{ServerConfig, Webhooks};
+
+use crate::product::{Line, Product, Setup, Upstream, delivery, echo, request, signature, signed, text};
+use crate::real::load::{batch, write};
+use crate::world;
+use stuck::Stuck;
 
 /// `count` connections that never finish their body, beside customers.
 async fn slow_connections_harm_nobody(count: usize) {
@@ -102,4 +119,74 @@ async fn two_thousand_mutated_deliveries_are_answered_and_none_with_an_error_of_
     assert_eq!(product.post(&delivery(&[text("AFTER", "after all that")])).await, 200);
     upstream.sent("after all that").await;
     product.stop().await;
+}
+
+/// A delivery of 3 MB, as Meta's may be.
+fn longest(id: &str) -> Vec<u8> {
+    signed(delivery(&[text(id, &"l".repeat(3 << 20))]).as_bytes())
+}
+
+#[tokio::test]
+async fn whoever_sends_long_bodies_and_never_ends_keeps_out_others_like_that_and_no_customer() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let upstream = Upstream::content().await;
+    // Room for one body of 4 MiB besides the small ones.
+    let setup = Setup { server: "body_memory = 8388608".into(), ..Setup::new(&upstream) };
+    let product = Product::start(directory.path(), &setup, echo()).await;
+    // Each sends what is more than small, and then nothing.
+    let stall = async || {
+        let mut line = Line::open(product.address).await;
+        line.send(&longest("STALLS")[..100_000]).await;
+        line
+    };
+    let (mut one, mut other) = (stall().await, stall().await);
+    // Whichever came first has the room.
+    let (turned_back, stalls) = tokio::select! {
+        answer = one.response() => (answer, other),
+        answer = other.response() => (answer, one),
+    };
+    let turned_back = turned_back.expect("an answer");
+    assert_eq!((turned_back.status, turned_back.header("retry-after")), (503, Some("5")));
+    let refused = Line::open(product.address).await.respond_while_sending(&longest("LONG")).await;
+    assert_eq!(refused.status, 503);
+    for number in 0..20 {
+        let words = format!("customer number {number}.");
+        assert_eq!(product.post(&delivery(&[text(&number.to_string(), &words)])).await, 200);
+        upstream.sent(&words).await;
+    }
+    drop(stalls);
+    // It waits until the room is given back.
+    assert_eq!(product.ask(&longest("LONG")).await.status, 200);
+    product.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_that_a_store_is_too_slow_for_are_turned_back_in_time_and_taken_once_it_goes_on() {
+    let clock = Clock::tokio();
+    let world = world::Setup::new(world::echo()).build();
+    let store = Arc::new(Stuck::new(Memory::new(clock, Settings::default())));
+    let config = ServerConfig { store_timeout: Duration::from_secs(4), ..ServerConfig::default() };
+    let bots = world::inlets(Arc::clone(&world.provider), ControlConfig::default());
+    let webhooks = Webhooks::new(bots, Arc::clone(&store) as Arc<dyn Store>, clock, &config);
+    let messages = (0..1000).map(|id| write(&world.sandbox, &world.customer, "hello", &format!("wamid.{id}")));
+    let bodies: Vec<String> = messages.map(|message| batch(&world.sandbox, &[message]).to_string()).collect();
+    let deliver = async |body: &String| {
+        let signature = signature(&world.sandbox.settings().app_secret, body.as_bytes());
+        let request = WebhookRequest {
+            method: Method::Post,
+            query: String::new(),
+            headers: [("x-hub-signature-256", signature.as_str())].into_iter().collect(),
+            body: body.clone().into(),
+            received: clock.now(),
+        };
+        webhooks.receive(world::BOT, &request).await.status
+    };
+    let began = tokio::time::Instant::now();
+    assert_eq!(join_all(bodies.iter().map(&deliver)).await, [503; 1000]);
+    assert_eq!(began.elapsed().as_secs(), 4);
+    assert_eq!((store.waiting.load(Ordering::SeqCst), store.backlog()), (0, Backlog::default()), "nobody is left");
+    store.stands_still.send_replace(false);
+    // As the upstream does it, each again.
+    assert_eq!(join_all(bodies.iter().map(&deliver)).await, [200; 1000]);
+    assert_eq!(store.backlog().messages, 1000);
 }

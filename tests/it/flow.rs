@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use threedots::budget::Budget;
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::{BotName, ChatId, Conversation, Kind, Media, MediaKind, MediaSource};
 use threedots::outbox::{OnUnknown, WindowTemplate};
@@ -163,9 +164,10 @@ async fn an_aborted_turn_makes_no_further_call_and_is_taken_up_again() {
         started: tokio::time::Instant::now(),
         tasks: TaskTracker::new(),
         cancelled: CancellationToken::new(),
+        media: Budget::new(1 << 20),
     };
-    let tasks = tools.tasks.clone();
-    let turn = tokio::spawn(async move { turn::run(&bot, &tools, claim).await });
+    let (tasks, room) = (tools.tasks.clone(), tools.media.take(0).await);
+    let turn = tokio::spawn(async move { turn::run(&bot, &tools, claim, room).await });
     world.pass(20).await;
     turn.abort();
     world.pass(1).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use threedots::clock::Clock;
-use threedots::control::{ControlConfig, Controls};
+use threedots::control::ControlConfig;
 use threedots::http::Headers;
 use threedots::message::{BotName, Content};
 use threedots::provider::meta::{Meta, MetaSettings};
@@ -17,7 +17,7 @@ use threedots::provider::{Method, Provider, WebhookRequest};
 use threedots::store::Store;
 use threedots::store::memory::{Memory, Settings};
 use threedots::telemetry::{self, LogLevel};
-use threedots::webhook::{Inlet, ServerConfig, Webhooks};
+use threedots::webhook::{ServerConfig, Webhooks};
 use threedots::{App, Handler, HandlerError, Reply, Turn};
 use tokio::sync::watch;
 use tracing_subscriber::layer::SubscriberExt;
@@ -27,6 +27,7 @@ use crate::canaries::{
     self, APP_SECRET, GUESS, MEDIUM, MODEL_KEY, NAME, OUTGOING, PHONE, TOKEN, USER, VERIFY_TOKEN, WORDS,
 };
 use crate::product::{Given, Line, NUMBER, Response, Seen, Upstream, delivery_from, request, signature, soon, text};
+use crate::world::inlets;
 
 const CONFIGURATION: &str = "CONFIGURATION_OF_A_TEST";
 
@@ -326,8 +327,7 @@ fn a_store_that_is_closed_or_full_turns_webhooks_back_without_a_word_of_them() {
             let client = threedots::http::Client::new().expect("TLS roots");
             let meta: Arc<dyn Provider> = Arc::new(Meta::new(BotName::new("shop"), settings, client, Clock::System));
             let store = Arc::new(Memory::new(Clock::System, Settings { max_waiting: 1, ..Settings::default() }));
-            let controls = Arc::new(Controls::new(ControlConfig::default()));
-            let bots = [(BotName::new("shop"), Inlet { provider: meta, controls })].into();
+            let bots = inlets(meta, ControlConfig::default());
             let webhooks = Webhooks::new(bots, Arc::clone(&store) as _, Clock::System, &ServerConfig::default());
             for problem in ["full", "closed"] {
                 let body = canaries::delivery("TURNED-BACK");

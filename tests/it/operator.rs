@@ -286,7 +286,7 @@ async fn what_is_not_of_its_form_is_refused_and_not_quoted() {
 /// A store with one dead letter of each kind that a delivery full of canaries makes.
 async fn canaries_store() -> Arc<dyn Store> {
     let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), Settings::default()));
-    store.accept(canaries::messages()).await.expect("room");
+    store.accept(&canaries::messages()).await.expect("room");
     while let Some(claim) = store.claim(Duration::from_secs(60)).now_or_never() {
         let claim = claim.expect("a claim");
         let dead = |seq| (seq, Ending::Dead { reason: "a reason".into() });
@@ -429,7 +429,7 @@ async fn a_part_is_found_by_its_key() {
         stage: Stage::Failed(Some(131_026)),
         time: world.clock.now(),
     };
-    world.store.note(&status).await.expect("noted");
+    world.store.note(vec![status]).await.expect("noted");
     let (_, part) = get(&api, &path).await;
     assert_eq!((&part["stage"], &part["code"]), (&json!("failed"), &json!(131_026)));
 }

@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     /// The `app_secret` of its bot, as it stands in the file.
     pub(crate) app_secret: String,
     pub(crate) body_timeout: &'static str,
+    /// Other keys of its `server` table.
+    pub(crate) server: String,
     /// Keys of the file's top level.
     pub(crate) top: String,
     /// Tables at the file's end.
@@ -50,6 +52,7 @@ impl Setup {
             upstream: upstream.url("graph"),
             app_secret: "file".into(),
             body_timeout: "30s",
+            server: String::new(),
             top: String::new(),
             more: String::new(),
         }
@@ -67,13 +70,14 @@ impl Setup {
             other => other.to_owned(),
         };
         format!(
-            "{top}\n[server]\nlisten = \"127.0.0.1:0\"\nbody_timeout = \"{body_timeout}\"\n\
+            "{top}\n[server]\nlisten = \"127.0.0.1:0\"\nbody_timeout = \"{body_timeout}\"\n{server}\n\
              [store]\npath = \"{directory}/store\"\n\
              [bots.shop.provider]\nkind = \"meta\"\nphone_number_id = \"{NUMBER}\"\nbase_url = \"{upstream}\"\n\
              access_token = {token}\nverify_token = {verify_token}\napp_secret = {app_secret}\n\
              [bots.shop.handler]\nkind = \"custom\"\n[bots.shop.gate]\nper_minute = 1000000\n{more}\n",
             top = self.top,
             body_timeout = self.body_timeout,
+            server = self.server,
             directory = directory.display(),
             upstream = self.upstream,
             token = secret("access_token", TOKEN),
@@ -149,6 +153,11 @@ impl Line {
     /// Sends bytes, as many as the other side takes.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         soon(self.stream.write_all(bytes)).await.is_ok()
+    }
+
+    /// Sends bytes for as long as the other side takes some.
+    pub(crate) async fn send_what_it_takes(&mut self, bytes: &[u8]) {
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.write_all(bytes)).await;
     }
 
     /// Says that nothing more will be sent.

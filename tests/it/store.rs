@@ -85,6 +85,9 @@ contract! {
     a_conversation_that_is_hurried_is_ready_at_once
     settled_messages_are_gone_and_the_others_wait
     endings_of_messages_that_do_not_wait_change_nothing
+    a_long_queue_is_claimed_a_part_at_a_time
+    a_claim_holds_so_many_bytes_or_one_message
+    a_reply_to_a_part_of_a_queue_comes_back_with_what_it_answers
     later_holds_back_its_conversation_alone
     a_message_does_not_end_a_hold_back
     a_claim_that_is_dropped_is_given_back_at_once
@@ -102,6 +105,7 @@ contract! {
     an_intent_replaces_the_one_before
     a_part_that_is_not_outgoing_cannot_be_marked
     history_is_in_order_and_limited_and_trimmed
+    so_many_bytes_of_history_are_read_at_once
     dead_letters_are_walked_by_cursor
     a_full_store_takes_nothing_in
     a_record_that_is_too_large_takes_nothing_in
@@ -111,6 +115,7 @@ contract! {
     a_failure_reply_is_remembered_until_the_next
     a_closed_store_refuses_everything
     a_report_settles_what_nobody_knew
+    reports_that_come_together_are_taken_in_one_after_another
     a_report_of_a_failure_settles_what_nobody_knew
     a_mark_takes_nothing_back
     a_report_leaves_a_claim_alone
@@ -121,6 +126,7 @@ contract! {
     a_part_that_has_left_moves_forward_and_never_back
     a_report_about_nothing_known_changes_nothing
     a_part_that_fails_after_all_is_for_the_next_claim
+    of_many_failed_parts_a_claim_holds_the_first
     failed_parts_are_seen_to_from_the_first
     a_failure_does_not_end_a_hold_back
     a_part_that_fails_while_others_of_its_reply_are_sent_is_for_the_next_claim

@@ -1,6 +1,7 @@
 //! The product and the sandbox in one process, without a socket between them: each upstream's real wire under a paused
 //! clock.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -87,9 +88,7 @@ impl Setup {
 
         let store: Arc<dyn Store> = Arc::new(Memory::new(clock, Settings::default()));
         let provider = provider(&sandbox, clock);
-        let controls = Arc::new(Controls::new(self.control.clone()));
-        let inlet = Inlet { provider: Arc::clone(&provider), controls };
-        let bots = [(BotName::new(BOT), inlet)].into();
+        let bots = inlets(Arc::clone(&provider), self.control.clone());
         let webhooks = Arc::new(Webhooks::new(bots, Arc::clone(&store), clock, &ServerConfig::default()));
         assert!(courier.0.set((Arc::clone(&webhooks), clock)).is_ok());
         let worker = self.worker.clone();
@@ -118,6 +117,12 @@ impl Setup {
             health,
         }
     }
+}
+
+/// What the way in knows of the one bot.
+pub(crate) fn inlets(provider: Arc<dyn Provider>, control: ControlConfig) -> HashMap<BotName, Inlet> {
+    let controls = Arc::new(Controls::new(control));
+    [(BotName::new(BOT), Inlet { provider, controls })].into()
 }
 
 /// The real adapter, configured as anybody would, with the sandbox at the other end.

@@ -19,6 +19,7 @@ use super::ledger::Ledger;
 use super::open::Settings;
 use super::rebuild;
 use super::tree::LeftOut;
+use crate::budget::Share;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
@@ -28,22 +29,27 @@ const GROUP: usize = 256;
 /// How many writes may queue up before their callers wait.
 pub(super) const QUEUE: usize = 4 * GROUP;
 
+/// How many bytes of records may queue up, or be on their way into the engine, before their callers wait.
+pub(super) const QUEUE_BYTES: u64 = 16 << 20;
+
 /// Something to write.
 pub(super) struct Write {
     now: Timestamp,
     task: Task,
+    /// Of [`QUEUE_BYTES`], until it is answered.
+    room: Option<Share>,
 }
 
 /// How it is written.
 enum Task {
     /// Along with others.
-    Apply(When, Apply),
+    Apply(Apply),
     /// Into new files.
     Rebuild(Plan),
 }
 
-/// Writes, and says how to answer.
-type Apply = Box<dyn FnOnce(&mut Ledger) -> Result<Reply, Fault> + Send>;
+/// Writes, and says when and how to answer.
+type Apply = Box<dyn FnOnce(&mut Ledger) -> Result<(When, Reply), Fault> + Send>;
 
 /// Says what is left out, and what is to be done as soon as it is.
 type Plan = Box<dyn FnOnce(&Ledger) -> Result<(LeftOut, Then), Fault> + Send>;
@@ -67,20 +73,19 @@ impl Write {
     /// A write, and where its answer arrives; dropped without an answer, the store has failed.
     pub(super) fn new<T: Send + 'static>(
         now: Timestamp,
-        when: When,
-        apply: impl FnOnce(&mut Ledger) -> Result<T, Fault> + Send + 'static,
+        apply: impl FnOnce(&mut Ledger) -> Result<(When, T), Fault> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        let apply = move |ledger: &mut Ledger| -> Result<Reply, Fault> {
-            let result = match apply(ledger) {
-                Ok(value) => Ok(value),
-                Err(Fault::Refused(error)) => Err(error),
+        let apply = move |ledger: &mut Ledger| -> Result<(When, Reply), Fault> {
+            let (when, result) = match apply(ledger) {
+                Ok((when, value)) => (when, Ok(value)),
+                Err(Fault::Refused(error)) => (When::Applied, Err(error)),
                 Err(fault) => return Err(fault),
             };
             // Whoever asked may have gone away; the write stands.
-            Ok(Box::new(move || drop(answer.send(result))))
+            Ok((when, Box::new(move || drop(answer.send(result)))))
         };
-        (Self { now, task: Task::Apply(when, Box::new(apply)) }, answered)
+        (Self { now, task: Task::Apply(Box::new(apply)), room: None }, answered)
     }
 
     /// Copies all into new files but what `plan` leaves out, and runs what it returns as soon as they are in use.
@@ -104,7 +109,12 @@ impl Write {
             };
             Ok((without, Box::new(then)))
         };
-        (Self { now, task: Task::Rebuild(Box::new(plan)) }, answered)
+        (Self { now, task: Task::Rebuild(Box::new(plan)), room: None }, answered)
+    }
+
+    /// The same, with room for it.
+    pub(super) fn in_room(self, room: Share) -> Self {
+        Self { room: Some(room), ..self }
     }
 
     fn is_rebuild(&self) -> bool {
@@ -184,10 +194,11 @@ impl Committer {
         let mut latest = Timestamp::default();
         let mut guard = self.shared.exclusively();
         let Some(ledger) = guard.as_mut() else { return Ok(applied) };
-        while let Some(Write { now, task }) = writes.next_if(|write| !write.is_rebuild()) {
-            let Task::Apply(when, apply) = task else { break };
+        while let Some(Write { now, task, room }) = writes.next_if(|write| !write.is_rebuild()) {
+            let Task::Apply(apply) = task else { break };
             latest = latest.max(now);
-            let reply = apply(ledger)?;
+            let (when, reply) = apply(ledger)?;
+            applied.rooms.extend(room);
             match when {
                 When::Applied => applied.at_once.push(reply),
                 When::Durable => applied.when_durable.push(reply),
@@ -238,4 +249,5 @@ struct Applied {
     changed: bool,
     at_once: Vec<Reply>,
     when_durable: Vec<Reply>,
+    rooms: Vec<Share>,
 }

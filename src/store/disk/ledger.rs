@@ -8,18 +8,22 @@ mod people;
 mod sweep;
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::records::{self, Hash, LAST};
-use super::tree::{Changes, Tree};
+use super::tree::{Changes, Records, Tree};
 use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{ContactId, Conversation, Inbound, MessageId, MessageRef};
+use crate::store::allowance::Allowance;
 use crate::store::record::{self, Arrival};
-use crate::store::{Accepted, DEDUPLICATED_FOR, Ending, FailedPart, Outgoing, Seq, StoreError, Waiting};
+use crate::store::{
+    Accepted, DEDUPLICATED_FOR, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, MOST_RECALLED_BYTES, Outgoing,
+    Seq, StoreError, Waiting,
+};
 pub(super) use people::Erasure;
 use sweep::Cursor;
 
@@ -81,6 +85,8 @@ pub(super) struct Loaded {
     pub(super) outgoing: Option<Outgoing>,
     pub(super) failure_replied: Option<Timestamp>,
     pub(super) failed: Vec<FailedPart>,
+    /// How long all this is as it is stored, in bytes.
+    pub(super) size: usize,
 }
 
 /// How a claim ends, ready to be written.
@@ -122,13 +128,18 @@ impl Known {
 
 impl Arriving {
     /// Gets a message ready; the record is made here, on the caller's thread.
-    pub(super) fn new(inbound: Inbound, accepted: Timestamp) -> Result<Self, StoreError> {
+    pub(super) fn new(inbound: &Inbound, accepted: Timestamp) -> Result<Self, StoreError> {
         let conversation = inbound.at.conversation();
         let place = Hash::of_conversation(&conversation);
         let at = inbound.at.clone();
         let mark = Hash::of_message(&at.bot, &at.message);
         let record = record::encode(&Arrival::new(inbound, accepted))?;
         Ok(Self { at, conversation, place, mark, record })
+    }
+
+    /// How many bytes it has to write.
+    pub(super) fn size(&self) -> usize {
+        self.record.len()
     }
 
     /// The conversation it belongs to.
@@ -184,30 +195,32 @@ impl Ledger {
         Ok(answers)
     }
 
-    /// Everything that a claim of a conversation holds.
+    /// What a claim of a conversation holds.
     pub(super) fn load(&self, conversation: &Conversation) -> Result<Loaded, Fault> {
         let place = Hash::of_conversation(conversation);
         // All of it may have been forgotten since it was leased.
         let Some(known) = self.known(place)? else { return Ok(Loaded::default()) };
-        let messages = self.waiting(conversation, Seq(0))?;
-        let outgoing = self.outgoing(place)?;
+        let mut size = 0;
+        let messages = self.first_waiting(place, Seq(0), &mut size)?;
+        let outgoing = self.tree.record(&records::of_conversation(b'o', place))?;
+        size += outgoing.as_ref().map_or(0, Vec::len);
+        let outgoing = outgoing.map(|record| record::decode(&record)).transpose()?;
         let failed = self.tree.records_under(&records::of_conversation(b'f', place));
-        let failed = failed.map(|entry| Ok(record::decode(&entry?.1)?)).collect::<Result<_, Fault>>()?;
-        Ok(Loaded { messages, outgoing, failure_replied: known.failure_replied, failed })
+        let failed = first_of(failed, &mut size, |_, record| Ok(record::decode(record)?))?;
+        Ok(Loaded { messages, outgoing, failure_replied: known.failure_replied, failed, size })
     }
 
-    /// What waits in a conversation, from behind a number on.
+    /// The oldest of what waits in a conversation, from behind a number on, as many as one claim holds.
     pub(super) fn waiting(&self, conversation: &Conversation, after: Seq) -> Result<Vec<Waiting>, Fault> {
-        let place = Hash::of_conversation(conversation);
-        let (first, end) =
-            (records::message(place, Seq(after.0.saturating_add(1))), records::message(place, Seq(u64::MAX)));
-        // Nearly always one, and held for as long as a handler takes.
-        let mut messages = Vec::with_capacity(1);
-        for entry in self.tree.records_between(&first, &end) {
-            let (key, record) = entry?;
-            messages.push(record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&key)?)));
-        }
-        Ok(messages)
+        self.first_waiting(Hash::of_conversation(conversation), after, &mut 0)
+    }
+
+    fn first_waiting(&self, place: Hash, after: Seq, size: &mut usize) -> Result<Vec<Waiting>, Fault> {
+        let first = records::message(place, Seq(after.0.saturating_add(1)));
+        let entries = self.tree.records_between(&first, &records::message(place, Seq(u64::MAX)));
+        first_of(entries, size, |key, record| {
+            Ok(record::decode::<Arrival>(record)?.numbered(Seq(records::number(key)?)))
+        })
     }
 
     /// Ends messages, and with them what was outgoing. Says how many messages there were, and whether there are failed
@@ -223,14 +236,13 @@ impl Ledger {
         let mut ended = HashSet::new();
         for (seq, ending) in done.endings {
             let key = records::message(place, seq);
-            if ended.contains(&seq) || !self.tree.holds(&key)? {
+            if ended.contains(&seq) || !self.tree.take_out(&mut changes, &key)? {
                 continue;
             }
             ended.insert(seq);
             if let Ending::Dead { reason } = ending {
                 self.write_dead(&mut changes, &key, seq, reason, now)?;
             }
-            self.tree.take_out(&mut changes, &key)?;
         }
         let failed = self.close_outgoing(&mut changes, conversation, &done.sent, done.failed, now)?;
         self.write_said(&mut changes, place, &done.said)?;
@@ -254,14 +266,23 @@ impl Ledger {
         Ok(())
     }
 
-    /// The newest `most` things that were said, oldest first.
+    /// The newest `most` things that were said, oldest first, or as many of them as are read at once.
     pub(super) fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, Fault> {
         let place = Hash::of_conversation(conversation);
         let Some(newest) = self.newest(b'h', place)? else { return Ok(Vec::new()) };
         let older = (newest + 1).saturating_sub(u64::try_from(most).unwrap_or(u64::MAX));
         let first = records::said(place, older);
-        let entries = self.tree.records_between(&first, &records::said(place, newest + 1));
-        entries.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
+        // They are found from the oldest on: those that turn out to be too many are let go on the way.
+        let (mut said, mut bytes) = (VecDeque::new(), 0);
+        for entry in self.tree.records_between(&first, &records::said(place, newest + 1)) {
+            let (_, record) = entry?;
+            bytes += record.len();
+            said.push_back(record);
+            while bytes > MOST_RECALLED_BYTES && said.len() > 1 {
+                bytes -= said.pop_front().map_or(0, |record| record.len());
+            }
+        }
+        said.iter().map(|record| Ok(record::decode(record)?)).collect()
     }
 
     /// Forgets some of the marks that have lived long enough.
@@ -348,8 +369,10 @@ impl Ledger {
         let mut next = self.newest(b'h', place)?.map_or(0, |newest| newest + 1);
         let end = next + said.len() as u64;
         let kept = end.saturating_sub(self.history_kept);
-        for key in self.tree.keys(&records::said(place, 0), &records::said(place, kept), usize::MAX)? {
-            changes.remove(key);
+        if kept > 0 {
+            for key in self.tree.keys(&records::said(place, 0), &records::said(place, kept), usize::MAX)? {
+                changes.remove(key);
+            }
         }
         for record in said {
             if next >= kept {
@@ -385,4 +408,24 @@ pub(super) fn read_mark(value: &[u8]) -> Result<(Seq, Timestamp), Fault> {
         ([seq, accepted], []) => Ok((Seq(u64::from_be_bytes(*seq)), Timestamp(u64::from_be_bytes(*accepted)))),
         _ => Err(Fault::damaged("a mark has the wrong length")),
     }
+}
+
+/// The first of some records, as many as one claim holds. Adds their length to `size`.
+fn first_of<T>(
+    entries: Records<'_>,
+    size: &mut usize,
+    read: impl Fn(&[u8], &[u8]) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    // Nearly always one, and held for as long as a handler takes.
+    let mut first = Vec::with_capacity(1);
+    let mut allowance = Allowance::new(MOST_CLAIMED, MOST_CLAIMED_BYTES);
+    for entry in entries {
+        let (key, record) = entry?;
+        if !allowance.takes(record.len()) {
+            break;
+        }
+        first.push(read(&key, &record)?);
+    }
+    *size += allowance.taken();
+    Ok(first)
 }

@@ -99,11 +99,6 @@ impl Tree {
         }
     }
 
-    /// Whether there is a record.
-    pub(super) fn holds(&self, key: &[u8]) -> Result<bool, Fault> {
-        Ok(self.value(&chunk_key(key, 0))?.is_some())
-    }
-
     /// A record.
     pub(super) fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let mut record = Vec::new();
@@ -177,17 +172,17 @@ impl Tree {
         Ok(last)
     }
 
-    /// Removes a record, if there is one.
-    pub(super) fn take_out(&self, changes: &mut Changes, key: &[u8]) -> Result<(), Fault> {
+    /// Removes a record. Whether there was one.
+    pub(super) fn take_out(&self, changes: &mut Changes, key: &[u8]) -> Result<bool, Fault> {
         for number in 0.. {
             let key = chunk_key(key, number);
-            let Some(chunk) = self.value(&key)? else { break };
+            let Some(chunk) = self.value(&key)? else { return Ok(number > 0) };
             changes.remove(key);
             if chunk.len() < CHUNK {
                 break;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes a record, whatever was there.

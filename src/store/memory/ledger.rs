@@ -7,10 +7,14 @@ use serde::de::DeserializeOwned;
 use super::sweep::Cursor;
 use crate::clock::Timestamp;
 use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey};
+use crate::store::allowance::Allowance;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
-use crate::store::{DEDUPLICATED_FOR, DeadLetter, Ending, FailedPart, Outgoing, Seq, StoreError, Waiting};
+use crate::store::{
+    DEDUPLICATED_FOR, DeadLetter, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, Outgoing, Seq, StoreError,
+    Waiting,
+};
 
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -89,10 +93,28 @@ impl Ledger {
 }
 
 impl Known {
-    /// What waits, from behind a number on.
-    pub(super) fn waiting(&self, after: Seq) -> Result<Vec<Waiting>, StoreError> {
-        let later = self.messages.range(Seq(after.0.saturating_add(1))..);
-        later.map(|(seq, record)| Ok(decode::<Arrival>(record)?.numbered(*seq))).collect()
+    /// The messages that one claim holds, from behind a number on. Adds their length to `size`.
+    pub(super) fn first_waiting(&self, after: Seq, size: &mut usize) -> Result<Vec<Waiting>, StoreError> {
+        let mut allowance = Allowance::new(MOST_CLAIMED, MOST_CLAIMED_BYTES);
+        let first = self.messages.range(Seq(after.0.saturating_add(1))..);
+        let first = first.take_while(|(_, record)| allowance.takes(record.len()));
+        let first = first.map(|(seq, record)| Ok(decode::<Arrival>(record)?.numbered(*seq))).collect();
+        *size += allowance.taken();
+        first
+    }
+
+    /// The failed parts that one claim holds. Adds their length to `size`.
+    pub(super) fn first_failed(&self, size: &mut usize) -> Result<Vec<FailedPart>, StoreError> {
+        let mut allowance = Allowance::new(MOST_CLAIMED, MOST_CLAIMED_BYTES);
+        let mut first = Vec::new();
+        for failed in &self.failed {
+            if !allowance.takes(record::write(failed)?.len()) {
+                break;
+            }
+            first.push(failed.clone());
+        }
+        *size += allowance.taken();
+        Ok(first)
     }
 
     pub(super) fn outgoing(&self) -> Result<Option<Outgoing>, StoreError> {

@@ -9,7 +9,7 @@ use crate::store::parts::Trace;
 use crate::store::people::Person;
 use crate::store::record::Arrival;
 use crate::store::schedule::Work;
-use crate::store::{Forgotten, Seq, StoreError};
+use crate::store::{Forgotten, StoreError};
 
 /// What is left to do in the conversations that have changed.
 type Changed = Vec<(Conversation, Work)>;
@@ -107,13 +107,17 @@ impl Known {
         forgotten: &mut Forgotten,
         erased: &mut Vec<MessageRef>,
     ) -> Result<(), StoreError> {
-        for message in self.waiting(Seq(0))? {
-            let at = message.inbound.at;
-            if all || person.wrote(&at) {
-                self.messages.remove(&message.seq);
-                erased.push(at);
-                forgotten.waiting += 1;
+        let mut theirs = Vec::new();
+        for (seq, record) in &self.messages {
+            let arrival = decode::<Arrival>(record)?;
+            if all || person.wrote(&arrival.inbound.at) {
+                theirs.push(*seq);
+                erased.push(arrival.inbound.at.clone());
             }
+        }
+        forgotten.waiting += theirs.len();
+        for seq in theirs {
+            self.messages.remove(&seq);
         }
         if let Some(outgoing) = self.outgoing()?
             && (all || person.wrote(&outgoing.to))

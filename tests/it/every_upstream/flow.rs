@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use threedots::budget::Budget;
 use threedots::handler::{Handler, HandlerError};
 use threedots::provider::Abilities;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
@@ -211,9 +212,10 @@ async fn a_worker_that_is_aborted_leaves_no_dots_behind() {
             started: tokio::time::Instant::now(),
             tasks: TaskTracker::new(),
             cancelled: CancellationToken::new(),
+            media: Budget::new(1 << 20),
         };
-        let tasks = tools.tasks.clone();
-        let turn = tokio::spawn(async move { turn::run(&bot, &tools, claim).await });
+        let (tasks, room) = (tools.tasks.clone(), tools.media.take(0).await);
+        let turn = tokio::spawn(async move { turn::run(&bot, &tools, claim, room).await });
         world.pass(5).await;
         turn.abort();
         world.pass(2).await;

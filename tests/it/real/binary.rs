@@ -21,8 +21,13 @@ pub(crate) struct Home {
 impl Home {
     /// A home with the upstream's model for a handler.
     pub(crate) fn new(upstream: &Upstream, rest: &str) -> Self {
-        let home = Self::empty(upstream.port);
-        home.configure(&upstream.config_with_model(home.path(), rest));
+        Self::of(upstream.port, |directory| upstream.config_with_model(directory, rest))
+    }
+
+    /// A home with any configuration, for a binary that listens on this port.
+    pub(crate) fn of(port: u16, config: impl FnOnce(&Path) -> String) -> Self {
+        let home = Self::empty(port);
+        home.configure(&config(home.path()));
         home
     }
 
@@ -142,6 +147,16 @@ impl Binary {
         let Ok(files) = fs::read_dir(format!("/proc/{}/fd", self.child.id())) else { return true };
         let open = files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.ends_with(name));
         open || !self.is_running()
+    }
+
+    /// How much memory it took at the most, and takes now, in bytes.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let kilobytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+        };
+        (kilobytes("VmHWM:") << 10, kilobytes("VmRSS:") << 10)
     }
 
     /// kill -9.

@@ -1,6 +1,8 @@
 //! A store to try things on, and values to try them with.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use threedots::message::{
 use threedots::store::disk::{self, Disk, Kind};
 use threedots::store::memory::{self, Memory};
 use threedots::store::{
-    Accepted, Claim, Ending, Noted, Outgoing, OutgoingPart, PartState, Seq, Settlement, Store, StoreError,
+    Accepted, Claim, Ending, Noted, Outgoing, OutgoingPart, PartState, Seq, Settlement, Store, StoreError, Waiting,
 };
 use threedots::{Inbound, Part};
 use tokio::task::JoinHandle;
@@ -68,12 +70,12 @@ impl Bench {
 
     /// Accepts one message.
     pub(super) async fn accept(&self, message: Inbound) -> Accepted {
-        self.store.accept(vec![message]).await.unwrap()[0]
+        self.store.accept(&[message]).await.unwrap()[0]
     }
 
     /// Accepts messages that are all new.
     pub(super) async fn accept_new(&self, messages: impl IntoIterator<Item = Inbound>) -> Vec<Seq> {
-        let accepted = self.store.accept(messages.into_iter().collect()).await.unwrap();
+        let accepted = self.store.accept(&messages.into_iter().collect::<Vec<_>>()).await.unwrap();
         accepted.into_iter().map(new).collect()
     }
 
@@ -125,12 +127,12 @@ impl Bench {
 
     /// Notes a report about a part by its key.
     pub(super) async fn note(&self, words: &str, stage: Stage) -> Noted {
-        self.store.note(&report(words, Some(words), stage)).await.unwrap()
+        self.store.note(vec![report(words, Some(words), stage)]).await.unwrap()[0]
     }
 
     /// Notes a report about a part by the upstream's name for it.
     pub(super) async fn note_by_name(&self, name: &str, stage: Stage) -> Noted {
-        self.store.note(&report(name, None, stage)).await.unwrap()
+        self.store.note(vec![report(name, None, stage)]).await.unwrap()[0]
     }
 
     /// How far a part has come, if it is known.
@@ -149,6 +151,45 @@ impl Bench {
 
     pub(super) async fn later(&self, claim: Claim, wait: Duration) {
         self.store.settle(claim, Settlement::Later { at: self.clock.now().plus(wait) }).await.unwrap();
+    }
+}
+
+/// What waits in a conversation, and what it has outgoing.
+pub(super) type Unfinished = (Vec<Waiting>, Option<Outgoing>);
+
+/// Everything that is ready in a store that nobody has open, by its chats. Looked for in a copy: what stands behind the
+/// messages of a claim shows once these are settled.
+pub(super) async fn unfinished(settings: &disk::Settings) -> BTreeMap<String, Unfinished> {
+    use futures_util::FutureExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("copy");
+    copy(&settings.path, &path);
+    let store = Disk::open(disk::Settings { path, ..settings.clone() }, Clock::System).unwrap();
+    let mut found = BTreeMap::<String, Unfinished>::new();
+    while let Some(claim) = store.claim(LEASE).now_or_never() {
+        let claim = claim.unwrap();
+        let (messages, outgoing) = found.entry(chat(&claim).to_owned()).or_default();
+        messages.extend(claim.messages.iter().cloned());
+        *outgoing = outgoing.take().or_else(|| claim.outgoing.clone());
+        let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
+        let failed = claim.failed.len();
+        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed };
+        store.settle(claim, done).await.unwrap();
+    }
+    store.close().await;
+    found
+}
+
+pub(super) fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, target).unwrap();
+        }
     }
 }
 
@@ -200,7 +241,7 @@ impl Place {
     /// A store that was filled and closed: two messages of Ann's, one of Ben's.
     pub(super) async fn filled(&self) {
         let store = self.open();
-        store.accept(vec![message("ann", "1"), message("ben", "2"), message("ann", "3")]).await.unwrap();
+        store.accept(&[message("ann", "1"), message("ben", "2"), message("ann", "3")]).await.unwrap();
         store.close().await;
     }
 }

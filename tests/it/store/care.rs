@@ -31,7 +31,7 @@ impl Place {
     async fn full(&self) {
         let store = self.open();
         let batch: Vec<_> = ["ann", "ben", "cid"].iter().map(|chat| message(chat, chat)).collect();
-        store.accept(batch).await.unwrap();
+        store.accept(&batch).await.unwrap();
         let ann = store.claim(LEASE).await.unwrap();
         store.intend(&ann, &outgoing(&ann, &["a", "b"])).await.unwrap();
         store.mark(&ann, 0, PartState::Sending { attempts: 0 }).await.unwrap();
@@ -44,7 +44,7 @@ impl Place {
             failed: 0,
         };
         store.settle(ben, done).await.unwrap();
-        store.accept(vec![message_saying("ann", "long", "l".repeat(30_000))]).await.unwrap();
+        store.accept(&[message_saying("ann", "long", "l".repeat(30_000))]).await.unwrap();
         drop(ann);
         store.close().await;
     }
@@ -59,9 +59,9 @@ impl Place {
         assert_eq!(claim.outgoing.as_ref().unwrap().parts.len(), 2);
         assert_eq!(store.history(&conversation("ben"), 9).await.unwrap(), [said("question"), said("answer")]);
         assert_eq!(store.dead(None, 9).await.unwrap().len(), 1);
-        let again = store.accept(vec![message("ann", "ann"), message("ben", "ben")]).await.unwrap();
+        let again = store.accept(&[message("ann", "ann"), message("ben", "ben")]).await.unwrap();
         assert!(again.iter().all(|accepted| matches!(accepted, Accepted::Duplicate(_))));
-        assert!(new(store.accept(vec![message("dan", "dan")]).await.unwrap()[0]).0 > 4);
+        assert!(new(store.accept(&[message("dan", "dan")]).await.unwrap()[0]).0 > 4);
         drop(claim);
         store.close().await;
     }
@@ -196,7 +196,7 @@ async fn what_differs_is_not_taken_for_an_interrupted_migration(kind: Kind) {
     let migrated = care::migrate(&place.settings(), other(kind)).unwrap().unwrap();
     place.kind = other(kind);
     let store = place.open();
-    store.accept(vec![message("dan", "dan")]).await.unwrap();
+    store.accept(&[message("dan", "dan")]).await.unwrap();
     store.close().await;
     fs::rename(migrated.kept.join(kind.name()), place.file(kind.name())).unwrap();
     for to in Kind::ALL {
@@ -241,9 +241,9 @@ async fn damage_is_found_and_what_is_whole_is_salvaged(kind: Kind) {
     assert_eq!(store.opened().waiting, 3);
     assert_eq!(ids(&store.claim(LEASE).await.unwrap()), ["ann", "long"]);
     assert_eq!(store.dead(None, 9).await.unwrap().len(), 1);
-    let again = store.accept(vec![message("ben", "ben")]).await.unwrap();
+    let again = store.accept(&[message("ben", "ben")]).await.unwrap();
     assert!(matches!(again[..], [Accepted::Duplicate(_)]));
-    assert!(new(store.accept(vec![message("dan", "dan")]).await.unwrap()[0]).0 > 4);
+    assert!(new(store.accept(&[message("dan", "dan")]).await.unwrap()[0]).0 > 4);
     store.close().await;
 }
 
@@ -277,7 +277,7 @@ async fn a_conversation_that_is_lost_is_told_by_its_messages(kind: Kind) {
     assert_eq!(salvaged.restored, 2);
     let fresh = Disk::open(Settings { path: to, ..place.settings() }, place.clock).unwrap();
     assert_eq!(fresh.opened().waiting, 3);
-    assert!(new(fresh.accept(vec![message("dan", "dan")]).await.unwrap()[0]).0 > 4);
+    assert!(new(fresh.accept(&[message("dan", "dan")]).await.unwrap()[0]).0 > 4);
     fresh.close().await;
 }
 

@@ -58,7 +58,7 @@ async fn damaged_data_is_moved_aside_and_reported(kind: Kind) {
         let seconds = place.clock.now().0 / 1000;
         assert_eq!(quarantine.moved_to, place.file(&format!("bad-{seconds}")), "{name}");
         assert!(quarantine.moved_to.join("format").is_file(), "{name}");
-        new(store.accept(vec![message("ann", "1")]).await.unwrap()[0]);
+        new(store.accept(&[message("ann", "1")]).await.unwrap()[0]);
         store.close().await;
 
         let store = place.open();

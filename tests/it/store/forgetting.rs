@@ -8,7 +8,7 @@ use threedots::message::{BotName, Contact, ContactId, Content, MessageId};
 use threedots::store::disk::{Disk, Kind};
 use threedots::store::{Accepted, Ending, Forgotten, Settlement, Store, StoreError};
 
-use super::bench::{LEASE, Place, conversation, group_message, ids, key, message, new, outgoing, said};
+use super::bench::{LEASE, Place, conversation, copy, group_message, ids, key, message, new, outgoing, said};
 
 for_each_engine! {
     paused:
@@ -81,18 +81,18 @@ async fn answer(store: &Disk, dead: bool) {
 
 /// Has the canaries leave their traces everywhere: done with, dead, said, sent, in a group, waiting, on its way out.
 async fn leave_traces(store: &Disk) {
-    store.accept(vec![canary("1", CANARIES[4])]).await.unwrap();
+    store.accept(&[canary("1", CANARIES[4])]).await.unwrap();
     answer(store, false).await;
-    store.accept(vec![canary("2", &CANARIES[5].repeat(700))]).await.unwrap();
+    store.accept(&[canary("2", &CANARIES[5].repeat(700))]).await.unwrap();
     answer(store, true).await;
     let mut in_group = group_message("group", "3", CANARIES[2], Some(CANARIES[1]));
     in_group.content = Content::text(CANARIES[4]);
     in_group.contact.name = Some(CANARIES[0].to_owned());
-    store.accept(vec![in_group]).await.unwrap();
+    store.accept(&[in_group]).await.unwrap();
     answer(store, false).await;
-    store.accept(vec![group_message("group", "4", "ben", None)]).await.unwrap();
+    store.accept(&[group_message("group", "4", "ben", None)]).await.unwrap();
     answer(store, false).await;
-    store.accept(vec![canary("5", "waits")]).await.unwrap();
+    store.accept(&[canary("5", "waits")]).await.unwrap();
     let claim = store.claim(LEASE).await.unwrap();
     let mut reply = outgoing(&claim, &[CANARIES[4]]);
     reply.parts[0].key = key("5");
@@ -106,14 +106,14 @@ async fn nothing_of_a_forgotten_person_is_found_in_the_files(kind: Kind) {
     let place = Place::new(kind);
     let store = place.open();
     leave_traces(&store).await;
-    store.accept(vec![message("ben", "6"), message("ben", "7")]).await.unwrap();
+    store.accept(&[message("ben", "6"), message("ben", "7")]).await.unwrap();
     assert_eq!(found(place.directory.path()), CANARIES, "else the search proves nothing");
 
     let bot = BotName::new("shop");
     assert_eq!(store.forget(&bot, &format!("+{}", CANARIES[1])).await, Ok(ALL));
     assert_eq!(found(place.directory.path()), [""; 0]);
     // Nor later, when the store has worked on and was closed.
-    store.accept(vec![message("ben", "8")]).await.unwrap();
+    store.accept(&[message("ben", "8")]).await.unwrap();
     store.close().await;
     assert_eq!(found(place.directory.path()), [""; 0]);
     let store = place.open();
@@ -123,9 +123,9 @@ async fn nothing_of_a_forgotten_person_is_found_in_the_files(kind: Kind) {
     assert_eq!(store.history(&conversation("group"), 9).await.unwrap().len(), 1);
     assert_eq!(store.dead(None, 9).await, Ok(Vec::new()));
     // Whoever comes back is a new person, under a number that was not used before.
-    let back = store.accept(vec![canary("1", "hello")]).await.unwrap();
+    let back = store.accept(&[canary("1", "hello")]).await.unwrap();
     assert!(new(back[0]).0 > 8);
-    let known = store.accept(vec![message("group", "4")]).await.unwrap();
+    let known = store.accept(&[message("group", "4")]).await.unwrap();
     assert!(matches!(known[..], [Accepted::Duplicate(_)]));
     store.close().await;
 }
@@ -133,7 +133,7 @@ async fn nothing_of_a_forgotten_person_is_found_in_the_files(kind: Kind) {
 async fn what_was_deleted_before_is_gone_from_the_files_as_well(kind: Kind) {
     let place = Place::new(kind);
     let store = place.open();
-    store.accept(vec![canary("1", CANARIES[5])]).await.unwrap();
+    store.accept(&[canary("1", CANARIES[5])]).await.unwrap();
     let claim = store.claim(LEASE).await.unwrap();
     let endings = vec![(claim.messages[0].seq, Ending::Silent)];
     let (said, sent) = (Vec::new(), Vec::new());
@@ -149,26 +149,13 @@ async fn what_was_deleted_before_is_gone_from_the_files_as_well(kind: Kind) {
 async fn two_copies(place: &Place) {
     let store = place.open();
     leave_traces(&store).await;
-    store.accept(vec![message("ben", "6")]).await.unwrap();
+    store.accept(&[message("ben", "6")]).await.unwrap();
     store.close().await;
     copy(&place.data(""), &place.file("before"));
     let store = place.open();
     store.forget(&BotName::new("shop"), CANARIES[1]).await.unwrap();
     store.close().await;
     fs::rename(place.data(""), place.file("after")).unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, target).unwrap();
-        }
-    }
 }
 
 /// When it happens, which files stand where then, by what follows the engine's name, and how many messages wait.
@@ -213,7 +200,7 @@ async fn a_copy_that_fails_forgets_nobody_and_ends_nothing(kind: Kind) {
     let refused = store.forget(&bot, CANARIES[1]).await;
     assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
     assert_eq!(store.failure(), None);
-    store.accept(vec![canary("6", "goes on")]).await.unwrap();
+    store.accept(&[canary("6", "goes on")]).await.unwrap();
     fs::remove_file(place.beside(".new")).unwrap();
     let all = Forgotten { waiting: 2, ..ALL };
     assert_eq!(store.forget(&bot, CANARIES[1]).await, Ok(all));
@@ -226,7 +213,7 @@ async fn others_are_served_while_somebody_is_forgotten(kind: Kind) {
     let store = std::sync::Arc::new(place.open());
     for batch in 0..10 {
         let messages = (0..100).map(|n| message(&format!("chat {batch} {n}"), &format!("{batch} {n}")));
-        store.accept(messages.collect()).await.unwrap();
+        store.accept(&messages.collect::<Vec<_>>()).await.unwrap();
     }
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..200 {

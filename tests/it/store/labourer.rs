@@ -185,8 +185,8 @@ fn a_child_that_labours_for_ever() {
 async fn accept(store: Arc<Disk>, notes: Arc<Notes>, round: String, chat: usize) {
     for n in 0_usize.. {
         let ids: Vec<String> = (0..=n % 3).map(|part| format!("{round}-{chat}-{n}-{part}")).collect();
-        let batch = ids.iter().map(|id| message_saying(&format!("chat{chat}"), id, words(id))).collect();
-        for (id, accepted) in ids.iter().zip(store.accept(batch).await.unwrap()) {
+        let batch: Vec<_> = ids.iter().map(|id| message_saying(&format!("chat{chat}"), id, words(id))).collect();
+        for (id, accepted) in ids.iter().zip(store.accept(&batch).await.unwrap()) {
             notes.write(&format!("accepted {id} {} {}", new(accepted), words(id).len()));
         }
     }

@@ -27,7 +27,7 @@ enum Step {
     Later { claim: usize, seconds: u64 },
     History { chat: u8, most: usize },
     Dead { after: Option<u64>, most: usize },
-    Note { part: usize, by_name: bool, stage: u8 },
+    Note(Vec<(usize, bool, u8)>),
     Replay { letter: u64 },
     Discard { letter: u64 },
     Forget { person: u8 },
@@ -61,8 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (claim, seconds.clone()).prop_map(|(claim, seconds)| Step::Later { claim, seconds }),
         1 => (0..4_u8, 0..9_usize).prop_map(|(chat, most)| Step::History { chat, most }),
         1 => (prop::option::of(0..40_u64), 0..9_usize).prop_map(|(after, most)| Step::Dead { after, most }),
-        5 => (0..40_usize, any::<bool>(), 0..6_u8)
-            .prop_map(|(part, by_name, stage)| Step::Note { part, by_name, stage }),
+        5 => prop::collection::vec((0..40_usize, any::<bool>(), 0..6_u8), 1..4).prop_map(Step::Note),
         2 => (1..20_u64).prop_map(|letter| Step::Replay { letter }),
         1 => (1..20_u64).prop_map(|letter| Step::Discard { letter }),
         1 => (0..6_u8).prop_map(|person| Step::Forget { person }),
@@ -162,7 +161,7 @@ impl Subject {
         match step {
             Step::Accept(batch) => {
                 let batch: Vec<Inbound> = batch.iter().map(|(chat, id)| inbound(*chat, *id)).collect();
-                format!("{:?}", store.accept(batch).await)
+                format!("{:?}", store.accept(&batch).await)
             }
             Step::Claim { seconds } => {
                 if self.bench.is_idle() {
@@ -236,10 +235,18 @@ impl Subject {
                     |letter: &threedots::store::DeadLetter| (letter.message.seq, letter.reason.clone(), letter.since);
                 format!("{:?}", letters.iter().map(tell).collect::<Vec<_>>())
             }
-            Step::Note { part, by_name, stage } => {
-                let Some((_, _, word)) = self.parts.get(part % self.parts.len().max(1)) else { return String::new() };
-                let status = report(word, Some(word.as_str()).filter(|_| !by_name), reported(*stage));
-                format!("{:?} {:?}", store.note(&status).await, store.part(&key(word)).await)
+            Step::Note(reports) => {
+                let word = |part: usize| self.parts.get(part % self.parts.len().max(1)).map(|(_, _, word)| word);
+                let statuses = reports.iter().filter_map(|(part, by_name, stage)| {
+                    let word = word(*part)?;
+                    Some(report(word, Some(word.as_str()).filter(|_| !by_name), reported(*stage)))
+                });
+                let noted = store.note(statuses.collect()).await;
+                let mut parts = Vec::new();
+                for word in reports.iter().filter_map(|(part, ..)| word(*part)) {
+                    parts.push(store.part(&key(word)).await);
+                }
+                format!("{noted:?} {parts:?}")
             }
             Step::Replay { letter } => format!("{:?}", store.replay(Seq(*letter)).await),
             Step::Discard { letter } => format!("{:?}", store.discard(Seq(*letter)).await),

@@ -11,14 +11,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use tempfile::TempDir;
 use threedots::clock::Clock;
 use threedots::message::BotName;
 use threedots::store::disk::{Disk, Kind, OpenError, Settings};
-use threedots::store::{Accepted, Claim, Store, StoreError};
+use threedots::store::{Accepted, Store, StoreError};
 
-use super::bench::{LEASE, message, message_saying};
+use super::bench::{message, message_saying, unfinished};
 use super::labourer::{Journal, Labourer};
 use crate::real::{Dice, PATIENCE};
 
@@ -60,17 +59,18 @@ async fn cut_the_power(kind: Kind) {
         slowest = slowest.max(began.elapsed());
         assert_eq!(store.opened().quarantine, None, "SEED={seed}: after cut {cut}");
         waited += store.opened().waiting;
-        compare(&store, &journal, cut, seed).await;
         store.close().await;
         drop(store);
+        compare(&settings, &journal, cut, seed).await;
     }
     // Everything is copied into new files for that, whoever it is.
     let size = || fs::metadata(settings.path.join(kind.name()).join("db")).unwrap().len() >> 20;
     let grown = size();
     let store = Disk::open(settings.clone(), Clock::System).unwrap();
     store.forget(&BotName::new("shop"), "nobody").await.unwrap();
-    compare(&store, &journal, cuts, seed).await;
     store.close().await;
+    drop(store);
+    compare(&settings, &journal, cuts, seed).await;
     println!(
         "{}: {cuts} power cuts; {} messages acknowledged, with {} replies, {} endings and {} MB; lost: 0; found waiting \
          at the {cuts} openings: {waited}; the slowest opening took {} ms; the file has {grown} MB, and {} once it is \
@@ -86,17 +86,13 @@ async fn cut_the_power(kind: Kind) {
 }
 
 /// Holds what is in the store against what was acknowledged.
-async fn compare(store: &Disk, journal: &Journal, cut: usize, seed: u64) {
+async fn compare(settings: &Settings, journal: &Journal, cut: usize, seed: u64) {
     let mut waiting = BTreeMap::new();
-    let mut claims: BTreeMap<String, Claim> = BTreeMap::new();
-    while let Some(claim) = store.claim(LEASE).now_or_never() {
-        let claim = claim.unwrap();
-        for message in &claim.messages {
-            let id = message.inbound.at.message.as_str().to_owned();
-            assert_eq!(message.inbound, journal.message(&id), "SEED={seed}: {id} is not what it was, after cut {cut}");
-            waiting.insert(id, message.seq.0);
-        }
-        claims.insert(claim.conversation.chat.as_str().to_owned(), claim);
+    let chats = unfinished(settings).await;
+    for message in chats.values().flat_map(|(messages, _)| messages) {
+        let id = message.inbound.at.message.as_str().to_owned();
+        assert_eq!(message.inbound, journal.message(&id), "SEED={seed}: {id} is not what it was, after cut {cut}");
+        waiting.insert(id, message.seq.0);
     }
     for (id, seq) in &journal.accepted {
         if !journal.ending.contains(id) {
@@ -104,19 +100,20 @@ async fn compare(store: &Disk, journal: &Journal, cut: usize, seed: u64) {
         }
     }
     for (chat, keys) in &journal.outgoing {
-        let outgoing = claims.get(chat).and_then(|claim| claim.outgoing.as_ref());
+        let outgoing = chats.get(chat).and_then(|(_, outgoing)| outgoing.as_ref());
         let key = outgoing.and_then(|outgoing| Some(outgoing.parts.first()?.key.as_str().to_owned()));
         assert!(key.is_some_and(|key| keys.contains(&key)), "SEED={seed}: what {chat} is sent is lost after cut {cut}");
     }
-    drop(claims);
+    let store = Disk::open(settings.clone(), Clock::System).unwrap();
     // The newest ones, and some of all.
     let step = 1 + journal.accepted.len() / 300;
     let asked: BTreeSet<&String> = journal.newest.iter().chain(journal.accepted.keys().step_by(step)).collect();
     for id in asked {
-        let again = store.accept(vec![message("any", id)]).await.unwrap();
+        let again = store.accept(&[message("any", id)]).await.unwrap();
         let seq = journal.accepted[id];
         assert!(matches!(again[..], [Accepted::Duplicate(known)] if known.0 == seq), "SEED={seed}: {id}, cut {cut}");
     }
+    store.close().await;
 }
 
 #[tokio::test]
@@ -135,7 +132,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         let error = loop {
             let n = acknowledged.len();
             let id = format!("{n}");
-            match store.accept(vec![message_saying(&format!("chat {}", n % 7), &id, "w".repeat(20_000))]).await {
+            match store.accept(&[message_saying(&format!("chat {}", n % 7), &id, "w".repeat(20_000))]).await {
                 Ok(_) => acknowledged.push(id),
                 Err(error) => break error,
             }
@@ -143,7 +140,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         };
         assert!(matches!(error, StoreError::Failed(_)), "{error}");
         for id in ["late", "later"] {
-            let late = store.accept(vec![message("late", id)]).await;
+            let late = store.accept(&[message("late", id)]).await;
             assert!(late.is_err(), "{kind:?}: {id} was acknowledged after the disk was full");
         }
         store.close().await;
@@ -164,10 +161,10 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         assert_eq!(store.opened().quarantine, None, "{kind:?}");
         assert!(store.opened().waiting >= acknowledged.len(), "{kind:?}");
         for id in &acknowledged {
-            let again = store.accept(vec![message("any", id)]).await.unwrap();
+            let again = store.accept(&[message("any", id)]).await.unwrap();
             assert!(matches!(again[..], [Accepted::Duplicate(_)]), "{kind:?}: {id} is lost");
         }
-        store.accept(vec![message("ann", "afterwards")]).await.unwrap();
+        store.accept(&[message("ann", "afterwards")]).await.unwrap();
         store.close().await;
         println!("{}: full after {} messages, none of them lost", kind.name(), acknowledged.len());
     }

@@ -59,12 +59,22 @@ impl Ledger {
         Ok(holds)
     }
 
-    /// Takes in a report.
+    /// Takes in reports, all of them or none.
     pub(in crate::store::disk) fn note(
         &mut self,
-        status: &DeliveryStatus,
+        statuses: &[DeliveryStatus],
         now: Timestamp,
-    ) -> Result<(Noted, Stir), Fault> {
+    ) -> Result<Vec<(Noted, Stir)>, Fault> {
+        let noted = statuses.iter().map(|status| self.note_one(status, now)).collect::<Result<_, _>>();
+        noted.map_err(|fault| match fault {
+            // What is written here was read from records, and can be written. Were it refused all the same, some
+            // reports would be staged and others not: the end of the store is what keeps them together.
+            Fault::Refused(error) => Fault::damaged(&error.to_string()),
+            fault => fault,
+        })
+    }
+
+    fn note_one(&mut self, status: &DeliveryStatus, now: Timestamp) -> Result<(Noted, Stir), Fault> {
         const UNKNOWN: (Noted, Stir) = (Noted::Unknown, Stir::Nothing);
         let mut changes = Changes::default();
         let trace = self.trace_of(status)?.filter(|trace| trace.conversation().bot == status.bot);

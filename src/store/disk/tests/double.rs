@@ -1,7 +1,8 @@
 //! An engine that fails once, and never again: what a disk does whose trouble passes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
 use crate::store::disk::engine::{Change, Engine, Pairs};
@@ -18,14 +19,25 @@ pub(super) struct Failing {
     calls: Arc<AtomicUsize>,
     /// Only syncs count, or all calls that reach the disk.
     syncs_only: bool,
+    /// A sync waits until the other end of this is gone.
+    still: Option<Mutex<Receiver<()>>>,
 }
 
 /// Opens a store whose write or sync number `fails` fails; its calls are counted in `calls`.
 pub(super) fn open(settings: &Settings, fails: usize, syncs_only: bool, calls: &Arc<AtomicUsize>) -> Arc<Disk> {
+    start(settings, |engine| Failing { engine, fails, calls: calls.clone(), syncs_only, still: None })
+}
+
+/// Opens a store whose disk stands still until the other end of `still` is gone.
+pub(super) fn open_still(settings: &Settings, still: Receiver<()>) -> Arc<Disk> {
+    let (fails, calls, still) = (usize::MAX, Arc::default(), Some(Mutex::new(still)));
+    start(settings, |engine| Failing { engine, fails, calls, syncs_only: false, still })
+}
+
+fn start(settings: &Settings, double: impl FnOnce(Box<dyn Engine>) -> Failing) -> Arc<Disk> {
     let guarded = guard::open(settings, Clock::System.now()).unwrap();
     let Guarded { ledger, found, .. } = guarded;
-    let engine = ledger.tree.into_engine();
-    let failing = Failing { engine, fails, calls: calls.clone(), syncs_only };
+    let failing = double(ledger.tree.into_engine());
     let ledger = Ledger::new(Tree::new(Box::new(failing)), found.last, settings.history_kept);
     let guarded = Guarded { ledger, found, ..guarded };
     Arc::new(Disk::start(guarded, settings, Clock::System).unwrap())
@@ -55,6 +67,10 @@ impl Engine for Failing {
     }
 
     fn sync(&self) -> Result<(), Fault> {
+        if let Some(still) = &self.still {
+            // Ends with an error, as nobody ever sends anything.
+            let _ = still.lock().unwrap().recv();
+        }
         self.call()?;
         self.engine.sync()
     }

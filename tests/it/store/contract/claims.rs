@@ -4,10 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use threedots::Inbound;
 use threedots::clock::Timestamp;
-use threedots::store::{Ending, PartState, Settlement, StoreError};
+use threedots::store::{
+    Accepted, Backlog, Ending, LONGEST_CLAIM, MOST_CLAIMED, MOST_CLAIMED_BYTES, PartState, Settlement, StoreError,
+};
 
-use crate::store::bench::{Bench, LEASE, chat, ids, let_others_run, message, new, outgoing, wait_for_claims, within};
+use crate::store::bench::{
+    Bench, LEASE, chat, ids, let_others_run, message, message_saying, new, outgoing, wait_for_claims, within,
+};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -53,6 +58,88 @@ pub(in crate::store) async fn what_arrives_during_a_claim_waits_for_the_next(ben
     assert_eq!(ids(&first), ["1"]);
     bench.answer(first).await;
     assert_eq!(ids(&bench.claim().await), ["2"]);
+}
+
+fn numbered(chat: &str, numbers: std::ops::Range<usize>) -> Vec<Inbound> {
+    numbers.map(|n| message(chat, &n.to_string())).collect()
+}
+
+fn names(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|n| n.to_string()).collect()
+}
+
+pub(in crate::store) async fn a_long_queue_is_claimed_a_part_at_a_time(bench: &Bench) {
+    let most = MOST_CLAIMED;
+    bench.accept_new(numbered("ann", 0..2 * most + 50)).await;
+    bench.accept(message("ben", "ben's")).await;
+    let first = bench.claim().await;
+    assert_eq!(ids(&first), names(0..most));
+    assert!(first.size <= MOST_CLAIMED_BYTES);
+    bench.answer(first).await;
+    // What is left stands behind the others.
+    let ben = bench.claim().await;
+    assert_eq!(ids(&ben), ["ben's"]);
+    let second = bench.claim().await;
+    assert_eq!(ids(&second), names(most..2 * most));
+    // Given back, it comes again as it was, and what comes in meanwhile is at the end.
+    bench.accept(message("ann", "last")).await;
+    drop(second);
+    let second = bench.claim().await;
+    assert_eq!(ids(&second), names(most..2 * most));
+    assert!(matches!(bench.accept(message("ann", &(2 * most).to_string())).await, Accepted::Duplicate(_)));
+    assert_eq!(bench.store.backlog(), Backlog { messages: most + 52, conversations: 2 });
+    // One of them goes on waiting.
+    let endings = second.messages[1..].iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
+    bench.settle(second, endings).await.unwrap();
+    let third = bench.claim().await;
+    let expected = [names(most..most + 1), names(2 * most..2 * most + 50), vec!["last".to_owned()]].concat();
+    assert_eq!(ids(&third), expected);
+    bench.later(third, MINUTE).await;
+    bench.answer(ben).await;
+    assert!(bench.is_idle());
+    tokio::time::advance(MINUTE).await;
+    let third = bench.claim().await;
+    assert_eq!(ids(&third), expected);
+    bench.answer(third).await;
+    assert!(bench.is_idle());
+    assert_eq!(bench.store.backlog(), Backlog::default());
+}
+
+pub(in crate::store) async fn a_claim_holds_so_many_bytes_or_one_message(bench: &Bench) {
+    let long = |id: &str, length: usize| message_saying("ann", id, "l".repeat(length));
+    let lengths = [("a", 60_000), ("b", 60_000), ("c", 60_000), ("d", 60_000), ("e", 60_000), ("f", 900_000), ("g", 9)];
+    bench.accept_new(lengths.map(|(id, length)| long(id, length))).await;
+    for expected in [&["a", "b", "c", "d"][..], &["e"], &["f"], &["g"]] {
+        let claim = bench.claim().await;
+        assert_eq!(ids(&claim), expected);
+        let words: usize =
+            claim.messages.iter().filter_map(|waiting| waiting.inbound.content.words()).map(str::len).sum();
+        assert!(claim.size > words && claim.size <= LONGEST_CLAIM, "{} of {words}", claim.size);
+        assert!(claim.size <= MOST_CLAIMED_BYTES || expected.len() == 1);
+        bench.answer(claim).await;
+    }
+    assert!(bench.is_idle());
+}
+
+pub(in crate::store) async fn a_reply_to_a_part_of_a_queue_comes_back_with_what_it_answers(bench: &Bench) {
+    let most = MOST_CLAIMED;
+    bench.accept_new(numbered("ann", 0..most + 7)).await;
+    let claim = bench.claim().await;
+    let reply = outgoing(&claim, &["a"]);
+    bench.store.intend(&claim, &reply).await.unwrap();
+    drop(claim);
+    let claim = bench.claim().await;
+    assert_eq!(ids(&claim), names(0..most));
+    assert_eq!(claim.outgoing.as_ref(), Some(&reply));
+    assert!(claim.messages.iter().map(|waiting| waiting.seq).eq(reply.answers));
+    bench.answer_with(claim, &[(0, "a")], 0).await;
+    let claim = bench.claim().await;
+    assert_eq!(
+        (ids(&claim), claim.outgoing.is_none()),
+        (names(most..most + 7).iter().map(String::as_str).collect(), true)
+    );
+    bench.answer(claim).await;
+    assert!(bench.is_idle());
 }
 
 pub(in crate::store) async fn later_holds_back_its_conversation_alone(bench: &Bench) {

@@ -28,7 +28,7 @@ pub(in crate::store) async fn of_sixteen_deliveries_at_once_one_is_new(bench: &B
             let store = bench.store.clone();
             let runtime = tokio::runtime::Handle::current();
             let delivery = message("ann", &round.to_string());
-            tokio::task::spawn_blocking(move || runtime.block_on(store.accept(vec![delivery])).unwrap()[0])
+            tokio::task::spawn_blocking(move || runtime.block_on(store.accept(&[delivery])).unwrap()[0])
         };
         let deliveries: Vec<_> = (0..16).map(deliver).collect();
         let mut news = BTreeSet::new();
@@ -48,7 +48,7 @@ pub(in crate::store) async fn of_sixteen_deliveries_at_once_one_is_new(bench: &B
 
 pub(in crate::store) async fn a_batch_that_holds_a_message_twice_takes_it_in_once(bench: &Bench) {
     let batch = vec![message("ann", "1"), message("ann", "2"), message("ann", "1")];
-    let accepted = bench.store.accept(batch).await.unwrap();
+    let accepted = bench.store.accept(&batch).await.unwrap();
     let [Accepted::New(first), Accepted::New(second), Accepted::Duplicate(third)] = accepted[..] else {
         panic!("{accepted:?}");
     };
@@ -88,23 +88,22 @@ pub(in crate::store) async fn a_message_is_known_for_eight_days(bench: &Bench) {
 pub(in crate::store) async fn a_full_store_takes_nothing_in(bench: &Bench) {
     let many = |from: usize, to: usize| (from..to).map(|n| message("ann", &n.to_string())).collect::<Vec<_>>();
     let seqs = bench.accept_new(many(0, MAX_WAITING - 1)).await;
-    assert_eq!(bench.store.accept(many(MAX_WAITING - 1, MAX_WAITING + 1)).await, Err(StoreError::Full));
+    assert_eq!(bench.store.accept(&many(MAX_WAITING - 1, MAX_WAITING + 1)).await, Err(StoreError::Full));
     let last = new(bench.accept(message("ann", "last")).await);
-    assert_eq!(bench.store.accept(vec![message("ben", "one more")]).await, Err(StoreError::Full));
+    assert_eq!(bench.store.accept(&[message("ben", "one more")]).await, Err(StoreError::Full));
     // What is known is known all the same, and what was refused is not.
     assert_eq!(bench.accept(message("ann", "0")).await, Accepted::Duplicate(seqs[0]));
     let claim = bench.claim().await;
-    assert_eq!(claim.messages.len(), MAX_WAITING);
     bench.settle(claim, vec![(seqs[0], Ending::Answered)]).await.unwrap();
     let seq = new(bench.accept(message("ben", "one more")).await);
     assert!(seq > last);
-    assert_eq!(bench.store.accept(many(MAX_WAITING - 1, MAX_WAITING)).await, Err(StoreError::Full));
+    assert_eq!(bench.store.accept(&many(MAX_WAITING - 1, MAX_WAITING)).await, Err(StoreError::Full));
 }
 
 pub(in crate::store) async fn a_record_that_is_too_large_takes_nothing_in(bench: &Bench) {
     let large = "l".repeat(1024 * 1024);
     let batch = vec![message("ann", "1"), message_saying("ann", "2", large.clone())];
-    assert!(matches!(bench.store.accept(batch).await, Err(StoreError::TooLarge { limit: 1_048_576 })));
+    assert!(matches!(bench.store.accept(&batch).await, Err(StoreError::TooLarge { limit: 1_048_576 })));
     assert!(bench.is_idle());
     new(bench.accept(message("ann", "1")).await);
     let claim = bench.claim().await;
@@ -127,7 +126,7 @@ pub(in crate::store) async fn what_could_not_be_read_again_is_refused(bench: &Be
     let mut strange = message("ann", "1");
     let item = OrderItem { product: "p".to_owned(), quantity: f64::NAN, price: None, currency: None };
     strange.content = Content::Order { catalog: None, text: None, items: vec![item] };
-    assert!(matches!(bench.store.accept(vec![strange]).await, Err(StoreError::Invalid(_))));
+    assert!(matches!(bench.store.accept(&[strange]).await, Err(StoreError::Invalid(_))));
     assert!(bench.is_idle());
 
     bench.accept(message("ann", "1")).await;
@@ -144,11 +143,13 @@ pub(in crate::store) async fn long_messages_come_back_whole(bench: &Bench) {
     let lengths: Vec<usize> = (3_600..4_010).step_by(10).chain(7_700..7_720).chain([64 * 1024, 900_000]).collect();
     let messages: Vec<_> = lengths.iter().map(|n| message_saying("ann", &n.to_string(), "é".repeat(n / 2))).collect();
     bench.accept_new(messages.clone()).await;
-    let claim = bench.claim().await;
-    assert!(claim.messages.iter().map(|waiting| &waiting.inbound).eq(&messages));
-    let dead = |waiting: &threedots::store::Waiting| (waiting.seq, Ending::Dead { reason: "code".to_owned() });
-    let endings = claim.messages.iter().map(dead).collect();
-    bench.settle(claim, endings).await.unwrap();
+    let mut claimed = Vec::new();
+    while !bench.is_idle() {
+        let claim = bench.claim().await;
+        claimed.extend(claim.messages.iter().map(|waiting| waiting.inbound.clone()));
+        bench.bury(claim).await;
+    }
+    assert!(claimed == messages);
     let letters = bench.store.dead(None, usize::MAX).await.unwrap();
     assert!(letters.iter().map(|letter| &letter.message.inbound).eq(&messages));
     assert!(bench.is_idle());
@@ -175,7 +176,7 @@ pub(in crate::store) async fn a_closed_store_refuses_everything(bench: &Bench) {
     for wait in waiting {
         assert_eq!(within(wait).await.unwrap().map(drop), Err(StoreError::Closed));
     }
-    assert_eq!(bench.store.accept(vec![message("ann", "2")]).await, Err(StoreError::Closed));
+    assert_eq!(bench.store.accept(&[message("ann", "2")]).await, Err(StoreError::Closed));
     assert_eq!(within(bench.store.claim(LEASE)).await.map(drop), Err(StoreError::Closed));
     assert_eq!(bench.store.intend(&claim, &outgoing(&claim, &["a"])).await, Err(StoreError::Closed));
     assert_eq!(bench.store.mark(&claim, 0, PartState::Sending { attempts: 0 }).await, Err(StoreError::Closed));

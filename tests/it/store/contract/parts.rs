@@ -37,6 +37,38 @@ pub(in crate::store) async fn a_report_settles_what_nobody_knew(bench: &Bench) {
     assert!(bench.is_idle());
 }
 
+pub(in crate::store) async fn reports_that_come_together_are_taken_in_one_after_another(bench: &Bench) {
+    bench.accept(message("ann", "1")).await;
+    let claim = bench.claim().await;
+    bench.store.intend(&claim, &outgoing(&claim, &["a", "b", "c"])).await.unwrap();
+    for part in 0..3 {
+        bench.store.mark(&claim, part, PartState::Unknown { attempts: 1, since: Timestamp(7) }).await.unwrap();
+    }
+    bench.later(claim, HOUR).await;
+    bench.converse("ben", "2", &["d"], false).await;
+    let reports = vec![
+        report("a", Some("a"), Stage::Sent),
+        report("nobody's", Some("nobody's"), Stage::Sent),
+        report("a", Some("a"), Stage::Read),
+        report("b", Some("b"), Stage::Failed(None)),
+        report("d", None, Stage::Delivered),
+        report("c", Some("c"), Stage::Delivered),
+        report("a", Some("a"), Stage::Delivered),
+        report("d", None, Stage::Failed(None)),
+    ];
+    let noted = bench.store.note(reports).await.unwrap();
+    use Noted::{Failed, Known, Moved, Settled, Unknown};
+    assert_eq!(noted, [Settled, Unknown, Moved, Failed, Moved, Settled, Known, Known]);
+    assert_eq!(bench.stage("d").await, Some(Stage::Delivered));
+    let claim = bench.claim().await;
+    let failed = PartState::Failed { reason: "the provider reported that it failed".to_owned() };
+    let states: Vec<_> = claim.outgoing.iter().flat_map(|reply| &reply.parts).map(|part| part.state.clone()).collect();
+    assert_eq!(states, [sent("a"), failed, sent("c")]);
+    bench.answer(claim).await;
+    assert_eq!(bench.stage("a").await, Some(Stage::Read));
+    assert_eq!(bench.store.note(Vec::new()).await, Ok(Vec::new()));
+}
+
 pub(in crate::store) async fn a_report_of_a_failure_settles_what_nobody_knew(bench: &Bench) {
     for (words, code, reason) in [
         ("a", Some(131_026), "the provider reported that it failed (code 131026)"),
@@ -146,9 +178,9 @@ pub(in crate::store) async fn a_report_of_another_bot_is_about_another_part(benc
     for words in ["a", "b"] {
         let mut foreign = report(words, Some(words), Stage::Failed(None));
         foreign.bot = BotName::new("help");
-        assert_eq!(bench.store.note(&foreign).await, Ok(Noted::Unknown));
+        assert_eq!(bench.store.note(vec![foreign.clone()]).await, Ok(vec![Noted::Unknown]));
         foreign.key = None;
-        assert_eq!(bench.store.note(&foreign).await, Ok(Noted::Unknown));
+        assert_eq!(bench.store.note(vec![foreign]).await, Ok(vec![Noted::Unknown]));
         assert_eq!(bench.stage(words).await, Some(Stage::Sent));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use threedots::clock::Timestamp;
 use threedots::message::MessageId;
-use threedots::store::{DeadLetter, Ending, PartState, Seq, Settlement, StoreError};
+use threedots::store::{DeadLetter, Ending, MOST_RECALLED_BYTES, PartState, Seq, Settlement, StoreError};
 
 use crate::store::bench::{Bench, conversation, ids, message, outgoing, said};
 
@@ -81,6 +81,20 @@ pub(in crate::store) async fn history_is_in_order_and_limited_and_trimmed(bench:
     assert_eq!(bench.store.history(&ann, 0).await.unwrap(), []);
     assert_eq!(bench.store.history(&ann, usize::MAX).await.unwrap(), expected);
     assert_eq!(bench.store.history(&conversation("ben"), 10).await.unwrap(), []);
+}
+
+pub(in crate::store) async fn so_many_bytes_of_history_are_read_at_once(bench: &Bench) {
+    let long: Vec<_> = ["a", "b", "c", "d"].map(|words| said(&words.repeat(MOST_RECALLED_BYTES / 3))).into();
+    let longer = said(&"e".repeat(2 * MOST_RECALLED_BYTES));
+    for (said, expected) in [(long.clone(), &long[2..]), (vec![longer.clone()], &[longer][..])] {
+        bench.accept(message("ann", &said.len().to_string())).await;
+        let claim = bench.claim().await;
+        let endings = vec![(claim.messages[0].seq, Ending::Answered)];
+        let done = Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 };
+        bench.store.settle(claim, done).await.unwrap();
+        assert!(bench.store.history(&conversation("ann"), 10).await.unwrap() == expected);
+        assert_eq!(bench.store.history(&conversation("ann"), 1).await.unwrap().len(), 1);
+    }
 }
 
 pub(in crate::store) async fn dead_letters_are_walked_by_cursor(bench: &Bench) {

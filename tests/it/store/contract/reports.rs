@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use threedots::message::{MessageId, Stage};
-use threedots::store::{FailedPart, Noted, PartState, StoreError};
+use threedots::store::{FailedPart, MOST_CLAIMED, Noted, PartState, StoreError};
 
 use crate::store::bench::{Bench, ids, key, message, outgoing, report, wait_for_claims, within};
 
@@ -72,6 +72,21 @@ pub(in crate::store) async fn a_part_that_fails_after_all_is_for_the_next_claim(
     assert!(bench.is_idle());
     assert_eq!(bench.note("b", Stage::Failed(Some(131_047))).await, Noted::Known);
     assert!(bench.is_idle(), "a failure is seen to once");
+}
+
+pub(in crate::store) async fn of_many_failed_parts_a_claim_holds_the_first(bench: &Bench) {
+    let words: Vec<String> = (0..MOST_CLAIMED + 7).map(|part| part.to_string()).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    bench.converse("ann", "1", &words, true).await;
+    let reports = words.iter().map(|words| report(words, Some(words), Stage::Failed(None))).collect();
+    assert_eq!(bench.store.note(reports).await.unwrap(), vec![Noted::Failed; words.len()]);
+    for expected in [&words[..MOST_CLAIMED], &words[MOST_CLAIMED..]] {
+        let claim = bench.claim().await;
+        let keys = claim.failed.iter().map(|part| &part.sent.key);
+        assert!(keys.eq(&expected.iter().map(|words| key(words)).collect::<Vec<_>>()));
+        bench.answer_with(claim, &[], expected.len()).await;
+    }
+    assert!(bench.is_idle());
 }
 
 pub(in crate::store) async fn failed_parts_are_seen_to_from_the_first(bench: &Bench) {
@@ -145,7 +160,7 @@ pub(in crate::store) async fn a_closed_store_takes_no_reports(bench: &Bench) {
     use threedots::store::{Retention, Seq};
     bench.store.close().await;
     let store = &bench.store;
-    assert_eq!(store.note(&report("a", None, Stage::Sent)).await, Err(Closed));
+    assert_eq!(store.note(vec![report("a", None, Stage::Sent)]).await, Err(Closed));
     assert_eq!(store.part(&key("a")).await, Err(Closed));
     assert_eq!(store.replay(Seq(1)).await, Err(Closed));
     assert_eq!(store.discard(Seq(1)).await, Err(Closed));

@@ -1,0 +1,121 @@
+//! A store that takes nothing in while it stands still.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use threedots::Inbound;
+use threedots::handler::Said;
+use threedots::message::{BotName, Conversation, DeliveryStatus, PartKey};
+use threedots::store::memory::Memory;
+use threedots::store::{
+    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
+    Store, StoreError, Swept, Waiting,
+};
+use tokio::sync::watch;
+
+/// A store in memory that can be made to stand still.
+pub(super) struct Stuck {
+    store: Memory,
+    pub(super) stands_still: watch::Sender<bool>,
+    /// How many deliveries wait for it.
+    pub(super) waiting: Arc<AtomicUsize>,
+}
+
+impl Stuck {
+    pub(super) fn new(store: Memory) -> Self {
+        Self { store, stands_still: watch::Sender::new(true), waiting: Arc::default() }
+    }
+
+    async fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waits = Waits(Arc::clone(&self.waiting));
+        self.stands_still.subscribe().wait_for(|still| !still).await.expect("its sender lives as long");
+    }
+}
+
+/// Counts whoever goes away, too.
+struct Waits(Arc<AtomicUsize>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Store for Stuck {
+    async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError> {
+        self.wait().await;
+        self.store.accept(messages).await
+    }
+
+    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
+        self.store.claim(lease).await
+    }
+
+    async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError> {
+        self.store.arrivals(claim, after).await
+    }
+
+    fn hurry(&self, conversation: &Conversation) {
+        self.store.hurry(conversation);
+    }
+
+    async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
+        self.store.intend(claim, outgoing).await
+    }
+
+    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
+        self.store.mark(claim, part, state).await
+    }
+
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError> {
+        self.store.note(statuses).await
+    }
+
+    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
+        self.store.part(key).await
+    }
+
+    async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
+        self.store.settle(claim, settlement).await
+    }
+
+    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
+        self.store.history(conversation, most).await
+    }
+
+    async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.store.dead(after, most).await
+    }
+
+    async fn replay(&self, letter: Seq) -> Result<Option<Conversation>, StoreError> {
+        self.store.replay(letter).await
+    }
+
+    async fn discard(&self, letter: Seq) -> Result<bool, StoreError> {
+        self.store.discard(letter).await
+    }
+
+    async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError> {
+        self.store.forget(bot, contact).await
+    }
+
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, StoreError> {
+        self.store.sweep(retention).await
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.store.backlog()
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.store.failure()
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
