@@ -6,6 +6,7 @@ mod hand;
 mod operator;
 mod playground;
 mod server;
+mod trial;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -137,6 +138,18 @@ impl App {
     /// Everything that is wrong with the configuration.
     pub fn from_env() -> Result<Self, Problems> {
         std::env::var(CONFIG_VARIABLE).map_or_else(|_| Ok(Self::sandbox()), |path| Self::load(Path::new(&path)))
+    }
+
+    /// A chat with the handler at `url` in a terminal: whoever types is the customer. What turns are signed with is taken
+    /// from the environment variable `HANDLER_SECRET`, if it is there. Ends with the input, once nothing is left to be
+    /// said.
+    ///
+    /// # Errors
+    /// When the handler's address or secret cannot be used.
+    pub async fn try_handler(url: &str) -> Result<(), StartError> {
+        let secret = std::env::var("HANDLER_SECRET").ok();
+        let lines = std::io::BufReader::new(std::io::stdin());
+        trial::talk(url, secret, lines, std::io::stdout()).await
     }
 
     /// How many bots it has.

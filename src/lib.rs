@@ -57,6 +57,7 @@ pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod templates;
+pub mod testing;
 pub mod turn;
 pub mod typing;
 pub mod webhook;

@@ -45,6 +45,12 @@ enum Command {
         #[arg(long, value_name = "KIND", default_value = "meta", value_parser = PossibleValuesParser::new(KINDS.map(|kind| kind.name)))]
         provider: String,
     },
+    /// A chat with a handler over HTTP, here in the terminal: you are the customer.
+    Try {
+        /// The handler's address. What turns are signed with is the environment's HANDLER_SECRET.
+        #[arg(long, value_name = "URL")]
+        handler: String,
+    },
     /// Shows messages that should have had an answer and have none, replays them, or throws them away.
     Dead {
         #[command(subcommand)]
@@ -73,6 +79,7 @@ async fn main() -> ExitCode {
         Some(Command::Serve { config }) => serve(&config).await,
         Some(Command::Check { config }) => check(&config),
         Some(Command::Init { config, provider }) => init(&config, &provider),
+        Some(Command::Try { handler }) => App::try_handler(&handler).await.map_err(|error| error.to_string()),
         Some(Command::Dead { what, common }) => cli::dead(what, &common).await.map(|said| say(&said)),
         Some(Command::Forget { whom, common }) => cli::forget(whom, &common).await.map(|said| say(&said)),
         Some(Command::Store { task }) => cli::store::run(task).map(|said| say(&said)),

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::server::{self, Listening};
 use super::{StartError, bind};
-use crate::callbacks;
+use crate::callbacks::{self, CallbacksConfig};
 use crate::clock::Clock;
 use crate::config::{Config, HandlerConfig};
 use crate::handler::http::callbacks::Callbacks;
@@ -31,9 +31,13 @@ impl Comeback {
         if !handlers.any(|handler| matches!(handler, HandlerConfig::Http(_))) {
             return Ok(Self { callbacks: Self::nowhere(), listener: None });
         }
-        let listener = listen(&config.callbacks.listen)?;
+        Self::at(listen(&config.callbacks.listen)?, &config.callbacks)
+    }
+
+    /// At this port.
+    pub(super) fn at(listener: TcpListener, config: &CallbacksConfig) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(StartError::Listen)?;
-        let callbacks = Callbacks::new(config.callbacks.base(address), Clock::System);
+        let callbacks = Callbacks::new(config.base(address), Clock::System);
         Ok(Self { callbacks, listener: Some(listener) })
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 29] = [
+const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("message", &[]),
     ("clock", &[]),
     ("budget", &[]),
@@ -57,6 +57,7 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
         ],
     ),
     ("app", &["*"]),
+    ("testing", &["*"]),
     ("main", &["App", "config", "provider"]),
     ("cli", &["App", "operator", "store", "telemetry"]),
     ("lib", &["*"]),

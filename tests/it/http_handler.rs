@@ -5,6 +5,7 @@ mod callbacks;
 mod examples;
 mod openapi;
 mod server;
+mod trial;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -17,6 +17,7 @@ mod hostile;
 mod http_handler;
 mod interleavings;
 mod interruption;
+mod kit;
 mod linq;
 mod llm;
 mod logs;

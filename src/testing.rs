@@ -1,0 +1,383 @@
+//! A kit for tests of handlers: the product and the sandbox in one process, without a socket between them.
+//!
+//! What a handler is tested in is what serves it: its turns are held by the product, over the upstream's real wire, and
+//! what comes of them is read off the customer's phone. Under a paused clock hours pass in milliseconds, and every test
+//! tells the same each time.
+//!
+//! ```
+//! use threedots::testing::Setup;
+//! use threedots::{Reply, Turn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+//! // With #[tokio::test(start_paused = true)]; tokio needs its feature `test-util`.
+//! let world = Setup::new(|turn: &Turn| Reply::text(format!("You said: {}", turn.text()))).start();
+//! world.write("hello");
+//! world.pass(5).await;
+//! assert_eq!(world.replies(), ["You said: hello"]);
+//! assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send"]);
+//! # });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A burst is several [`World::write`]s in a row. Faults come from [`World::sandbox`]'s
+//! [`faults`](crate::sandbox::Sandbox::faults): an upstream that is slow, refuses, hangs, or delivers twice. What a
+//! handler is told of the conversation so far is [`World::history`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{ControlConfig, Controls};
+use crate::failure::{FailureReply, FailureReplyConfig};
+use crate::gate::{GateConfig, Gates};
+use crate::handler::{Handler, Said};
+use crate::health::Health;
+use crate::http::{Answer, Body, Call, CallError, Transport};
+use crate::message::{BotName, Conversation, MessageId};
+use crate::outbox::DeliveryConfig;
+use crate::pace::Pace;
+use crate::provider::{Around, Method, Provider, Received, WebhookRequest};
+use crate::sandbox::phone::What;
+use crate::sandbox::{
+    Courier, Customer, CustomerId, Draft, Phone, Sandbox, SandboxSettings, Upstream, UpstreamAnswer, UpstreamRequest,
+};
+use crate::store::memory::{Memory, Settings};
+use crate::store::{DeadLetter, Store};
+use crate::templates::Templates;
+use crate::turn::{Bot, MergeConfig, TurnConfig};
+use crate::typing::{Indicator, TypingConfig};
+use crate::webhook::{Inlet, ServerConfig, Webhooks};
+use crate::worker::{Worker, WorkerConfig};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// The bot's name.
+pub const BOT: &str = "shop";
+/// Where its upstream's API would be on a socket.
+const API: &str = "http://127.0.0.1:1/graph";
+
+/// How a world is made. The defaults are the product's.
+pub struct Setup {
+    /// What answers.
+    pub handler: Arc<dyn Handler>,
+    /// Who and what is answered.
+    pub gate: GateConfig,
+    /// The words by which a customer speaks to the bot itself.
+    pub control: ControlConfig,
+    /// How bursts are merged.
+    pub merge: MergeConfig,
+    /// How turns are held.
+    pub turn: TurnConfig,
+    /// The dots.
+    pub typing: TypingConfig,
+    /// How replies are sent.
+    pub delivery: DeliveryConfig,
+    /// What the customer is told when the handler has failed.
+    pub failure_reply: FailureReplyConfig,
+    /// How turns are worked off.
+    pub worker: WorkerConfig,
+    /// How the upstream behaves.
+    pub sandbox: SandboxSettings,
+}
+
+impl Setup {
+    /// On Meta's Cloud API.
+    pub fn new(handler: impl Handler) -> Self {
+        Self::on(Upstream::Meta, handler)
+    }
+
+    /// On another upstream.
+    pub fn on(upstream: Upstream, handler: impl Handler) -> Self {
+        Self {
+            handler: Arc::new(handler),
+            gate: GateConfig::default(),
+            control: ControlConfig::default(),
+            merge: MergeConfig::default(),
+            turn: TurnConfig::default(),
+            typing: TypingConfig::default(),
+            delivery: DeliveryConfig::default(),
+            failure_reply: FailureReplyConfig::default(),
+            worker: WorkerConfig::default(),
+            sandbox: SandboxSettings { seed: Some(7), api_url: API.into(), ..SandboxSettings::of(upstream) },
+        }
+    }
+
+    /// The product, the sandbox, and one customer; turns are being worked off.
+    pub fn start(self) -> World {
+        let mut world = self.build();
+        world.work();
+        world
+    }
+
+    /// The same, and nobody works yet.
+    pub fn build(self) -> World {
+        let clock = Clock::tokio();
+        let heard = Heard::default();
+        let courier = Arc::new(InProcess { product: OnceLock::new(), heard: Arc::clone(&heard) });
+        let sandbox = Sandbox::new(self.sandbox.clone(), clock, Arc::clone(&courier) as Arc<dyn Courier>);
+        let customer = Customer::new("15550100001", "Ada");
+        sandbox.phone().add(customer.clone());
+
+        let store: Arc<dyn Store> = Arc::new(Memory::new(clock, Settings::default()));
+        let provider = provider(&sandbox, clock);
+        let bots = inlets(Arc::clone(&provider), self.control.clone());
+        let webhooks = Arc::new(Webhooks::new(bots, Arc::clone(&store), clock, &ServerConfig::default()));
+        assert!(courier.product.set((Arc::clone(&webhooks), Arc::clone(&provider), clock)).is_ok());
+        let worker = self.worker.clone();
+        let bot = self.bot(Arc::clone(&provider));
+        let worker = Worker::new(vec![bot], Arc::clone(&store), clock, worker);
+        World { sandbox, customer: customer.id, store, worker, provider, clock, heard, claims: None }
+    }
+
+    /// The bot alone, for a test that holds its turns itself.
+    pub fn bot(self, provider: Arc<dyn Provider>) -> Bot {
+        let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
+        let failure_reply = FailureReply::new(&self.failure_reply, &templates).expect("the failure reply");
+        let health = Arc::new(Health::new(BotName::new(BOT), Clock::tokio()));
+        Bot {
+            name: BotName::new(BOT),
+            indicator: Indicator::new(Arc::clone(&provider), self.typing, Arc::clone(&health)),
+            pace: Pace::new(provider.abilities().limits.clone()),
+            provider,
+            handler: self.handler,
+            gates: Gates::new(self.gate),
+            controls: Arc::new(Controls::new(self.control)),
+            merge: self.merge,
+            turn: self.turn,
+            delivery: self.delivery,
+            failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
+            health,
+        }
+    }
+}
+
+/// What the way in knows of the one bot.
+pub fn inlets(provider: Arc<dyn Provider>, control: ControlConfig) -> HashMap<BotName, Inlet> {
+    let controls = Arc::new(Controls::new(control));
+    [(BotName::new(BOT), Inlet { provider, controls })].into()
+}
+
+/// The real adapter, configured as anybody would, with the sandbox at the other end.
+pub fn provider(sandbox: &Arc<Sandbox>, clock: Clock) -> Arc<dyn Provider> {
+    let table = sandbox.settings().provider_table(API);
+    let text = format!("[bots.{BOT}.provider]\n{table}\n[bots.{BOT}.handler]\nkind = \"demo\"");
+    let (config, problems) = Config::parse("the sandbox's table", &text, []);
+    assert_eq!(problems, []);
+    let transport = Arc::new(Direct(Arc::clone(sandbox)));
+    let around = Around { bot: BotName::new(BOT), transport, clock };
+    let secret = |name: &str| sandbox.settings().secret(name);
+    let provider = config.bots[BOT].provider.as_ref().expect("a provider");
+    provider.connect(&secret, around).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+/// One bot, one sandbox, one customer or more.
+pub struct World {
+    /// The upstream: its phone, its faults, and what a customer can send besides words.
+    pub sandbox: Arc<Sandbox>,
+    /// The first customer, Ada.
+    pub customer: CustomerId,
+    /// What the product keeps; in memory.
+    pub store: Arc<dyn Store>,
+    /// What works off turns.
+    pub worker: Arc<Worker>,
+    /// The real adapter.
+    pub provider: Arc<dyn Provider>,
+    /// The time: tokio's, which a test can pause.
+    pub clock: Clock,
+    heard: Heard,
+    claims: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl World {
+    /// Begins to work off turns.
+    pub fn work(&mut self) {
+        let worker = Arc::clone(&self.worker);
+        self.claims = Some(tokio::spawn(async move {
+            worker.run().await.expect("the store of a test does not fail");
+        }));
+    }
+
+    /// Ends the process, and starts another one with the same store and the same upstream.
+    pub async fn restart(&mut self, setup: Setup) {
+        self.worker.stop().await;
+        let config = setup.worker.clone();
+        let bot = setup.bot(Arc::clone(&self.provider));
+        self.worker = Worker::new(vec![bot], Arc::clone(&self.store), self.clock, config);
+        self.work();
+    }
+
+    /// The phones of all customers.
+    pub fn phone(&self) -> &Phone {
+        self.sandbox.phone()
+    }
+
+    /// The customer writes. Returns the upstream's name for the message.
+    pub fn write(&self, words: &str) -> MessageId {
+        self.write_as(&self.customer, words)
+    }
+
+    /// Another customer writes.
+    ///
+    /// # Panics
+    /// If this sandbox has no such customer.
+    pub fn write_as(&self, customer: &CustomerId, words: &str) -> MessageId {
+        self.sandbox.write(customer, Draft::text(words)).expect("a customer of this sandbox")
+    }
+
+    /// Another customer, by number.
+    pub fn customer(&self, number: usize) -> CustomerId {
+        let customer = Customer::new(&format!("1555010{number:04}"), &format!("Customer {number}"));
+        self.phone().add(customer.clone());
+        customer.id
+    }
+
+    /// Lets the (paused) clock go on, until everything that could happen in that time has happened.
+    pub async fn pass(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// The same in milliseconds.
+    pub async fn pass_ms(&self, milliseconds: u64) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    /// The calls that the upstream got, in order, each with the second in which it came in.
+    pub fn calls(&self) -> Vec<String> {
+        let start = self.phone().seen(&self.customer).first().map(|moment| moment.at).unwrap_or_default();
+        let calls = self.phone().timeline().into_iter().filter_map(|moment| match moment.what {
+            What::Called { what, .. } => Some(format!("{} s: {what}", moment.at.since(start).as_secs())),
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    /// What the customer saw, in order, each with the second in which it happened.
+    pub fn seen(&self) -> Vec<String> {
+        let seen = self.phone().seen(&self.customer);
+        let start = seen.first().map(|moment| moment.at).unwrap_or_default();
+        let tell = |moment: &crate::sandbox::phone::Moment| {
+            let what = match &moment.what {
+                What::Reply { text, .. } => format!("reply: {}", text.lines().next().unwrap_or_default()),
+                What::CustomerWrote { .. } => "wrote".into(),
+                What::MarkedRead { .. } => "read".into(),
+                What::DotsOn { .. } => "dots on".into(),
+                other => other.tell(|_| String::new()),
+            };
+            format!("{} s: {what}", moment.at.since(start).as_secs())
+        };
+        seen.iter().map(tell).collect()
+    }
+
+    /// The bot's words on the customer's phone, in order.
+    pub fn replies(&self) -> Vec<String> {
+        self.replies_to(&self.customer)
+    }
+
+    /// The bot's words on another customer's phone.
+    pub fn replies_to(&self, customer: &CustomerId) -> Vec<String> {
+        self.phone().replies(customer).iter().map(|reply| reply.body.words().to_owned()).collect()
+    }
+
+    /// The messages that should have had an answer and have none, with their reasons.
+    pub async fn dead(&self) -> Vec<DeadLetter> {
+        self.store.dead(None, 1000).await.expect("a store in memory does not fail")
+    }
+
+    /// What the next turn's handler is told of the customer's conversation, oldest first.
+    pub async fn history(&self) -> Vec<Said> {
+        let conversation = {
+            let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let own = |id: &MessageId| self.phone().chat_of(id).as_ref() == Some(&self.customer);
+            heard.iter().find(|(id, _)| own(id)).map(|(_, conversation)| conversation.clone())
+        };
+        match conversation {
+            Some(conversation) => {
+                self.store.history(&conversation, 1000).await.expect("a store in memory does not fail")
+            }
+            None => Vec::new(),
+        }
+    }
+}
+
+/// By which conversations the product knows the customers' messages.
+type Heard = Arc<Mutex<HashMap<MessageId, Conversation>>>;
+
+/// Carries webhooks to the product.
+struct InProcess {
+    product: OnceLock<(Arc<Webhooks>, Arc<dyn Provider>, Clock)>,
+    heard: Heard,
+}
+
+#[async_trait]
+impl Courier for InProcess {
+    async fn post(&self, url: &str, headers: Vec<(String, String)>, body: Bytes) -> Option<u16> {
+        let (webhooks, provider, clock) = self.product.get()?;
+        let request = WebhookRequest {
+            method: Method::Post,
+            query: url.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default(),
+            headers: headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
+            body,
+            received: clock.now(),
+        };
+        if let Ok(Received::Events(events)) = provider.receive(&request) {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.extend(events.messages.iter().map(|message| (message.at.message.clone(), message.at.conversation())));
+        }
+        Some(webhooks.receive(BOT, &request).await.status)
+    }
+}
+
+/// What stands between the fields of a form; in no medium.
+const BOUNDARY: &str = "threedots-5e6f1d0c9b8a7342";
+
+/// A form with one file in it, as it travels.
+fn form(fields: &[(&str, String)], file: &[u8], mime: &str) -> Bytes {
+    let mut form = Vec::with_capacity(file.len() + 1024);
+    for (name, value) in fields {
+        form.extend(
+            format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes(),
+        );
+    }
+    let head = "content-disposition: form-data; name=\"file\"; filename=\"file\"";
+    form.extend(format!("--{BOUNDARY}\r\n{head}\r\ncontent-type: {mime}\r\n\r\n").bytes());
+    form.extend_from_slice(file);
+    form.extend(format!("\r\n--{BOUNDARY}--\r\n").bytes());
+    form.into()
+}
+
+/// Carries the product's calls to the sandbox.
+struct Direct(Arc<Sandbox>);
+
+#[async_trait]
+impl Transport for Direct {
+    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+        let mut headers: Vec<(String, String)> =
+            call.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+        headers.push(("host".into(), call.url.authority().to_owned()));
+        let body = match call.body {
+            Body::Empty => Bytes::new(),
+            Body::Json(body) => {
+                headers.push(("content-type".into(), "application/json".into()));
+                body
+            }
+            Body::Raw(body) => body,
+            Body::Multipart { fields, file, mime } => {
+                headers.push(("content-type".into(), format!("multipart/form-data; boundary={BOUNDARY}")));
+                form(&fields, &file, &mime)
+            }
+        };
+        let path = call.url.path().to_owned();
+        let path_and_query = call.url.query().map_or(path.clone(), |query| format!("{path}?{query}"));
+        let request = UpstreamRequest { method: call.method.into(), path_and_query, headers, body };
+        let answer = tokio::time::timeout(call.timeout, self.0.handle(request)).await;
+        match answer.map_err(|_| CallError::Unanswered("timed out"))? {
+            UpstreamAnswer::Whole { status, headers, body } => {
+                let headers = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+                Ok(Answer::whole(status, headers, body))
+            }
+            UpstreamAnswer::Reset => Err(CallError::Unanswered("connection lost")),
+        }
+    }
+}
