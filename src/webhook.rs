@@ -30,9 +30,10 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
 use crate::http::Headers;
-use crate::message::{BotName, Conversation, DeliveryStatus, Inbound};
+use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound};
+use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
-use crate::store::{Accepted, Noted, Store, StoreError};
+use crate::store::{Accepted, Echoed, Noted, Store, StoreError};
 
 /// Where webhooks arrive. The `server` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,6 +63,8 @@ pub struct Inlet {
     pub provider: Arc<dyn Provider>,
     /// The words that do not queue.
     pub controls: Arc<Controls>,
+    /// What follows when a person writes from the business's own phone.
+    pub people: PeopleConfig,
 }
 
 /// Takes webhooks in.
@@ -119,6 +122,10 @@ impl Webhooks {
             Ok(noted) => noted,
             Err(refused) => return turned_back(bot, &refused),
         };
+        let taken_over = match self.hear(inlet, &echoes).await {
+            Ok(taken_over) => taken_over,
+            Err(refused) => return turned_back(bot, &refused),
+        };
         let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let (accepted, unkept) = match self.keep(messages).await {
@@ -136,6 +143,7 @@ impl Webhooks {
             webhook.settled = (noted.settled > 0).then_some(noted.settled),
             webhook.failed = (noted.failed > 0).then_some(noted.failed),
             webhook.echoes = echoes.len(),
+            webhook.taken_over = (taken_over > 0).then_some(taken_over),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
             webhook.malformed = ignored.malformed,
@@ -157,6 +165,16 @@ impl Webhooks {
             }
         }
         Ok(reports)
+    }
+
+    /// Takes in what was written from the business's own phone. Says how often a person has taken over by it.
+    async fn hear(&self, inlet: &Inlet, echoes: &[Echo]) -> Result<usize, StoreError> {
+        let mut taken_over = 0;
+        for echo in echoes.iter().filter(|_| inlet.people.echoes) {
+            let echoed = self.store.echo(echo, inlet.people.pause.duration()).await?;
+            taken_over += usize::from(echoed == Echoed::TakenOver);
+        }
+        Ok(taken_over)
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 28] = [
+const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("message", &[]),
     ("clock", &[]),
     ("templates", &[]),
@@ -20,17 +20,21 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("typing", &["provider", "handler", "health"]),
     ("gate", &["store"]),
     ("control", &[]),
+    ("people", &[]),
     ("failure", &["templates"]),
     ("pace", &["provider"]),
     ("outbox", &["handler", "pace", "provider", "store", "typing"]),
     (
         "turn",
-        &["control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store", "typing"],
+        &[
+            "control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "people", "provider", "store",
+            "typing",
+        ],
     ),
     ("worker", &["store", "turn"]),
-    ("webhook", &["control", "http", "provider", "store"]),
+    ("webhook", &["control", "http", "people", "provider", "store"]),
     ("callbacks", &["handler"]),
-    ("operator", &["health", "http", "provider", "secret", "store"]),
+    ("operator", &["health", "http", "people", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (
@@ -43,6 +47,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
             "handler",
             "operator",
             "outbox",
+            "people",
             "provider",
             "store",
             "telemetry",
@@ -54,7 +59,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ),
     ("app", &["*"]),
     ("main", &["App", "config", "provider"]),
-    ("cli", &["App", "operator", "store", "telemetry"]),
+    ("cli", &["App", "operator", "people", "store", "telemetry"]),
     ("lib", &["*"]),
 ];
 

@@ -16,6 +16,7 @@ use threedots::http::{Answer, Body, Call, CallError, Transport};
 use threedots::message::{BotName, MessageId};
 use threedots::outbox::DeliveryConfig;
 use threedots::pace::Pace;
+use threedots::people::PeopleConfig;
 use threedots::provider::{Around, Method, Provider, WebhookRequest};
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{
@@ -40,6 +41,7 @@ pub(crate) struct Setup {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) gate: GateConfig,
     pub(crate) control: ControlConfig,
+    pub(crate) people: PeopleConfig,
     pub(crate) merge: MergeConfig,
     pub(crate) turn: TurnConfig,
     pub(crate) typing: TypingConfig,
@@ -60,6 +62,7 @@ impl Setup {
             handler: Arc::new(handler),
             gate: GateConfig::default(),
             control: ControlConfig::default(),
+            people: PeopleConfig::default(),
             merge: MergeConfig::default(),
             turn: TurnConfig::default(),
             typing: TypingConfig::default(),
@@ -88,7 +91,7 @@ impl Setup {
         let store: Arc<dyn Store> = Arc::new(Memory::new(clock, Settings::default()));
         let provider = provider(&sandbox, clock);
         let controls = Arc::new(Controls::new(self.control.clone()));
-        let inlet = Inlet { provider: Arc::clone(&provider), controls };
+        let inlet = Inlet { provider: Arc::clone(&provider), controls, people: self.people.clone() };
         let bots = [(BotName::new(BOT), inlet)].into();
         let webhooks = Arc::new(Webhooks::new(bots, Arc::clone(&store), clock, &ServerConfig::default()));
         assert!(courier.0.set((Arc::clone(&webhooks), clock)).is_ok());
@@ -111,6 +114,7 @@ impl Setup {
             handler: self.handler,
             gates: Gates::new(self.gate),
             controls: Arc::new(Controls::new(self.control)),
+            people: self.people,
             merge: self.merge,
             turn: self.turn,
             delivery: self.delivery,
@@ -173,6 +177,11 @@ impl World {
 
     pub(crate) fn write_as(&self, customer: &CustomerId, words: &str) -> MessageId {
         self.sandbox.write(customer, Draft::text(words)).expect("a customer of this sandbox")
+    }
+
+    /// A person writes to the customer on the business's own phone.
+    pub(crate) fn write_as_person(&self, words: &str) -> MessageId {
+        self.sandbox.write_as_person(&self.customer, words).expect("a customer of this sandbox")
     }
 
     /// Another customer, by number.
