@@ -294,7 +294,7 @@ impl Running {
         let store = open(config.store.clone(), clock, disk::Settings::default().lock_timeout).await?;
         let inlets = bots.iter().map(|bot| {
             let (provider, controls) = (Arc::clone(&bot.provider), Arc::clone(&bot.controls));
-            (bot.name.clone(), Inlet { provider, controls })
+            (bot.name.clone(), Inlet { provider, controls, people: bot.people.clone() })
         });
         let webhooks = Arc::new(Webhooks::new(inlets.collect(), Arc::clone(&store), clock, &config.server));
         let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));

@@ -1,4 +1,4 @@
-//! The operator's commands: dead letters, the erasure of a person, and the care of the store.
+//! The operator's commands: dead letters, who answers a conversation, the erasure of a person, and the care of the store.
 
 mod show;
 pub(crate) mod store;
@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use threedots::App;
-use threedots::operator::{Changed, Hand, Page, Whom};
+use threedots::operator::{Changed, Hand, Page, PauseFor, Refusal, Stands, Whom};
+use threedots::people::Lasting;
 use threedots::store::Seq;
 use threedots::telemetry;
 
@@ -63,6 +64,55 @@ pub(crate) struct Erasure {
     /// A phone number, or an identifier of the provider's as `dead show` shows it.
     #[arg(long, value_name = "CONTACT", allow_hyphen_values = true)]
     contact: String,
+}
+
+/// Whose conversation is meant.
+#[derive(Args)]
+pub(crate) struct Talk {
+    /// The bot's name in the configuration.
+    #[arg(long, value_name = "BOT")]
+    bot: String,
+    /// A phone number, or an identifier of the provider's as `dead show` shows it; of a group, the group's.
+    #[arg(long, value_name = "CONTACT", allow_hyphen_values = true)]
+    contact: String,
+}
+
+/// How long a person answers.
+#[derive(Args)]
+pub(crate) struct TakeOver {
+    #[command(flatten)]
+    talk: Talk,
+    /// So long, such as 2h; if left out, until `threedots resume`.
+    #[arg(long = "for", value_name = "TIME")]
+    lasts: Option<String>,
+}
+
+/// `threedots pause …`
+pub(crate) async fn pause(TakeOver { talk, lasts }: TakeOver, common: &Common) -> Result<String, String> {
+    let lasts = lasts.map(|lasts| lasts.parse::<Lasting>()).transpose().map_err(|wrong| format!("--for {wrong}"))?;
+    let hand = take(common).await?;
+    let stands = hand.pause(&talk.whom(), PauseFor { lasts }).await;
+    hand.close().await;
+    tell(stands, common)
+}
+
+/// `threedots resume …`
+pub(crate) async fn resume(talk: Talk, common: &Common) -> Result<String, String> {
+    let hand = take(common).await?;
+    let stands = hand.resume(&talk.whom()).await;
+    hand.close().await;
+    tell(stands, common)
+}
+
+impl Talk {
+    fn whom(self) -> Whom {
+        Whom { bot: self.bot, contact: self.contact }
+    }
+}
+
+fn tell(stands: Result<Stands, Refusal>, common: &Common) -> Result<String, String> {
+    let stands = stands.map_err(|refusal| refusal.to_string())?;
+    if common.json { json(&stands) } else { Ok(show::stands(&stands)) }
 }
 
 /// `threedots dead …`

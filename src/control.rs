@@ -18,7 +18,7 @@ pub struct ControlConfig {
     pub stop: Vec<String>,
     /// What the customer is told then; nothing if empty.
     pub stop_reply: String,
-    /// Words that ask for a person. The turn ends as a handover.
+    /// Words that ask for a person: the bot keeps silent from then on, as its `people` table says.
     pub human: Vec<String>,
     /// What the customer is told then; nothing if empty.
     pub human_reply: String,

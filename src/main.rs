@@ -58,6 +58,20 @@ enum Command {
         #[command(flatten)]
         common: cli::Common,
     },
+    /// Has a person answer a conversation, and the bot keep silent in it.
+    Pause {
+        #[command(flatten)]
+        pause: cli::TakeOver,
+        #[command(flatten)]
+        common: cli::Common,
+    },
+    /// Has the bot answer a conversation again.
+    Resume {
+        #[command(flatten)]
+        talk: cli::Talk,
+        #[command(flatten)]
+        common: cli::Common,
+    },
     /// Erases a person from a bot's data, and says how much there was.
     Forget {
         #[command(flatten)]
@@ -81,6 +95,8 @@ async fn main() -> ExitCode {
         Some(Command::Init { config, provider }) => init(&config, &provider),
         Some(Command::Try { handler }) => App::try_handler(&handler).await.map_err(|error| error.to_string()),
         Some(Command::Dead { what, common }) => cli::dead(what, &common).await.map(|said| say(&said)),
+        Some(Command::Pause { pause, common }) => cli::pause(pause, &common).await.map(|said| say(&said)),
+        Some(Command::Resume { talk, common }) => cli::resume(talk, &common).await.map(|said| say(&said)),
         Some(Command::Forget { whom, common }) => cli::forget(whom, &common).await.map(|said| say(&said)),
         Some(Command::Store { task }) => cli::store::run(task).map(|said| say(&said)),
     };

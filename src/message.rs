@@ -212,6 +212,30 @@ pub struct DeliveryStatus {
     pub time: Timestamp,
 }
 
+/// A message that was sent to a customer from the business's own number, and not by a customer: by a person on the
+/// business's phone or, on upstreams that say no more than that, perhaps by us.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Echo {
+    /// The bot whose number it is.
+    pub bot: BotName,
+    /// The chat that it stands in, if the upstream says so.
+    pub chat: Option<ChatId>,
+    /// The customer's phone number, if the upstream gave it and the chat is no group.
+    pub phone: Option<ContactId>,
+    /// The message.
+    pub message: MessageId,
+    /// Its words, if it has any.
+    pub words: Option<String>,
+    /// When it was written, by the upstream's clock.
+    pub time: Timestamp,
+}
+
+impl fmt::Debug for Echo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Echo(…)")
+    }
+}
+
 /// How far a message of ours has come. Ordered: a later stage replaces an earlier one, never the reverse.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -9,6 +9,9 @@
 //! | `POST /v1/dead/replay` with `{"letters": [SEQ, …]}` | [`Changed`]: they wait again, each for a whole turn |
 //! | `POST /v1/dead/discard` with `{"letters": [SEQ, …]}` | [`Changed`]: they are gone |
 //! | `POST /v1/forget` with `{"bot": "…", "contact": "…"}` | [`Forgotten`]: how much was erased |
+//! | `POST /v1/conversations/pause` with `{"bot": "…", "contact": "…", "for": "2h"}` | [`Stands`]: a person answers in it, the bot does not; without `for` until it is resumed |
+//! | `POST /v1/conversations/resume` with `{"bot": "…", "contact": "…"}` | [`Stands`]: the bot answers again |
+//! | `POST /v1/conversations/{letter}/pause` with `{"for": "2h"}` or nothing, `…/{letter}/resume` | the same, for the conversation that a dead letter stands in |
 //! | `GET /v1/parts/{key}` | [`PartOfReply`]: what became of a part of a reply, by its key in the log; what it says with `?show=words` |
 //! | `GET /v1/state` | [`State`]: what waits, which bots are down, whether the store has failed |
 //!
@@ -24,7 +27,8 @@
 //! | 429 | there were ten wrong tokens within a second: for the rest of it no token is looked at |
 //! | 503 | the store cannot do it; of several letters, [`Changed`] says which were done |
 //!
-//! Each replay, discard and erasure writes one line of the log (`audit`), in numbers. A caller who hangs up in the
+//! A conversation is named in the body, or by the number of a dead letter: no phone number stands in an address, which
+//! proxies log. Each replay, discard, pause, resumption and erasure writes one line of the log (`audit`), in numbers. A caller who hangs up in the
 //! middle changes nothing about that.
 
 mod api;
@@ -45,7 +49,9 @@ use crate::store::{Forgotten, Seq};
 pub use api::{Api, routes};
 pub use desk::Desk;
 pub use remote::Remote;
-pub use views::{BotState, Changed, Letter, Letters, Page, PartOfReply, Private, Refusal, State, Waits, Whom};
+pub use views::{
+    BotState, Changed, Letter, Letters, Page, PartOfReply, PauseFor, Private, Refusal, Stands, State, Waits, Whom,
+};
 
 /// Where the operator's API is. The `operator` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,6 +109,12 @@ pub trait Hand: Send + Sync {
 
     /// Throws dead letters away.
     async fn discard(&self, letters: &[Seq]) -> Result<Changed, Refusal>;
+
+    /// Has a person answer somebody, and the bot keep silent.
+    async fn pause(&self, whom: &Whom, pause: PauseFor) -> Result<Stands, Refusal>;
+
+    /// Has the bot answer again.
+    async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal>;
 
     /// Erases a person.
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal>;

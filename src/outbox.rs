@@ -22,7 +22,7 @@ use crate::handler::Speaker;
 use crate::message::{MessageId, Payload};
 use crate::pace::Pace;
 use crate::provider::{Code, Provider, ProviderError, Scope};
-use crate::store::{Claim, Outgoing, OutgoingPart, PartState, Store, StoreError};
+use crate::store::{By, Claim, Outgoing, OutgoingPart, PartState, Pause, Peer, Store, StoreError};
 use crate::typing::Quiet;
 pub use address::{AGAIN, address, again, instead, name};
 pub use prepare::{Unsendable, prepare, shape};
@@ -41,6 +41,11 @@ pub enum Delivery {
     Down(ProviderError),
     /// The customer's last message is too old for a free-form reply.
     WindowClosed,
+    /// A person has taken over: nothing more leaves.
+    TakenOver {
+        /// How many parts, counted from the first, had left by then.
+        left: usize,
+    },
     /// It will not be delivered.
     Refused {
         /// Why, in codes.
@@ -238,6 +243,18 @@ impl Outbox<'_> {
         if self.is_out_of_time(part) {
             return Ok(Some(Delivery::WindowClosed));
         }
+        if self.store.overheard(claim).await? {
+            // What has been written before this part leaves is not this part, unless it has left in an earlier attempt.
+            self.store.mark(claim, number, PartState::Waiting { attempts }).await?;
+            if let PartState::Sent { .. } = self.store.mark(claim, number, PartState::Sending { attempts }).await? {
+                return Ok(None);
+            }
+        }
+        // The last look before it leaves: nothing is awaited between this and the call.
+        if self.is_taken_over(outgoing).await? {
+            self.store.mark(claim, number, PartState::Waiting { attempts }).await?;
+            return Ok(Some(Delivery::TakenOver { left: number }));
+        }
         let error = match self.call(outgoing, part).await {
             // The settlement that follows the last part records it just as well, with one write less.
             Ok(message) if number + 1 == outgoing.parts.len() => {
@@ -261,6 +278,12 @@ impl Outbox<'_> {
             }
             _ => Ok(Some(end)),
         }
+    }
+
+    /// Whether a person answers in the bot's place.
+    async fn is_taken_over(&self, outgoing: &Outgoing) -> Result<bool, StoreError> {
+        let standing = self.store.standing(&Peer::of(&outgoing.to)).await?;
+        Ok(standing.pause(self.clock.now()).is_some_and(|pause| is_held_back_by(outgoing, &pause)))
     }
 
     /// When a handler is to be asked, since nothing that it said could leave before; none if now.
@@ -336,6 +359,12 @@ impl Outbox<'_> {
         let age = oldest.map(|accepted| self.clock.now().since(accepted)).unwrap_or_default();
         attempts >= self.config.attempts && age >= self.config.give_up_after
     }
+}
+
+/// Whether a reply may not leave while a person answers. What tells the customer that one will, who has asked for that,
+/// may, until the person is there.
+pub fn is_held_back_by(outgoing: &Outgoing, pause: &Pause) -> bool {
+    !(outgoing.announces_person && pause.by == By::Customer)
 }
 
 /// Nobody will ever know.

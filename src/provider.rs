@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::http::{Download, Headers};
-use crate::message::{ChatId, DeliveryStatus, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use rate::{Rate, SendLimits};
@@ -267,19 +267,10 @@ pub struct Events {
     pub messages: Vec<Inbound>,
     /// News of messages of ours.
     pub statuses: Vec<DeliveryStatus>,
-    /// Messages that a person sent from the business's own phone.
+    /// Messages that were sent from the business's own phone.
     pub echoes: Vec<Echo>,
     /// What was left out.
     pub ignored: Ignored,
-}
-
-/// A message that a person sent to a customer from the business's own phone.
-#[derive(Clone, Debug)]
-pub struct Echo {
-    /// The message.
-    pub message: MessageId,
-    /// When it was written.
-    pub time: Timestamp,
 }
 
 /// How many elements of a delivery were left out, and why.

@@ -80,7 +80,7 @@ use tokio_util::task::TaskTracker;
 pub use upstream::{Upstream, UpstreamAnswer, UpstreamRequest};
 
 use phone::Side;
-use upstream::Written;
+use upstream::{Echoed, Written};
 
 use crate::clock::{Clock, Timestamp};
 use crate::message::MessageId;
@@ -183,6 +183,32 @@ impl Sandbox {
         let body = wire.message(self, &Written { customer: &customer, id: &id, draft: &draft, quoted_from, at });
         self.deliver(delivery::Webhook::message(id.clone(), body));
         Ok(id)
+    }
+
+    /// A person writes to a customer on the business's own phone: it stands in the chat, and where the upstream tells of
+    /// that a webhook goes out. Returns its id.
+    ///
+    /// # Errors
+    /// When there is no such customer.
+    pub fn write_as_person(self: &Arc<Self>, customer: &CustomerId, words: &str) -> Result<MessageId, UnknownCustomer> {
+        let customer = self.phone.customer(customer).ok_or(UnknownCustomer)?;
+        let wire = self.settings.upstream.wire();
+        let id = wire.message_id(&self.ids, &customer, Side::Person);
+        let at = self.phone.person_writes(&customer.id, &id, words).ok_or(UnknownCustomer)?;
+        let body = wire.echo(self, &Echoed { customer: &customer, id: &id, words, at });
+        if let Some(body) = body {
+            self.deliver(delivery::Webhook::echo(id.clone(), body));
+        }
+        Ok(id)
+    }
+
+    /// Tells of a message of the bot's as if anybody had written it, where that is a habit of the upstream's.
+    fn echo_own(self: &Arc<Self>, customer: &Customer, id: &MessageId) {
+        let Some(message) = self.phone.message(id).filter(|_| self.settings.own_echoes) else { return };
+        let echoed = Echoed { customer, id, words: message.body.words(), at: message.at };
+        if let Some(body) = self.settings.upstream.wire().echo(self, &echoed) {
+            self.deliver(delivery::Webhook::echo(id.clone(), body));
+        }
     }
 
     /// Signs `body` and posts it once, whatever it is. Returns the status of the answer.

@@ -19,6 +19,7 @@ mod record;
 mod redb;
 mod schedule;
 mod sled;
+mod standing;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,8 +30,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
 use crate::handler::Said;
-use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage};
+use crate::message::{
+    BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
+};
 pub use schedule::Lease;
+pub use standing::{By, Change, Pause, Peer, Standing};
 
 /// Where messages are kept. The `store` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,6 +121,35 @@ pub trait Store: Send + Sync + 'static {
     /// Takes effect at once. When it returns, the reports are durable if one of them settles a part or says that it has
     /// failed; else they are made so right behind. A report about nothing that is known is no error.
     async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError>;
+
+    /// What stands about somebody, whatever is being said.
+    async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError>;
+
+    /// Changes what stands about somebody, under every name of theirs that is known. Whether anything is different then.
+    /// A pause ends the hold-back of the chat that goes by one of the names. Takes effect at once; durable when it
+    /// returns.
+    async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError>;
+
+    /// Waits until a person answers somebody in the bot's place, and returns the pause; at once if that is so. Waits for
+    /// ever if it never comes to that.
+    ///
+    /// Cancel-safe.
+    async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError>;
+
+    /// Takes in a message that was sent from the business's own phone. Unless it is one of ours, a person has taken over,
+    /// for so long after it was written, or until somebody has the bot go on if none is given.
+    ///
+    /// A part of ours is known by the upstream's name for it, where reports go by that, and while its reply is on its
+    /// way. An echo that comes while a part is being sent may be that part's: it is decided when the upstream's answer is
+    /// there, before anything else can leave. Of a part that may have been delivered, an echo with the same words says that
+    /// it was.
+    ///
+    /// Takes effect at once; durable when it returns.
+    async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError>;
+
+    /// Whether an echo has come since a conversation was claimed that may be of a part which is being sent. Whoever is
+    /// about to send, and has not yet, marks the part as waiting first: then it is known whose the echo is.
+    async fn overheard(&self, claim: &Claim) -> Result<bool, StoreError>;
 
     /// What is known of a part that has left, once its reply is settled, and for as long as it is kept.
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError>;
@@ -237,6 +270,31 @@ pub struct Outgoing {
     /// How many of the conversation's failed parts this makes up for: they are dealt with when it has been sent.
     #[serde(default)]
     pub makes_up_for: usize,
+    /// Whether it tells the customer, who has asked for one, that a person will answer: then it is not held back by that.
+    #[serde(default)]
+    pub announces_person: bool,
+    /// Echoes of which nobody knows yet whether they are a person's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undecided: Vec<Undecided>,
+}
+
+/// An echo that may be of a part that is being sent.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// The message.
+    pub message: MessageId,
+    /// Its words.
+    pub words: Option<String>,
+    /// To whom it went.
+    pub peer: Peer,
+    /// What follows if it is a person's.
+    pub pause: Pause,
+}
+
+impl fmt::Debug for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Undecided(…)")
+    }
 }
 
 /// One part of a reply on its way out.
@@ -377,6 +435,21 @@ pub enum Noted {
     Settled,
     /// A part has failed.
     Failed,
+}
+
+/// What [`Store::echo`] says of a message from the business's own phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echoed {
+    /// It is one of ours.
+    Ours,
+    /// It is one of ours of which nobody had known whether it was delivered.
+    Settled,
+    /// It may be one of ours, which is being sent.
+    Undecided,
+    /// It is a person's, who has taken over.
+    TakenOver,
+    /// It is a person's, and changes nothing: it is known, too old, or goes nowhere that is known.
+    Known,
 }
 
 /// How long what is kept, besides messages that wait. The `retention` table of the configuration.

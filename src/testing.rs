@@ -38,6 +38,7 @@ use crate::http::{Answer, Body, Call, CallError, Transport};
 use crate::message::{BotName, Conversation, MessageId};
 use crate::outbox::DeliveryConfig;
 use crate::pace::Pace;
+use crate::people::PeopleConfig;
 use crate::provider::{Around, Method, Provider, Received, WebhookRequest};
 use crate::sandbox::phone::What;
 use crate::sandbox::{
@@ -66,6 +67,8 @@ pub struct Setup {
     pub gate: GateConfig,
     /// The words by which a customer speaks to the bot itself.
     pub control: ControlConfig,
+    /// When a person takes over.
+    pub people: PeopleConfig,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How turns are held.
@@ -94,6 +97,7 @@ impl Setup {
             handler: Arc::new(handler),
             gate: GateConfig::default(),
             control: ControlConfig::default(),
+            people: PeopleConfig::default(),
             merge: MergeConfig::default(),
             turn: TurnConfig::default(),
             typing: TypingConfig::default(),
@@ -122,7 +126,7 @@ impl Setup {
 
         let store: Arc<dyn Store> = Arc::new(Memory::new(clock, Settings::default()));
         let provider = provider(&sandbox, clock);
-        let bots = inlets(Arc::clone(&provider), self.control.clone());
+        let bots = inlets(Arc::clone(&provider), self.control.clone(), self.people.clone());
         let webhooks = Arc::new(Webhooks::new(bots, Arc::clone(&store), clock, &ServerConfig::default()));
         assert!(courier.product.set((Arc::clone(&webhooks), Arc::clone(&provider), clock)).is_ok());
         let worker = self.worker.clone();
@@ -144,6 +148,7 @@ impl Setup {
             handler: self.handler,
             gates: Gates::new(self.gate),
             controls: Arc::new(Controls::new(self.control)),
+            people: self.people,
             merge: self.merge,
             turn: self.turn,
             delivery: self.delivery,
@@ -154,9 +159,9 @@ impl Setup {
 }
 
 /// What the way in knows of the one bot.
-pub fn inlets(provider: Arc<dyn Provider>, control: ControlConfig) -> HashMap<BotName, Inlet> {
+pub fn inlets(provider: Arc<dyn Provider>, control: ControlConfig, people: PeopleConfig) -> HashMap<BotName, Inlet> {
     let controls = Arc::new(Controls::new(control));
-    [(BotName::new(BOT), Inlet { provider, controls })].into()
+    [(BotName::new(BOT), Inlet { provider, controls, people })].into()
 }
 
 /// The real adapter, configured as anybody would, with the sandbox at the other end.
@@ -224,6 +229,14 @@ impl World {
     /// If this sandbox has no such customer.
     pub fn write_as(&self, customer: &CustomerId, words: &str) -> MessageId {
         self.sandbox.write(customer, Draft::text(words)).expect("a customer of this sandbox")
+    }
+
+    /// A person writes to the customer on the business's own phone.
+    ///
+    /// # Panics
+    /// If the upstream tells nothing of that.
+    pub fn write_as_person(&self, words: &str) -> MessageId {
+        self.sandbox.write_as_person(&self.customer, words).expect("an upstream that tells of it")
     }
 
     /// Another customer, by number.

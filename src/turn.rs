@@ -7,6 +7,7 @@
 mod ask;
 mod failed;
 mod interrupt;
+mod person;
 mod report;
 mod settings;
 mod upstream;
@@ -28,9 +29,11 @@ use crate::health::Health;
 use crate::message::{BotName, MessageId, Part};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
 use crate::pace::Pace;
+use crate::people::PeopleConfig;
 use crate::provider::Provider;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{Dots, Indicator, Quiet};
+use person::A_PERSON;
 pub use report::{Outcome, Report};
 pub use settings::{MergeConfig, OnNewMessage, TurnConfig};
 use window::CLOSED;
@@ -51,6 +54,8 @@ pub struct Bot {
     pub gates: Gates,
     /// The words by which a customer speaks to the bot itself.
     pub controls: Arc<Controls>,
+    /// What follows when a person takes over.
+    pub people: PeopleConfig,
     /// The dots.
     pub indicator: Indicator,
     /// How replies are sent.
@@ -92,12 +97,18 @@ pub struct Tools {
 pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) -> Result<Report, StoreError> {
     let now = tools.clock.now();
     let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None };
+    if attempt.pause(&mut claim).await?.is_some() {
+        return Box::pin(attempt.stand_aside(claim)).await;
+    }
     if let Some(until) = bot.health.wait() {
         return attempt.give_back(claim, until, "the bot is down").await;
     }
     if let Some(outgoing) = claim.outgoing.take() {
         return match attempt.order(&claim, Some(&outgoing)) {
-            Some(given) => Box::pin(attempt.call_off(claim, &outgoing, given)).await,
+            Some(given) => {
+                let left = person::sent(&outgoing);
+                Box::pin(attempt.call_off(claim, &outgoing, left, given.reason())).await
+            }
             None => Box::pin(attempt.resume(claim, outgoing)).await,
         };
     }
@@ -151,6 +162,8 @@ struct Batch {
 enum Answer {
     Send(Vec<Part>),
     Silence,
+    /// A person is to answer, for this reason.
+    HandOver(String),
     /// The turn is given back, for this reason.
     GivenBack(&'static str),
     Failed(String),
@@ -182,18 +195,38 @@ impl Attempt<'_> {
 
     /// Ends the turn by what came of asking. Whoever holds a [`Quiet`] may send; nobody else can.
     async fn end(self, claim: Claim, batch: &Batch, answer: Answer, dots: Dots) -> Result<Report, StoreError> {
-        match answer {
-            Answer::Send(parts) => self.deliver(claim, batch, parts, None, dots.quiet().await).await,
-            Answer::Failed(reason) => self.fail(claim, batch, reason, dots.quiet().await).await,
+        let why = match answer {
+            Answer::Send(parts) => match self.quiet(&claim, dots).await? {
+                Some(quiet) => return self.deliver(claim, batch, parts, None, quiet).await,
+                None => A_PERSON,
+            },
+            Answer::Failed(reason) => match self.quiet(&claim, dots).await? {
+                Some(quiet) => return self.fail(claim, batch, reason, quiet).await,
+                None => A_PERSON,
+            },
             Answer::Silence => {
                 dots.off().await;
-                self.keep_silent(claim, Some(batch)).await
+                return self.keep_silent(claim, Some(batch)).await;
+            }
+            Answer::HandOver(reason) => {
+                dots.off().await;
+                return self.hand_over(claim, batch, reason).await;
             }
             Answer::GivenBack(why) => {
                 dots.off().await;
-                let now = self.tools.clock.now();
-                self.give_back(claim, now, why).await
+                why
             }
+        };
+        let now = self.tools.clock.now();
+        self.give_back(claim, now, why).await
+    }
+
+    /// The licence to send; none if a person takes over first. Dropped on their way to being quiet, the dots go off.
+    async fn quiet(&self, claim: &Claim, dots: Dots) -> Result<Option<Quiet>, StoreError> {
+        tokio::select! {
+            biased;
+            taken_over = person::taken_over(self.tools, claim) => taken_over.map(|()| None),
+            quiet = dots.quiet() => Ok(Some(quiet)),
         }
     }
 
@@ -264,6 +297,9 @@ impl Attempt<'_> {
                 let until = self.bot.health.suffer(&error).unwrap_or(now);
                 return self.give_back(claim, until, "the bot is down").await;
             }
+            (Delivery::TakenOver { left }, _) => {
+                return Box::pin(self.call_off(claim, &outgoing, left, A_PERSON)).await;
+            }
             (Delivery::WindowClosed, _) if self.template_may_follow(&outgoing) => {
                 return Box::pin(self.send_template(claim, outgoing)).await;
             }
@@ -294,8 +330,8 @@ impl Attempt<'_> {
         let said = batch.map_or_else(Vec::new, |batch| {
             heard(&claim, |seq| batch.admitted.iter().any(|waiting| waiting.seq == seq))
         });
-        let reason = self.report.reason.clone();
-        self.settle(claim, Outcome::Silent, reason, Done { endings, said, ..Done::default() }).await
+        let (reason, failed) = (self.report.reason.clone(), claim.failed.len());
+        self.settle(claim, Outcome::Silent, reason, Done { endings, said, failed, ..Done::default() }).await
     }
 
     async fn settle(

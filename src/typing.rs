@@ -256,8 +256,9 @@ impl Task {
                 Show::Nothing => {}
             }
             match self.next_wish().await {
-                Some(newer) => self.turn_to(newer),
-                None => break,
+                // Not once the guard was dropped: nobody is going to answer that one in this turn.
+                Some(newer) if self.wishes.has_changed().is_ok() => self.turn_to(newer),
+                _ => break,
             }
         }
         // A closed channel is a dropped guard.

@@ -34,9 +34,10 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
 use crate::http::Headers;
-use crate::message::{BotName, Conversation, Inbound};
+use crate::message::{BotName, Conversation, Echo, Inbound};
+use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
-use crate::store::{Accepted, Noted, Store, StoreError};
+use crate::store::{Accepted, Echoed, Noted, Store, StoreError};
 use intake::{Crowded, Intake, Room, SMALL};
 
 /// Where webhooks arrive. The `server` table of the configuration.
@@ -80,6 +81,8 @@ pub struct Inlet {
     pub provider: Arc<dyn Provider>,
     /// The words that do not queue.
     pub controls: Arc<Controls>,
+    /// What follows when a person writes from the business's own phone.
+    pub people: PeopleConfig,
 }
 
 /// Takes webhooks in.
@@ -139,8 +142,12 @@ impl Webhooks {
         let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let reported = statuses.len();
-        let stored = async { Ok::<_, StoreError>((self.store.note(statuses).await?, self.keep(&messages).await?)) };
-        let (noted, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
+        let stored = async {
+            let noted = self.store.note(statuses).await?;
+            let taken_over = self.hear(inlet, &echoes).await?;
+            Ok::<_, StoreError>((noted, taken_over, self.keep(&messages).await?))
+        };
+        let (noted, taken_over, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
             Ok(Ok(stored)) => stored,
             Ok(Err(refused)) => return turned_back(bot, &refused),
             Err(_) => return turned_back(bot, "the store is too slow"),
@@ -157,6 +164,7 @@ impl Webhooks {
             webhook.settled = came_out(Noted::Settled),
             webhook.failed = came_out(Noted::Failed),
             webhook.echoes = echoes.len(),
+            webhook.taken_over = (taken_over > 0).then_some(taken_over),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
             webhook.malformed = ignored.malformed,
@@ -165,6 +173,16 @@ impl Webhooks {
             "webhook"
         );
         WebhookAnswer::new(200, &*inlet.provider.abilities().acknowledgement)
+    }
+
+    /// Takes in what was written from the business's own phone. Says how often a person has taken over by it.
+    async fn hear(&self, inlet: &Inlet, echoes: &[Echo]) -> Result<usize, StoreError> {
+        let mut taken_over = 0;
+        for echo in echoes.iter().filter(|_| inlet.people.echoes) {
+            let echoed = self.store.echo(echo, inlet.people.pause.duration()).await?;
+            taken_over += usize::from(echoed == Echoed::TakenOver);
+        }
+        Ok(taken_over)
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,

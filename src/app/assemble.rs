@@ -133,6 +133,7 @@ fn make(
         handler,
         gates: Gates::new(bot.gate.clone()),
         controls: Arc::new(Controls::new(bot.control.clone())),
+        people: bot.people.clone(),
         merge: bot.merge.clone(),
         turn: bot.turn.clone(),
         delivery: bot.delivery.clone(),

@@ -33,7 +33,7 @@ impl App {
             match open(config.store.clone(), Clock::System, Duration::ZERO).await {
                 Ok(store) => {
                     let bots = config.bots.keys().map(|name| BotName::new(name.as_str()));
-                    return Ok(Box::new(Desk::new(store, bots)));
+                    return Ok(Box::new(Desk::new(store, bots, Clock::System)));
                 }
                 Err(StartError::InUse(_)) => {}
                 Err(error) => return Err(HandError::Store(error.to_string())),

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::server::{self, Listening};
 use super::{StartError, assemble, bind};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::{self, Api};
 use crate::store::Store;
@@ -32,7 +33,7 @@ impl Operator {
     /// Begins to listen.
     pub(super) fn serve(self, store: Arc<dyn Store>, bots: &[Bot]) -> Result<(Arc<Api>, Listening), StartError> {
         let healths = bots.iter().map(|bot| (bot.name.clone(), Arc::clone(&bot.health))).collect();
-        let api = Arc::new(Api::new(store, healths, self.token));
+        let api = Arc::new(Api::new(store, healths, self.token, Clock::System));
         let routes = operator::routes(Arc::clone(&api));
         let listening = server::serve(self.listener, CONNECTIONS, |_, _| {}, routes).map_err(StartError::Listen)?;
         let address = listening.address;

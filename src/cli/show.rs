@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use threedots::operator::{Changed, Letter, Letters};
+use threedots::operator::{Changed, Letter, Letters, Stands};
 use threedots::store::{Forgotten, Seq};
 
 /// One line a letter.
@@ -70,6 +70,16 @@ pub(super) fn changed(changed: &Changed, done: &str) -> String {
     let lines = [line(&changed.done, done), line(&changed.unknown, "no dead letter (any longer)")];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
     if lines.is_empty() { "nothing was done".into() } else { lines.join("\n") }
+}
+
+/// Who answers a conversation now.
+pub(super) fn stands(Stands { paused, until, changed }: &Stands) -> String {
+    let known = if *changed { "" } else { " (as before)" };
+    match (paused, until) {
+        (true, Some(until)) => format!("paused: a person answers, the bot does not, until {until}{known}"),
+        (true, None) => format!("paused: a person answers, the bot does not, until it is resumed{known}"),
+        (false, _) => format!("not paused: the bot answers{known}"),
+    }
 }
 
 /// What was erased.

@@ -15,7 +15,8 @@ pub enum Reply {
     Send(Vec<Part>),
     /// Nothing, on purpose.
     Silence,
-    /// Nothing from the bot: a person takes over.
+    /// Nothing from the bot: a person takes over, and the bot keeps silent in this conversation for as long as its `people`
+    /// table says.
     Handover {
         /// For the person who takes over, and for the log: no customer's words in it.
         reason: String,

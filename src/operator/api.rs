@@ -21,6 +21,7 @@ use super::door::Door;
 use super::route::{self, Place};
 use super::views::{BotState, Refusal, State};
 use super::{Desk, Hand};
+use crate::clock::Clock;
 use crate::health::Health;
 use crate::http::Headers;
 use crate::message::BotName;
@@ -63,8 +64,8 @@ impl From<Refusal> for Answer {
 
 impl Api {
     /// The API for this store and these bots, behind `token`. Call it on the runtime that is to do the work.
-    pub fn new(store: Arc<dyn Store>, bots: BTreeMap<BotName, Arc<Health>>, token: SecretString) -> Self {
-        let desk = Arc::new(Desk::new(store, bots.keys().cloned()));
+    pub fn new(store: Arc<dyn Store>, bots: BTreeMap<BotName, Arc<Health>>, token: SecretString, clock: Clock) -> Self {
+        let desk = Arc::new(Desk::new(store, bots.keys().cloned(), clock));
         Self { desk, bots, door: Door::new(token), changes: TaskTracker::new(), runtime: Handle::current() }
     }
 
@@ -92,10 +93,29 @@ impl Api {
                 Answer::new(if changed.error.is_some() { 503 } else { 200 }, &changed)
             }
             Place::Forget => {
-                let form = Refusal::new(400, "send {\"bot\": \"…\", \"contact\": \"…\"}");
-                let whom = serde_json::from_slice(body).map_err(|_| form)?;
+                let whom = route::whom(body)?;
                 let forget = |desk: Arc<Desk>| async move { desk.forget(&whom).await };
                 Answer::new(200, &self.see_through(forget).await?)
+            }
+            Place::Pause => {
+                let (whom, pause) = route::pause(body)?;
+                let change = |desk: Arc<Desk>| async move { desk.pause(&whom, pause).await };
+                Answer::new(200, &self.see_through(change).await?)
+            }
+            Place::Resume => {
+                let whom = route::whom(body)?;
+                let change = |desk: Arc<Desk>| async move { desk.resume(&whom).await };
+                Answer::new(200, &self.see_through(change).await?)
+            }
+            Place::PauseAt(number) => {
+                let (letter, pause) = (route::letter(number)?, route::pause_for(body)?);
+                let change = |desk: Arc<Desk>| async move { desk.pause_at(letter, pause).await };
+                Answer::new(200, &self.see_through(change).await?)
+            }
+            Place::ResumeAt(number) => {
+                let letter = route::letter(number)?;
+                let change = |desk: Arc<Desk>| async move { desk.resume_at(letter).await };
+                Answer::new(200, &self.see_through(change).await?)
             }
         }
     }

@@ -7,28 +7,30 @@ use async_trait::async_trait;
 use tracing::{info, warn};
 
 use super::Hand;
-use super::views::{Changed, Letter, Letters, Page, PartOfReply, Refusal, Whom};
+use super::views::{Changed, Letter, Letters, Page, PartOfReply, PauseFor, Refusal, Stands, Whom};
+use crate::clock::{Clock, Timestamp};
 use crate::message::{BotName, PartKey};
-use crate::store::{Backlog, Forgotten, Seq, Store};
+use crate::store::{Backlog, By, Change, DeadLetter, Forgotten, Pause, Peer, Seq, Store};
 
 /// An operator with the store before him.
 pub struct Desk {
     store: Arc<dyn Store>,
     /// Their names may be logged. Anything else that stands in their place may be a person's.
     bots: BTreeSet<BotName>,
+    clock: Clock,
 }
 
 /// What is done with dead letters.
 #[derive(Clone, Copy)]
-enum Change {
+enum Fate {
     Replay,
     Discard,
 }
 
 impl Desk {
     /// A desk at this store, which is kept for `bots`.
-    pub fn new(store: Arc<dyn Store>, bots: impl IntoIterator<Item = BotName>) -> Self {
-        Self { store, bots: bots.into_iter().collect() }
+    pub fn new(store: Arc<dyn Store>, bots: impl IntoIterator<Item = BotName>, clock: Clock) -> Self {
+        Self { store, bots: bots.into_iter().collect(), clock }
     }
 
     /// What became of a part of a reply.
@@ -50,12 +52,12 @@ impl Desk {
         self.store.failure()
     }
 
-    async fn change(&self, letters: &[Seq], change: Change) -> Changed {
+    async fn change(&self, letters: &[Seq], fate: Fate) -> Changed {
         let mut changed = Changed::default();
         for letter in letters.iter().copied().collect::<BTreeSet<_>>() {
-            let found = match change {
-                Change::Replay => self.store.replay(letter).await.map(|conversation| conversation.is_some()),
-                Change::Discard => self.store.discard(letter).await,
+            let found = match fate {
+                Fate::Replay => self.store.replay(letter).await.map(|conversation| conversation.is_some()),
+                Fate::Discard => self.store.discard(letter).await,
             };
             match found {
                 Ok(true) => changed.done.push(letter),
@@ -66,9 +68,9 @@ impl Desk {
                 }
             }
         }
-        let action = match change {
-            Change::Replay => "replay",
-            Change::Discard => "discard",
+        let action = match fate {
+            Fate::Replay => "replay",
+            Fate::Discard => "discard",
         };
         info!(
             operator.action = action,
@@ -78,6 +80,65 @@ impl Desk {
             "audit"
         );
         changed
+    }
+}
+
+impl Desk {
+    /// Has a person answer in the conversation that a dead letter stands in.
+    ///
+    /// # Errors
+    /// When there is no such letter, or the store fails.
+    pub async fn pause_at(&self, letter: Seq, pause: PauseFor) -> Result<Stands, Refusal> {
+        let peer = self.peer_at(letter).await?;
+        self.stand(&peer, self.begin(pause)).await
+    }
+
+    /// Has the bot answer again in the conversation that a dead letter stands in.
+    ///
+    /// # Errors
+    /// When there is no such letter, or the store fails.
+    pub async fn resume_at(&self, letter: Seq) -> Result<Stands, Refusal> {
+        let peer = self.peer_at(letter).await?;
+        self.stand(&peer, Change::Resume).await
+    }
+
+    async fn peer_at(&self, letter: Seq) -> Result<Peer, Refusal> {
+        Ok(Peer::of(&self.dead_letter(letter).await?.message.inbound.at))
+    }
+
+    async fn dead_letter(&self, letter: Seq) -> Result<DeadLetter, Refusal> {
+        let after = letter.0.checked_sub(1).map(Seq);
+        let found = self.store.dead(after, 1).await?.pop().filter(|found| found.message.seq == letter);
+        found.ok_or(Refusal::new(404, "there is no such dead letter (any longer)"))
+    }
+
+    /// Whom an operator means, who may write a phone number as people do. A bot that does not exist pauses nobody, and the
+    /// operator would never know.
+    fn known(&self, Whom { bot, contact }: &Whom) -> Result<Peer, Refusal> {
+        let bot = self.bots.get(&BotName::new(bot.trim())).ok_or(Refusal::new(404, "there is no bot of this name"))?;
+        Peer::named(bot, &plainly(contact)).ok_or(Refusal::new(400, "name the bot and the contact"))
+    }
+
+    fn begin(&self, PauseFor { lasts }: PauseFor) -> Change {
+        let since = self.clock.now();
+        let until = lasts.and_then(|lasts| lasts.until(since));
+        Change::Pause(Pause { since, until, by: By::Operator })
+    }
+
+    async fn stand(&self, peer: &Peer, change: Change) -> Result<Stands, Refusal> {
+        let changed = self.store.stand(peer, change).await;
+        let action = if change == Change::Resume { "resume" } else { "pause" };
+        info!(
+            operator.action = action,
+            operator.bot = self.bots.get(peer.bot()).map(BotName::as_str),
+            operator.changed = changed.as_ref().ok(),
+            operator.error = changed.as_ref().err().map(ToString::to_string),
+            "audit"
+        );
+        let changed = changed?;
+        let pause = self.store.standing(peer).await?.pause(self.clock.now());
+        let until = pause.and_then(|pause| pause.until).map(Timestamp::to_utc);
+        Ok(Stands { paused: pause.is_some(), until, changed })
     }
 }
 
@@ -104,17 +165,23 @@ impl Hand for Desk {
     }
 
     async fn letter(&self, letter: Seq) -> Result<Letter, Refusal> {
-        let after = letter.0.checked_sub(1).map(Seq);
-        let found = self.store.dead(after, 1).await?.pop().filter(|found| found.message.seq == letter);
-        found.map(|found| Letter::of(found, true)).ok_or(Refusal::new(404, "there is no such dead letter (any longer)"))
+        Ok(Letter::of(self.dead_letter(letter).await?, true))
     }
 
     async fn replay(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
-        Ok(self.change(letters, Change::Replay).await)
+        Ok(self.change(letters, Fate::Replay).await)
     }
 
     async fn discard(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
-        Ok(self.change(letters, Change::Discard).await)
+        Ok(self.change(letters, Fate::Discard).await)
+    }
+
+    async fn pause(&self, whom: &Whom, pause: PauseFor) -> Result<Stands, Refusal> {
+        self.stand(&self.known(whom)?, self.begin(pause)).await
+    }
+
+    async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal> {
+        self.stand(&self.known(whom)?, Change::Resume).await
     }
 
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {

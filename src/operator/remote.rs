@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Hand;
-use super::views::{Changed, Letter, Letters, Page, Refusal, Whom};
+use super::views::{Changed, Letter, Letters, Page, PauseFor, Refusal, Stands, Whom};
 use crate::http::{Body, Call, CallError, Transport};
 use crate::store::{Forgotten, Seq};
 
@@ -112,6 +112,18 @@ impl Hand for Remote {
 
     async fn discard(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
         self.post("dead/discard", &json!({ "letters": letters }), PATIENCE).await
+    }
+
+    async fn pause(&self, whom: &Whom, PauseFor { lasts }: PauseFor) -> Result<Stands, Refusal> {
+        let mut body = json!({ "bot": whom.bot, "contact": whom.contact });
+        if let Some(lasts) = lasts {
+            body["for"] = json!(lasts);
+        }
+        self.post("conversations/pause", &body, PATIENCE).await
+    }
+
+    async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal> {
+        self.post("conversations/resume", whom, PATIENCE).await
     }
 
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::views::{Page, Refusal};
+use super::views::{Page, PauseFor, Refusal, Whom};
 use crate::message::PartKey;
+use crate::people::Lasting;
 use crate::store::Seq;
 
 /// What a path leads to. What stands in it is not looked at yet.
@@ -16,6 +17,12 @@ pub(super) enum Place<'a> {
     Replay,
     Discard,
     Forget,
+    /// Of the conversation that stands in the body.
+    Pause,
+    Resume,
+    /// Of the conversation of a dead letter.
+    PauseAt(&'a str),
+    ResumeAt(&'a str),
     Part(&'a str),
     State,
 }
@@ -23,7 +30,13 @@ pub(super) enum Place<'a> {
 impl<'a> Place<'a> {
     pub(super) fn find(path: &'a str) -> Option<Self> {
         let mut segments = path.strip_prefix("/v1/")?.split('/');
-        let place = match (segments.next()?, segments.next(), segments.next()) {
+        let (first, second, third) = (segments.next()?, segments.next(), segments.next());
+        let place = match (first, second, third.filter(|_| segments.next().is_none())) {
+            _ if third.is_some() && first != "conversations" => return None,
+            ("conversations", Some("pause"), None) if third.is_none() => Self::Pause,
+            ("conversations", Some("resume"), None) if third.is_none() => Self::Resume,
+            ("conversations", Some(letter), Some("pause")) => Self::PauseAt(letter),
+            ("conversations", Some(letter), Some("resume")) => Self::ResumeAt(letter),
             ("dead", None, _) => Self::Dead,
             ("dead", Some("replay"), None) => Self::Replay,
             ("dead", Some("discard"), None) => Self::Discard,
@@ -39,6 +52,7 @@ impl<'a> Place<'a> {
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Replay | Self::Discard | Self::Forget => "POST",
+            Self::Pause | Self::Resume | Self::PauseAt(_) | Self::ResumeAt(_) => "POST",
             Self::Dead | Self::Letter(_) | Self::Part(_) | Self::State => "GET",
         }
     }
@@ -51,6 +65,10 @@ impl<'a> Place<'a> {
             Self::Replay => "POST /v1/dead/replay",
             Self::Discard => "POST /v1/dead/discard",
             Self::Forget => "POST /v1/forget",
+            Self::Pause => "POST /v1/conversations/pause",
+            Self::Resume => "POST /v1/conversations/resume",
+            Self::PauseAt(_) => "POST /v1/conversations/{letter}/pause",
+            Self::ResumeAt(_) => "POST /v1/conversations/{letter}/resume",
             Self::Part(_) => "GET /v1/parts/{key}",
             Self::State => "GET /v1/state",
         }
@@ -92,6 +110,34 @@ pub(super) fn shows_words(query: &str) -> Result<bool, Refusal> {
         "show=words" => Ok(true),
         _ => Err(Refusal::new(400, "there is: show=words")),
     }
+}
+
+/// Whose conversation is to be paused, and for how long.
+pub(super) fn pause(body: &[u8]) -> Result<(Whom, PauseFor), Refusal> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Pause {
+        bot: String,
+        contact: String,
+        #[serde(rename = "for")]
+        lasts: Option<Lasting>,
+    }
+    let form = "send {\"bot\": \"…\", \"contact\": \"…\", \"for\": \"2h\"}; without `for` until it is resumed";
+    let Pause { bot, contact, lasts } = serde_json::from_slice(body).map_err(|_| Refusal::new(400, form))?;
+    Ok((Whom { bot, contact }, PauseFor { lasts }))
+}
+
+/// For how long a conversation is to be paused that is named elsewhere. There need be no body.
+pub(super) fn pause_for(body: &[u8]) -> Result<PauseFor, Refusal> {
+    if body.is_empty() {
+        return Ok(PauseFor::default());
+    }
+    serde_json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"for\": \"2h\"}, or nothing"))
+}
+
+/// Who is meant.
+pub(super) fn whom(body: &[u8]) -> Result<Whom, Refusal> {
+    serde_json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"bot\": \"…\", \"contact\": \"…\"}"))
 }
 
 /// The letters that are to be changed.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{BotName, Content, Kind, Payload, Stage};
+use crate::people::Lasting;
 use crate::store::{Backlog, DeadLetter, SentPart, Seq, StoreError};
 
 /// Which dead letters to show.
@@ -131,7 +132,27 @@ pub struct Changed {
     pub error: Option<String>,
 }
 
-/// Who is to be erased, from whose data.
+/// For how long a person answers, in an operator's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PauseFor {
+    /// So long, such as `"2h"`; if it is left out, until the operator has the bot go on.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Lasting>,
+}
+
+/// What became of a conversation that was to be paused, or to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stands {
+    /// Whether a person answers in it now.
+    pub paused: bool,
+    /// Until when, in UTC; none if until the bot is told to go on, or if nobody does.
+    pub until: Option<String>,
+    /// Whether that is new. A pause that was there and lasts longer stays as it was.
+    pub changed: bool,
+}
+
+/// Who is meant, and of whose data.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Whom {

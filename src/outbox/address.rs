@@ -25,6 +25,8 @@ pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_k
         failure: None,
         reports_carry_key,
         makes_up_for: 0,
+        announces_person: false,
+        undecided: Vec::new(),
     }
 }
 
@@ -57,5 +59,7 @@ pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, reports_carry_
         failure: None,
         reports_carry_key,
         makes_up_for,
+        announces_person: false,
+        undecided: Vec::new(),
     })
 }

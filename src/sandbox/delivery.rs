@@ -34,6 +34,11 @@ impl Webhook {
         Self { event: status, about: Some(id), body }
     }
 
+    /// Carries a message from the business's own number.
+    pub(super) fn echo(id: MessageId, body: Bytes) -> Self {
+        Self { event: "echo", about: Some(id), body }
+    }
+
     /// Carries what somebody made up.
     pub(super) fn injected(body: Bytes) -> Self {
         Self { event: "injected", about: None, body }

@@ -21,7 +21,7 @@ use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side, What};
 use super::settings::SandboxSettings;
 use super::upstream::{
-    ACCESS_TOKEN, Asked, Denial, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
+    ACCESS_TOKEN, Asked, Denial, Echoed, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
 };
 use super::{Sandbox, signing};
 use crate::message::MessageId;
@@ -101,6 +101,10 @@ impl Wire for Gateway {
 
     fn message(&self, sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
         webhook::message(sandbox, written)
+    }
+
+    fn echo(&self, sandbox: &Sandbox, echoed: &Echoed<'_>) -> Option<Bytes> {
+        Some(webhook::echo(sandbox, echoed))
     }
 
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes> {

@@ -26,7 +26,7 @@ use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side, What};
 use super::settings::SandboxSettings;
 use super::upstream::{
-    ACCESS_TOKEN, Asked, Denial, News, SIGNING_SECRET, UpstreamAnswer, UpstreamRequest, Wire, Written,
+    ACCESS_TOKEN, Asked, Denial, Echoed, News, SIGNING_SECRET, UpstreamAnswer, UpstreamRequest, Wire, Written,
 };
 use crate::message::MessageId;
 
@@ -157,6 +157,10 @@ impl Wire for Linq {
 
     fn message(&self, sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
         webhook::message(sandbox, written).to_string().into()
+    }
+
+    fn echo(&self, _: &Sandbox, _: &Echoed<'_>) -> Option<Bytes> {
+        None
     }
 
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes> {

@@ -26,7 +26,7 @@ use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
 use super::upstream::{
-    ACCESS_TOKEN, Asked, Denial, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
+    ACCESS_TOKEN, Asked, Denial, Echoed, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
 };
 use super::{Sandbox, signing};
 use crate::message::MessageId;
@@ -94,6 +94,10 @@ impl Wire for Meta {
 
     fn message(&self, sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
         signing::to_wire(&webhook::message(&sandbox.settings, written))
+    }
+
+    fn echo(&self, sandbox: &Sandbox, echoed: &Echoed<'_>) -> Option<Bytes> {
+        Some(signing::to_wire(&webhook::echo(&sandbox.settings, echoed)))
     }
 
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes> {

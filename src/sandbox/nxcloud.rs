@@ -23,7 +23,7 @@ use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
 use super::upstream::{
-    ACCESS_TOKEN, Asked, Denial, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
+    ACCESS_TOKEN, Asked, Denial, Echoed, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
 };
 use crate::message::MessageId;
 use refusal::Refusal;
@@ -90,6 +90,10 @@ impl Wire for NxCloud {
 
     fn message(&self, sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
         webhook::message(&sandbox.settings, written).to_string().into()
+    }
+
+    fn echo(&self, _: &Sandbox, _: &Echoed<'_>) -> Option<Bytes> {
+        None
     }
 
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes> {

@@ -290,6 +290,17 @@ impl Phone {
         newest.is_some_and(|newest| self.mark_read(&newest).is_ok())
     }
 
+    /// A message reaches `customer` that a person wrote on the business's own phone. The dots stay: on that phone nobody
+    /// knows of them. Returns when; none if there is no such customer.
+    pub fn person_writes(&self, customer: &CustomerId, id: &MessageId, words: &str) -> Option<Timestamp> {
+        self.change(|state, now| {
+            state.chats.get(customer)?;
+            state.put(customer, id, Side::Person, Body::Text(words.to_owned()), None, now);
+            state.enter(now, Some(customer), What::PersonWrote { message: id.clone() });
+            Some(now)
+        })
+    }
+
     /// A message of the bot's reaches `customer`, and takes the dots off.
     pub fn bot_writes(
         &self,

@@ -37,6 +37,9 @@ pub struct SandboxSettings {
     pub auto_read: bool,
     /// Whether the upstream shows the dots by itself when it has marked a message as read, where it can. Default: no.
     pub presence_typing: bool,
+    /// Whether the upstream tells of the bot's messages as it does of a person's, where it can: WhatsApp Gateway, for who
+    /// has asked for the event `message.from_me`. Default: no.
+    pub own_echoes: bool,
     /// Whether it takes messages only as often as the real upstream does. Default: no.
     pub limits: bool,
     /// When the bot's messages are reported on.
@@ -68,6 +71,7 @@ impl SandboxSettings {
             typing_cooldown: cooldown,
             auto_read: true,
             presence_typing: false,
+            own_echoes: false,
             limits: false,
             statuses: StatusDelays::default(),
             retries: RetrySchedule::default(),

@@ -106,6 +106,9 @@ pub(super) trait Wire: Send + Sync {
     /// The body of the webhook that carries the news of a message of the bot's; none if this upstream does not tell.
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes>;
 
+    /// The body of the webhook that carries a message from the business's own number; none if this upstream does not tell.
+    fn echo(&self, sandbox: &Sandbox, echoed: &Echoed<'_>) -> Option<Bytes>;
+
     /// The headers of a webhook with this body that leaves now, its signature among them.
     fn headers(&self, sandbox: &Sandbox, body: &[u8]) -> Vec<(String, String)>;
 
@@ -139,6 +142,14 @@ pub(super) struct Written<'a> {
     pub(super) draft: &'a Draft,
     /// Whose message it quotes.
     pub(super) quoted_from: Option<Side>,
+    pub(super) at: Timestamp,
+}
+
+/// A message from the business's own number.
+pub(super) struct Echoed<'a> {
+    pub(super) customer: &'a Customer,
+    pub(super) id: &'a MessageId,
+    pub(super) words: &'a str,
     pub(super) at: Timestamp,
 }
 

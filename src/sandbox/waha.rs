@@ -11,7 +11,7 @@ use super::ids::Ids;
 use super::phone::{Body, Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
 use super::upstream::{
-    ACCESS_TOKEN, Asked, Denial, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
+    ACCESS_TOKEN, Asked, Denial, Echoed, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
 };
 use super::web::webhook::{self, Accent};
 use super::web::{At, File, Outgoing, Unfit, Web, names, text};
@@ -85,6 +85,10 @@ impl Wire for Waha {
 
     fn message(&self, sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
         webhook::message(sandbox, &accent(sandbox), written)
+    }
+
+    fn echo(&self, sandbox: &Sandbox, echoed: &Echoed<'_>) -> Option<Bytes> {
+        Some(webhook::echo(sandbox, &accent(sandbox), echoed))
     }
 
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes> {

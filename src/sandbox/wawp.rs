@@ -15,7 +15,8 @@ use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
 use super::upstream::{
-    ACCESS_TOKEN, ACCOUNT_ID, Asked, Denial, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire, Written,
+    ACCESS_TOKEN, ACCOUNT_ID, Asked, Denial, Echoed, News, UpstreamAnswer, UpstreamRequest, WEBHOOK_SECRET, Wire,
+    Written,
 };
 use super::web::webhook::{self, Accent};
 use super::web::{At, File, Outgoing, Unfit, Web, names, text};
@@ -70,6 +71,10 @@ impl Wire for Wawp {
 
     fn message(&self, sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
         webhook::message(sandbox, &accent(), written)
+    }
+
+    fn echo(&self, sandbox: &Sandbox, echoed: &Echoed<'_>) -> Option<Bytes> {
+        Some(webhook::echo(sandbox, &accent(), echoed))
     }
 
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes> {

@@ -49,13 +49,13 @@ use super::parts::Stir;
 use super::record;
 use super::schedule::Schedule;
 use super::{
-    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
-    Store, StoreError, Swept, Waiting,
+    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, Noted, Outgoing, PartState, Pause, Peer,
+    Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
 };
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
-use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
+use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
 use check::Unfinished;
 use committer::{Committer, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::Kind;
@@ -236,7 +236,7 @@ impl Store for Disk {
         let held = claim.lease.held(&schedule)?.clone();
         let apply = move |ledger: &mut Ledger| {
             schedule.check(&held, now)?;
-            ledger.mark(&held.conversation, part, state)
+            ledger.mark(&held.conversation, part, state, now)
         };
         self.write(now, When::Durable, 0, apply).await
     }
@@ -257,6 +257,55 @@ impl Store for Disk {
         };
         let (write, answered) = Write::new(now, apply);
         self.queue(write, bytes, answered).await
+    }
+
+    async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError> {
+        self.shared.read(|ledger| ledger.standing(peer))
+    }
+
+    async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let (schedule, peer) = (self.shared.schedule.clone(), peer.clone());
+        let apply = move |ledger: &mut Ledger| {
+            let changed = ledger.stand(&peer, change, now)?;
+            if changed && matches!(change, Change::Pause(_)) {
+                schedule.hand_over(&peer, now);
+            }
+            Ok(changed)
+        };
+        self.write(now, When::Durable, 0, apply).await
+    }
+
+    async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {
+        let notices = self.shared.read(|ledger| Ok(Arc::clone(&ledger.notices)))?;
+        let ear = notices.listen(peer);
+        loop {
+            let mut heard = pin!(ear.heard.notified());
+            // Before the look at the ledger, so that nothing that comes after it goes unnoticed.
+            heard.as_mut().enable();
+            if let Some(pause) = self.shared.read(|ledger| ledger.standing(peer))?.pause(self.clock.now()) {
+                return Ok(pause);
+            }
+            heard.await;
+        }
+    }
+
+    async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError> {
+        let now = self.clock.now();
+        let Some((peer, pause)) = Pause::by_echo(echo, lasts) else { return Ok(Echoed::Known) };
+        let (schedule, echo) = (self.shared.schedule.clone(), echo.clone());
+        let bytes = echo.words.as_ref().map_or(0, String::len);
+        let apply = move |ledger: &mut Ledger| {
+            let echoed = ledger.echo(&echo, &peer, pause, now)?;
+            schedule.heed(echoed, &peer, now);
+            Ok(echoed)
+        };
+        self.write(now, When::Durable, bytes, apply).await
+    }
+
+    async fn overheard(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let schedule = &self.shared.schedule;
+        schedule.is_undecided(claim.lease.held(schedule)?)
     }
 
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {

@@ -6,6 +6,7 @@
 mod ledger;
 mod parts;
 mod people;
+mod standing;
 mod sweep;
 
 use std::collections::HashMap;
@@ -20,12 +21,12 @@ use super::allowance::Allowance;
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
-    Accepted, Backlog, Claim, DeadLetter, Forgotten, MOST_RECALLED_BYTES, Noted, Outgoing, PartState, Retention,
-    SentPart, Seq, Settlement, Store, StoreError, Swept, Waiting,
+    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, MOST_RECALLED_BYTES, Noted, Outgoing, PartState,
+    Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Said;
-use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
+use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
 use ledger::{Ledger, decode};
 
 /// The limits of a [`Memory`].
@@ -173,6 +174,46 @@ impl Store for Memory {
             Ok(noted)
         };
         statuses.iter().map(&mut note).collect()
+    }
+
+    async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError> {
+        Ok(self.ledger()?.standing(peer))
+    }
+
+    async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let changed = self.ledger()?.stand(peer, change, now);
+        if changed && matches!(change, Change::Pause(_)) {
+            self.schedule.hand_over(peer, now);
+        }
+        Ok(changed)
+    }
+
+    async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {
+        let notices = Arc::clone(&self.ledger()?.notices);
+        let ear = notices.listen(peer);
+        loop {
+            let mut heard = pin!(ear.heard.notified());
+            heard.as_mut().enable();
+            if let Some(pause) = self.ledger()?.standing(peer).pause(self.clock.now()) {
+                return Ok(pause);
+            }
+            heard.await;
+        }
+    }
+
+    async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError> {
+        let now = self.clock.now();
+        let Some((peer, pause)) = Pause::by_echo(echo, lasts) else { return Ok(Echoed::Known) };
+        let mut ledger = self.ledger()?;
+        let echoed = ledger.echo(echo, &peer, pause, now)?;
+        // Before anybody else looks at the ledger.
+        self.schedule.heed(echoed, &peer, now);
+        Ok(echoed)
+    }
+
+    async fn overheard(&self, claim: &Claim) -> Result<bool, StoreError> {
+        self.schedule.is_undecided(claim.lease.held(&self.schedule)?)
     }
 
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {

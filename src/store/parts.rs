@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart, StoreError};
+use super::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart, StoreError, Undecided};
 use crate::clock::Timestamp;
 use crate::message::{Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage};
 
@@ -59,6 +59,90 @@ pub(super) fn mark(outgoing: Option<&mut Outgoing>, part: usize, state: PartStat
         part.state = state;
     }
     Ok(part.state.clone())
+}
+
+/// What an echo is, as far as what is outgoing in its chat tells.
+pub(super) enum Overheard {
+    /// A part that has left.
+    Ours,
+    /// A part of which nobody had known whether it was delivered: it has been, and that is written down in it.
+    Settles,
+    /// Perhaps a part that is being sent.
+    Undecided,
+    /// None of these parts.
+    Other,
+}
+
+/// Compares an echo with what is outgoing in its chat.
+pub(super) fn overhear(outgoing: &mut Outgoing, message: &MessageId, words: Option<&str>) -> Overheard {
+    if outgoing.parts.iter().any(|part| matches!(&part.state, PartState::Sent { message: sent } if sent == message)) {
+        Overheard::Ours
+    } else if outgoing.undecided.iter().any(|known| known.message == *message) || is_sending(outgoing) {
+        Overheard::Undecided
+    } else if settle_by_words(outgoing, message, words) {
+        Overheard::Settles
+    } else {
+        Overheard::Other
+    }
+}
+
+/// Decides about the echoes as far as the parts' states tell: those that are of none of them are a person's. Gives the
+/// newest of these.
+pub(super) fn decide(outgoing: &mut Outgoing) -> Option<Undecided> {
+    if outgoing.undecided.is_empty() {
+        return None;
+    }
+    let mut undecided = std::mem::take(&mut outgoing.undecided);
+    undecided.retain(|echo| {
+        let is_it =
+            |part: &OutgoingPart| matches!(&part.state, PartState::Sent { message } if *message == echo.message);
+        !outgoing.parts.iter().any(is_it)
+    });
+    if is_sending(outgoing) {
+        outgoing.undecided = undecided;
+        return None;
+    }
+    undecided.retain(|echo| !settle_by_words(outgoing, &echo.message, echo.words.as_deref()));
+    undecided.into_iter().max_by_key(|echo| echo.pause.since)
+}
+
+/// The same, of a reply that is settled: `named` are parts that have left since they were last marked.
+pub(super) fn decide_in_the_end(outgoing: &Outgoing, named: &[(usize, MessageId)]) -> Option<Undecided> {
+    if outgoing.undecided.is_empty() {
+        return None;
+    }
+    let mut outgoing = outgoing.clone();
+    for (number, part) in outgoing.parts.iter_mut().enumerate() {
+        let name = named.iter().find(|(named, _)| *named == number);
+        if let Some((_, message)) = name {
+            part.state = PartState::Sent { message: message.clone() };
+        } else if let PartState::Sending { attempts } = part.state {
+            part.state = PartState::Waiting { attempts };
+        }
+    }
+    decide(&mut outgoing)
+}
+
+fn is_sending(outgoing: &Outgoing) -> bool {
+    outgoing.parts.iter().any(|part| matches!(part.state, PartState::Sending { .. }))
+}
+
+/// A part that may have been delivered is the echo that says the same. One that was tried and waits again may have been,
+/// too: where the upstream knows our keys, nobody asks before it is sent again.
+fn settle_by_words(outgoing: &mut Outgoing, message: &MessageId, words: Option<&str>) -> bool {
+    let is_same = |part: &OutgoingPart| part.part.payload.words().map(str::trim) == words.map(str::trim);
+    let may_be = |part: &&mut OutgoingPart| match part.state {
+        PartState::Waiting { attempts } => attempts > 0 && is_same(part),
+        PartState::Unknown { .. } => is_same(part),
+        PartState::Sending { .. } | PartState::Sent { .. } | PartState::Failed { .. } => false,
+    };
+    match outgoing.parts.iter_mut().find(may_be) {
+        Some(part) => {
+            part.state = PartState::Sent { message: message.clone() };
+            true
+        }
+        None => false,
+    }
 }
 
 /// Moves a part that has left, if the report says anything new.

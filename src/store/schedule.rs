@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::parts::Stir;
-use super::{Backlog, StoreError};
+use super::{Backlog, Echoed, Peer, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::message::Conversation;
 use line::Line;
@@ -181,6 +181,27 @@ impl Schedule {
     /// Ends a hold-back.
     pub(super) fn hurry(&self, conversation: &Conversation, now: Timestamp) {
         self.change(now, |line| line.hurry(conversation));
+    }
+
+    /// Ends the hold-back of a chat in which a person answers: what waits to be sent there is called off.
+    pub(super) fn hand_over(&self, peer: &Peer, now: Timestamp) {
+        peer.conversations().for_each(|conversation| self.hurry(&conversation, now));
+    }
+
+    /// Somebody has written into a chat from the business's own phone.
+    pub(super) fn heed(&self, echoed: Echoed, peer: &Peer, now: Timestamp) {
+        match echoed {
+            Echoed::TakenOver | Echoed::Settled => self.hand_over(peer, now),
+            Echoed::Undecided => {
+                peer.conversations().for_each(|conversation| self.line().set_undecided(&conversation));
+            }
+            Echoed::Ours | Echoed::Known => {}
+        }
+    }
+
+    /// Whether an echo of which nobody knows whose it is came into a conversation since it was leased.
+    pub(super) fn is_undecided(&self, held: &Held) -> Result<bool, StoreError> {
+        self.line().is_undecided(held).ok_or(StoreError::Fenced)
     }
 
     /// The conversation has something outgoing from now on.

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
+use super::person::A_PERSON;
 use super::upstream::Upstream;
 use super::{A_CONTROL_WORD, Answer, Attempt, Batch, SHUTTING_DOWN};
 use crate::handler::{Presence, Said, Turn};
@@ -39,6 +40,7 @@ impl Attempt<'_> {
             // What takes the handler's place is rare: boxed, it takes no room where thousands of turns wait.
             let end = match interruption {
                 Interruption::Order => Some(A_CONTROL_WORD),
+                Interruption::TakenOver => Some(A_PERSON),
                 Interruption::More(arrived) => Box::pin(self.take_up(claim, batch, arrived, dots)).await?,
             };
             if let Some(why) = end {
@@ -99,10 +101,7 @@ impl Attempt<'_> {
         let parts = match reply {
             Ok(Ok(Ok(Reply::Send(parts)))) => parts,
             Ok(Ok(Ok(Reply::Silence))) => return Answer::Silence,
-            Ok(Ok(Ok(Reply::Handover { reason }))) => {
-                self.report.reason = Some(format!("handed over: {reason}"));
-                return Answer::Silence;
-            }
+            Ok(Ok(Ok(Reply::Handover { reason }))) => return Answer::HandOver(reason),
             Ok(Ok(Err(error))) => return Answer::Failed(format!("the handler failed: {error}")),
             Ok(Err(_)) => return Answer::Failed("the handler panicked".into()),
             Err(_) => return Answer::Failed("the handler took too long".into()),

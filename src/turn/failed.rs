@@ -13,7 +13,7 @@ const MOST_TIMES: usize = 3;
 
 impl Attempt<'_> {
     /// Tells the operator, and takes what follows for the bot as a whole: one that may not send is down.
-    fn look_at_failed(&self, claim: &Claim) {
+    pub(super) fn look_at_failed(&self, claim: &Claim) {
         for failed in &claim.failed {
             let error = self.bot.provider.reported(failed.code);
             warn!(part.key = failed.sent.key.as_str(), %error, "the provider could not deliver a part that it had taken");

@@ -1,12 +1,13 @@
-//! What a message changes that comes in the middle of a turn: a control word ends it, and others may begin it anew.
+//! What changes in the middle of a turn: a control word or a person ends it, and other messages may begin it anew.
 
 use std::future::pending;
 
+use super::person::{A_PERSON, taken_over};
 use super::{A_CONTROL_WORD, Attempt, Batch, Bot, Done, OnNewMessage, Outcome, Report, SHUTTING_DOWN, Tools, said};
 use crate::control::Order;
 use crate::gate::TurnedAway;
 use crate::message::Part;
-use crate::store::{Claim, Ending, MOST_CLAIMED, Outgoing, PartState, Seq, StoreError, Waiting};
+use crate::store::{By, Claim, Ending, MOST_CLAIMED, Outgoing, PartState, Seq, StoreError, Waiting};
 use crate::typing::Dots;
 
 /// So often does a turn's handler begin anew. A constant writer is answered all the same.
@@ -16,6 +17,8 @@ pub(super) const MOST_RESTARTS: u32 = 2;
 pub(super) enum Interruption {
     /// A control word has come.
     Order,
+    /// A person has taken over.
+    TakenOver,
     /// More has come that is to be answered together with what the handler was at work on.
     More(Vec<Waiting>),
 }
@@ -27,13 +30,29 @@ pub(super) struct Given {
     seq: Seq,
 }
 
-/// Waits for a message that changes what the handler should do; for ever if none can.
+impl Given {
+    /// What it is called in logs.
+    pub(super) fn reason(self) -> &'static str {
+        self.order.reason()
+    }
+}
+
+/// Waits for what changes what the handler should do.
 pub(super) async fn interruption(
     bot: &Bot,
     tools: &Tools,
     claim: &Claim,
     may_restart: bool,
 ) -> Result<Interruption, StoreError> {
+    tokio::select! {
+        biased;
+        taken_over = taken_over(tools, claim) => taken_over.map(|()| Interruption::TakenOver),
+        message = message(bot, tools, claim, may_restart) => message,
+    }
+}
+
+/// Waits for a message that changes what the handler should do; for ever if none can.
+async fn message(bot: &Bot, tools: &Tools, claim: &Claim, may_restart: bool) -> Result<Interruption, StoreError> {
     let may_restart = may_restart && bot.turn.on_new_message == OnNewMessage::Restart;
     let Some(last) = claim.messages.last().filter(|_| may_restart || !bot.controls.is_empty()) else {
         return pending().await;
@@ -80,19 +99,30 @@ impl Attempt<'_> {
         claim.messages.retain(|waiting| waiting.seq <= seq);
         let batch = self.pass_gates(&claim.messages);
         self.report.reason = Some(order.reason().to_owned());
+        if order == Order::Human {
+            self.pause_by(&claim, By::Customer).await?;
+        }
         let told = batch.as_ref().filter(|batch| batch.newest().seq == seq);
         let (Some(batch), Some(words)) = (told, self.bot.controls.reply(order)) else {
             return self.keep_silent(claim, batch.as_ref()).await;
         };
         let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
+        outgoing.announces_person = order == Order::Human;
         outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
         self.send_without_dots(claim, outgoing).await
     }
 
-    /// Leaves unsent what has not left of a reply, because of a control word. The word itself is for the next turn.
-    pub(super) async fn call_off(self, claim: Claim, outgoing: &Outgoing, given: Given) -> Result<Report, StoreError> {
-        let mut left = outgoing.clone();
-        left.parts.retain(|part| matches!(part.state, PartState::Sent { .. }));
+    /// Leaves unsent what has not left of a reply, all but its first parts, so many. A control word, or what is said to a
+    /// person, is for the next turn.
+    pub(super) async fn call_off(
+        self,
+        claim: Claim,
+        outgoing: &Outgoing,
+        left: usize,
+        why: &str,
+    ) -> Result<Report, StoreError> {
+        let parts = outgoing.parts.iter().take(left).cloned().collect();
+        let left = Outgoing { parts, ..outgoing.clone() };
         let ending = match &outgoing.failure {
             Some(reason) => Ending::Dead { reason: reason.clone() },
             None if left.parts.is_empty() => Ending::Silent,
@@ -103,7 +133,7 @@ impl Attempt<'_> {
         let endings = answered.chain(turned_away).collect();
         let said = said(&claim, &left, self.tools.clock.now());
         let done = Done { endings, said, failed: outgoing.makes_up_for, ..Done::default() };
-        self.settle(claim, Outcome::Silent, Some(given.order.reason().to_owned()), done).await
+        self.settle(claim, Outcome::Silent, Some(why.to_owned()), done).await
     }
 
     /// Takes what has come into the turn, together with what comes while it is not quiet yet. Says why the turn is given
@@ -127,6 +157,9 @@ impl Attempt<'_> {
         }
         if arrived.iter().any(|waiting| self.bot.obeys(waiting).is_some()) {
             return Ok(Some(A_CONTROL_WORD));
+        }
+        if self.pause(claim).await?.is_some() {
+            return Ok(Some(A_PERSON));
         }
         if let Some(more) = self.pass_gates(&arrived) {
             batch.admitted.extend(more.admitted);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 30] = [
+const MAY_IMPORT: [(&str, &[&str]); 31] = [
     ("message", &[]),
     ("clock", &[]),
     ("budget", &[]),
@@ -21,20 +21,21 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("typing", &["provider", "handler", "health"]),
     ("gate", &["store"]),
     ("control", &[]),
+    ("people", &[]),
     ("failure", &["templates"]),
     ("pace", &["provider"]),
     ("outbox", &["handler", "pace", "provider", "store", "typing"]),
     (
         "turn",
         &[
-            "budget", "control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "provider", "store",
-            "typing",
+            "budget", "control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "people",
+            "provider", "store", "typing",
         ],
     ),
     ("worker", &["budget", "store", "turn"]),
-    ("webhook", &["budget", "control", "http", "provider", "store"]),
+    ("webhook", &["budget", "control", "http", "people", "provider", "store"]),
     ("callbacks", &["handler"]),
-    ("operator", &["health", "http", "provider", "secret", "store"]),
+    ("operator", &["health", "http", "people", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (
@@ -47,6 +48,7 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
             "handler",
             "operator",
             "outbox",
+            "people",
             "provider",
             "store",
             "telemetry",
@@ -59,7 +61,7 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("app", &["*"]),
     ("testing", &["*"]),
     ("main", &["App", "config", "provider"]),
-    ("cli", &["App", "operator", "store", "telemetry"]),
+    ("cli", &["App", "operator", "people", "store", "telemetry"]),
     ("lib", &["*"]),
 ];
 

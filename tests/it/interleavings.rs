@@ -210,7 +210,7 @@ impl Handler for Scripted {
 }
 
 /// The worker's duty, in a form that can be killed: everything that runs is aborted at once.
-async fn work_until(world: &World, bot: &Arc<Bot>, tools: &Arc<Tools>, killed: impl Future<Output = ()>) {
+pub(crate) async fn work_until(world: &World, bot: &Arc<Bot>, tools: &Arc<Tools>, killed: impl Future<Output = ()>) {
     let mut turns = JoinSet::new();
     let mut killed = std::pin::pin!(killed);
     loop {

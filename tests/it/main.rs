@@ -26,6 +26,7 @@ mod nxcloud;
 mod operator;
 mod outage;
 mod pace;
+mod people;
 mod plain_http;
 mod product;
 mod real;

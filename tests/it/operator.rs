@@ -37,12 +37,16 @@ use crate::world::{BOT, Setup, World};
 pub(crate) const TOKEN: &str = "fictional-operator-token-0123456789";
 
 /// Every route there is, and some that there are not.
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 16] = [
     ("GET", "/v1/dead"),
     ("GET", "/v1/dead/1"),
     ("POST", "/v1/dead/replay"),
     ("POST", "/v1/dead/discard"),
     ("POST", "/v1/forget"),
+    ("POST", "/v1/conversations/pause"),
+    ("POST", "/v1/conversations/resume"),
+    ("POST", "/v1/conversations/1/pause"),
+    ("POST", "/v1/conversations/1/resume"),
     ("GET", "/v1/parts/3d-1"),
     ("GET", "/v1/state"),
     ("DELETE", "/v1/dead"),
@@ -93,7 +97,7 @@ fn api_of(store: &Arc<dyn Store>) -> Arc<Api> {
 
 fn api_with(store: &Arc<dyn Store>, health: Arc<Health>) -> Arc<Api> {
     let bots = [(BotName::new(BOT), health)].into();
-    Arc::new(Api::new(Arc::clone(store), bots, TOKEN.to_owned().into()))
+    Arc::new(Api::new(Arc::clone(store), bots, TOKEN.to_owned().into(), Clock::System))
 }
 
 /// Panics at every word of poison, until somebody has mended it.
@@ -134,11 +138,11 @@ async fn without_the_token_everything_is_401_and_says_nothing() {
     }
     assert_eq!(world.dead().await.len(), 1, "nothing was changed");
     // With it, what is there is there, and nothing else.
-    for (method, path) in &ROUTES[..7] {
+    for (method, path) in &ROUTES[..11] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 200 | 400 | 404), "{status} {path}");
     }
-    for (method, path) in &ROUTES[7..] {
+    for (method, path) in &ROUTES[11..] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 404 | 405), "{status} {path}");
     }
@@ -264,6 +268,19 @@ async fn what_is_not_of_its_form_is_refused_and_not_quoted() {
         ("POST", "/v1/forget", "{\"bot\":\"shop\",\"contact\":\" + \"}", 400),
         ("POST", "/v1/forget", "{\"bot\":\"\",\"contact\":\"CANARY\"}", 400),
         ("POST", "/v1/forget", "{\"bot\":\"shop\",\"contact\":\"1\",\"CANARY\":1}", 400),
+        ("GET", "/v1/conversations/pause", "", 405),
+        ("POST", "/v1/conversations/pause", "", 400),
+        ("POST", "/v1/conversations/pause", "{\"bot\":\"shop\",\"contact\":\"+\"}", 400),
+        ("POST", "/v1/conversations/pause", "{\"bot\":\"CANARY\",\"contact\":\"1\"}", 404),
+        ("POST", "/v1/conversations/pause", "{\"bot\":\"shop\",\"contact\":\"1\",\"for\":\"CANARY\"}", 400),
+        ("POST", "/v1/conversations/pause", "{\"bot\":\"shop\",\"contact\":\"1\",\"for\":\"0s\"}", 400),
+        ("POST", "/v1/conversations/resume", "{\"bot\":\"shop\",\"contact\":\"1\",\"for\":\"1h\"}", 400),
+        ("POST", "/v1/conversations/CANARY/pause", "", 404),
+        ("POST", "/v1/conversations/7/pause", "{\"for\":\"CANARY\"}", 400),
+        ("POST", "/v1/conversations/7/resume", "", 404),
+        ("POST", "/v1/conversations/7/CANARY", "", 404),
+        ("POST", "/v1/conversations/7/pause/CANARY", "", 404),
+        ("POST", "/v1/dead/7/pause", "", 404),
     ];
     for (method, path, body, status) in cases {
         let answer = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), body).await;
@@ -453,4 +470,38 @@ async fn what_was_kept_for_long_enough_is_thrown_away_by_itself() {
     assert_eq!(world.dead().await.len(), 0);
     stopped.cancel();
     housekeeping.await.expect("it ends when it is told to");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_is_paused_and_goes_on_by_the_contact_or_by_one_of_its_letters() {
+    let (world, _) = fragile();
+    world.write("poison");
+    world.pass(100).await;
+    let letter = world.dead().await[0].message.seq;
+    let api = api_of(&world.store);
+    let body = json!({ "bot": BOT, "contact": "+1 555 010-0001" });
+    let (pause, resume) = ("/v1/conversations/pause", "/v1/conversations/resume");
+    assert_eq!(post(&api, resume, body.clone()).await.1, json!({ "paused": false, "until": null, "changed": false }));
+    let paused = json!({ "paused": true, "until": null, "changed": true });
+    assert_eq!(post(&api, pause, body.clone()).await, (200, paused));
+    world.write("one");
+    world.pass(100).await;
+    assert_eq!(world.replies().len(), 1, "only that the bot could not answer");
+    assert_eq!(post(&api, pause, body.clone()).await.1["changed"], true, "it is newer");
+    // By the letter's number, it is the same conversation.
+    let resumed = json!({ "paused": false, "until": null, "changed": true });
+    assert_eq!(post(&api, &format!("/v1/conversations/{letter}/resume"), json!({})).await, (200, resumed));
+    world.write("two");
+    world.pass(100).await;
+    assert_eq!(world.replies().last().map(String::as_str), Some("You said: two"));
+    let (status, answer) = post(&api, &format!("/v1/conversations/{letter}/pause"), json!({ "for": "2h" })).await;
+    assert_eq!((status, &answer["paused"]), (200, &json!(true)));
+    assert!(answer["until"].is_string(), "{answer}");
+    world.write("three");
+    world.pass(100).await;
+    assert_eq!(world.replies().len(), 2);
+    world.pass(7200).await;
+    world.write("four");
+    world.pass(100).await;
+    assert_eq!(world.replies().last().map(String::as_str), Some("You said: four"));
 }

@@ -68,6 +68,18 @@ macro_rules! contract {
 }
 
 contract! {
+    a_pause_ends_by_itself_or_when_somebody_has_the_bot_go_on
+    a_pause_is_made_no_shorter_by_another
+    a_pause_holds_under_every_name_and_so_does_its_end
+    whoever_holds_a_conversation_hears_that_a_person_has_taken_over
+    a_pause_ends_what_holds_its_conversation_back
+    a_message_from_the_phone_pauses_for_so_long_after_it_was_written
+    a_message_from_before_the_bot_was_told_to_go_on_pauses_nothing
+    an_echo_of_a_part_that_has_left_is_nobodys
+    an_echo_that_overtakes_the_answer_to_its_own_send_is_decided_by_it
+    an_echo_is_decided_when_its_reply_is_settled_at_the_latest
+    an_echo_with_the_words_of_a_part_that_may_have_left_says_that_it_has
+    a_pause_goes_with_the_person_and_when_it_is_over
     a_second_delivery_of_a_message_is_a_duplicate
     of_sixteen_deliveries_at_once_one_is_new
     a_batch_that_holds_a_message_twice_takes_it_in_once

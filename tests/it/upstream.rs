@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use threedots::http::{Answer, Body, Call, CallError, Headers, Transport};
-use threedots::provider::{Echo, Events};
+use threedots::message::Echo;
+use threedots::provider::Events;
 
 /// One answer.
 pub(crate) enum Given {

@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 
 use super::content;
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, Contact, ContactId, DeliveryStatus, Inbound, MessageId, MessageRef, Stage};
+use crate::message::{
+    BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
+};
 use crate::provider::lenient::{Object, Shallow};
-use crate::provider::{Echo, Events, WebhookError};
+use crate::provider::{Events, WebhookError};
 
 /// Whose delivery it is, and when it came.
 pub(super) struct Reader<'a> {
@@ -79,7 +81,10 @@ impl Reader<'_> {
             return Some(());
         }
         if is_ours {
-            events.echoes.push(Echo { message, time });
+            // In a group the customer is not one person.
+            let phone = phone(&chat).filter(|_| !chat.ends_with("@g.us")).map(ContactId::new);
+            let (bot, chat, words) = (self.bot.clone(), Some(ChatId::new(chat)), wire.text("body"));
+            events.echoes.push(Echo { bot, chat, phone, message, words, time });
             return Some(());
         }
         let target = || wire.text("targetId").map(MessageId::new);

@@ -3,12 +3,12 @@
 //! Read level by level, so that an element that makes no sense is counted and spoils none of its neighbours.
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, DeliveryStatus, MessageId, PartKey};
+use crate::message::{BotName, ChatId, ContactId, DeliveryStatus, Echo, MessageId, PartKey};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::whatsapp::content;
 use crate::provider::whatsapp::inbound::{Around, each, stage, time};
 use crate::provider::whatsapp::sender::{Sender, phone};
-use crate::provider::{Echo, Events, WebhookError};
+use crate::provider::{Events, WebhookError};
 
 /// Whose delivery it is, and when it came.
 pub(super) struct Reader<'a> {
@@ -87,7 +87,13 @@ impl Reader<'_> {
     }
 
     fn echo(&self, message: Object<'_>) -> Option<Echo> {
-        Some(Echo { message: MessageId::new(message.text("id")?), time: time(message, self.received) })
+        let to = message.text("to");
+        let number = to.as_deref().and_then(phone).map(ContactId::new);
+        // The identifier by which a customer writes, where there is one; and one that came in the wrong field.
+        let chat = message.text("to_user_id").or(to).map(ChatId::new);
+        let words = message.object("text").and_then(|text| text.text("body"));
+        let (bot, id, time) = (self.bot.clone(), MessageId::new(message.text("id")?), time(message, self.received));
+        Some(Echo { bot, chat, phone: number, message: id, words, time })
     }
 
     /// The inner none is a word that says nothing about how far the message has come.

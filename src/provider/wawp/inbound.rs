@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 use super::{chat, content, message_id};
 use crate::clock::Timestamp;
 use crate::message::{
-    BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Inbound, MessageId, MessageRef, Stage,
+    BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
 };
 use crate::provider::lenient::{Object, Shallow};
-use crate::provider::{Echo, Events, WebhookError};
+use crate::provider::{Events, WebhookError};
 
 /// Times from here on, in seconds, lie in the year 5138: they are milliseconds.
 const NO_SECONDS: f64 = 1e11;
@@ -133,9 +133,17 @@ impl Reader<'_> {
         if own || source.as_deref() == Some("api") {
             let to = chat::named(payload, "to").or_else(|| chat::name(parts?.chat));
             let by_hand = own && source.as_deref() == Some("app");
-            let is_echo = by_hand && around.is_message && !to.is_some_and(|to| chat::is_public(&to));
-            let echo = Echo { message: MessageId::new(&*id), time };
-            return Some(if is_echo { Read::Echo(echo) } else { Read::Other });
+            if !by_hand || !around.is_message || to.as_deref().is_some_and(chat::is_public) {
+                return Some(Read::Other);
+            }
+            return Some(Read::Echo(Echo {
+                bot: self.bot.clone(),
+                phone: to.as_deref().and_then(chat::phone).map(ContactId::new),
+                chat: to.map(ChatId::new),
+                message: MessageId::new(&*id),
+                words: payload.text("body"),
+                time,
+            }));
         }
         let chat = chat::named(payload, "from").or_else(|| chat::name(parts?.chat))?;
         if chat::is_public(&chat) {

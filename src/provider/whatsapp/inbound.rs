@@ -3,9 +3,9 @@
 use super::content;
 use super::sender::Sender;
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, ContactId, Inbound, MessageId, MessageRef, Referral, Stage};
+use crate::message::{BotName, ChatId, ContactId, Echo, Inbound, MessageId, MessageRef, Referral, Stage};
+use crate::provider::Events;
 use crate::provider::lenient::Object;
-use crate::provider::{Echo, Events};
 
 /// What stands around the messages of a delivery.
 pub(crate) struct Around<'a> {
@@ -25,7 +25,9 @@ impl Around<'_> {
         let sender = Sender::of_message(message, &self.contacts);
         let (id, time) = (MessageId::new(id), time(message, self.received));
         if self.own.is_some() && sender.phone == self.own {
-            events.echoes.push(Echo { message: id, time });
+            // It does not say to whom.
+            let (bot, words) = (self.bot.clone(), None);
+            events.echoes.push(Echo { bot, chat: None, phone: None, message: id, words, time });
             return Some(());
         }
         let context = message.object("context");

@@ -89,6 +89,7 @@ impl Desk<'_> {
             let customer = message.to.clone();
             if deliverable {
                 self.arrive(&id, message, key);
+                self.echo_own(&customer, &id);
             }
             self.report(&customer, &id, None, course);
             Ok(self.sent(&id))
@@ -113,7 +114,7 @@ impl Desk<'_> {
         // An author left out means the bot itself.
         let author = body.text("sender")?;
         let is_author = |message: &crate::sandbox::phone::Message| match message.from {
-            Side::Bot => author.is_none(),
+            Side::Bot | Side::Person => author.is_none(),
             Side::Customer => {
                 author.is_some_and(|author| author == address::of(&customer) || author == address::hidden(&customer))
             }

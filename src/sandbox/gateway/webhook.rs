@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::sandbox::Sandbox;
 use crate::sandbox::draft::Says;
 use crate::sandbox::phone::Side;
-use crate::sandbox::upstream::{News, Written};
+use crate::sandbox::upstream::{Echoed, News, Written};
 
 /// A customer's message.
 pub(super) fn message(sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
@@ -28,7 +28,7 @@ pub(super) fn message(sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
     if let Some(quoted) = &draft.quotes {
         payload["quotedMessageId"] = json!(quoted.as_str());
         match quoted_from {
-            Some(Side::Bot) => {
+            Some(Side::Bot | Side::Person) => {
                 payload["quotedFromMe"] = json!(true);
                 payload["quotedSenderJid"] = json!(address::of_number(&sandbox.settings.display_phone_number));
             }
@@ -44,6 +44,17 @@ pub(super) fn message(sandbox: &Sandbox, written: &Written<'_>) -> Bytes {
         }
     }
     envelope(sandbox, event, &payload)
+}
+
+/// A message from the session's own number: the gateway does not say whether its own calls have sent it.
+pub(super) fn echo(sandbox: &Sandbox, echoed: &Echoed<'_>) -> Bytes {
+    let (_, mut payload) = says(&Says::Text(echoed.words.to_owned()));
+    payload["waMessageId"] = json!(echoed.id.as_str());
+    payload["chatJid"] = json!(address::of_chat(echoed.customer));
+    payload["senderJid"] = json!(address::of_number(&sandbox.settings.display_phone_number));
+    payload["fromMe"] = json!(true);
+    payload["timestamp"] = seconds(echoed.at);
+    envelope(sandbox, "message.from_me", &payload)
 }
 
 /// A receipt for a message of the bot's, or the gateway's own word of it.

@@ -7,7 +7,7 @@ use crate::sandbox::draft::Says;
 use crate::sandbox::media::sha256;
 use crate::sandbox::phone::{Customer, Side};
 use crate::sandbox::settings::SandboxSettings;
-use crate::sandbox::upstream::{News, Written};
+use crate::sandbox::upstream::{Echoed, News, Written};
 
 /// A customer's message.
 pub(super) fn message(settings: &SandboxSettings, written: &Written<'_>) -> Value {
@@ -29,12 +29,31 @@ pub(super) fn message(settings: &SandboxSettings, written: &Written<'_>) -> Valu
         match quoted_from {
             Some(Side::Customer) if customer.hides_phone => {}
             Some(Side::Customer) => context["from"] = json!(customer.id.as_str()),
-            Some(Side::Bot) | None => context["from"] = json!(settings.display_phone_number),
+            Some(Side::Bot | Side::Person) | None => context["from"] = json!(settings.display_phone_number),
         }
         message.insert("context".to_owned(), context);
     }
     message.insert(kind.to_owned(), object);
     envelope(settings, json!({ "contacts": [contact(customer)], "messages": [message] }))
+}
+
+/// A message that a person wrote in the business's app on the phone. Of those sent by the API, Meta does not tell.
+pub(super) fn echo(settings: &SandboxSettings, echoed: &Echoed<'_>) -> Value {
+    let Echoed { customer, id, words, at } = *echoed;
+    let mut message = json!({
+        "from": settings.display_phone_number,
+        "to_user_id": customer.user_id,
+        "id": id.as_str(),
+        "timestamp": seconds(at),
+        "type": "text",
+        "text": { "body": words },
+    });
+    if !customer.hides_phone {
+        message["to"] = json!(customer.id.as_str());
+    }
+    let mut body = envelope(settings, json!({ "message_echoes": [message] }));
+    body["entry"][0]["changes"][0]["field"] = json!("smb_message_echoes");
+    body
 }
 
 /// A status of a message of the bot's.

@@ -100,6 +100,7 @@ impl Wire {
             What::DotsOff { why: Why::Stopped, .. } => plain("phone", "dots off: taken off".to_owned()),
             What::TypingIgnored { .. } => plain("note", "too early to show the dots again: nothing happens".to_owned()),
             What::Reply { message, kind, .. } => plain("phone", format!("reply {} arrives ({kind})", number(message))),
+            What::PersonWrote { message } => plain("phone", format!("a person writes {}", number(message))),
             What::Reacted { message, .. } => plain("phone", format!("a reaction to {}", number(message))),
             What::Noted { note } => plain("note", (*note).to_owned()),
         })

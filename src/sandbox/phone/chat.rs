@@ -122,6 +122,8 @@ pub enum Side {
     Customer,
     /// The bot.
     Bot,
+    /// A person at the business's own phone.
+    Person,
 }
 
 /// The mark beside a message of the customer's.

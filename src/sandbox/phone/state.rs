@@ -149,7 +149,7 @@ impl State {
         let place = self.places.get(id).ok_or(NotInbound::Unknown)?;
         match self.find(id).map(|message| message.from) {
             Some(Side::Customer) => Ok(place.clone()),
-            Some(Side::Bot) => Err(NotInbound::Outgoing),
+            Some(Side::Bot | Side::Person) => Err(NotInbound::Outgoing),
             None => Err(NotInbound::Unknown),
         }
     }

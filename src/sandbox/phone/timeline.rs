@@ -30,7 +30,7 @@ pub enum What {
     WebhookAnswered {
         /// The message that the webhook was about.
         message: Option<MessageId>,
-        /// What it said of it: `message`, or a status such as `delivered`, or `injected`.
+        /// What it said of it: `message`, `echo`, or a status such as `delivered`, or `injected`.
         event: &'static str,
         /// The status of the answer.
         status: Option<u16>,
@@ -81,6 +81,11 @@ pub enum What {
         /// The message that it quotes.
         quotes: Option<MessageId>,
     },
+    /// A message reached the phone that a person wrote on the business's own.
+    PersonWrote {
+        /// It.
+        message: MessageId,
+    },
     /// The bot reacted to a message.
     Reacted {
         /// To which.
@@ -129,6 +134,7 @@ impl What {
             | Self::DotsOn { .. }
             | Self::DotsOff { .. }
             | Self::Reply { .. }
+            | Self::PersonWrote { .. }
             | Self::Reacted { .. } => true,
             Self::WebhookAnswered { .. }
             | Self::Called { .. }
@@ -163,6 +169,7 @@ impl What {
                 let quotes = quotes.as_ref().map(|quoted| format!(", quotes {}", number(quoted))).unwrap_or_default();
                 format!("reply {} ({kind}{quotes})", number(message))
             }
+            Self::PersonWrote { message } => format!("a person wrote {}", number(message)),
             Self::Reacted { message, emoji } if emoji.is_empty() => format!("reaction off {}", number(message)),
             Self::Reacted { message, .. } => format!("reaction on {}", number(message)),
             Self::Answered { call, .. } => format!("call {call}: ok"),

@@ -28,7 +28,7 @@ pub(in crate::sandbox) fn person(customer: &Customer) -> String {
 pub(in crate::sandbox) fn message(ids: &Ids, customer: &Customer, from: Side) -> MessageId {
     let (chat, stanza) = (chat(customer), stanza(ids));
     MessageId::new(match from {
-        Side::Bot => format!("true_{chat}_{stanza}"),
+        Side::Bot | Side::Person => format!("true_{chat}_{stanza}"),
         Side::Customer if customer.group.is_some() => format!("false_{chat}_{stanza}_{}", person(customer)),
         Side::Customer => format!("false_{chat}_{stanza}"),
     })

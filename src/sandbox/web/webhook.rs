@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::sandbox::Sandbox;
 use crate::sandbox::draft::{Draft, Says};
 use crate::sandbox::phone::Side;
-use crate::sandbox::upstream::{News, Written};
+use crate::sandbox::upstream::{Echoed, News, Written};
 
 /// What the two say differently in an event.
 pub(in crate::sandbox) struct Accent {
@@ -63,6 +63,21 @@ pub(in crate::sandbox) fn message(sandbox: &Sandbox, accent: &Accent, written: &
         _ => json!({ "Info": { "PushName": customer.name, "IsGroup": customer.group.is_some() }, "Message": {} }),
     };
     envelope(sandbox, accent, "message", payload, at)
+}
+
+/// A message that somebody wrote on the phone of the session.
+pub(in crate::sandbox) fn echo(sandbox: &Sandbox, accent: &Accent, echoed: &Echoed<'_>) -> Bytes {
+    let payload = json!({
+        "id": echoed.id.as_str(),
+        "timestamp": echoed.at.0 / 1000,
+        "from": me(sandbox),
+        "fromMe": true,
+        "source": "app",
+        "to": names::chat(echoed.customer),
+        "body": echoed.words,
+        "hasMedia": false,
+    });
+    envelope(sandbox, accent, "message", payload, echoed.at)
 }
 
 /// How far a message of the bot's has come. A group's members each tell for themselves.

@@ -17,10 +17,11 @@ use super::tree::{behind, join};
 use crate::handler::Said;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
+use crate::store::standing::Kept;
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.
-const KINDS: [(u8, &str); 12] = [
+const KINDS: [(u8, &str); 13] = [
     (b'c', "conversations"),
     (b'm', "messages that wait"),
     (b'o', "replies on their way"),
@@ -31,6 +32,7 @@ const KINDS: [(u8, &str); 12] = [
     (b'd', "marks of accepted messages"),
     (b'e', "marks by the hour"),
     (b'i', "upstreams' names of parts"),
+    (b'q', "pauses and the like, by name"),
     (b'l', "the last number"),
     (b'v', "the version"),
 ];
@@ -104,7 +106,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, name) in &KINDS[..10] {
+        for (kind, name) in &KINDS[..11] {
             let tally = self.tallies.get(kind).copied().unwrap_or_default();
             writeln!(f, "{:>12}  {name}", tally.whole)?;
         }
@@ -258,6 +260,7 @@ fn understand(kind: u8, stem: &[u8], record: &[u8]) -> Result<Option<Known>, Fau
         b'f' => record::decode::<FailedPart>(record)?.sent.conversation,
         b'h' => return decode::<Said>(record),
         b'x' => return decode::<DeadLetter>(record),
+        b'q' => return decode::<Kept>(record),
         _ => return decode::<Trace>(record),
     };
     at_home(stem, &conversation)?;

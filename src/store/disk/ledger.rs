@@ -5,10 +5,12 @@
 mod dead;
 mod parts;
 mod people;
+mod standing;
 mod sweep;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +21,9 @@ use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::{ContactId, Conversation, Inbound, MessageId, MessageRef};
 use crate::store::allowance::Allowance;
+use crate::store::parts::decide_in_the_end;
 use crate::store::record::{self, Arrival};
+use crate::store::standing::Notices;
 use crate::store::{
     Accepted, DEDUPLICATED_FOR, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, MOST_RECALLED_BYTES, Outgoing,
     Seq, StoreError, Waiting,
@@ -36,6 +40,8 @@ pub(super) struct Ledger {
     /// The number given to a message last.
     last: Seq,
     history_kept: u64,
+    /// Who is told of pauses.
+    pub(super) notices: Arc<Notices>,
     /// How far the sweep has come.
     cursor: Cursor,
 }
@@ -44,12 +50,14 @@ pub(super) struct Ledger {
 pub(super) struct Closed {
     last: Seq,
     history_kept: u64,
+    notices: Arc<Notices>,
 }
 
 impl Closed {
     /// Goes on with another tree.
     pub(super) fn open(self, tree: Tree) -> Ledger {
-        Ledger { tree, last: self.last, history_kept: self.history_kept, cursor: Cursor::default() }
+        let Self { last, history_kept, notices } = self;
+        Ledger { tree, last, history_kept, notices, cursor: Cursor::default() }
     }
 }
 
@@ -152,12 +160,12 @@ impl Ledger {
     /// The data in a tree.
     pub(super) fn new(tree: Tree, last: Seq, history_kept: usize) -> Self {
         let history_kept = u64::try_from(history_kept).unwrap_or(u64::MAX);
-        Self { tree, last, history_kept, cursor: Cursor::default() }
+        Self { tree, last, history_kept, notices: Arc::default(), cursor: Cursor::default() }
     }
 
     /// Lets go of the tree.
     pub(super) fn close(self) -> Closed {
-        Closed { last: self.last, history_kept: self.history_kept }
+        Closed { last: self.last, history_kept: self.history_kept, notices: self.notices }
     }
 
     /// Takes messages in, all of them or none; `admit` is asked whether there is room for the new ones.
@@ -244,6 +252,7 @@ impl Ledger {
                 self.write_dead(&mut changes, &key, seq, reason, now)?;
             }
         }
+        let echo = self.outgoing(place)?.and_then(|outgoing| decide_in_the_end(&outgoing, &done.sent));
         let failed = self.close_outgoing(&mut changes, conversation, &done.sent, done.failed, now)?;
         self.write_said(&mut changes, place, &done.said)?;
         let mut known = known(&self.tree, place)?;
@@ -253,6 +262,7 @@ impl Ledger {
             self.write_known(&mut changes, place, &known)?;
         }
         self.tree.stage(changes);
+        self.take_over(echo, now)?;
         Ok((ended.len(), failed))
     }
 

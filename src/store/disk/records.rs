@@ -11,12 +11,13 @@
 //! | `x` number | a dead letter |
 //! | `p` key | a part of a reply: where it is on its way out, or all of it once it has left |
 //! | `f` conversation, count | a part that had left, and failed |
+//! | `q` name | what stands about somebody, by one of their names |
 //! | `i` name | a part's key, by the upstream's name for it, where reports do not carry the key |
 //! | `d` mark | a message that was accepted: its number, and when |
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
 //!
 //! Conversations, marks, keys and names stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
-//! keys of `m`, `o`, `c`, `h`, `x`, `p` and `f` goes on with the number of a chunk.
+//! keys of `m`, `o`, `c`, `h`, `x`, `p`, `f` and `q` goes on with the number of a chunk.
 
 use sha2::{Digest, Sha256};
 
@@ -42,6 +43,10 @@ impl Hash {
 
     pub(super) fn of_message(bot: &BotName, message: &MessageId) -> Self {
         Self::of(bot, message.as_str())
+    }
+
+    pub(super) fn of_name(bot: &BotName, name: &str) -> Self {
+        Self::of(bot, name)
     }
 
     fn of(bot: &BotName, id: &str) -> Self {
@@ -95,6 +100,11 @@ pub(super) fn failed(conversation: Hash, count: u64) -> Vec<u8> {
 /// The upstream's name for a part.
 pub(super) fn name(name: Hash) -> Vec<u8> {
     of_conversation(b'i', name)
+}
+
+/// What stands about somebody, by one of their names.
+pub(super) fn standing(name: Hash) -> Vec<u8> {
+    of_conversation(b'q', name)
 }
 
 /// The mark of an accepted message.
@@ -164,7 +174,7 @@ pub(super) fn stem(key: &[u8]) -> Result<&[u8], Fault> {
 
 /// Whether what is under a kind is cut up into chunks.
 pub(super) fn is_chunked(kind: u8) -> bool {
-    matches!(kind, b'm' | b'o' | b'c' | b'h' | b'x' | b'p' | b'f')
+    matches!(kind, b'm' | b'o' | b'c' | b'h' | b'x' | b'p' | b'f' | b'q')
 }
 
 /// The key of a chunk of a record.

@@ -1,6 +1,7 @@
 //! What the store knows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -11,6 +12,7 @@ use crate::store::allowance::Allowance;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
+use crate::store::standing::{Kept, Notices};
 use crate::store::{
     DEDUPLICATED_FOR, DeadLetter, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, Outgoing, Seq, StoreError,
     Waiting,
@@ -28,6 +30,10 @@ pub(super) struct Ledger {
     pub(super) parts: BTreeMap<PartKey, Trace>,
     /// The keys of the parts that are reported by the upstream's names for them.
     pub(super) names: HashMap<Mark, PartKey>,
+    /// What stands about people, by each of their names.
+    pub(super) standings: BTreeMap<(BotName, String), Kept>,
+    /// Who is told of pauses.
+    pub(super) notices: Arc<Notices>,
     /// How far the sweep has come.
     pub(super) cursor: Cursor,
 }

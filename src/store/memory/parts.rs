@@ -44,8 +44,13 @@ impl Ledger {
     ) -> Result<PartState, StoreError> {
         let known = self.known(conversation, now);
         let mut outgoing = known.outgoing()?;
-        let holds = parts::mark(outgoing.as_mut(), part, state)?;
+        let mut holds = parts::mark(outgoing.as_mut(), part, state)?;
+        let echo = outgoing.as_mut().and_then(parts::decide);
+        if let Some(decided) = outgoing.as_ref().and_then(|outgoing| outgoing.parts.get(part)) {
+            holds = decided.state.clone();
+        }
         known.outgoing = outgoing.as_ref().map(record::encode).transpose()?;
+        self.take_over(echo, now);
         if let (PartState::Sent { message }, Some(outgoing)) = (&holds, &outgoing) {
             self.name(&conversation.bot, outgoing, message, &outgoing.parts[part].key);
         }
@@ -76,10 +81,12 @@ impl Ledger {
                     return Ok(UNKNOWN);
                 };
                 if reported.settled {
+                    let echo = parts::decide(&mut outgoing);
                     known.outgoing = Some(record::write(&outgoing)?);
                     if reported.noted == Noted::Settled {
                         self.name(&status.bot, &outgoing, &status.message, &key);
                     }
+                    self.take_over(echo, now);
                     return Ok((reported.noted, Stir::GoOn(conversation)));
                 }
                 (conversation, reported.noted, reported.failed)
@@ -102,6 +109,7 @@ impl Ledger {
         known.failed.drain(..seen_to.min(known.failed.len()));
         let Some(outgoing) = known.outgoing()? else { return Ok(()) };
         known.outgoing = None;
+        self.take_over(parts::decide_in_the_end(&outgoing, sent), now);
         let reported = |key: &PartKey| match self.parts.get(key) {
             Some(Trace::Outgoing(part)) if part.conversation == *conversation => Ok(part.reported.clone()),
             _ => Ok(None),

@@ -51,6 +51,7 @@ impl Ledger {
             !gone
         });
         self.names.retain(|_, key| self.parts.contains_key(key));
+        self.standings.retain(|(of, _), kept| of != bot || !kept.peer.names.iter().any(|name| person.is(name)));
         self.dead.retain(|_, letter| {
             let gone = of_person(&letter.message.inbound.at);
             if gone {
@@ -80,6 +81,9 @@ impl Ledger {
                 new |= person.learn(&decode::<Arrival>(record)?.inbound.at);
             }
             new |= known.outgoing()?.is_some_and(|outgoing| person.learn(&outgoing.to));
+        }
+        for kept in self.standings.values().filter(|kept| kept.peer.bot == *bot) {
+            new |= person.learn_all(kept.peer.names.iter().map(String::as_str));
         }
         let sent = self.parts.values().filter_map(|trace| match trace {
             Trace::Sent(part) => Some(&part.to),

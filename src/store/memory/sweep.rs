@@ -5,7 +5,7 @@ use std::ops::Bound;
 use super::ledger::{Known, Ledger, decode};
 use crate::clock::Timestamp;
 use crate::handler::Said;
-use crate::message::{Conversation, PartKey};
+use crate::message::{BotName, Conversation, PartKey};
 use crate::store::parts::Trace;
 use crate::store::{Retention, Seq, StoreError, Swept};
 
@@ -17,6 +17,7 @@ const STEP: usize = 200;
 pub(super) enum Cursor {
     Conversations(Option<Conversation>),
     Parts(Option<PartKey>),
+    Standings(Option<(BotName, String)>),
     Dead(Option<Seq>),
 }
 
@@ -44,7 +45,7 @@ impl Ledger {
                     }
                 },
                 Cursor::Parts(after) => match next(&self.parts, after) {
-                    None => Cursor::Dead(None),
+                    None => Cursor::Standings(None),
                     Some((key, trace)) => {
                         if let Trace::Sent(part) = trace
                             && now.since(part.sent) >= retention.sent
@@ -59,6 +60,16 @@ impl Ledger {
                             swept.sent += 1;
                         }
                         Cursor::Parts(Some(key))
+                    }
+                },
+                Cursor::Standings(after) => match next(&self.standings, after) {
+                    None => Cursor::Dead(None),
+                    Some((name, kept)) => {
+                        // A pause that lasts until somebody ends it stays, however long that takes.
+                        if kept.standing.is_over(now) {
+                            self.standings.remove(&name);
+                        }
+                        Cursor::Standings(Some(name))
                     }
                 },
                 Cursor::Dead(after) => match next(&self.dead, after) {

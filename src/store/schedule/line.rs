@@ -39,6 +39,8 @@ struct Entry {
 #[derive(Default)]
 struct Arrivals {
     any: bool,
+    /// Whether there was an echo of which nobody knows whose it is.
+    undecided: bool,
     /// Who wants to hear of it.
     heard: Option<Arc<Notify>>,
 }
@@ -105,6 +107,19 @@ impl Line {
         self.held_until(held)?;
         let arrivals = &mut self.entries.get_mut(&held.conversation)?.arrivals;
         Some((arrivals.any, Arc::clone(arrivals.heard.get_or_insert_default())))
+    }
+
+    /// There was an echo of which nobody knows whose it is.
+    pub(super) fn set_undecided(&mut self, conversation: &Conversation) {
+        if let Some(entry) = self.entries.get_mut(conversation) {
+            entry.arrivals.undecided = true;
+        }
+    }
+
+    /// Whether there was such an echo since the conversation was leased; none if the lease has ended.
+    pub(super) fn is_undecided(&self, held: &Held) -> Option<bool> {
+        self.held_until(held)?;
+        Some(self.entries.get(&held.conversation)?.arrivals.undecided)
     }
 
     /// When a lease ends, if it has not been ended.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use threedots::Inbound;
 use threedots::handler::Said;
-use threedots::message::{BotName, Conversation, DeliveryStatus, PartKey};
+use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey};
 use threedots::store::memory::Memory;
 use threedots::store::{
-    Accepted, Backlog, Claim, DeadLetter, Forgotten, Noted, Outgoing, PartState, Retention, SentPart, Seq, Settlement,
-    Store, StoreError, Swept, Waiting,
+    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, Noted, Outgoing, PartState, Pause, Peer,
+    Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
 };
 use tokio::sync::watch;
 
@@ -61,6 +61,26 @@ impl Store for Stuck {
 
     fn hurry(&self, conversation: &Conversation) {
         self.store.hurry(conversation);
+    }
+
+    async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError> {
+        self.store.standing(peer).await
+    }
+
+    async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
+        self.store.stand(peer, change).await
+    }
+
+    async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {
+        self.store.taken_over(peer).await
+    }
+
+    async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError> {
+        self.store.echo(echo, lasts).await
+    }
+
+    async fn overheard(&self, claim: &Claim) -> Result<bool, StoreError> {
+        self.store.overheard(claim).await
     }
 
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {

@@ -194,3 +194,30 @@ async fn a_person_is_forgotten_whether_threedots_runs_or_not() {
     assert!(log.contains("\"operator.action\":\"forget\"") && log.contains("\"operator.bot\":\"shop\""));
     office.home.check_log(&[first, second]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_is_paused_whether_threedots_runs_or_not() {
+    let office = Office::new();
+    let customer = office.upstream.customer(1);
+    let mut binary = office.home.start_with(&[("OPERATOR_TOKEN", TOKEN)]);
+    assert!(binary.is_ready().await, "{}", office.home.tail());
+    let contact = format!("+{}", customer.as_str());
+    let say = |command: &str, more: &[&str]| {
+        let all = [&[command, "--bot", "shop", "--contact", &contact], more].concat();
+        let answer = office.run_with(&all, Some(TOKEN));
+        assert!(!answer.err.contains(customer.as_str()), "{}", answer.err);
+        // The line of the log stands beside what is said.
+        if answer.out.is_empty() { answer.err } else { answer.out }
+    };
+    assert!(say("pause", &["--for", "2h"]).starts_with("paused: a person answers, the bot does not, until 2"));
+    assert!(say("pause", &["--for", "never"]).contains("--for is no duration"));
+    binary.signal("TERM");
+    assert_eq!(binary.ended().await.code(), Some(0));
+    let longer = say("pause", &[]);
+    assert_eq!(longer.trim_end(), "paused: a person answers, the bot does not, until it is resumed");
+    assert_eq!(say("resume", &[]).trim_end(), "not paused: the bot answers");
+    assert_eq!(say("resume", &[]).trim_end(), "not paused: the bot answers (as before)");
+    let log = office.home.log();
+    assert!(log.contains("\"operator.action\":\"pause\"") && log.contains("\"operator.bot\":\"shop\""));
+    office.home.check_log(&[customer]);
+}

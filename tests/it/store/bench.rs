@@ -351,6 +351,8 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
         failure: None,
         reports_carry_key: true,
         makes_up_for: 0,
+        announces_person: false,
+        undecided: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ mod parts;
 mod people;
 mod records;
 mod reports;
+mod standing;
 mod sweep;
 
 pub(super) use arrivals::*;
@@ -18,4 +19,5 @@ pub(super) use parts::*;
 pub(super) use people::*;
 pub(super) use records::*;
 pub(super) use reports::*;
+pub(super) use standing::*;
 pub(super) use sweep::*;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use threedots::clock::Timestamp;
 use threedots::message::{BotName, Stage};
 use threedots::store::disk::{Disk, Kind, OpenError, Settings};
-use threedots::store::{Accepted, Ending, Noted, PartState, Retention, Settlement, Store, StoreError};
+use threedots::store::{
+    Accepted, By, Change, Ending, Noted, PartState, Pause, Peer, Retention, Settlement, Standing, Store, StoreError,
+};
 
 use super::bench::{
     Bench, HISTORY_KEPT, LEASE, Place, chat, conversation, group_message, ids, message, message_saying, new, outgoing,
@@ -22,6 +24,7 @@ for_each_engine! {
         a_group_that_has_lost_all_it_had_to_do_is_not_held_back_after_a_restart
         a_letter_that_was_replayed_waits_after_a_restart
         what_was_swept_out_leaves_no_key_behind
+        a_pause_is_there_again_after_a_restart
         old_marks_leave_no_trace
     ;
     running:
@@ -104,6 +107,20 @@ async fn everything_is_there_again_after_a_restart(kind: Kind) {
     tokio::time::advance(MINUTE).await;
     assert_eq!(ids(&store.claim(LEASE).await.unwrap()), ["2"]);
     store.close().await;
+}
+
+async fn a_pause_is_there_again_after_a_restart(kind: Kind) {
+    let mut bench = Bench::disk(kind);
+    let (since, peer) = (bench.clock.now(), Peer::named(&BotName::new("shop"), "+491").unwrap());
+    let pause = Pause { since, until: Some(since.plus(MINUTE)), by: By::Handler };
+    bench.store.stand(&peer, Change::Pause(pause)).await.unwrap();
+    bench.restart().await;
+    assert_eq!(bench.store.standing(&peer).await.unwrap().pause(since), Some(pause));
+    // And none of it is left once it is over.
+    tokio::time::advance(MINUTE).await;
+    while !bench.store.sweep(&Retention::default()).await.unwrap().round {}
+    bench.restart().await;
+    assert_eq!(bench.store.standing(&peer).await.unwrap(), Standing::default());
 }
 
 async fn what_was_reported_is_known_after_a_restart(kind: Kind) {

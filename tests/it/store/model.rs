@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
-use threedots::message::{BotName, Conversation, MessageId, Stage};
+use threedots::message::{BotName, ChatId, Conversation, Echo, MessageId, Stage};
 use threedots::store::disk::Kind;
-use threedots::store::{Claim, Ending, OutgoingPart, PartState, Retention, Seq, Settlement};
+use threedots::store::{By, Change, Claim, Ending, OutgoingPart, PartState, Pause, Peer, Retention, Seq, Settlement};
 
 use super::bench::{Bench, conversation, group_message, key, message, outgoing, report, said};
 
@@ -28,6 +28,9 @@ enum Step {
     History { chat: u8, most: usize },
     Dead { after: Option<u64>, most: usize },
     Note(Vec<(usize, bool, u8)>),
+    Stand { name: u8, seconds: Option<u64> },
+    Echo { chat: u8, part: usize, ours: bool, words: bool, seconds: u64 },
+    Sending { claim: usize, part: usize },
     Replay { letter: u64 },
     Discard { letter: u64 },
     Forget { person: u8 },
@@ -57,6 +60,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (claim.clone(), 0..4_usize).prop_map(|(claim, parts)| Step::Intend { claim, parts }),
         3 => (claim.clone(), 0..4_usize, 0..9_u32).prop_map(|(claim, part, attempts)| Step::Mark { claim, part, attempts }),
         2 => (claim.clone(), 0..4_usize).prop_map(|(claim, part)| Step::Sent { claim, part }),
+        2 => (claim.clone(), 0..4_usize).prop_map(|(claim, part)| Step::Sending { claim, part }),
+        2 => (0..5_u8, prop::option::of(seconds.clone())).prop_map(|(name, seconds)| Step::Stand { name, seconds }),
+        3 => (0..4_u8, 0..40_usize, any::<(bool, bool)>(), seconds.clone())
+            .prop_map(|(chat, part, (ours, words), seconds)| Step::Echo { chat, part, ours, words, seconds }),
         4 => (claim.clone(), done()).prop_map(|(claim, done)| Step::Done { claim, done }),
         2 => (claim, seconds.clone()).prop_map(|(claim, seconds)| Step::Later { claim, seconds }),
         1 => (0..4_u8, 0..9_usize).prop_map(|(chat, most)| Step::History { chat, most }),
@@ -247,6 +254,34 @@ impl Subject {
                     parts.push(store.part(&key(word)).await);
                 }
                 format!("{noted:?} {parts:?}")
+            }
+            Step::Sending { claim, part } => {
+                let Some(claim) = self.claims.get(*claim) else { return String::new() };
+                let state = store.mark(claim, *part, PartState::Sending { attempts: 0 }).await;
+                format!("{state:?} {:?}", store.overheard(claim).await)
+            }
+            Step::Stand { name, seconds } => {
+                let peer = Peer::named(&BotName::new("shop"), &name.to_string()).unwrap();
+                let since = self.bench.clock.now();
+                let until = seconds.map(|seconds| since.plus(Duration::from_secs(seconds)));
+                let change = match until {
+                    None => Change::Resume,
+                    until => Change::Pause(Pause { since, until, by: By::Operator }),
+                };
+                format!("{:?} {:?}", store.stand(&peer, change).await, store.standing(&peer).await)
+            }
+            Step::Echo { chat, part, ours, words, seconds } => {
+                let known = self.parts.get(part % self.parts.len().max(1)).filter(|_| *ours);
+                let id = known.map_or_else(|| format!("theirs {number}"), |(_, _, word)| word.clone());
+                let words = known
+                    .filter(|_| *words)
+                    .and_then(|(_, part, word)| Some(format!("{} {part}", word.split_once('-')?.0).repeat(2_000)));
+                let (chat, message) = (Some(ChatId::new(chat.to_string())), MessageId::new(id));
+                let echo =
+                    Echo { bot: BotName::new("shop"), chat, phone: None, message, words, time: self.bench.clock.now() };
+                let peer = Peer::of_echo(&echo).unwrap();
+                let echoed = store.echo(&echo, Some(Duration::from_secs(*seconds))).await;
+                format!("{echoed:?} {:?}", store.standing(&peer).await)
             }
             Step::Replay { letter } => format!("{:?}", store.replay(Seq(*letter)).await),
             Step::Discard { letter } => format!("{:?}", store.discard(Seq(*letter)).await),

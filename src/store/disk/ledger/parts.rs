@@ -44,10 +44,15 @@ impl Ledger {
         conversation: &Conversation,
         part: usize,
         state: PartState,
+        now: Timestamp,
     ) -> Result<PartState, Fault> {
         let place = Hash::of_conversation(conversation);
         let mut outgoing = self.outgoing(place)?;
-        let holds = parts::mark(outgoing.as_mut(), part, state)?;
+        let mut holds = parts::mark(outgoing.as_mut(), part, state)?;
+        let echo = outgoing.as_mut().and_then(parts::decide);
+        if let Some(decided) = outgoing.as_ref().and_then(|outgoing| outgoing.parts.get(part)) {
+            holds = decided.state.clone();
+        }
         let mut changes = Changes::default();
         if let Some(outgoing) = &outgoing {
             self.tree.replace(&mut changes, &records::of_conversation(b'o', place), &record::encode(outgoing)?)?;
@@ -56,6 +61,7 @@ impl Ledger {
             }
         }
         self.tree.stage(changes);
+        self.take_over(echo, now)?;
         Ok(holds)
     }
 
@@ -99,6 +105,7 @@ impl Ledger {
                 let key = on_its_way.key.clone();
                 self.write_trace(&mut changes, &key, &Trace::Outgoing(on_its_way))?;
                 if reported.settled {
+                    let echo = parts::decide(&mut outgoing);
                     let record = record::write(&outgoing)?;
                     self.tree.replace(&mut changes, &records::of_conversation(b'o', place), &record)?;
                     if reported.noted == Noted::Settled {
@@ -106,6 +113,7 @@ impl Ledger {
                     }
                     self.end_hold_back(&mut changes, place)?;
                     self.tree.stage(changes);
+                    self.take_over(echo, now)?;
                     return Ok((reported.noted, Stir::GoOn(conversation)));
                 }
                 (conversation, reported.noted, reported.failed)

@@ -13,6 +13,7 @@ use crate::store::parts::Trace;
 use crate::store::people::Person;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
+use crate::store::standing::Kept;
 use crate::store::{DeadLetter, FailedPart, Forgotten, Outgoing, PartState, StoreError};
 
 /// What is to be erased.
@@ -39,6 +40,7 @@ impl Ledger {
         search.said()?;
         search.parts()?;
         search.dead()?;
+        search.standings()?;
         search.end()
     }
 
@@ -49,6 +51,12 @@ impl Ledger {
             if known.conversation.bot == *bot && !known.people.is_empty() {
                 let people = known.people.iter().map(|id| id.as_str());
                 new |= person.learn_all([known.conversation.chat.as_str()].into_iter().chain(people));
+            }
+            Ok(())
+        })?;
+        self.each::<Kept>(b"q", |_, kept| {
+            if kept.peer.bot == *bot {
+                new |= person.learn_all(kept.peer.names.iter().map(String::as_str));
             }
             Ok(())
         })?;
@@ -211,6 +219,16 @@ impl Search<'_> {
                 self.found.erasure.forgotten.dead += 1;
                 self.found.erasure.left_out.keys.insert(key);
                 self.unmark(at)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn standings(&mut self) -> Result<(), Fault> {
+        let Self { ledger, bot, person, found } = self;
+        ledger.each::<Kept>(b"q", |key, kept| {
+            if kept.peer.bot == **bot && kept.peer.names.iter().any(|name| person.is(name)) {
+                found.erasure.left_out.keys.insert(key);
             }
             Ok(())
         })

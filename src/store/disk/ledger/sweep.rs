@@ -7,6 +7,7 @@ use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::Changes;
 use crate::store::parts::Trace;
 use crate::store::record;
+use crate::store::standing::Kept;
 use crate::store::{DeadLetter, Retention, Swept};
 
 /// How many records are looked at in one step.
@@ -37,7 +38,8 @@ impl Ledger {
             let Some(key) = self.tree.next_stem(&self.cursor.0, &[kind + 1])? else {
                 self.cursor.0 = match kind {
                     b'c' => b"p".to_vec(),
-                    b'p' => b"x".to_vec(),
+                    b'p' => b"q".to_vec(),
+                    b'q' => b"x".to_vec(),
                     _ => {
                         swept.round = true;
                         b"c".to_vec()
@@ -48,6 +50,7 @@ impl Ledger {
             let looked_through = match kind {
                 b'c' => self.sweep_conversation(&mut changes, &key, retention, now, &mut swept)?,
                 b'p' => self.sweep_part(&mut changes, &key, retention, now, &mut swept)?,
+                b'q' => self.sweep_standing(&mut changes, &key, now)?,
                 _ => self.sweep_letter(&mut changes, &key, retention, now, &mut swept)?,
             };
             if looked_through {
@@ -104,6 +107,16 @@ impl Ledger {
         {
             self.forget_part(changes, key, &part)?;
             swept.sent += 1;
+        }
+        Ok(true)
+    }
+
+    /// A pause that lasts until somebody ends it stays, however long that takes.
+    fn sweep_standing(&self, changes: &mut Changes, key: &[u8], now: Timestamp) -> Result<bool, Fault> {
+        if let Some(record) = self.tree.record(key)?
+            && record::decode::<Kept>(&record)?.standing.is_over(now)
+        {
+            self.tree.take_out(changes, key)?;
         }
         Ok(true)
     }

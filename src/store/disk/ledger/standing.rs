@@ -1,0 +1,88 @@
+//! What stands about somebody, under each of their names.
+
+use super::{Fault, Ledger};
+use crate::clock::Timestamp;
+use crate::message::Echo;
+use crate::store::disk::records::{self, Hash};
+use crate::store::disk::tree::Changes;
+use crate::store::parts::{self, Overheard};
+use crate::store::standing::{self, Kept};
+use crate::store::{Change, Echoed, Pause, Peer, Standing, Undecided, record};
+
+impl Ledger {
+    /// What stands about somebody.
+    pub(in crate::store::disk) fn standing(&self, peer: &Peer) -> Result<Standing, Fault> {
+        Ok(self.kept(peer)?.iter().fold(Standing::default(), |standing, kept| standing.and(kept.standing)))
+    }
+
+    /// Changes it. Whether anything is different.
+    pub(in crate::store::disk) fn stand(&mut self, peer: &Peer, change: Change, now: Timestamp) -> Result<bool, Fault> {
+        let Some(kept) = standing::change(peer, self.kept(peer)?, change, now) else { return Ok(false) };
+        let mut changes = Changes::default();
+        let record = record::write(&kept)?;
+        for name in &kept.peer.names {
+            self.tree.replace(&mut changes, &records::standing(Hash::of_name(&kept.peer.bot, name)), &record)?;
+        }
+        if let Change::Pause(_) = change {
+            for conversation in peer.conversations() {
+                self.end_hold_back(&mut changes, Hash::of_conversation(&conversation))?;
+            }
+            self.notices.tell(&kept.peer);
+        }
+        self.tree.stage(changes);
+        Ok(true)
+    }
+
+    /// Takes in a message from the business's own phone.
+    pub(in crate::store::disk) fn echo(
+        &mut self,
+        echo: &Echo,
+        peer: &Peer,
+        pause: Pause,
+        now: Timestamp,
+    ) -> Result<Echoed, Fault> {
+        if self.tree.value(&records::name(Hash::of_message(&echo.bot, &echo.message)))?.is_some() {
+            return Ok(Echoed::Ours);
+        }
+        for conversation in peer.conversations() {
+            let place = Hash::of_conversation(&conversation);
+            let Some(mut outgoing) = self.outgoing(place)? else { continue };
+            let echoed = match parts::overhear(&mut outgoing, &echo.message, echo.words.as_deref()) {
+                Overheard::Other => continue,
+                Overheard::Ours => return Ok(Echoed::Ours),
+                Overheard::Settles => Echoed::Settled,
+                Overheard::Undecided => {
+                    outgoing.keep_undecided(echo, peer, pause);
+                    Echoed::Undecided
+                }
+            };
+            let mut changes = Changes::default();
+            self.tree.replace(&mut changes, &records::of_conversation(b'o', place), &record::write(&outgoing)?)?;
+            if echoed == Echoed::Settled {
+                self.end_hold_back(&mut changes, place)?;
+            }
+            self.tree.stage(changes);
+            return Ok(echoed);
+        }
+        let changed = self.stand(peer, Change::Pause(pause), now)?;
+        Ok(if changed { Echoed::TakenOver } else { Echoed::Known })
+    }
+
+    /// Pauses by an echo that turned out to be a person's.
+    pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) -> Result<(), Fault> {
+        if let Some(Undecided { peer, pause, .. }) = echo {
+            self.stand(&peer, Change::Pause(pause), now)?;
+        }
+        Ok(())
+    }
+
+    fn kept(&self, peer: &Peer) -> Result<Vec<Kept>, Fault> {
+        let mut all = Vec::new();
+        for name in &peer.names {
+            if let Some(record) = self.tree.record(&records::standing(Hash::of_name(&peer.bot, name)))? {
+                all.push(record::decode(&record)?);
+            }
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,293 @@
+//! What stands about somebody whatever is being said: that a person answers them, and the bot does not.
+//!
+//! It belongs to the chat by each name that it has, not to a conversation's messages: a person may write to a customer
+//! first, by the phone number, whom the bot then meets under another identifier.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::{Claim, DEDUPLICATED_FOR, Outgoing, Undecided};
+use crate::clock::Timestamp;
+use crate::message::{BotName, ChatId, Conversation, Echo, MessageRef};
+
+/// Whom a bot's chat is with, by every name that is known: the chat's own and, unless it is a group, the person's.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    pub(super) bot: BotName,
+    /// One at the least; a phone number without its plus.
+    pub(super) names: Vec<String>,
+}
+
+impl Peer {
+    /// Whom a bot knows by this phone number or identifier; nobody, if it says nothing.
+    pub fn named(bot: &BotName, name: &str) -> Option<Self> {
+        let peer = Self { bot: bot.clone(), names: Vec::new() }.and(name);
+        (!peer.names.is_empty()).then_some(peer)
+    }
+
+    /// Whom the chat of a message is with.
+    pub fn of(at: &MessageRef) -> Self {
+        let peer = Self { bot: at.bot.clone(), names: Vec::with_capacity(2) }.and(at.chat.as_str());
+        if at.group {
+            return peer;
+        }
+        let peer = peer.and(at.sender.as_str());
+        at.phone.iter().fold(peer, |peer, phone| peer.and(phone.as_str()))
+    }
+
+    /// Whom a claimed conversation is with. Nobody, if it holds nothing.
+    pub fn of_claim(claim: &Claim) -> Option<Self> {
+        let newest = claim.messages.last().map(|waiting| &waiting.inbound.at);
+        let outgoing = claim.outgoing.as_ref().map(|outgoing| &outgoing.to);
+        let failed = claim.failed.last().map(|failed| &failed.sent.to);
+        [newest, outgoing, failed].into_iter().flatten().map(Self::of).reduce(Self::joined)
+    }
+
+    /// To whom a message of the business's own went, if the upstream says so.
+    pub fn of_echo(echo: &Echo) -> Option<Self> {
+        let names = echo.chat.iter().map(ChatId::as_str).chain(echo.phone.iter().map(|phone| phone.as_str()));
+        names.filter_map(|name| Self::named(&echo.bot, name)).reduce(Self::joined)
+    }
+
+    /// Whose bot it is.
+    pub fn bot(&self) -> &BotName {
+        &self.bot
+    }
+
+    /// The conversation that one of the names is the chat of.
+    pub(super) fn conversations(&self) -> impl Iterator<Item = Conversation> {
+        let chat = |name: &String| Conversation { bot: self.bot.clone(), chat: ChatId::new(name.as_str()) };
+        self.names.iter().map(chat)
+    }
+
+    /// The same, known by the names of `other` too.
+    pub(super) fn joined(self, other: Self) -> Self {
+        other.names.iter().fold(self, |peer, name| peer.and(name))
+    }
+
+    fn and(mut self, name: &str) -> Self {
+        let name = plain(name);
+        if !name.is_empty() && !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+        self
+    }
+}
+
+/// The names may be phone numbers.
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peer({}, …)", self.bot)
+    }
+}
+
+/// A phone number is written with a plus by people and without one by upstreams.
+fn plain(name: &str) -> &str {
+    let name = name.trim();
+    name.strip_prefix('+').unwrap_or(name)
+}
+
+/// A person answers, and the bot does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; none if until somebody has the bot go on.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Who has brought it about.
+    pub by: By,
+}
+
+/// Who has brought it about that a person answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The customer, by asking for a person.
+    Customer,
+    /// The handler, by handing over.
+    Handler,
+    /// The operator.
+    Operator,
+    /// A person, by writing from the business's own phone.
+    Phone,
+}
+
+impl By {
+    /// The word for it in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Handler => "handler",
+            Self::Operator => "operator",
+            Self::Phone => "phone",
+        }
+    }
+}
+
+impl Pause {
+    /// Whether it lasts.
+    pub fn lasts(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// What follows if a message from the business's own phone is a person's, and about whom; none if it does not say.
+    pub(super) fn by_echo(echo: &Echo, lasts: Option<Duration>) -> Option<(Peer, Self)> {
+        let until = lasts.map(|lasts| echo.time.plus(lasts));
+        Some((Peer::of_echo(echo)?, Self { since: echo.time, until, by: By::Phone }))
+    }
+
+    /// Of two pauses: the end of the one that ends later, with who began the newer one.
+    fn and(self, other: Self) -> Self {
+        let newer = if other.since >= self.since { other } else { self };
+        let until = self.until.zip(other.until).map(|(one, other)| one.max(other));
+        Self { until, ..newer }
+    }
+}
+
+/// What stands about somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// The pause that was made last, over or not.
+    pub paused: Option<Pause>,
+    /// When the bot was last told to go on.
+    pub resumed: Option<Timestamp>,
+}
+
+/// How what stands about somebody changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A person answers from now on. It makes no pause shorter, and what was written on the phone before the bot was last
+    /// told to go on pauses nothing.
+    Pause(Pause),
+    /// The bot answers again.
+    Resume,
+}
+
+impl Standing {
+    /// The pause that lasts now, if one does.
+    pub fn pause(&self, now: Timestamp) -> Option<Pause> {
+        self.paused.filter(|pause| pause.lasts(now))
+    }
+
+    /// Whether there is nothing left that matters.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        // For as long as upstreams may repeat what had begun an earlier pause.
+        let resumed = self.resumed.is_some_and(|resumed| now.since(resumed) < DEDUPLICATED_FOR);
+        self.pause(now).is_none() && !resumed
+    }
+
+    /// Whether a pause comes of a message that was written before the bot was last told to go on: it may be repeated.
+    fn is_stale(&self, pause: Pause) -> bool {
+        pause.by == By::Phone && self.resumed.is_some_and(|resumed| is_before(pause.since, resumed))
+    }
+
+    /// What stands about somebody of whom both are known.
+    pub(super) fn and(self, other: Self) -> Self {
+        let paused = match (self.paused, other.paused) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
+        Self { paused, resumed: self.resumed.max(other.resumed) }
+    }
+
+    /// The same, after a change.
+    pub(super) fn changed(self, change: Change, now: Timestamp) -> Self {
+        match change {
+            Change::Pause(pause) if !pause.lasts(now) || self.is_stale(pause) => self,
+            Change::Pause(pause) => {
+                let paused = self.pause(now).map_or(pause, |known| known.and(pause));
+                Self { paused: Some(paused), ..self }
+            }
+            Change::Resume if self.pause(now).is_none() => self,
+            Change::Resume => Self { paused: None, resumed: Some(now) },
+        }
+    }
+}
+
+impl Outgoing {
+    /// Keeps an echo until it is known whose it is; once.
+    pub(super) fn keep_undecided(&mut self, echo: &Echo, peer: &Peer, pause: Pause) {
+        if self.undecided.iter().all(|known| known.message != echo.message) {
+            let (message, words) = (echo.message.clone(), echo.words.clone());
+            self.undecided.push(Undecided { message, words, peer: peer.clone(), pause });
+        }
+    }
+}
+
+/// By whole seconds: most upstreams tell no more.
+fn is_before(one: Timestamp, other: Timestamp) -> bool {
+    one.0 / 1000 < other.0 / 1000
+}
+
+/// What is kept under each name of a peer.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) peer: Peer,
+    pub(super) standing: Standing,
+}
+
+/// Puts together what is kept under the names of `peer`, and makes a change to it. None if nothing is different.
+pub(super) fn change(peer: &Peer, kept: Vec<Kept>, change: Change, now: Timestamp) -> Option<Kept> {
+    let known = kept.iter().fold(Standing::default(), |standing, kept| standing.and(kept.standing));
+    let standing = known.changed(change, now);
+    let peer = kept.into_iter().fold(peer.clone(), |peer, kept| peer.joined(kept.peer));
+    (standing != known).then_some(Kept { peer, standing })
+}
+
+/// Who waits to hear that a person has taken over, by the names of those whom the waiting turn is about.
+#[derive(Default)]
+pub(super) struct Notices(Mutex<HashMap<Name, Vec<Arc<Notify>>>>);
+
+type Name = (BotName, String);
+
+/// An ear for one peer. Dropped, it leaves nothing behind.
+pub(super) struct Ear<'a> {
+    notices: &'a Notices,
+    names: Vec<Name>,
+    pub(super) heard: Arc<Notify>,
+}
+
+impl Notices {
+    /// Listens for news of `peer`.
+    pub(super) fn listen(&self, peer: &Peer) -> Ear<'_> {
+        let names: Vec<Name> = peer.names.iter().map(|name| (peer.bot.clone(), name.clone())).collect();
+        let heard = Arc::new(Notify::new());
+        let mut all = self.all();
+        for name in &names {
+            all.entry(name.clone()).or_default().push(Arc::clone(&heard));
+        }
+        Ear { notices: self, names, heard }
+    }
+
+    /// Tells whoever listens for `peer`.
+    pub(super) fn tell(&self, peer: &Peer) {
+        let all = self.all();
+        let named = peer.names.iter().filter_map(|name| all.get(&(peer.bot.clone(), name.clone())));
+        named.flatten().for_each(|heard| heard.notify_waiters());
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Name, Vec<Arc<Notify>>>> {
+        // Nothing in here panics half-way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Ear<'_> {
+    fn drop(&mut self) {
+        let mut all = self.notices.all();
+        for name in &self.names {
+            let Some(ears) = all.get_mut(name) else { continue };
+            ears.retain(|heard| !Arc::ptr_eq(heard, &self.heard));
+            if ears.is_empty() {
+                all.remove(name);
+            }
+        }
+    }
+}

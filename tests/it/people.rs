@@ -1,0 +1,254 @@
+//! A person takes over: by the phone, by the handler, by a word, by the operator's hand.
+
+mod race;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use threedots::clock::Clock;
+use threedots::message::{BotName, ChatId, Conversation};
+use threedots::people::{Lasting, PeopleConfig};
+use threedots::sandbox::{Calls, Failure, Fault, Upstream};
+use threedots::store::{By, Change, Pause, Peer};
+use threedots::{Handler, HandlerError, Part, Reply, Turn};
+use tokio::time::sleep;
+
+use crate::world::{BOT, Setup, World, echo};
+
+/// The upstreams that tell of what is written on the business's own phone.
+const TELLING: [Upstream; 4] = [Upstream::Meta, Upstream::Gateway, Upstream::Wawp, Upstream::Waha];
+
+fn peer() -> Peer {
+    Peer::named(&BotName::new(BOT), "+1 555 010 0001".replace(' ', "").as_str()).expect("somebody")
+}
+
+async fn pause(world: &World) -> Option<Pause> {
+    world.store.standing(&peer()).await.expect("the store works").pause(world.clock.now())
+}
+
+async fn resume(world: &World) {
+    world.store.stand(&peer(), Change::Resume).await.expect("the store works");
+}
+
+/// What was said, as the next turn's handler is told. Meta knows the customer by an identifier of its own.
+async fn history(world: &World) -> Vec<String> {
+    let customer = world.phone().customer(&world.customer).expect("the customer");
+    let number = customer.id.as_str();
+    let mut all = Vec::new();
+    for chat in [customer.user_id.clone(), format!("{number}@s.whatsapp.net"), format!("{number}@c.us")] {
+        let conversation = Conversation { bot: BotName::new(BOT), chat: ChatId::new(chat) };
+        all.extend(world.store.history(&conversation, 100).await.expect("the history"));
+    }
+    all.iter().map(|said| format!("{:?}: {}", said.by, said.words)).collect()
+}
+
+/// A handler that thinks for ten seconds.
+fn slow() -> Thinking {
+    Thinking(Duration::from_secs(10))
+}
+
+/// A handler that thinks for so long, and says everything back.
+struct Thinking(Duration);
+
+#[async_trait]
+impl Handler for Thinking {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
+        sleep(self.0).await;
+        Ok(Reply::text(turn.text()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_from_the_phone_silences_a_bot_that_is_thinking_and_takes_its_dots_off() {
+    for upstream in TELLING {
+        let world = Setup::on(upstream, slow()).start();
+        world.write("one");
+        world.pass(4).await;
+        assert!(world.phone().dots_showing(&world.customer), "{upstream:?}");
+        world.write_as_person("I am here");
+        world.pass(1).await;
+        let stops = world.provider.abilities().typing.stop.is_some();
+        assert_eq!(world.phone().dots_showing(&world.customer), !stops, "{upstream:?}");
+        let calls = world.calls().len();
+        world.write("two");
+        world.pass(100).await;
+        assert!(world.replies().is_empty(), "{upstream:?}");
+        assert!(!world.phone().dots_showing(&world.customer), "{upstream:?}");
+        assert_eq!(world.calls().len(), calls, "{upstream:?}: nothing is shown: {:?}", world.calls());
+        assert_eq!(world.store.backlog().messages, 0, "{upstream:?}");
+        assert_eq!(world.dead().await, [], "{upstream:?}");
+        assert_eq!(history(&world).await, ["Customer: one", "Customer: two"], "{upstream:?}");
+        // Twelve hours later the bot answers again, and knows what was said.
+        world.pass(12 * 3600).await;
+        world.write("three");
+        world.pass(100).await;
+        assert_eq!(world.replies(), ["three"], "{upstream:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_from_the_phone_between_the_answer_and_the_send_keeps_the_reply_back() {
+    for upstream in TELLING {
+        let world = Setup::on(upstream, Thinking(Duration::from_millis(500))).start();
+        // The reply is there soon, and waits for a typing call that is not answered yet.
+        world.sandbox.faults().add(Fault::on(Calls::Typing).slow_to_answer(Duration::from_secs(2)).once());
+        world.write("one");
+        world.pass(1).await;
+        world.write_as_person("I am here");
+        world.pass(100).await;
+        assert!(world.replies().is_empty(), "{upstream:?}: {:#?}", world.phone().story());
+        assert!(!world.phone().dots_showing(&world.customer), "{upstream:?}");
+        assert_eq!(world.store.backlog().messages, 0, "{upstream:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_from_the_phone_calls_off_what_waits_to_be_sent() {
+    for upstream in TELLING {
+        let world = Setup::on(upstream, echo()).start();
+        world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooManyToOne).times(3));
+        world.write("one");
+        world.pass(1).await;
+        world.write_as_person("I am here");
+        world.pass(600).await;
+        assert!(world.replies().is_empty(), "{upstream:?}");
+        assert_eq!(world.store.backlog().messages, 0, "{upstream:?}");
+        assert_eq!(world.dead().await, [], "{upstream:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_who_has_written_first_keeps_the_bot_silent_from_the_first_message_on() {
+    for upstream in TELLING {
+        let world = Setup::on(upstream, echo()).start();
+        world.write_as_person("good morning");
+        world.pass(1).await;
+        world.write("hello");
+        world.pass(100).await;
+        assert_eq!(world.calls(), <[String; 0]>::default(), "{upstream:?}");
+        assert_eq!(pause(&world).await.map(|pause| pause.by), Some(By::Phone), "{upstream:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_of_several_parts_ends_where_the_person_came_in() {
+    let world = Setup::on(Upstream::Gateway, |_: &Turn| Reply::text("1").and(Part::text("2"))).start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).slow_to_answer(Duration::from_secs(2)).once());
+    world.write("one");
+    world.pass(1).await;
+    // While the first part is being sent, nobody knows yet whose this is.
+    world.write_as_person("I am here");
+    world.pass(100).await;
+    assert_eq!(world.replies(), ["1"]);
+    assert_eq!(history(&world).await, ["Customer: one", "Bot: 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_echo_of_a_reply_of_ours_pauses_nothing_even_if_it_overtakes_the_answer() {
+    let mut setup = Setup::on(Upstream::Gateway, |turn: &Turn| Reply::text(turn.text()).and(Part::text("2")));
+    setup.sandbox.own_echoes = true;
+    let world = setup.start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).slow_to_answer(Duration::from_secs(2)).times(3));
+    // Of this one nobody ever learns whether it was sent, but by its echo.
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Reset).after_effect().once());
+    for words in ["one", "three"] {
+        world.write(words);
+        world.pass(60).await;
+    }
+    assert_eq!(world.replies(), ["one", "2", "three", "2"]);
+    assert_eq!(pause(&world).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_messages_from_the_phone_take_nothing_over_the_bot_goes_on() {
+    let mut setup = Setup::on(Upstream::Gateway, slow());
+    setup.people.echoes = false;
+    let world = setup.start();
+    world.write("one");
+    world.pass(4).await;
+    world.write_as_person("I am here");
+    world.pass(100).await;
+    assert_eq!(world.replies(), ["one"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handover_leaves_the_conversation_to_a_person() {
+    let mut setup = Setup::new(|turn: &Turn| match turn.text().as_str() {
+        "angry" => Reply::Handover { reason: "anger".into() },
+        other => Reply::text(other.to_owned()),
+    });
+    setup.people = PeopleConfig { pause: Lasting::UntilResumed, ..PeopleConfig::default() };
+    let world = setup.start();
+    world.write("angry");
+    world.pass(10).await;
+    world.write("hello?");
+    world.pass(90 * 24 * 3600).await;
+    world.write("hello?");
+    world.pass(100).await;
+    assert!(world.replies().is_empty());
+    assert_eq!(pause(&world).await.map(|pause| (pause.by, pause.until)), Some((By::Handler, None)));
+    resume(&world).await;
+    world.write("hello!");
+    world.pass(100).await;
+    assert_eq!(world.replies(), ["hello!"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_person_is_told_that_one_comes_and_nothing_else() {
+    let mut setup = Setup::new(slow());
+    setup.control.human = vec!["human".into()];
+    setup.control.human_reply = "Somebody will be with you.".into();
+    let world = setup.start();
+    world.write("one");
+    world.pass(4).await;
+    world.write("Human!");
+    world.pass(4).await;
+    world.write("two");
+    world.pass(4).await;
+    world.write("human");
+    world.pass(100).await;
+    assert_eq!(world.replies(), ["Somebody will be with you."]);
+    assert_eq!(pause(&world).await.map(|pause| pause.by), Some(By::Customer));
+    assert_eq!(world.store.backlog().messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_person_comes_is_not_said_once_the_person_is_there() {
+    let mut setup = Setup::new(echo());
+    setup.control.human = vec!["human".into()];
+    setup.control.human_reply = "Somebody will be with you.".into();
+    let world = setup.start();
+    world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooManyToOne).times(2));
+    world.write("human");
+    world.pass(1).await;
+    world.write_as_person("I am here");
+    world.pass(600).await;
+    assert!(world.replies().is_empty());
+    assert_eq!(world.store.backlog().messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_survives_the_process() {
+    let mut world = Setup::new(echo()).start();
+    world.write_as_person("I am here");
+    world.pass(1).await;
+    world.restart(Setup::new(echo())).await;
+    world.write("one");
+    world.pass(100).await;
+    assert!(world.replies().is_empty());
+}
+
+#[test]
+fn what_is_no_time_is_no_pause() {
+    for wrong in ["0s", "soon", ""] {
+        let text = format!("[bots.shop.people]\npause = \"{wrong}\"");
+        let (_, problems) = threedots::config::Config::parse("bots.toml", &text, []);
+        let found = problems.iter().find(|problem| problem.key == "bots.shop.people.pause").expect(wrong);
+        assert_eq!(found.text, "is no duration: write for example \"2h\", or \"until_resumed\"");
+        assert_eq!(found.place, "bots.toml:2");
+    }
+    let text = "[bots.shop.people]\npause = \"until_resumed\"";
+    let (config, _) = threedots::config::Config::parse("bots.toml", text, []);
+    assert_eq!(config.bots["shop"].people.pause, Lasting::UntilResumed);
+    assert_eq!(Lasting::UntilResumed.until(Clock::tokio().now()), None);
+}
