@@ -12,6 +12,7 @@ mod report;
 mod settings;
 mod upstream;
 mod window;
+mod wishes;
 
 use std::sync::Arc;
 
@@ -92,6 +93,7 @@ pub struct Tools {
 pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, StoreError> {
     let now = tools.clock.now();
     let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None };
+    attempt.heed_wishes(&claim).await?;
     if attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
     }

@@ -30,10 +30,10 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
 use crate::http::Headers;
-use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound};
+use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, Wish};
 use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
-use crate::store::{Accepted, Echoed, Noted, Store, StoreError};
+use crate::store::{Accepted, Change, Echoed, Noted, Opted, Peer, Store, StoreError};
 
 /// Where webhooks arrive. The `server` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl Webhooks {
 
     async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
-        let Events { messages, statuses, echoes, ignored } = events;
+        let Events { messages, statuses, echoes, wishes, ignored } = events;
         let noted = match self.note(&statuses).await {
             Ok(noted) => noted,
             Err(refused) => return turned_back(bot, &refused),
@@ -126,6 +126,9 @@ impl Webhooks {
             Ok(taken_over) => taken_over,
             Err(refused) => return turned_back(bot, &refused),
         };
+        if let Err(refused) = self.heed(&wishes).await {
+            return turned_back(bot, &refused);
+        }
         let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let (accepted, unkept) = match self.keep(messages).await {
@@ -144,6 +147,7 @@ impl Webhooks {
             webhook.failed = (noted.failed > 0).then_some(noted.failed),
             webhook.echoes = echoes.len(),
             webhook.taken_over = (taken_over > 0).then_some(taken_over),
+            webhook.wishes = (!wishes.is_empty()).then_some(wishes.len()),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
             webhook.malformed = ignored.malformed,
@@ -175,6 +179,17 @@ impl Webhooks {
             taken_over += usize::from(echoed == Echoed::TakenOver);
         }
         Ok(taken_over)
+    }
+
+    /// Takes in what people have told the upstream about being sent things unasked.
+    async fn heed(&self, wishes: &[Wish]) -> Result<(), StoreError> {
+        for wish in wishes {
+            if let Some(peer) = Peer::of_wish(wish) {
+                let opted = Opted { out: wish.opts_out, since: wish.time };
+                self.store.stand(&peer, Change::Opt(opted)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,
