@@ -7,6 +7,7 @@
 mod ask;
 mod failed;
 mod interrupt;
+mod night;
 mod person;
 mod report;
 mod settings;
@@ -31,6 +32,7 @@ use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
 use crate::pace::Pace;
 use crate::people::PeopleConfig;
 use crate::provider::Provider;
+use crate::quiet::Quiet as QuietHours;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{Dots, Indicator, Quiet};
 use person::A_PERSON;
@@ -62,6 +64,8 @@ pub struct Bot {
     pub delivery: DeliveryConfig,
     /// How fast it sends.
     pub pace: Pace,
+    /// When it answers nobody; none if never.
+    pub quiet: Option<QuietHours>,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How its turns are held.
@@ -126,6 +130,9 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim) -> Result<Report, S
     attempt.open_until = attempt.window(&claim, &history);
     if attempt.is_closed() {
         return Box::pin(attempt.window_closed(claim, &batch)).await;
+    }
+    if let Some(night) = attempt.night() {
+        return Box::pin(attempt.keep_quiet(claim, &batch, night)).await;
     }
     if let Some(until) = attempt.outbox().closed_until(&claim).await? {
         return attempt.give_back(claim, until, "nothing can be sent until then").await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 29] = [
+const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("message", &[]),
     ("clock", &[]),
     ("templates", &[]),
@@ -21,14 +21,15 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("gate", &["store"]),
     ("control", &[]),
     ("people", &[]),
+    ("quiet", &["templates"]),
     ("failure", &["templates"]),
     ("pace", &["provider"]),
     ("outbox", &["handler", "pace", "provider", "store", "typing"]),
     (
         "turn",
         &[
-            "control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "people", "provider", "store",
-            "typing",
+            "control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "people", "provider", "quiet",
+            "store", "typing",
         ],
     ),
     ("worker", &["store", "turn"]),
@@ -49,6 +50,7 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
             "outbox",
             "people",
             "provider",
+            "quiet",
             "store",
             "telemetry",
             "turn",

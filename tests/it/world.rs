@@ -18,6 +18,7 @@ use threedots::outbox::DeliveryConfig;
 use threedots::pace::Pace;
 use threedots::people::PeopleConfig;
 use threedots::provider::{Around, Method, Provider, WebhookRequest};
+use threedots::quiet::{Quiet, QuietConfig};
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{
     Courier, Customer, CustomerId, Draft, Phone, Sandbox, SandboxSettings, Upstream, UpstreamAnswer, UpstreamRequest,
@@ -42,6 +43,7 @@ pub(crate) struct Setup {
     pub(crate) gate: GateConfig,
     pub(crate) control: ControlConfig,
     pub(crate) people: PeopleConfig,
+    pub(crate) quiet: QuietConfig,
     pub(crate) merge: MergeConfig,
     pub(crate) turn: TurnConfig,
     pub(crate) typing: TypingConfig,
@@ -63,6 +65,7 @@ impl Setup {
             gate: GateConfig::default(),
             control: ControlConfig::default(),
             people: PeopleConfig::default(),
+            quiet: QuietConfig::default(),
             merge: MergeConfig::default(),
             turn: TurnConfig::default(),
             typing: TypingConfig::default(),
@@ -115,6 +118,7 @@ impl Setup {
             gates: Gates::new(self.gate),
             controls: Arc::new(Controls::new(self.control)),
             people: self.people,
+            quiet: Quiet::new(&self.quiet, &templates).expect("quiet hours"),
             merge: self.merge,
             turn: self.turn,
             delivery: self.delivery,
