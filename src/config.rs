@@ -28,6 +28,7 @@ use crate::operator::OperatorConfig;
 use crate::outbox::DeliveryConfig;
 use crate::people::PeopleConfig;
 use crate::provider::{AnyProviderConfig, KINDS, Kind};
+use crate::quiet::QuietConfig;
 use crate::store::{DEDUPLICATED_FOR, Retention, StoreConfig};
 use crate::telemetry::LogConfig;
 use crate::turn::{MergeConfig, TurnConfig};
@@ -90,6 +91,8 @@ pub struct BotConfig {
     pub control: ControlConfig,
     /// What follows when a person takes over.
     pub people: PeopleConfig,
+    /// When it answers nobody.
+    pub quiet: QuietConfig,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How its turns are held.
@@ -245,7 +248,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
     let routes = read_routes(source, &format!("{at}.routes"), table.remove("routes"));
     let mut read = |name: &str| (format!("{at}.{name}"), source.take_from(&mut table, at, name));
     let (gate, control, people) = (read("gate"), read("control"), read("people"));
-    let (merge, turn) = (read("merge"), read("turn"));
+    let (quiet, merge, turn) = (read("quiet"), read("merge"), read("turn"));
     let (typing, delivery, failure_reply) = (read("typing"), read("delivery"), read("failure_reply"));
     for key in table.keys() {
         source.problem(&format!("{at}.{key}"), "is no setting: remove it, or correct its name");
@@ -258,6 +261,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
         gate: source.read(&gate.0, gate.1),
         control: source.read(&control.0, control.1),
         people: source.read(&people.0, people.1),
+        quiet: source.read(&quiet.0, quiet.1),
         merge: source.read(&merge.0, merge.1),
         turn: source.read(&turn.0, turn.1),
         typing: source.read(&typing.0, typing.1),

@@ -3,9 +3,12 @@
 //! They do not queue. A word that comes while a handler is at work cancels it, and one that comes while a reply waits to
 //! be sent calls the rest of that off. Whatever had come before the word in its conversation ends with it.
 
+mod languages;
+
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Content, Inbound};
+pub use languages::Language;
 
 /// Which words a bot obeys. The `control` table of a bot's configuration.
 ///
@@ -22,19 +25,41 @@ pub struct ControlConfig {
     pub human: Vec<String>,
     /// What the customer is told then; nothing if empty.
     pub human_reply: String,
+    /// Words by which somebody opts out: they stop what the bot is about to say, and nothing is sent to that person
+    /// unasked from then on. What they ask is answered all the same. Before them all other words come to nothing.
+    pub opt_out: Vec<String>,
+    /// What the customer is told then; nothing if empty.
+    pub opt_out_reply: String,
+    /// Words by which somebody opts in again.
+    pub opt_in: Vec<String>,
+    /// What the customer is told then; nothing if empty.
+    pub opt_in_reply: String,
+    /// Languages whose usual words count besides those, such as "stop" and "unsubscribe".
+    pub opt_out_languages: Vec<Language>,
 }
 
 impl ControlConfig {
     /// The lists, by the names of their settings, that hold something that cannot be a control word.
     pub fn unusable(&self) -> impl Iterator<Item = &'static str> {
-        let lists = [("stop", &self.stop), ("human", &self.human)];
+        let lists =
+            [("stop", &self.stop), ("human", &self.human), ("opt_out", &self.opt_out), ("opt_in", &self.opt_in)];
         lists.into_iter().filter(|(_, words)| words.iter().any(|word| bare(word).is_empty())).map(|(name, _)| name)
     }
 }
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        Self { stop: vec!["stop".into()], stop_reply: String::new(), human: Vec::new(), human_reply: String::new() }
+        Self {
+            stop: vec!["stop".into()],
+            stop_reply: String::new(),
+            human: Vec::new(),
+            human_reply: String::new(),
+            opt_out: Vec::new(),
+            opt_out_reply: String::new(),
+            opt_in: Vec::new(),
+            opt_in_reply: String::new(),
+            opt_out_languages: Vec::new(),
+        }
     }
 }
 
@@ -45,6 +70,10 @@ pub enum Order {
     Stop,
     /// To let a person answer.
     Human,
+    /// To send nothing unasked.
+    OptOut,
+    /// To send things unasked again.
+    OptIn,
 }
 
 impl Order {
@@ -53,6 +82,8 @@ impl Order {
         match self {
             Self::Stop => "stopped by the customer",
             Self::Human => "handed over: the customer asked for a person",
+            Self::OptOut => "the customer has opted out",
+            Self::OptIn => "the customer has opted in",
         }
     }
 }
@@ -70,7 +101,19 @@ impl Controls {
     pub fn new(config: ControlConfig) -> Self {
         let words =
             |list: &[String], order| list.iter().map(|word| (bare(word).to_lowercase(), order)).collect::<Vec<_>>();
-        let mut words = [words(&config.stop, Order::Stop), words(&config.human, Order::Human)].concat();
+        let usual = |words: fn(Language) -> &'static [&'static str]| -> Vec<String> {
+            config.opt_out_languages.iter().flat_map(|language| words(*language)).map(|word| (*word).into()).collect()
+        };
+        // The first that fits counts: an opt-out stops the bot as well.
+        let mut words = [
+            words(&config.opt_out, Order::OptOut),
+            words(&usual(Language::opt_out), Order::OptOut),
+            words(&config.opt_in, Order::OptIn),
+            words(&usual(Language::opt_in), Order::OptIn),
+            words(&config.stop, Order::Stop),
+            words(&config.human, Order::Human),
+        ]
+        .concat();
         // It would be found in whatever has neither letters nor digits.
         words.retain(|(word, _)| !word.is_empty());
         Self { config, words }
@@ -96,6 +139,8 @@ impl Controls {
         let words = match order {
             Order::Stop => &self.config.stop_reply,
             Order::Human => &self.config.human_reply,
+            Order::OptOut => &self.config.opt_out_reply,
+            Order::OptIn => &self.config.opt_in_reply,
         };
         Some(words.as_str()).filter(|words| !words.is_empty())
     }

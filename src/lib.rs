@@ -16,7 +16,7 @@
 //! - [`webhook`]: the way in
 //! - [`store`]: the durable side; [`worker`]: claims turns and runs them
 //! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
-//! - [`people`]: when a person takes over, and the bot keeps silent
+//! - [`people`]: when a person takes over, and the bot keeps silent; [`quiet`]: the hours in which it answers nobody
 //! - [`outbox`]: the way out, each part once; [`pace`]: how fast; [`provider`]: the upstreams; [`http`]: how calls leave
 //! - [`health`]: whether an upstream lets a bot work; [`housekeeping`]: what has been kept for long enough goes
 //! - [`operator`]: dead letters, replay and erasure, for whoever runs it
@@ -54,6 +54,7 @@ pub mod outbox;
 pub mod pace;
 pub mod people;
 pub mod provider;
+pub mod quiet;
 pub mod sandbox;
 pub mod secret;
 pub mod store;

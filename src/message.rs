@@ -236,6 +236,27 @@ impl fmt::Debug for Echo {
     }
 }
 
+/// What a person has told the upstream about being sent things unasked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Whose messages it is about.
+    pub bot: BotName,
+    /// The person's chat, where the upstream has an identifier of its own for it.
+    pub chat: Option<ChatId>,
+    /// The person's phone number, if the upstream gave it.
+    pub phone: Option<ContactId>,
+    /// Whether they want none of it.
+    pub opts_out: bool,
+    /// When they said so, by the upstream's clock.
+    pub time: Timestamp,
+}
+
+impl fmt::Debug for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wish({}, …)", if self.opts_out { "out" } else { "in" })
+    }
+}
+
 /// How far a message of ours has come. Ordered: a later stage replaces an earlier one, never the reverse.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

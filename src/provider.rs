@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::http::{Download, Headers};
-use crate::message::{ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey, Wish};
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use rate::{Rate, SendLimits};
@@ -269,6 +269,8 @@ pub struct Events {
     pub statuses: Vec<DeliveryStatus>,
     /// Messages that were sent from the business's own phone.
     pub echoes: Vec<Echo>,
+    /// What people have told the upstream about being sent things unasked.
+    pub wishes: Vec<Wish>,
     /// What was left out.
     pub ignored: Ignored,
 }

@@ -34,7 +34,7 @@ use crate::message::{
     BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
 };
 pub use schedule::Lease;
-pub use standing::{By, Change, Pause, Peer, Standing};
+pub use standing::{By, Change, Opted, Pause, Peer, Standing};
 
 /// Where messages are kept. The `store` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -40,6 +40,7 @@ use crate::outbox::DeliveryConfig;
 use crate::pace::Pace;
 use crate::people::PeopleConfig;
 use crate::provider::{Around, Method, Provider, Received, WebhookRequest};
+use crate::quiet::{Quiet, QuietConfig};
 use crate::sandbox::phone::What;
 use crate::sandbox::{
     Courier, Customer, CustomerId, Draft, Phone, Sandbox, SandboxSettings, Upstream, UpstreamAnswer, UpstreamRequest,
@@ -69,6 +70,8 @@ pub struct Setup {
     pub control: ControlConfig,
     /// When a person takes over.
     pub people: PeopleConfig,
+    /// When the bot is silent.
+    pub quiet: QuietConfig,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How turns are held.
@@ -98,6 +101,7 @@ impl Setup {
             gate: GateConfig::default(),
             control: ControlConfig::default(),
             people: PeopleConfig::default(),
+            quiet: QuietConfig::default(),
             merge: MergeConfig::default(),
             turn: TurnConfig::default(),
             typing: TypingConfig::default(),
@@ -149,6 +153,7 @@ impl Setup {
             gates: Gates::new(self.gate),
             controls: Arc::new(Controls::new(self.control)),
             people: self.people,
+            quiet: Quiet::new(&self.quiet, &templates).expect("quiet hours"),
             merge: self.merge,
             turn: self.turn,
             delivery: self.delivery,

@@ -7,11 +7,13 @@
 mod ask;
 mod failed;
 mod interrupt;
+mod night;
 mod person;
 mod report;
 mod settings;
 mod upstream;
 mod window;
+mod wishes;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
 use crate::pace::Pace;
 use crate::people::PeopleConfig;
 use crate::provider::Provider;
+use crate::quiet::Quiet as QuietHours;
 use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{Dots, Indicator, Quiet};
 use person::A_PERSON;
@@ -62,6 +65,8 @@ pub struct Bot {
     pub delivery: DeliveryConfig,
     /// How fast it sends.
     pub pace: Pace,
+    /// When it answers nobody; none if never.
+    pub quiet: Option<QuietHours>,
     /// How bursts are merged.
     pub merge: MergeConfig,
     /// How its turns are held.
@@ -97,6 +102,7 @@ pub struct Tools {
 pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) -> Result<Report, StoreError> {
     let now = tools.clock.now();
     let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None };
+    attempt.heed_wishes(&claim).await?;
     if attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
     }
@@ -130,6 +136,9 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     attempt.open_until = attempt.window(&claim, &history);
     if attempt.is_closed() {
         return Box::pin(attempt.window_closed(claim, &batch)).await;
+    }
+    if let Some(night) = attempt.night() {
+        return Box::pin(attempt.keep_quiet(claim, &batch, night)).await;
     }
     if let Some(until) = attempt.outbox().closed_until(&claim).await? {
         return attempt.give_back(claim, until, "nothing can be sent until then").await;

@@ -34,10 +34,10 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
 use crate::http::Headers;
-use crate::message::{BotName, Conversation, Echo, Inbound};
+use crate::message::{BotName, Conversation, Echo, Inbound, Wish};
 use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
-use crate::store::{Accepted, Echoed, Noted, Store, StoreError};
+use crate::store::{Accepted, Change, Echoed, Noted, Opted, Peer, Store, StoreError};
 use intake::{Crowded, Intake, Room, SMALL};
 
 /// Where webhooks arrive. The `server` table of the configuration.
@@ -138,13 +138,14 @@ impl Webhooks {
 
     async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
-        let Events { messages, statuses, echoes, ignored } = events;
+        let Events { messages, statuses, echoes, wishes, ignored } = events;
         let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let reported = statuses.len();
         let stored = async {
             let noted = self.store.note(statuses).await?;
             let taken_over = self.hear(inlet, &echoes).await?;
+            self.heed(&wishes).await?;
             Ok::<_, StoreError>((noted, taken_over, self.keep(&messages).await?))
         };
         let (noted, taken_over, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
@@ -165,6 +166,7 @@ impl Webhooks {
             webhook.failed = came_out(Noted::Failed),
             webhook.echoes = echoes.len(),
             webhook.taken_over = (taken_over > 0).then_some(taken_over),
+            webhook.wishes = (!wishes.is_empty()).then_some(wishes.len()),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
             webhook.malformed = ignored.malformed,
@@ -183,6 +185,17 @@ impl Webhooks {
             taken_over += usize::from(echoed == Echoed::TakenOver);
         }
         Ok(taken_over)
+    }
+
+    /// Takes in what people have told the upstream about being sent things unasked.
+    async fn heed(&self, wishes: &[Wish]) -> Result<(), StoreError> {
+        for wish in wishes {
+            if let Some(peer) = Peer::of_wish(wish) {
+                let opted = Opted { out: wish.opts_out, since: wish.time };
+                self.store.stand(&peer, Change::Opt(opted)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,

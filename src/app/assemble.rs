@@ -21,6 +21,7 @@ use crate::http::is_private_enough;
 use crate::message::BotName;
 use crate::pace::Pace;
 use crate::provider::Around;
+use crate::quiet::Quiet;
 use crate::templates::{TemplateError, Templates};
 use crate::turn::Bot;
 use crate::typing::Indicator;
@@ -123,6 +124,10 @@ fn make(
             None
         }
     };
+    let quiet = Quiet::new(&bot.quiet, templates).unwrap_or_else(|found| {
+        note("quiet", found);
+        None
+    });
     let (Some(provider), Some(handler), true) = (provider, handler, problems.is_empty()) else { return Err(problems) };
     let health = Arc::new(Health::new(bot_name.clone(), parts.clock));
     Ok(Bot {
@@ -134,6 +139,7 @@ fn make(
         gates: Gates::new(bot.gate.clone()),
         controls: Arc::new(Controls::new(bot.control.clone())),
         people: bot.people.clone(),
+        quiet,
         merge: bot.merge.clone(),
         turn: bot.turn.clone(),
         delivery: bot.delivery.clone(),

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{Claim, DEDUPLICATED_FOR, Outgoing, Undecided};
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, Conversation, Echo, MessageRef};
+use crate::message::{BotName, ChatId, ContactId, Conversation, Echo, MessageRef, Wish};
 
 /// Whom a bot's chat is with, by every name that is known: the chat's own and, unless it is a group, the person's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,11 +32,15 @@ impl Peer {
 
     /// Whom the chat of a message is with.
     pub fn of(at: &MessageRef) -> Self {
-        let peer = Self { bot: at.bot.clone(), names: Vec::with_capacity(2) }.and(at.chat.as_str());
         if at.group {
-            return peer;
+            return Self { bot: at.bot.clone(), names: Vec::with_capacity(1) }.and(at.chat.as_str());
         }
-        let peer = peer.and(at.sender.as_str());
+        Self::writer(at).and(at.chat.as_str())
+    }
+
+    /// The person who wrote a message, in a group or not.
+    pub fn writer(at: &MessageRef) -> Self {
+        let peer = Self { bot: at.bot.clone(), names: Vec::with_capacity(2) }.and(at.sender.as_str());
         at.phone.iter().fold(peer, |peer, phone| peer.and(phone.as_str()))
     }
 
@@ -50,8 +54,17 @@ impl Peer {
 
     /// To whom a message of the business's own went, if the upstream says so.
     pub fn of_echo(echo: &Echo) -> Option<Self> {
-        let names = echo.chat.iter().map(ChatId::as_str).chain(echo.phone.iter().map(|phone| phone.as_str()));
-        names.filter_map(|name| Self::named(&echo.bot, name)).reduce(Self::joined)
+        Self::known_by(&echo.bot, echo.chat.as_ref(), echo.phone.as_ref())
+    }
+
+    /// Who has said what they want to be sent, if the upstream says so.
+    pub fn of_wish(wish: &Wish) -> Option<Self> {
+        Self::known_by(&wish.bot, wish.chat.as_ref(), wish.phone.as_ref())
+    }
+
+    fn known_by(bot: &BotName, chat: Option<&ChatId>, phone: Option<&ContactId>) -> Option<Self> {
+        let names = chat.map(ChatId::as_str).into_iter().chain(phone.map(ContactId::as_str));
+        names.filter_map(|name| Self::named(bot, name)).reduce(Self::joined)
     }
 
     /// Whose bot it is.
@@ -158,6 +171,17 @@ pub struct Standing {
     pub paused: Option<Pause>,
     /// When the bot was last told to go on.
     pub resumed: Option<Timestamp>,
+    /// What the person has last said about being sent things unasked.
+    pub opted: Option<Opted>,
+}
+
+/// Whether somebody wants to be sent things unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opted {
+    /// Whether they do not.
+    pub out: bool,
+    /// Since when, by the upstream's clock.
+    pub since: Timestamp,
 }
 
 /// How what stands about somebody changes.
@@ -168,6 +192,8 @@ pub enum Change {
     Pause(Pause),
     /// The bot answers again.
     Resume,
+    /// The person opts out, or in again. What was said later stays.
+    Opt(Opted),
 }
 
 impl Standing {
@@ -176,11 +202,16 @@ impl Standing {
         self.paused.filter(|pause| pause.lasts(now))
     }
 
+    /// Since when the person is to be sent nothing unasked; none if they may.
+    pub fn opted_out(&self) -> Option<Timestamp> {
+        self.opted.filter(|opted| opted.out).map(|opted| opted.since)
+    }
+
     /// Whether there is nothing left that matters.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         // For as long as upstreams may repeat what had begun an earlier pause.
         let resumed = self.resumed.is_some_and(|resumed| now.since(resumed) < DEDUPLICATED_FOR);
-        self.pause(now).is_none() && !resumed
+        self.pause(now).is_none() && !resumed && self.opted_out().is_none()
     }
 
     /// Whether a pause comes of a message that was written before the bot was last told to go on: it may be repeated.
@@ -194,7 +225,8 @@ impl Standing {
             (Some(one), Some(other)) => Some(one.and(other)),
             (one, other) => one.or(other),
         };
-        Self { paused, resumed: self.resumed.max(other.resumed) }
+        let opted = [self.opted, other.opted].into_iter().flatten().max_by_key(|opted| opted.since);
+        Self { paused, resumed: self.resumed.max(other.resumed), opted }
     }
 
     /// The same, after a change.
@@ -206,7 +238,12 @@ impl Standing {
                 Self { paused: Some(paused), ..self }
             }
             Change::Resume if self.pause(now).is_none() => self,
-            Change::Resume => Self { paused: None, resumed: Some(now) },
+            Change::Resume => Self { paused: None, resumed: Some(now), ..self },
+            Change::Opt(opted) => match self.opted {
+                Some(known) if known.since > opted.since || known.out == opted.out => self,
+                None if !opted.out => self,
+                _ => Self { opted: Some(opted), ..self },
+            },
         }
     }
 }

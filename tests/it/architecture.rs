@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 31] = [
+const MAY_IMPORT: [(&str, &[&str]); 32] = [
     ("message", &[]),
     ("clock", &[]),
     ("budget", &[]),
@@ -22,6 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 31] = [
     ("gate", &["store"]),
     ("control", &[]),
     ("people", &[]),
+    ("quiet", &["templates"]),
     ("failure", &["templates"]),
     ("pace", &["provider"]),
     ("outbox", &["handler", "pace", "provider", "store", "typing"]),
@@ -29,7 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 31] = [
         "turn",
         &[
             "budget", "control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "people",
-            "provider", "store", "typing",
+            "provider", "quiet", "store", "typing",
         ],
     ),
     ("worker", &["budget", "store", "turn"]),
@@ -50,6 +51,7 @@ const MAY_IMPORT: [(&str, &[&str]); 31] = [
             "outbox",
             "people",
             "provider",
+            "quiet",
             "store",
             "telemetry",
             "turn",

@@ -144,6 +144,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.gate", json(&bot.gate), json(&known_bot.gate)),
         ("bots.shop.control", json(&bot.control), json(&known_bot.control)),
         ("bots.shop.people", json(&bot.people), json(&known_bot.people)),
+        ("bots.shop.quiet", json(&bot.quiet), json(&known_bot.quiet)),
         ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
         ("bots.shop.turn", json(&bot.turn), json(&known_bot.turn)),
         ("bots.shop.typing", json(&bot.typing), json(&known_bot.typing)),

@@ -29,6 +29,7 @@ mod pace;
 mod people;
 mod plain_http;
 mod product;
+mod quiet;
 mod real;
 mod replays;
 mod routes;

@@ -5,8 +5,10 @@ mod race;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::json;
 use threedots::clock::Clock;
-use threedots::message::{BotName, ChatId, Conversation};
+use threedots::control::Language;
+use threedots::message::{BotName, ChatId, Conversation, Kind};
 use threedots::people::{Lasting, PeopleConfig};
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
 use threedots::store::{By, Change, Pause, Peer};
@@ -225,6 +227,77 @@ async fn that_a_person_comes_is_not_said_once_the_person_is_there() {
     world.pass(600).await;
     assert!(world.replies().is_empty());
     assert_eq!(world.store.backlog().messages, 0);
+}
+
+/// Whether nothing may be sent to the customer unasked.
+async fn opted_out(world: &World) -> bool {
+    world.store.standing(&peer()).await.expect("the store works").opted_out().is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_opts_out_is_noted_told_so_and_answered_when_they_ask() {
+    let mut setup = Setup::new(echo());
+    setup.control.opt_out_languages = vec![Language::De];
+    setup.control.opt_out_reply = "Sie bekommen nichts mehr.".into();
+    setup.control.opt_in_reply = "Willkommen zurück.".into();
+    let world = setup.start();
+    world.write("Abmelden!");
+    world.pass(100).await;
+    assert!(opted_out(&world).await);
+    world.write("Wann habt ihr offen?");
+    world.pass(100).await;
+    assert!(opted_out(&world).await, "a question changes nothing about it");
+    world.write("START");
+    world.pass(100).await;
+    assert!(!opted_out(&world).await);
+    let replies = ["Sie bekommen nichts mehr.", "You said: Wann habt ihr offen?", "Willkommen zurück."];
+    assert_eq!(world.replies(), replies);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_counts_whoever_answers_and_whether_or_not_anybody_does() {
+    let mut setup = Setup::new(echo());
+    setup.control.opt_out = vec!["unsubscribe".into()];
+    setup.control.opt_out_reply = "Done.".into();
+    setup.gate.kinds = vec![Kind::Image];
+    let world = setup.start();
+    world.write_as_person("I am here");
+    world.pass(1).await;
+    world.write("unsubscribe");
+    world.pass(100).await;
+    assert!(opted_out(&world).await);
+    assert!(world.replies().is_empty());
+    assert_eq!(world.store.backlog().messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_such_words_stop_only_stops_the_bot() {
+    let world = Setup::new(echo()).start();
+    world.write("stop");
+    world.pass(100).await;
+    assert!(!opted_out(&world).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_people_choose_in_whatsapps_own_menu_counts_in_the_order_in_which_they_chose() {
+    let world = Setup::new(echo()).start();
+    let now = world.clock.now().0 / 1000;
+    let tell = async |value: &str, category: &str, at: u64| {
+        let wish = json!({ "wa_id": "15550100001", "category": category, "value": value, "timestamp": at });
+        let metadata = json!({ "phone_number_id": "106540352242922", "display_phone_number": "12125550199" });
+        let value = json!({ "messaging_product": "whatsapp", "metadata": metadata, "user_preferences": [wish] });
+        let change = json!({ "field": "user_preferences", "value": value });
+        let body = json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": [change] }] });
+        assert_eq!(world.sandbox.inject(body.to_string()).await, Some(200));
+    };
+    tell("stop", "something_else", now).await;
+    assert!(!opted_out(&world).await);
+    tell("stop", "marketing_messages", now).await;
+    assert!(opted_out(&world).await);
+    tell("resume", "marketing_messages", now - 60).await;
+    assert!(opted_out(&world).await, "that was before");
+    tell("resume", "marketing_messages", now + 60).await;
+    assert!(!opted_out(&world).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ pub(crate) const TOKEN: &str = "fictional-access-token";
 pub(crate) const VERIFY_TOKEN: &str = "fictional-verify-token";
 pub(crate) const NUMBER: &str = "109900000000001";
 pub(crate) const WEBHOOK: &str = "/webhooks/shop";
-const CUSTOMER: &str = "12025550123";
+pub(crate) const CUSTOMER: &str = "12025550123";
 
 /// Nothing here takes long; a test that waits so long for something waits in vain.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -80,6 +80,7 @@ contract! {
     an_echo_is_decided_when_its_reply_is_settled_at_the_latest
     an_echo_with_the_words_of_a_part_that_may_have_left_says_that_it_has
     a_pause_goes_with_the_person_and_when_it_is_over
+    what_a_person_said_last_about_being_written_to_stays
     a_second_delivery_of_a_message_is_a_duplicate
     of_sixteen_deliveries_at_once_one_is_new
     a_batch_that_holds_a_message_twice_takes_it_in_once

@@ -3,7 +3,7 @@
 //! Read level by level, so that an element that makes no sense is counted and spoils none of its neighbours.
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, ContactId, DeliveryStatus, Echo, MessageId, PartKey};
+use crate::message::{BotName, ChatId, ContactId, DeliveryStatus, Echo, MessageId, PartKey, Wish};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::whatsapp::content;
 use crate::provider::whatsapp::inbound::{Around, each, stage, time};
@@ -37,7 +37,7 @@ impl Reader<'_> {
     fn change(&self, change: &str, events: &mut Events) -> Option<()> {
         let change = Shallow::read(change)?;
         let field = change.text("field")?;
-        if field != "messages" && field != "smb_message_echoes" {
+        if !["messages", "smb_message_echoes", "user_preferences"].contains(&field.as_str()) {
             events.ignored.other += 1;
             return Some(());
         }
@@ -50,6 +50,16 @@ impl Reader<'_> {
         if field == "smb_message_echoes" {
             each(value.list("message_echoes"), events, |echo, events| {
                 events.echoes.push(self.echo(Object(&lenient::object(echo)?))?);
+                Some(())
+            });
+            return Some(());
+        }
+        if field == "user_preferences" {
+            each(value.list("user_preferences"), events, |wish, events| {
+                match self.wish(Object(&lenient::object(wish)?))? {
+                    Some(wish) => events.wishes.push(wish),
+                    None => events.ignored.other += 1,
+                }
                 Some(())
             });
             return Some(());
@@ -94,6 +104,21 @@ impl Reader<'_> {
         let words = message.object("text").and_then(|text| text.text("body"));
         let (bot, id, time) = (self.bot.clone(), MessageId::new(message.text("id")?), time(message, self.received));
         Some(Echo { bot, chat, phone: number, message: id, words, time })
+    }
+
+    /// What somebody has chosen in WhatsApp's own menu. The inner none is something else than whether to be sent offers.
+    fn wish(&self, wish: Object<'_>) -> Option<Option<Wish>> {
+        let opts_out = match (wish.text("category")?.as_str(), wish.text("value")?.as_str()) {
+            ("marketing_messages", "stop") => true,
+            ("marketing_messages", "resume") => false,
+            _ => return Some(None),
+        };
+        let phone = wish.text("wa_id").as_deref().and_then(phone).map(ContactId::new);
+        let chat = wish.text("user_id").map(ChatId::new);
+        if phone.is_none() && chat.is_none() {
+            return None;
+        }
+        Some(Some(Wish { bot: self.bot.clone(), chat, phone, opts_out, time: time(wish, self.received) }))
     }
 
     /// The inner none is a word that says nothing about how far the message has come.

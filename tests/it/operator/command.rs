@@ -213,10 +213,11 @@ async fn a_conversation_is_paused_whether_threedots_runs_or_not() {
     assert!(say("pause", &["--for", "never"]).contains("--for is no duration"));
     binary.signal("TERM");
     assert_eq!(binary.ended().await.code(), Some(0));
-    let longer = say("pause", &[]);
-    assert_eq!(longer.trim_end(), "paused: a person answers, the bot does not, until it is resumed");
-    assert_eq!(say("resume", &[]).trim_end(), "not paused: the bot answers");
-    assert_eq!(say("resume", &[]).trim_end(), "not paused: the bot answers (as before)");
+    // Whoever works on the store itself also writes the line of the log.
+    let first = |said: String| said.lines().next().unwrap_or_default().to_owned();
+    assert_eq!(first(say("pause", &[])), "paused: a person answers, the bot does not, until it is resumed");
+    assert_eq!(first(say("resume", &[])), "not paused: the bot answers");
+    assert_eq!(first(say("resume", &[])), "not paused: the bot answers (as before)");
     let log = office.home.log();
     assert!(log.contains("\"operator.action\":\"pause\"") && log.contains("\"operator.bot\":\"shop\""));
     office.home.check_log(&[customer]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use threedots::clock::Timestamp;
 use threedots::message::{BotName, ChatId, ContactId, Echo, MessageId};
-use threedots::store::{By, Change, Echoed, PartState, Pause, Peer, Retention, Settlement};
+use threedots::store::{By, Change, Echoed, Opted, PartState, Pause, Peer, Retention, Settlement};
 
 use crate::store::bench::{Bench, ids, message, outgoing, within};
 
@@ -205,4 +205,21 @@ pub(in crate::store) async fn a_pause_goes_with_the_person_and_when_it_is_over(b
     assert_eq!(bench.store.standing(&peer("ben")).await.unwrap().paused, None);
     bench.store.forget(&shop(), "+491").await.unwrap();
     assert!(!paused(bench, "chat").await);
+}
+
+pub(in crate::store) async fn what_a_person_said_last_about_being_written_to_stays(bench: &Bench) {
+    let opt = |out: bool, since: u64| Change::Opt(Opted { out, since: Timestamp(since) });
+    let standing = async || bench.store.standing(&peer("ann")).await.unwrap().opted_out();
+    assert!(!bench.store.stand(&peer("ann"), opt(false, 5)).await.unwrap(), "nothing has changed");
+    assert!(bench.store.stand(&peer("ann"), opt(true, 10)).await.unwrap());
+    assert!(!bench.store.stand(&peer("ann"), opt(true, 11)).await.unwrap());
+    assert!(!bench.store.stand(&peer("ann"), opt(false, 9)).await.unwrap(), "that was before");
+    // Neither a pause nor time changes anything about it.
+    bench.store.stand(&peer("ann"), pause(bench)).await.unwrap();
+    bench.store.stand(&peer("ann"), Change::Resume).await.unwrap();
+    tokio::time::advance(HOUR * 24 * 400).await;
+    while !bench.store.sweep(&Retention::default()).await.unwrap().round {}
+    assert_eq!(standing().await, Some(Timestamp(10)));
+    assert!(bench.store.stand(&peer("ann"), opt(false, 12)).await.unwrap());
+    assert_eq!(standing().await, None);
 }

@@ -1,0 +1,36 @@
+//! Quiet hours: nobody sees "read" or "typing", and the handler is not asked.
+
+use super::{Attempt, Batch, Report};
+use crate::handler::Speaker;
+use crate::message::Part;
+use crate::quiet::Night;
+use crate::store::{Claim, PartState, StoreError};
+
+/// Why nothing is answered.
+const QUIET: &str = "quiet hours";
+
+/// Among so many things said last, it is looked for whether the customer was told already.
+const LOOKED_AT: usize = 50;
+
+impl Attempt<'_> {
+    /// The quiet hours that it is in, if it is.
+    pub(super) fn night(&self) -> Option<Night> {
+        self.bot.quiet.as_ref()?.night(self.tools.clock.now())
+    }
+
+    /// Has the messages wait until the night is over; or says so once instead, and leaves it at that.
+    pub(super) async fn keep_quiet(mut self, claim: Claim, batch: &Batch, night: Night) -> Result<Report, StoreError> {
+        let words = self.bot.quiet.as_ref().and_then(|quiet| quiet.words(&batch.newest().inbound));
+        let Some(words) = words else {
+            return self.give_back(claim, night.ends, QUIET).await;
+        };
+        self.report.reason = Some(QUIET.to_owned());
+        let said = self.tools.store.history(&claim.conversation, LOOKED_AT).await?;
+        if said.iter().any(|said| said.by == Speaker::Bot && said.time >= night.began && said.words == words) {
+            return self.keep_silent(claim, Some(batch)).await;
+        }
+        let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
+        outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+        self.send_without_dots(claim, outgoing).await
+    }
+}

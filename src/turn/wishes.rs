@@ -1,0 +1,22 @@
+//! Who says that they want nothing sent to them unasked is heeded before anything else, whatever becomes of the message:
+//! while a person answers, and where no gate lets it through.
+
+use super::Attempt;
+use crate::control::Order;
+use crate::store::{Change, Claim, Opted, Peer, StoreError};
+
+impl Attempt<'_> {
+    /// Notes what the waiting messages say about that, in their order.
+    pub(super) async fn heed_wishes(&self, claim: &Claim) -> Result<(), StoreError> {
+        for waiting in &claim.messages {
+            let out = match self.bot.controls.order(&waiting.inbound) {
+                Some(Order::OptOut) => true,
+                Some(Order::OptIn) => false,
+                Some(Order::Stop | Order::Human) | None => continue,
+            };
+            let opted = Opted { out, since: waiting.inbound.at.time };
+            self.tools.store.stand(&Peer::writer(&waiting.inbound.at), Change::Opt(opted)).await?;
+        }
+        Ok(())
+    }
+}
