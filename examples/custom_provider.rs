@@ -20,13 +20,13 @@ use threedots::message::{
 };
 use threedots::provider::answer::{Repeat, by_status};
 use threedots::provider::exchange::exchange;
-use threedots::provider::signature::same_token;
 use threedots::provider::{
     Abilities, Activity, Around, Code, Events, GroupTyping, InvalidPart, KeyedBy, Kind, Method, Provider,
     ProviderConfig, ProviderError, Rate, ReadReceipts, Received, Resolve, SendLimits, StopAbilities, TypingAbilities,
     WebhookError, WebhookRequest,
 };
 use threedots::secret::SecretRef;
+use threedots::secret::same_token;
 use threedots::{App, Reply, Turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -304,7 +304,7 @@ impl Transport for Client {
             if !reach::may_be_public(&call.url) {
                 return Err(CallError::NotSent("the address is not https, or not public"));
             }
-        } else if !is_private_enough(&call.url) && !(call.in_clear && is_plain_http(&call.url)) {
+        } else if !(is_private_enough(&call.url) || call.in_clear && is_plain_http(&call.url)) {
             return Err(CallError::NotSent("the address is neither https nor this machine"));
         }
         let method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|_| CallError::NotSent("method"))?;

@@ -13,7 +13,7 @@ use crate::handler::Handler;
 use crate::handler::demo::Demo;
 use crate::handler::http::callbacks::Callbacks;
 use crate::handler::http::{Http, HttpConfig, WaysOut};
-use crate::handler::llm::{Llm, LlmConfig, Model};
+use crate::handler::llm::{self, Llm, LlmConfig, Model};
 use crate::health::Health;
 use crate::http::is_private_enough;
 use crate::message::BotName;
@@ -168,18 +168,24 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
         if model.model.is_empty() {
             wrong("model", "is empty: name the model".into());
         }
+        for (key, length) in [("timeout", model.timeout), ("stall", model.stall)] {
+            if length.is_zero() {
+                wrong(key, "must not be zero: no model answers at once".into());
+            }
+        }
         let api_key = model.api_key.as_ref().map(|key| key.resolve(parts.env)).transpose();
         match api_key {
             Ok(api_key) => models.push(Model { config: model.clone(), api_key }),
             Err(text) => wrong("api_key", text),
         }
     }
-    let made = Llm::new(llm.clone(), models, Arc::clone(templates));
+    let around = llm::Around { models, templates: Arc::clone(templates), clock: parts.clock };
+    let made = Llm::new(llm.clone(), around);
     match made {
         Ok(made) if problems.is_empty() => Ok(made),
         Ok(_) => Err(problems),
         Err(unusable) => {
-            problems.extend(unusable.into_iter().map(|found| (found.key.to_owned(), found.problem)));
+            problems.extend(unusable.into_iter().map(|found| (found.key, found.problem)));
             Err(problems)
         }
     }

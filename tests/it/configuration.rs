@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
+use threedots::handler::http::HttpConfig;
 use threedots::handler::llm::{LlmConfig, ModelConfig};
 use threedots::operator::OperatorConfig;
 use threedots::outbox::DeliveryConfig;
@@ -75,21 +76,24 @@ fn line_of(text: &str, start: &str) -> usize {
     line + 1
 }
 
-/// The default with every commented setting in force.
-fn uncommented() -> String {
+/// The default with every commented setting in force, those of one kind of handler among them.
+fn uncommented(handler: &str) -> String {
+    let at = |words: &str| DEFAULT.find(words).unwrap_or_else(|| panic!("no {words}"));
+    let (http, llm, end) = (at("# With kind = \"http\":"), at("# With kind = \"llm\":"), at("[bots.shop.gate]"));
+    let settings = if handler == "http" { &DEFAULT[http..llm] } else { &DEFAULT[llm..end] };
+    let text = format!("{}{settings}{}", &DEFAULT[..http], &DEFAULT[end..]);
     let is_setting = |line: &str| {
         let name = line.split(" = ").next().expect("a first part");
         let named = line.contains(" = ") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
         named || line.starts_with("[[")
     };
-    let lines = DEFAULT.lines().map(|line| match line.strip_prefix("# ") {
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
         // The other way to write a setting that stands there already: its own test is below.
         Some(setting) if setting.starts_with("app_secret = ") => line,
         Some(setting) if is_setting(setting) => setting,
         _ => line,
     });
-    // The settings below it are the llm handler's.
-    lines.collect::<Vec<_>>().join("\n").replace("\nkind = \"demo\"", "\nkind = \"llm\"")
+    lines.collect::<Vec<_>>().join("\n").replace("\nkind = \"demo\"", &format!("\nkind = \"{handler}\""))
 }
 
 fn json(settings: &impl serde::Serialize) -> Value {
@@ -103,7 +107,7 @@ fn meta_of(bot: &BotConfig) -> &MetaConfig {
 
 /// Every table of the configuration by its key: as the uncommented default has it, and as the code has it.
 fn tables() -> Vec<(&'static str, Value, Value)> {
-    let text = uncommented();
+    let text = uncommented("llm");
     let (config, problems) = Config::parse("threedots.toml", &text, []);
     assert_eq!(problems, [], "the uncommented default is sound");
     let (known, bot, known_bot) = (Config::default(), &config.bots["shop"], BotConfig::default());
@@ -128,6 +132,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("store", json(&config.store), json(&known.store)),
         ("retention", json(&config.retention), json(&known.retention)),
         ("operator", json(&config.operator), json(&known_operator)),
+        ("callbacks", json(&config.callbacks), json(&known.callbacks)),
         ("worker", json(&config.worker), json(&known.worker)),
         ("log", json(&config.log), json(&known.log)),
         ("bots.shop.provider", json(meta), json(&filled)),
@@ -152,7 +157,7 @@ fn what_the_default_shows_is_what_holds_without_it() {
 
 #[test]
 fn the_default_shows_every_setting_and_no_other() {
-    let text = uncommented();
+    let text = uncommented("llm");
     let written: toml::Table = text.parse().expect("TOML");
     let (mut tables_seen, mut tops) = (0, BTreeSet::new());
     for (key, _, known) in tables() {
@@ -169,8 +174,23 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.insert("templates".into());
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the six others, and the table of models inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 6 + 1);
+    // The bot's tables, the seven others, and the table of models inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 7 + 1);
+}
+
+#[test]
+fn what_the_default_shows_of_a_handler_over_http_is_what_holds_without_it() {
+    let (config, problems) = Config::parse("threedots.toml", &uncommented("http"), []);
+    assert_eq!(problems, []);
+    let HandlerConfig::Http(http) = &config.bots["shop"].handler else { panic!("it is the HTTP handler's") };
+    let filled = HttpConfig { url: http.url.clone(), secret: http.secret.clone(), ..HttpConfig::default() };
+    assert_eq!(json(http), json(&filled));
+    let text = uncommented("http");
+    let written: toml::Table = text.parse().expect("TOML");
+    let written = written["bots"]["shop"]["handler"].as_table().expect("a table");
+    let known = json(http);
+    let known: BTreeSet<_> = known.as_object().expect("settings").keys().map(String::as_str).collect();
+    assert_eq!(written.keys().map(String::as_str).filter(|name| *name != "kind").collect::<BTreeSet<_>>(), known);
 }
 
 #[test]
@@ -303,7 +323,7 @@ const FOUND: [(&str, &str, &str); 47] = [
     ("bots.shop.failure_reply.template", "template = ", "or name another"),
     ("bots.shop.failure_reply.enabled", "enabled = ", "must be true or false"),
     ("bots.pigeons.provider.kind", "kind = \"pigeon\"", "use one of meta"),
-    ("bots.pigeons.handler.kind", "kind = \"oracle\"", "use one of demo, llm, custom"),
+    ("bots.pigeons.handler.kind", "kind = \"oracle\"", "use one of demo, llm, http, custom"),
     ("bots.Bad Name", "[bots.\"Bad Name\".provider]", "use lower-case letters"),
     ("bots.Bad Name.provider.access_token", "access_token = \"file", "cannot be read"),
     ("bots.Bad Name.provider.app_secret[0].secret", "app_secret = [", "move the secret"),

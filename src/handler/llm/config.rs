@@ -1,0 +1,95 @@
+//! The settings, each with its default.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::in_words;
+use crate::secret::SecretRef;
+
+/// A language model as a handler. The `handler` table of a bot's configuration with `kind = "llm"`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LlmConfig {
+    /// The models, in the order in which they are asked.
+    pub models: Vec<ModelConfig>,
+    /// The template of the system prompt.
+    pub prompt: String,
+    /// The template of what the customer is told when no model answers.
+    pub canned_reply: String,
+    /// How much of the history the model is given, in tokens (counted as four bytes each).
+    pub history_tokens: usize,
+    /// How long an answer may be, in tokens.
+    pub max_tokens: u32,
+    /// Whether the model is given the customer's images: the eight newest of a turn.
+    pub images: bool,
+    /// The time zone of the prompt's date, by its IANA name.
+    pub time_zone: String,
+}
+
+impl Default for LlmConfig {
+    fn default() -> Self {
+        Self {
+            models: Vec::new(),
+            prompt: "prompts/default.txt".into(),
+            canned_reply: "replies/unavailable.txt".into(),
+            history_tokens: 2000,
+            max_tokens: 800,
+            images: true,
+            time_zone: "UTC".into(),
+        }
+    }
+}
+
+/// One model behind one address.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The address that `/chat/completions` is added to.
+    pub base_url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The key, if the address wants one.
+    pub api_key: Option<SecretRef>,
+    /// How long the whole of an answer may take.
+    #[serde(with = "in_words")]
+    pub timeout: Duration,
+    /// How long nothing of an answer may come: before its first token, and between two.
+    #[serde(with = "in_words")]
+    pub stall: Duration,
+}
+
+/// The address may hold credentials.
+impl fmt::Debug for ModelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ModelConfig({})", self.model)
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            base_url: "https://api.openai.com/v1".into(),
+            model: "gpt-4o-mini".into(),
+            api_key: None,
+            timeout: Duration::from_secs(40),
+            stall: Duration::from_secs(15),
+        }
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Its key in the handler's table.
+    pub key: String,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+impl Unusable {
+    pub(super) fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into() }
+    }
+}
