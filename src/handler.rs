@@ -20,6 +20,8 @@
 pub mod demo;
 pub mod http;
 pub mod llm;
+mod sign;
+mod way_out;
 
 use std::fmt;
 use std::path::Path;
@@ -33,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, Reply};
+pub use way_out::WaysOut;
 
 /// Turns a turn into a reply.
 #[async_trait]

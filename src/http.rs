@@ -279,8 +279,16 @@ impl Client {
     }
 }
 
+/// The client beneath, for a library that makes its calls itself.
+pub(crate) type Bare = reqwest::Client;
+
+/// A client with the settings that all of ours share, and without their rules on addresses.
+pub(crate) fn bare() -> Result<Bare, ClientError> {
+    builder().build().map_err(|_| ClientError)
+}
+
 /// The settings that every HTTP client of ours shares: see the module's first lines.
-pub(crate) fn builder() -> reqwest::ClientBuilder {
+fn builder() -> reqwest::ClientBuilder {
     // The first caller sets it; a second finds it set, which is what we want.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

@@ -179,7 +179,15 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
             Err(text) => wrong("api_key", text),
         }
     }
-    let around = llm::Around { models, templates: Arc::clone(templates), clock: parts.clock };
+    let mut tools = Vec::new();
+    for (number, tool) in llm.tools.iter().enumerate() {
+        match tool.secret.as_ref().map(|secret| secret.resolve(parts.env)).transpose() {
+            Ok(secret) => tools.push(llm::Tool { config: tool.clone(), secret }),
+            Err(text) => problems.push((format!("tools[{number}].secret"), text)),
+        }
+    }
+    let ways_out = parts.ways_out.clone();
+    let around = llm::Around { models, tools, ways_out, templates: Arc::clone(templates), clock: parts.clock };
     let made = Llm::new(llm.clone(), around);
     match made {
         Ok(made) if problems.is_empty() => Ok(made),

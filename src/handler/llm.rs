@@ -1,5 +1,14 @@
 //! A language model behind an OpenAI-compatible address.
 //!
+//! | file | what it is |
+//! |---|---|
+//! | `config` | the settings |
+//! | `prompt` | what a model is told |
+//! | `model` | one model: asked, listened to, left alone while it rests |
+//! | `steps` | one turn: the model answers, or has tools called first |
+//! | `tools` | what it may call, and what it is told of it |
+//! | `wire` | the words of `/chat/completions` |
+//!
 //! What the model is given: the system prompt (a template), as much of the conversation's history as the token
 //! budget allows, and the waiting messages with their images.
 //!
@@ -11,25 +20,28 @@
 mod config;
 mod model;
 mod prompt;
+mod steps;
+mod tools;
 mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use super::{Handler, HandlerError, Turn};
+use super::{Handler, HandlerError, Turn, WaysOut};
 use crate::clock::Clock;
 use crate::http;
 use crate::message::Reply;
 use crate::templates::{TemplateError, Templates};
-pub use config::{LlmConfig, ModelConfig, Unusable};
+pub use config::{LlmConfig, ModelConfig, ToolConfig, Unusable};
 pub use model::Model;
 use model::Rung;
 use prompt::Prompter;
-use wire::Line;
+use steps::End;
+pub use tools::Tool;
+use tools::Toolbox;
 
 /// What is left of a turn's time when no model is asked any longer, so that the canned reply is in time.
 const RESERVE: Duration = Duration::from_millis(500);
@@ -38,6 +50,10 @@ const RESERVE: Duration = Duration::from_millis(500);
 pub struct Around {
     /// The models, with their keys; `config.models` is not looked at.
     pub models: Vec<Model>,
+    /// The tools, with their secrets; `config.tools` is not looked at.
+    pub tools: Vec<Tool>,
+    /// Where tools may be called.
+    pub ways_out: WaysOut,
     /// Where the prompt and the replies are.
     pub templates: Arc<Templates>,
     /// Where the time comes from.
@@ -48,7 +64,9 @@ pub struct Around {
 pub struct Llm {
     rungs: Vec<Rung>,
     prompter: Prompter,
+    toolbox: Toolbox,
     max_tokens: u32,
+    max_steps: usize,
 }
 
 impl Llm {
@@ -57,41 +75,19 @@ impl Llm {
     /// # Errors
     /// Everything in `config` that cannot be used, each with its key.
     pub fn new(config: LlmConfig, around: Around) -> Result<Self, Vec<Unusable>> {
-        let Around { models, templates, clock } = around;
+        let Around { models, tools, ways_out, templates, clock } = around;
         let mut problems = Vec::new();
-        let prompter = Prompter::new(&config, templates, &mut problems);
-        let rungs: Result<Vec<_>, http::ClientError> =
-            models.into_iter().map(|model| Rung::new(model, clock)).collect();
-        let rungs = rungs.unwrap_or_else(|error| {
-            problems.push(Unusable::new("models", error.to_string()));
-            Vec::new()
-        });
-        if problems.is_empty() { Ok(Self { rungs, prompter, max_tokens: config.max_tokens }) } else { Err(problems) }
-    }
-
-    /// Goes down the ladder until a model answers.
-    async fn ask(&self, turn: &Turn, messages: &[Line<'_>]) -> Option<String> {
-        for (number, rung) in self.rungs.iter().enumerate() {
-            let model = &rung.config.model;
-            let left = turn.deadline.saturating_duration_since(Instant::now() + RESERVE);
-            if left.is_zero() {
-                warn!(llm.model = model, llm.rung = number, "the turn's time is up: no further model is asked");
-                return None;
+        let prompter = Prompter::new(&config, !tools.is_empty(), templates, &mut problems);
+        let toolbox = Toolbox::new(tools, &ways_out, clock, &mut problems);
+        let rungs = match http::bare() {
+            Ok(http) => models.into_iter().map(|model| Rung::new(model, clock, http.clone())).collect(),
+            Err(error) => {
+                problems.push(Unusable::new("models", error.to_string()));
+                Vec::new()
             }
-            if let Some(rest) = rung.rests() {
-                let seconds = rest.as_secs();
-                info!(llm.model = model, llm.rung = number, llm.rest_s = seconds, "a model rests, and is not asked");
-                continue;
-            }
-            match rung.ask(messages, self.max_tokens, left).await {
-                Ok(words) => {
-                    debug!(llm.model = model, llm.rung = number, llm.messages = messages.len(), "a model answered");
-                    return Some(words);
-                }
-                Err(why) => warn!(llm.model = model, llm.rung = number, %why, "a model did not answer"),
-            }
-        }
-        None
+        };
+        let (max_tokens, max_steps) = (config.max_tokens, config.max_steps);
+        if problems.is_empty() { Ok(Self { rungs, prompter, toolbox, max_tokens, max_steps }) } else { Err(problems) }
     }
 }
 
@@ -100,8 +96,13 @@ impl Handler for Llm {
     async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
         let unusable = |error: TemplateError| HandlerError::new(error.to_string());
         let messages = self.prompter.messages(turn).await.map_err(unusable)?;
-        if let Some(words) = self.ask(turn, &messages).await {
-            return Ok(Reply::text(words));
+        match self.converse(turn, messages).await {
+            End::Words(words) => return Ok(Reply::text(words)),
+            End::Handover(reason) => {
+                info!(llm.rung = "human", "a tool has asked for a person");
+                return Ok(Reply::Handover { reason });
+            }
+            End::Nothing => {}
         }
         warn!(llm.rung = "canned", "no model answered: the customer gets the canned reply");
         Ok(Reply::text(self.prompter.canned_reply(&turn.contact).map_err(unusable)?))

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::handler::http::HttpConfig;
-use threedots::handler::llm::{LlmConfig, ModelConfig};
+use threedots::handler::llm::{LlmConfig, ModelConfig, ToolConfig};
 use threedots::operator::OperatorConfig;
 use threedots::outbox::DeliveryConfig;
 use threedots::provider::KINDS;
@@ -123,7 +123,16 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
     };
     let [model] = llm.models.as_slice() else { panic!("there is one model") };
     let known_model = ModelConfig { api_key: model.api_key.clone(), ..ModelConfig::default() };
-    let known_llm = LlmConfig { models: llm.models.clone(), ..LlmConfig::default() };
+    let [tool] = llm.tools.as_slice() else { panic!("there is one tool") };
+    let known_tool = ToolConfig {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        parameters: tool.parameters.clone(),
+        url: tool.url.clone(),
+        secret: tool.secret.clone(),
+        ..ToolConfig::default()
+    };
+    let known_llm = LlmConfig { models: llm.models.clone(), tools: llm.tools.clone(), ..LlmConfig::default() };
     let window_template = bot.delivery.window_template.clone();
     let known_delivery = DeliveryConfig { window_template, ..known_bot.delivery.clone() };
     let known_operator = OperatorConfig { token: config.operator.token.clone(), ..OperatorConfig::default() };
@@ -138,6 +147,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.provider", json(meta), json(&filled)),
         ("bots.shop.handler", json(llm), json(&known_llm)),
         ("bots.shop.handler.models", json(model), json(&known_model)),
+        ("bots.shop.handler.tools", json(tool), json(&known_tool)),
         ("bots.shop.gate", json(&bot.gate), json(&known_bot.gate)),
         ("bots.shop.control", json(&bot.control), json(&known_bot.control)),
         ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
@@ -174,8 +184,8 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.insert("templates".into());
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the seven others, and the table of models inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 7 + 1);
+    // The bot's tables, the seven others, and the tables of models and tools inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 7 + 2);
 }
 
 #[test]

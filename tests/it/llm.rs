@@ -2,16 +2,20 @@
 
 mod ladder;
 mod stub;
+mod tools;
 
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use threedots::clock::Clock;
-use threedots::handler::llm::{Around, Llm, LlmConfig, Model, ModelConfig};
+use threedots::handler::WaysOut;
+use threedots::handler::llm::{Around, Llm, LlmConfig, Model, ModelConfig, Tool, Unusable};
+use threedots::http::Transport;
 use threedots::sandbox::{Customer, Draft};
 use threedots::templates::Templates;
 
+use crate::http_handler::Remote;
 use crate::world::{Setup, World};
 use stub::{Does, Stub};
 
@@ -33,10 +37,19 @@ fn llm(config: LlmConfig, addresses: &[&str]) -> Llm {
 }
 
 fn with(config: LlmConfig, models: Vec<ModelConfig>) -> Llm {
-    let models = models.into_iter().map(|config| Model { config, api_key: Some("key".to_owned().into()) });
+    made(config, models, Vec::new(), Remote::always(404, "", "")).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn made(
+    config: LlmConfig,
+    models: Vec<ModelConfig>,
+    tools: Vec<Tool>,
+    way_out: Arc<dyn Transport>,
+) -> Result<Llm, Vec<Unusable>> {
+    let models = models.into_iter().map(|config| Model { config, api_key: Some("key".to_owned().into()) }).collect();
     let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
-    let around = Around { models: models.collect(), templates, clock: Clock::tokio() };
-    Llm::new(config, around).unwrap_or_else(|problems| panic!("{problems:?}"))
+    let ways_out = WaysOut { anywhere: Arc::clone(&way_out), public: way_out };
+    Llm::new(config, Around { models, tools, ways_out, templates, clock: Clock::tokio() })
 }
 
 /// Writes, and waits for the answer to it.

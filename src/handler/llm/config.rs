@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::clock::in_words;
 use crate::secret::SecretRef;
@@ -22,6 +23,10 @@ pub struct LlmConfig {
     pub history_tokens: usize,
     /// How long an answer may be, in tokens.
     pub max_tokens: u32,
+    /// What the model may call.
+    pub tools: Vec<ToolConfig>,
+    /// How often a model may call tools before it has to answer; several calls at once are one time.
+    pub max_steps: usize,
     /// Whether the model is given the customer's images: the eight newest of a turn.
     pub images: bool,
     /// The time zone of the prompt's date, by its IANA name.
@@ -36,6 +41,8 @@ impl Default for LlmConfig {
             canned_reply: "replies/unavailable.txt".into(),
             history_tokens: 2000,
             max_tokens: 800,
+            tools: Vec::new(),
+            max_steps: 5,
             images: true,
             time_zone: "UTC".into(),
         }
@@ -75,6 +82,52 @@ impl Default for ModelConfig {
             api_key: None,
             timeout: Duration::from_secs(40),
             stall: Duration::from_secs(15),
+        }
+    }
+}
+
+/// A tool: a function over HTTP that the model may call.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolConfig {
+    /// What the model calls it: up to 64 letters, digits, `_` and `-`.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// The JSON schema of its arguments, as a table, as JSON text, or as "file:PATH". Arguments that do not fit it never
+    /// reach the tool.
+    pub parameters: Value,
+    /// Where calls are posted.
+    pub url: String,
+    /// What they are signed with: `whsec_` and 24 to 64 bytes in base64. Unsigned without one.
+    pub secret: Option<SecretRef>,
+    /// How long one call may take.
+    #[serde(with = "in_words")]
+    pub timeout: Duration,
+    /// Whether the address may be on this machine or in its network, and in plain http. Else it is https, and public.
+    pub private: bool,
+    /// How long an answer may be, in bytes; a longer one is thrown away.
+    pub answer_limit: u64,
+}
+
+/// The address may hold credentials.
+impl fmt::Debug for ToolConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ToolConfig({})", self.name)
+    }
+}
+
+impl Default for ToolConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            parameters: json!({ "type": "object", "properties": {} }),
+            url: String::new(),
+            secret: None,
+            timeout: Duration::from_secs(10),
+            private: false,
+            answer_limit: 16 << 10,
         }
     }
 }

@@ -14,12 +14,14 @@ use tokio::time::{Instant, timeout};
 use tower::{Service, service_fn};
 
 use super::config::ModelConfig;
-use super::wire::{Chunk, Line, Request};
+use super::wire::{Chunk, Delta, Line, Offer, Request, Wanted};
 use crate::clock::Clock;
-use crate::http;
+use crate::http::Bare;
 
 /// The longest answer that is listened to, in bytes: one that never ends must not fill the memory.
 const LONGEST: usize = 256 << 10;
+/// So many calls may be wanted at once.
+const MOST_CALLS: usize = 16;
 /// A model is not left alone for longer than this, whatever its server says.
 const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
 
@@ -55,8 +57,7 @@ impl Rest {
 }
 
 impl Rung {
-    pub(super) fn new(model: Model, clock: Clock) -> Result<Self, http::ClientError> {
-        let http = http::builder().build().map_err(|_| http::ClientError)?;
+    pub(super) fn new(model: Model, clock: Clock, http: Bare) -> Self {
         let mut openai = OpenAIConfig::new().with_api_base(model.config.base_url.trim_end_matches('/'));
         openai = openai.with_api_key(model.api_key.as_ref().map_or("none", |key| key.expose_secret()));
         let rest = Arc::new(Rest::default());
@@ -77,7 +78,7 @@ impl Rung {
             }
         });
         let client = Client::build(http, openai).with_http_service(service);
-        Ok(Self { config: model.config, client, rest })
+        Self { config: model.config, client, rest }
     }
 
     /// How long it still wants to be left alone, if it does.
@@ -86,22 +87,19 @@ impl Rung {
     }
 
     /// Asks it, and listens until it has said all; `patience` at the most, and its own time.
-    pub(super) async fn ask(
-        &self,
-        messages: &[Line<'_>],
-        max_tokens: u32,
-        patience: Duration,
-    ) -> Result<String, Unanswered> {
-        let request = Request { model: &self.config.model, messages, max_tokens, stream: true };
+    pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration) -> Result<Said, Unanswered> {
+        let Asked { messages, tools, may_call, max_tokens } = *asked;
+        let tool_choice = (!may_call && !tools.is_empty()).then_some("none");
+        let request = Request { model: &self.config.model, messages, tools, tool_choice, max_tokens, stream: true };
         let listened = timeout(self.config.timeout.min(patience), self.listen(request));
         listened.await.unwrap_or(Err(Unanswered::TimedOut))
     }
 
-    async fn listen(&self, request: Request<'_>) -> Result<String, Unanswered> {
+    async fn listen(&self, request: Request<'_>) -> Result<Said, Unanswered> {
         let stall = self.config.stall;
         let opened = timeout(stall, self.client.chat().create_stream_byot::<_, Chunk>(request)).await;
         let mut stream = opened.map_err(|_| Unanswered::Stalled)?.map_err(|error| Unanswered::of(&error))?;
-        let (mut words, mut complete) = (String::new(), false);
+        let (mut said, mut length, mut complete) = (Said::default(), 0, false);
         loop {
             let chunk = timeout(stall, stream.next()).await.map_err(|_| Unanswered::Stalled)?;
             let Some(chunk) = chunk else { break };
@@ -110,17 +108,62 @@ impl Rung {
                 return Err(Unanswered::BrokeOff);
             }
             let Some(choice) = chunk.choices.into_iter().next() else { continue };
-            words.push_str(choice.delta.content.as_deref().unwrap_or_default());
             complete |= choice.finish_reason.is_some();
-            if words.len() > LONGEST {
+            length += said.take_in(choice.delta);
+            if length > LONGEST || said.calls.len() > MOST_CALLS {
                 return Err(Unanswered::Endless);
             }
         }
         if !complete {
             return Err(Unanswered::BrokeOff);
         }
-        let words = words.trim();
-        if words.is_empty() { Err(Unanswered::Empty) } else { Ok(words.to_owned()) }
+        said.words = said.words.trim().to_owned();
+        if said.words.is_empty() && said.calls.is_empty() { Err(Unanswered::Empty) } else { Ok(said) }
+    }
+}
+
+/// What a model is asked, whichever it is.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) messages: &'a [Line<'a>],
+    pub(super) tools: &'a [Offer],
+    /// Whether it may still call them.
+    pub(super) may_call: bool,
+    pub(super) max_tokens: u32,
+}
+
+/// What a model has said: words, or calls that it wants made, or both.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) words: String,
+    pub(super) calls: Vec<Wanted>,
+}
+
+impl Said {
+    /// Takes in a piece, and says how long that was, in bytes.
+    fn take_in(&mut self, delta: Delta) -> usize {
+        let words = delta.content.unwrap_or_default();
+        self.words.push_str(&words);
+        let mut length = words.len();
+        for piece in delta.tool_calls.unwrap_or_default() {
+            // Some servers leave the number out: an identifier begins a call then.
+            let begins = piece.id.is_some() || self.calls.is_empty();
+            let number = piece.index.unwrap_or(if begins { self.calls.len() } else { self.calls.len() - 1 });
+            if number >= self.calls.len() {
+                let id = format!("call_{}", self.calls.len());
+                self.calls.push(Wanted { id, ..Wanted::default() });
+            }
+            let Some(call) = self.calls.get_mut(number.min(MOST_CALLS)) else { continue };
+            if let Some(id) = piece.id.filter(|id| !id.is_empty()) {
+                call.id = id;
+            }
+            let name = piece.function.name.unwrap_or_default();
+            let arguments = piece.function.arguments.unwrap_or_default();
+            call.name.push_str(&name);
+            call.arguments.push_str(&arguments);
+            length += name.len() + arguments.len();
+        }
+        length
     }
 }
 

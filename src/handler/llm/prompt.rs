@@ -10,6 +10,7 @@ use minijinja::context;
 use tracing::warn;
 
 use super::config::{LlmConfig, Unusable};
+use super::tools::RULE;
 use super::wire::Line;
 use crate::clock::Timestamp;
 use crate::handler::{Fetched, Said, Speaker, Turn};
@@ -30,11 +31,17 @@ pub(super) struct Prompter {
     time_zone: TimeZone,
     history_tokens: usize,
     images: bool,
+    has_tools: bool,
 }
 
 impl Prompter {
     /// Everything in `config` that cannot be used is added to `problems`.
-    pub(super) fn new(config: &LlmConfig, templates: Arc<Templates>, problems: &mut Vec<Unusable>) -> Self {
+    pub(super) fn new(
+        config: &LlmConfig,
+        has_tools: bool,
+        templates: Arc<Templates>,
+        problems: &mut Vec<Unusable>,
+    ) -> Self {
         let time_zone = TimeZone::get(&config.time_zone).unwrap_or_else(|_| {
             let name = &config.time_zone;
             let problem = format!("`{name}` is no time zone: write an IANA name such as \"Europe/Berlin\"");
@@ -48,6 +55,7 @@ impl Prompter {
             time_zone,
             history_tokens: config.history_tokens,
             images: config.images,
+            has_tools,
         };
         if let Err(error) = prompter.system(&BotName::new("bot"), &Contact::default(), Timestamp(0)) {
             problems.push(Unusable::new("prompt", error.to_string()));
@@ -62,7 +70,8 @@ impl Prompter {
         let now = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         let date = now.unwrap_or_default().to_zoned(self.time_zone.clone()).strftime("%A, %-d %B %Y").to_string();
         let contact = plain_name(contact);
-        self.templates.render(&self.prompt, context! { bot => bot.as_str(), contact, date })
+        let prompt = self.templates.render(&self.prompt, context! { bot => bot.as_str(), contact, date })?;
+        Ok(if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt })
     }
 
     /// What a customer is told when no model answers.

@@ -4,22 +4,55 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// What a model is asked. Borrowed from the turn: a conversation with images in it is megabytes.
 #[derive(Serialize)]
 pub(super) struct Request<'a> {
     pub(super) model: &'a str,
     pub(super) messages: &'a [Line<'a>],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) tools: &'a [Offer],
+    /// Says that no tool may be called any longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_choice: Option<&'static str>,
     pub(super) max_tokens: u32,
     /// Always: a stall is seen long before the time of a whole answer is up.
     pub(super) stream: bool,
+}
+
+/// A tool, as a model is told of it.
+#[derive(Serialize)]
+#[serde(tag = "type", content = "function", rename_all = "snake_case")]
+pub(super) enum Offer {
+    Function { name: String, description: String, parameters: Value },
+}
+
+/// A tool that a model wants called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) id: String,
+    pub(super) name: String,
+    /// JSON, if the model got it right.
+    pub(super) arguments: String,
+}
+
+impl Serialize for Wanted {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let function = json!({ "name": self.name, "arguments": self.arguments });
+        json!({ "id": self.id, "type": "function", "function": function }).serialize(serializer)
+    }
 }
 
 /// One thing said, in the model's terms.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
     role: &'static str,
-    content: Words<'a>,
+    content: Option<Words<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Wanted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -46,21 +79,36 @@ struct Address {
 
 impl<'a> Line<'a> {
     pub(super) fn system(words: impl Into<Cow<'a, str>>) -> Self {
-        Self { role: "system", content: Words::Text(words.into()) }
+        Self::said("system", Words::Text(words.into()))
     }
 
     pub(super) fn user(words: impl Into<Cow<'a, str>>) -> Self {
-        Self { role: "user", content: Words::Text(words.into()) }
+        Self::said("user", Words::Text(words.into()))
     }
 
     pub(super) fn assistant(words: impl Into<Cow<'a, str>>) -> Self {
-        Self { role: "assistant", content: Words::Text(words.into()) }
+        Self::said("assistant", Words::Text(words.into()))
     }
 
     /// Words and an image, whose address holds it: `data` is what it was made of.
     pub(super) fn image(text: String, url: String, data: Bytes) -> Self {
         let image_url = Address { url, _held: data };
-        Self { role: "user", content: Words::Parts([Piece::Text { text }, Piece::ImageUrl { image_url }]) }
+        Self::said("user", Words::Parts([Piece::Text { text }, Piece::ImageUrl { image_url }]))
+    }
+
+    /// The model's own words when it wants tools called.
+    pub(super) fn wants(words: String, tool_calls: Vec<Wanted>) -> Self {
+        let content = Some(words).filter(|words| !words.is_empty()).map(|words| Words::Text(words.into()));
+        Self { role: "assistant", content, tool_calls, tool_call_id: None }
+    }
+
+    /// What came of a call.
+    pub(super) fn result(call: String, words: String) -> Self {
+        Self { tool_call_id: Some(call), ..Self::said("tool", Words::Text(words.into())) }
+    }
+
+    fn said(role: &'static str, words: Words<'a>) -> Self {
+        Self { role, content: Some(words), tool_calls: Vec::new(), tool_call_id: None }
     }
 }
 
@@ -83,4 +131,20 @@ pub(super) struct Choice {
 #[derive(Default, Deserialize)]
 pub(super) struct Delta {
     pub(super) content: Option<String>,
+    pub(super) tool_calls: Option<Vec<WantedDelta>>,
+}
+
+/// A piece of a call: the first one of a call names it, the others go on with its arguments.
+#[derive(Deserialize)]
+pub(super) struct WantedDelta {
+    pub(super) index: Option<usize>,
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) function: FunctionDelta,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct FunctionDelta {
+    pub(super) name: Option<String>,
+    pub(super) arguments: Option<String>,
 }

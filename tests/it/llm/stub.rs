@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 pub(crate) enum Does {
     /// Says this.
     Says(String),
+    /// Wants these tools called, with these arguments.
+    Calls(Vec<(&'static str, String)>),
     /// Says this, and then nothing any more.
     Stalls(&'static str),
     /// Says this, and hangs up.
@@ -79,6 +81,9 @@ fn answer(does: Does) -> HttpResponse {
     let hung_up = || Err(std::io::Error::other("hung up"));
     match does {
         Does::Says(words) => streamed(tokens(&words).chain([last("stop"), done()]), stream::empty().boxed()),
+        Does::Calls(calls) => {
+            streamed(calls_in_pieces(&calls).chain([last("tool_calls"), done()]), stream::empty().boxed())
+        }
         Does::Stalls(words) => streamed(tokens(words), stream::pending().boxed()),
         Does::HangsUp(words) => streamed(tokens(words), stream::iter([hung_up()]).boxed()),
         Does::Fails(words) => {
@@ -125,4 +130,30 @@ fn tokens(words: &str) -> impl Iterator<Item = Bytes> {
     let begin = chunk(&json!({ "role": "assistant", "content": "" }), None);
     let words: Vec<Bytes> = words.split_inclusive(' ').map(|word| chunk(&json!({ "content": word }), None)).collect();
     [begin].into_iter().chain(words)
+}
+
+/// The calls, their arguments in pieces of three characters.
+fn calls_in_pieces(calls: &[(&'static str, String)]) -> impl Iterator<Item = Bytes> {
+    let calls: Vec<Bytes> = calls.iter().enumerate().flat_map(|(index, call)| pieces(index, call)).collect();
+    calls.into_iter()
+}
+
+fn pieces(index: usize, (name, arguments): &(&'static str, String)) -> Vec<Bytes> {
+    let call = |call: Value| chunk(&json!({ "tool_calls": [call] }), None);
+    let id = format!("id_{index}");
+    let function = json!({ "name": name, "arguments": "" });
+    let begin = call(json!({ "index": index, "id": id, "type": "function", "function": function }));
+    let characters: Vec<char> = arguments.chars().collect();
+    let rest = characters.chunks(3).map(|piece| {
+        let piece: String = piece.iter().collect();
+        call(json!({ "index": index, "function": { "arguments": piece } }))
+    });
+    [begin].into_iter().chain(rest).collect()
+}
+
+/// What the model was told of its calls, in the newest request: the results' words, in order.
+pub(crate) fn results(request: &Value) -> Vec<String> {
+    let messages = request["messages"].as_array().expect("messages");
+    let results = messages.iter().filter(|line| line["role"] == "tool");
+    results.map(|line| line["content"].as_str().expect("words").to_owned()).collect()
 }
