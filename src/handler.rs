@@ -20,6 +20,7 @@
 pub mod demo;
 pub mod http;
 pub mod llm;
+mod notebook;
 mod sign;
 mod way_out;
 
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, Reply};
+pub use notebook::{Count, Later, Notebook, NotebookError};
 pub use way_out::WaysOut;
 
 /// Turns a turn into a reply.

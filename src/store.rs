@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
-use crate::handler::Said;
+use crate::handler::{Count, Notebook, NotebookError, Said};
 use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage};
 pub use schedule::Lease;
 
@@ -121,6 +121,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The newest `most` things that were said in a conversation, oldest first.
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError>;
+
+    /// Adds to all of these counters, or to none: says which one, by its place, would be over its limit. One that is not
+    /// there begins at zero, and none goes below. Two of the same name that end at another time are two. Durable when it
+    /// returns.
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError>;
 
     /// Dead letters in the order of their numbers, beginning after `after`, `most` at most.
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError>;
@@ -458,3 +463,10 @@ pub enum StoreError {
 
 /// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
+
+#[async_trait]
+impl Notebook for std::sync::Arc<dyn Store> {
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, NotebookError> {
+        Store::count(&**self, counts).await.map_err(|error| NotebookError(error.to_string()))
+    }
+}

@@ -9,9 +9,10 @@ use std::path::Path;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
 /// The templates that are compiled in.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("prompts/default.txt", include_str!("../templates/prompts/default.txt")),
     ("replies/failure.txt", include_str!("../templates/replies/failure.txt")),
+    ("replies/limit.txt", include_str!("../templates/replies/limit.txt")),
     ("replies/unavailable.txt", include_str!("../templates/replies/unavailable.txt")),
 ];
 

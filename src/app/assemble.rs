@@ -9,11 +9,11 @@ use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems};
 use crate::control::Controls;
 use crate::failure::FailureReply;
 use crate::gate::Gates;
-use crate::handler::Handler;
 use crate::handler::demo::Demo;
 use crate::handler::http::callbacks::Callbacks;
 use crate::handler::http::{Http, HttpConfig, WaysOut};
 use crate::handler::llm::{self, Llm, LlmConfig, Model};
+use crate::handler::{Handler, Notebook};
 use crate::health::Health;
 use crate::http::is_private_enough;
 use crate::message::BotName;
@@ -28,6 +28,7 @@ pub(super) struct Parts<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) ways_out: WaysOut,
     pub(super) callbacks: Arc<Callbacks>,
+    pub(super) notebook: Arc<dyn Notebook>,
     pub(super) clock: Clock,
     pub(super) handler: Option<Arc<dyn Handler>>,
 }
@@ -186,8 +187,8 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
             Err(text) => problems.push((format!("tools[{number}].secret"), text)),
         }
     }
-    let ways_out = parts.ways_out.clone();
-    let around = llm::Around { models, tools, ways_out, templates: Arc::clone(templates), clock: parts.clock };
+    let (ways_out, notebook, templates) = (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(templates));
+    let around = llm::Around { models, tools, ways_out, notebook, templates, clock: parts.clock };
     let made = Llm::new(llm.clone(), around);
     match made {
         Ok(made) if problems.is_empty() => Ok(made),

@@ -3,6 +3,8 @@
 //! | file | what it is |
 //! |---|---|
 //! | `config` | the settings |
+//! | `budget` | what may be spent in a day |
+//! | `tokens` | how many tokens words are |
 //! | `prompt` | what a model is told |
 //! | `model` | one model: asked, listened to, left alone while it rests |
 //! | `steps` | one turn: the model answers, or has tools called first |
@@ -17,10 +19,12 @@
 //! not asked meanwhile. If none answers, the customer gets the canned reply, and never a word of what went wrong. An
 //! answer comes token by token, and leaves as one message: each is billed.
 
+mod budget;
 mod config;
 mod model;
 mod prompt;
 mod steps;
+mod tokens;
 mod tools;
 mod wire;
 
@@ -30,12 +34,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::{info, warn};
 
-use super::{Handler, HandlerError, Turn, WaysOut};
+use super::{Handler, HandlerError, Notebook, NotebookError, Turn, WaysOut};
 use crate::clock::Clock;
 use crate::http;
 use crate::message::Reply;
 use crate::templates::{TemplateError, Templates};
-pub use config::{LlmConfig, ModelConfig, ToolConfig, Unusable};
+use budget::Budget;
+pub use config::{BudgetConfig, LlmConfig, ModelConfig, ToolConfig, Unusable};
 pub use model::Model;
 use model::Rung;
 use prompt::Prompter;
@@ -54,6 +59,8 @@ pub struct Around {
     pub tools: Vec<Tool>,
     /// Where tools may be called.
     pub ways_out: WaysOut,
+    /// Where what is spent is counted.
+    pub notebook: Arc<dyn Notebook>,
     /// Where the prompt and the replies are.
     pub templates: Arc<Templates>,
     /// Where the time comes from.
@@ -65,6 +72,7 @@ pub struct Llm {
     rungs: Vec<Rung>,
     prompter: Prompter,
     toolbox: Toolbox,
+    budget: Budget,
     max_tokens: u32,
     max_steps: usize,
 }
@@ -75,10 +83,13 @@ impl Llm {
     /// # Errors
     /// Everything in `config` that cannot be used, each with its key.
     pub fn new(config: LlmConfig, around: Around) -> Result<Self, Vec<Unusable>> {
-        let Around { models, tools, ways_out, templates, clock } = around;
+        let Around { models, tools, ways_out, notebook, templates, clock } = around;
         let mut problems = Vec::new();
         let prompter = Prompter::new(&config, !tools.is_empty(), templates, &mut problems);
         let toolbox = Toolbox::new(tools, &ways_out, clock, &mut problems);
+        let priced: Vec<&ModelConfig> = models.iter().map(|model| &model.config).collect();
+        let time_zone = prompter.time_zone.clone();
+        let budget = Budget::new(config.budget, &priced, time_zone, notebook, &mut problems);
         let rungs = match http::bare() {
             Ok(http) => models.into_iter().map(|model| Rung::new(model, clock, http.clone())).collect(),
             Err(error) => {
@@ -87,7 +98,11 @@ impl Llm {
             }
         };
         let (max_tokens, max_steps) = (config.max_tokens, config.max_steps);
-        if problems.is_empty() { Ok(Self { rungs, prompter, toolbox, max_tokens, max_steps }) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self { rungs, prompter, toolbox, budget, max_tokens, max_steps })
+        } else {
+            Err(problems)
+        }
     }
 }
 
@@ -96,12 +111,18 @@ impl Handler for Llm {
     async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
         let unusable = |error: TemplateError| HandlerError::new(error.to_string());
         let messages = self.prompter.messages(turn).await.map_err(unusable)?;
-        match self.converse(turn, messages).await {
+        // Without the counters a hard limit is none: the turn is held again in a while.
+        let uncounted = |error: NotebookError| HandlerError::temporary(error.to_string());
+        match self.converse(turn, messages).await.map_err(uncounted)? {
             End::Words(words) => return Ok(Reply::text(words)),
             End::Handover(reason) => {
                 info!(llm.rung = "human", "a tool has asked for a person");
                 return Ok(Reply::Handover { reason });
             }
+            End::UsedUp if self.budget.is_to_be_told(turn).await.map_err(uncounted)? => {
+                return Ok(Reply::text(self.prompter.limit_reply(&turn.contact).map_err(unusable)?));
+            }
+            End::UsedUp => return Ok(Reply::Silence),
             End::Nothing => {}
         }
         warn!(llm.rung = "canned", "no model answered: the customer gets the canned reply");

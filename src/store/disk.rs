@@ -52,7 +52,7 @@ use super::{
     Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::handler::Said;
+use crate::handler::{Count, Said};
 use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
 use check::Unfinished;
 use committer::{Committer, QUEUE, When, Write};
@@ -285,6 +285,10 @@ impl Store for Disk {
 
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
         self.shared.read(|ledger| ledger.history(conversation, most))
+    }
+
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError> {
+        self.write(self.clock.now(), When::Durable, move |ledger| ledger.count(&counts)).await
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {

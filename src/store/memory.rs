@@ -3,6 +3,7 @@
 //! For tests, and for trying out a handler. It keeps to the same rules as the durable stores, down to the form and
 //! the limits of its records, so that what works here works there.
 
+mod counts;
 mod ledger;
 mod parts;
 mod people;
@@ -23,7 +24,7 @@ use super::{
     Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::handler::Said;
+use crate::handler::{Count, Said};
 use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
 use ledger::{Ledger, decode};
 
@@ -204,6 +205,10 @@ impl Store for Memory {
         let Some(known) = ledger.conversations.get(conversation) else { return Ok(Vec::new()) };
         let older = known.said.len().saturating_sub(most);
         known.said.iter().skip(older).map(|record| decode(record)).collect()
+    }
+
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError> {
+        Ok(self.ledger()?.count(counts, self.clock.now()))
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {

@@ -85,7 +85,7 @@ fn uncommented(handler: &str) -> String {
     let is_setting = |line: &str| {
         let name = line.split(" = ").next().expect("a first part");
         let named = line.contains(" = ") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-        named || line.starts_with("[[")
+        named || line.starts_with('[')
     };
     let lines = text.lines().map(|line| match line.strip_prefix("# ") {
         // The other way to write a setting that stands there already: its own test is below.
@@ -147,6 +147,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.provider", json(meta), json(&filled)),
         ("bots.shop.handler", json(llm), json(&known_llm)),
         ("bots.shop.handler.models", json(model), json(&known_model)),
+        ("bots.shop.handler.budget", json(&llm.budget), json(&known_llm.budget)),
         ("bots.shop.handler.tools", json(tool), json(&known_tool)),
         ("bots.shop.gate", json(&bot.gate), json(&known_bot.gate)),
         ("bots.shop.control", json(&bot.control), json(&known_bot.control)),
@@ -184,8 +185,8 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.insert("templates".into());
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the seven others, and the tables of models and tools inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 7 + 2);
+    // The bot's tables, the seven others, and the three tables inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 7 + 3);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The llm handler against a stub of an OpenAI-compatible server, over real sockets.
 
+mod budget;
 mod ladder;
 mod stub;
 mod tools;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use threedots::clock::Clock;
-use threedots::handler::WaysOut;
 use threedots::handler::llm::{Around, Llm, LlmConfig, Model, ModelConfig, Tool, Unusable};
+use threedots::handler::{Later, Notebook, WaysOut};
 use threedots::http::Transport;
 use threedots::sandbox::{Customer, Draft};
 use threedots::templates::Templates;
@@ -37,7 +38,26 @@ fn llm(config: LlmConfig, addresses: &[&str]) -> Llm {
 }
 
 fn with(config: LlmConfig, models: Vec<ModelConfig>) -> Llm {
-    made(config, models, Vec::new(), Remote::always(404, "", "")).unwrap_or_else(|problems| panic!("{problems:?}"))
+    made_with(config, models, Arc::new(Later::default()))
+}
+
+fn made_with(config: LlmConfig, models: Vec<ModelConfig>, notebook: Arc<dyn Notebook>) -> Llm {
+    let around = Around { notebook, ..around(models) };
+    Llm::new(config, around).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+/// These models, and nothing else.
+fn around(models: Vec<ModelConfig>) -> Around {
+    let models = models.into_iter().map(|config| Model { config, api_key: Some("key".to_owned().into()) }).collect();
+    let nowhere = Remote::always(404, "", "");
+    Around {
+        models,
+        tools: Vec::new(),
+        ways_out: WaysOut { anywhere: Arc::clone(&nowhere) as _, public: nowhere },
+        notebook: Arc::new(Later::default()),
+        templates: Arc::new(Templates::built_in().expect("the built-in templates")),
+        clock: Clock::tokio(),
+    }
 }
 
 fn made(
@@ -46,10 +66,8 @@ fn made(
     tools: Vec<Tool>,
     way_out: Arc<dyn Transport>,
 ) -> Result<Llm, Vec<Unusable>> {
-    let models = models.into_iter().map(|config| Model { config, api_key: Some("key".to_owned().into()) }).collect();
-    let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
     let ways_out = WaysOut { anywhere: Arc::clone(&way_out), public: way_out };
-    Llm::new(config, Around { models, tools, ways_out, templates, clock: Clock::tokio() })
+    Llm::new(config, Around { tools, ways_out, ..around(models) })
 }
 
 /// Writes, and waits for the answer to it.

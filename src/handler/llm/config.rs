@@ -19,7 +19,7 @@ pub struct LlmConfig {
     pub prompt: String,
     /// The template of what the customer is told when no model answers.
     pub canned_reply: String,
-    /// How much of the history the model is given, in tokens (counted as four bytes each).
+    /// How much of the history the model is given, in tokens.
     pub history_tokens: usize,
     /// How long an answer may be, in tokens.
     pub max_tokens: u32,
@@ -27,6 +27,8 @@ pub struct LlmConfig {
     pub tools: Vec<ToolConfig>,
     /// How often a model may call tools before it has to answer; several calls at once are one time.
     pub max_steps: usize,
+    /// How much may be spent.
+    pub budget: BudgetConfig,
     /// Whether the model is given the customer's images: the eight newest of a turn.
     pub images: bool,
     /// The time zone of the prompt's date, by its IANA name.
@@ -43,6 +45,7 @@ impl Default for LlmConfig {
             max_tokens: 800,
             tools: Vec::new(),
             max_steps: 5,
+            budget: BudgetConfig::default(),
             images: true,
             time_zone: "UTC".into(),
         }
@@ -65,6 +68,12 @@ pub struct ModelConfig {
     /// How long nothing of an answer may come: before its first token, and between two.
     #[serde(with = "in_words")]
     pub stall: Duration,
+    /// What a million tokens cost that it reads, in whatever money the budget is in.
+    pub input_price: f64,
+    /// What a million tokens cost that it writes.
+    pub output_price: f64,
+    /// What the budget takes an image for, in tokens, before the model says what it was.
+    pub image_tokens: u64,
 }
 
 /// The address may hold credentials.
@@ -82,7 +91,38 @@ impl Default for ModelConfig {
             api_key: None,
             timeout: Duration::from_secs(40),
             stall: Duration::from_secs(15),
+            input_price: 0.0,
+            output_price: 0.0,
+            image_tokens: 1500,
         }
+    }
+}
+
+/// How much may be spent in a day, from midnight to midnight in the handler's time zone. Zero: as much as it takes.
+///
+/// What a call may cost is set aside before it is made, and what it did cost is counted after: however many turns go on at
+/// the same time, no limit is passed, and no restart forgets what was spent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// Tokens, read and written, of one contact.
+    pub contact_tokens: u64,
+    /// Tokens of all the bot's contacts together.
+    pub bot_tokens: u64,
+    /// Money of one contact, by the models' prices.
+    pub contact_money: f64,
+    /// Money of all the bot's contacts together.
+    pub bot_money: f64,
+    /// The template of what a customer is told whose turn is over a limit.
+    pub reply: String,
+    /// Whether that is said every time. Else once a day, and then there is silence.
+    pub every_time: bool,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        let reply = "replies/limit.txt".into();
+        Self { contact_tokens: 0, bot_tokens: 0, contact_money: 0.0, bot_money: 0.0, reply, every_time: false }
     }
 }
 

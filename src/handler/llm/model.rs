@@ -14,7 +14,8 @@ use tokio::time::{Instant, timeout};
 use tower::{Service, service_fn};
 
 use super::config::ModelConfig;
-use super::wire::{Chunk, Delta, Line, Offer, Request, Wanted};
+use super::tokens;
+use super::wire::{Chunk, Delta, Line, Offer, Request, StreamOptions, Usage, Wanted};
 use crate::clock::Clock;
 use crate::http::Bare;
 
@@ -88,9 +89,11 @@ impl Rung {
 
     /// Asks it, and listens until it has said all; `patience` at the most, and its own time.
     pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration) -> Result<Said, Unanswered> {
-        let Asked { messages, tools, may_call, max_tokens } = *asked;
+        let Asked { messages, tools, may_call, max_tokens, counted } = *asked;
+        let stream_options = counted.then_some(StreamOptions { include_usage: true });
         let tool_choice = (!may_call && !tools.is_empty()).then_some("none");
-        let request = Request { model: &self.config.model, messages, tools, tool_choice, max_tokens, stream: true };
+        let (model, stream) = (&*self.config.model, true);
+        let request = Request { model, messages, tools, tool_choice, max_tokens, stream, stream_options };
         let listened = timeout(self.config.timeout.min(patience), self.listen(request));
         listened.await.unwrap_or(Err(Unanswered::TimedOut))
     }
@@ -107,6 +110,7 @@ impl Rung {
             if chunk.error.is_some() {
                 return Err(Unanswered::BrokeOff);
             }
+            said.usage = chunk.usage.or(said.usage);
             let Some(choice) = chunk.choices.into_iter().next() else { continue };
             complete |= choice.finish_reason.is_some();
             length += said.take_in(choice.delta);
@@ -130,6 +134,17 @@ pub(super) struct Asked<'a> {
     /// Whether it may still call them.
     pub(super) may_call: bool,
     pub(super) max_tokens: u32,
+    /// Whether somebody wants to know what it costs.
+    pub(super) counted: bool,
+}
+
+impl Asked<'_> {
+    /// About how many tokens there are to read, rounded up.
+    pub(super) fn tokens(&self, of_image: u64) -> u64 {
+        let tools = serde_json::to_string(self.tools).map_or(0, |tools| tokens::of(&tools));
+        let lines: u64 = self.messages.iter().map(|line| line.tokens(of_image)).sum();
+        (lines + tools).saturating_mul(11) / 10 + tokens::OF_FRAME
+    }
 }
 
 /// What a model has said: words, or calls that it wants made, or both.
@@ -137,6 +152,8 @@ pub(super) struct Asked<'a> {
 pub(super) struct Said {
     pub(super) words: String,
     pub(super) calls: Vec<Wanted>,
+    /// What that has cost, if the server says so.
+    pub(super) usage: Option<Usage>,
 }
 
 impl Said {
@@ -202,8 +219,9 @@ impl Unanswered {
         match error {
             OpenAIError::Reqwest(error) => match error.status() {
                 Some(status) => Self::Status(status.as_u16()),
+                None if error.is_connect() => Self::Unreachable,
                 None if error.is_timeout() => Self::TimedOut,
-                None => Self::Unreachable,
+                None => Self::BrokeOff,
             },
             OpenAIError::ApiError(answer) => Self::Status(answer.status_code.as_u16()),
             OpenAIError::StreamError(_) => Self::BrokeOff,

@@ -10,6 +10,7 @@ use minijinja::context;
 use tracing::warn;
 
 use super::config::{LlmConfig, Unusable};
+use super::tokens;
 use super::tools::RULE;
 use super::wire::Line;
 use crate::clock::Timestamp;
@@ -28,7 +29,8 @@ pub(super) struct Prompter {
     templates: Arc<Templates>,
     prompt: String,
     canned_reply: String,
-    time_zone: TimeZone,
+    limit_reply: String,
+    pub(super) time_zone: TimeZone,
     history_tokens: usize,
     images: bool,
     has_tools: bool,
@@ -52,6 +54,7 @@ impl Prompter {
             templates,
             prompt: config.prompt.clone(),
             canned_reply: config.canned_reply.clone(),
+            limit_reply: config.budget.reply.clone(),
             time_zone,
             history_tokens: config.history_tokens,
             images: config.images,
@@ -62,6 +65,9 @@ impl Prompter {
         }
         if let Err(error) = prompter.canned_reply(&Contact::default()) {
             problems.push(Unusable::new("canned_reply", error.to_string()));
+        }
+        if let Err(error) = prompter.limit_reply(&Contact::default()) {
+            problems.push(Unusable::new("budget.reply", error.to_string()));
         }
         prompter
     }
@@ -76,8 +82,17 @@ impl Prompter {
 
     /// What a customer is told when no model answers.
     pub(super) fn canned_reply(&self, contact: &Contact) -> Result<String, TemplateError> {
+        self.reply(&self.canned_reply, contact)
+    }
+
+    /// What a customer is told who is over a limit.
+    pub(super) fn limit_reply(&self, contact: &Contact) -> Result<String, TemplateError> {
+        self.reply(&self.limit_reply, contact)
+    }
+
+    fn reply(&self, template: &str, contact: &Contact) -> Result<String, TemplateError> {
         let contact = contact.name.as_deref().unwrap_or_default();
-        self.templates.render(&self.canned_reply, context! { contact })
+        self.templates.render(template, context! { contact })
     }
 
     /// The conversation as a model is to see it.
@@ -115,9 +130,7 @@ impl Prompter {
 fn within(budget: usize, history: &[Said]) -> &[Said] {
     let mut left = budget;
     let fits = history.iter().rev().take_while(|said| {
-        // Four bytes a token is near enough for most languages and on the safe side for English; the few more are
-        // what a message's frame costs.
-        let cost = said.words.len() / 4 + 4;
+        let cost = usize::try_from(tokens::of(&said.words) + tokens::OF_FRAME).unwrap_or(usize::MAX);
         left.checked_sub(cost).map(|rest| left = rest).is_some()
     });
     let mut kept = &history[history.len() - fits.count()..];

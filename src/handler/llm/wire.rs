@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::tokens;
+
 /// What a model is asked. Borrowed from the turn: a conversation with images in it is megabytes.
 #[derive(Serialize)]
 pub(super) struct Request<'a> {
@@ -19,6 +21,14 @@ pub(super) struct Request<'a> {
     pub(super) max_tokens: u32,
     /// Always: a stall is seen long before the time of a whole answer is up.
     pub(super) stream: bool,
+    /// Asks what the call has cost. Not every server knows the question: it is put where somebody counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+pub(super) struct StreamOptions {
+    pub(super) include_usage: bool,
 }
 
 /// A tool, as a model is told of it.
@@ -35,6 +45,13 @@ pub(super) struct Wanted {
     pub(super) name: String,
     /// JSON, if the model got it right.
     pub(super) arguments: String,
+}
+
+impl Wanted {
+    /// About how many tokens it is.
+    pub(super) fn tokens(&self) -> u64 {
+        tokens::of(&self.name) + tokens::of(&self.arguments) + tokens::OF_FRAME
+    }
 }
 
 impl Serialize for Wanted {
@@ -67,6 +84,15 @@ enum Words<'a> {
 enum Piece {
     Text { text: String },
     ImageUrl { image_url: Address },
+}
+
+impl Piece {
+    fn tokens(&self, of_image: u64) -> u64 {
+        match self {
+            Self::Text { text } => tokens::of(text),
+            Self::ImageUrl { .. } => of_image,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -107,6 +133,17 @@ impl<'a> Line<'a> {
         Self { tool_call_id: Some(call), ..Self::said("tool", Words::Text(words.into())) }
     }
 
+    /// About how many tokens it is, if an image is this many.
+    pub(super) fn tokens(&self, of_image: u64) -> u64 {
+        let words = match &self.content {
+            None => 0,
+            Some(Words::Text(text)) => tokens::of(text),
+            Some(Words::Parts(parts)) => parts.iter().map(|part| part.tokens(of_image)).sum(),
+        };
+        let calls: u64 = self.tool_calls.iter().map(Wanted::tokens).sum();
+        words + calls + tokens::OF_FRAME
+    }
+
     fn said(role: &'static str, words: Words<'a>) -> Self {
         Self { role, content: Some(words), tool_calls: Vec::new(), tool_call_id: None }
     }
@@ -117,8 +154,19 @@ impl<'a> Line<'a> {
 pub(super) struct Chunk {
     #[serde(default)]
     pub(super) choices: Vec<Choice>,
+    /// What the call has cost, in the last piece.
+    pub(super) usage: Option<Usage>,
     /// Some servers report a failure in the middle of a stream. What it says may hold a customer's words.
     pub(super) error: Option<serde::de::IgnoredAny>,
+}
+
+/// What a call has cost, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Usage {
+    #[serde(rename = "prompt_tokens")]
+    pub(super) read: u64,
+    #[serde(rename = "completion_tokens")]
+    pub(super) written: u64,
 }
 
 #[derive(Deserialize)]

@@ -20,7 +20,7 @@ use crate::store::record::{self, Arrival};
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.
-const KINDS: [(u8, &str); 12] = [
+const KINDS: [(u8, &str); 13] = [
     (b'c', "conversations"),
     (b'm', "messages that wait"),
     (b'o', "replies on their way"),
@@ -31,6 +31,7 @@ const KINDS: [(u8, &str); 12] = [
     (b'd', "marks of accepted messages"),
     (b'e', "marks by the hour"),
     (b'i', "upstreams' names of parts"),
+    (b'n', "counters"),
     (b'l', "the last number"),
     (b'v', "the version"),
 ];
@@ -104,7 +105,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, name) in &KINDS[..10] {
+        for (kind, name) in &KINDS[..11] {
             let tally = self.tallies.get(kind).copied().unwrap_or_default();
             writeln!(f, "{:>12}  {name}", tally.whole)?;
         }
@@ -120,7 +121,7 @@ pub(super) fn examine(engine: &dyn Engine, progress: &dyn Fn(), found: &mut dyn 
     let mut examination = Examination::default();
     for kind in 0..=u8::MAX {
         // The others have one key each, or none.
-        let many = is_chunked(kind) || matches!(kind, b'd' | b'e' | b'i');
+        let many = is_chunked(kind) || matches!(kind, b'd' | b'e' | b'i' | b'n');
         if !many {
             examination.range(engine, kind, &[kind], behind(&[kind]).as_deref(), found);
             continue;
@@ -283,7 +284,7 @@ fn understand_value(kind: u8, (key, value): &Pair) -> Result<(), Fault> {
         b'd' => ledger::read_mark(value).map(drop),
         b'e' => records::hash(key.get(5..).unwrap_or_default()).map(drop),
         b'i' => records::hash(value).map(drop),
-        b'l' => records::number(value).map(drop),
+        b'l' | b'n' => records::number(value).map(drop),
         b'v' => records::format(value).map(drop),
         _ => Err(Fault::damaged("it is not whole")),
     }

@@ -2,6 +2,7 @@
 //!
 //! There is one writer, so a write may read first. It stages its changes, all of them or none.
 
+mod counts;
 mod dead;
 mod parts;
 mod people;
@@ -264,7 +265,7 @@ impl Ledger {
         entries.map(|entry| Ok(record::decode(&entry?.1)?)).collect()
     }
 
-    /// Forgets some of the marks that have lived long enough.
+    /// Forgets some of the marks that have lived long enough, and of the counters that have ended.
     pub(super) fn expire(&mut self, now: Timestamp) -> Result<(), Fault> {
         let kept = u32::try_from(DEDUPLICATED_FOR.as_secs() / 3600).unwrap_or(u32::MAX);
         // Of the last hour before that, some may have a few minutes to live.
@@ -272,6 +273,9 @@ impl Ledger {
         let mut changes = Changes::default();
         for key in self.tree.keys(b"e", &end, EXPIRED_AT_ONCE)? {
             changes.remove(records::mark(records::hash(key.get(5..).unwrap_or_default())?));
+            changes.remove(key);
+        }
+        for key in self.tree.keys(b"n", &records::counter_hour(records::hour(now)), EXPIRED_AT_ONCE)? {
             changes.remove(key);
         }
         self.tree.stage(changes);

@@ -14,8 +14,9 @@
 //! | `i` name | a part's key, by the upstream's name for it, where reports do not carry the key |
 //! | `d` mark | a message that was accepted: its number, and when |
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
+//! | `n` hour, name | a counter, by the hour in which it ends |
 //!
-//! Conversations, marks, keys and names stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
+//! Conversations, marks, keys and names of any kind stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
 //! keys of `m`, `o`, `c`, `h`, `x`, `p` and `f` goes on with the number of a chunk.
 
 use sha2::{Digest, Sha256};
@@ -52,6 +53,10 @@ impl Hash {
 
     pub(super) fn of_part(key: &PartKey) -> Self {
         Self::from(Sha256::new().chain_update(key.as_str()))
+    }
+
+    pub(super) fn of_counter(name: &str) -> Self {
+        Self::from(Sha256::new().chain_update(name))
     }
 
     fn from(hashed: Sha256) -> Self {
@@ -110,6 +115,16 @@ pub(super) fn expiry(hour: u32, mark: Hash) -> Vec<u8> {
 /// Where the marks of an hour begin.
 pub(super) fn expiry_hour(hour: u32) -> Vec<u8> {
     [b"e", &hour.to_be_bytes()[..]].concat()
+}
+
+/// A counter that ends in this hour.
+pub(super) fn counter(hour: u32, name: Hash) -> Vec<u8> {
+    [b"n", &hour.to_be_bytes()[..], &name.0].concat()
+}
+
+/// Where the counters of an hour begin.
+pub(super) fn counter_hour(hour: u32) -> Vec<u8> {
+    [b"n", &hour.to_be_bytes()[..]].concat()
 }
 
 /// The hour of a time.

@@ -24,6 +24,8 @@ pub(super) struct Ledger {
     pub(super) parts: BTreeMap<PartKey, Trace>,
     /// The keys of the parts that are reported by the upstream's names for them.
     pub(super) names: HashMap<Mark, PartKey>,
+    /// Counters, by when they end and what they are called.
+    pub(super) counters: BTreeMap<(Timestamp, String), u64>,
     /// How far the sweep has come.
     pub(super) cursor: Cursor,
 }

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 pub(crate) enum Does {
     /// Says this.
     Says(String),
+    /// Says this, and how many tokens it has read and written.
+    Costs(&'static str, u64, u64),
     /// Wants these tools called, with these arguments.
     Calls(Vec<(&'static str, String)>),
     /// Says this, and then nothing any more.
@@ -81,6 +83,11 @@ fn answer(does: Does) -> HttpResponse {
     let hung_up = || Err(std::io::Error::other("hung up"));
     match does {
         Does::Says(words) => streamed(tokens(&words).chain([last("stop"), done()]), stream::empty().boxed()),
+        Does::Costs(words, read, written) => {
+            let usage = json!({ "prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written });
+            let usage = event(&json!({ "choices": [], "usage": usage }));
+            streamed(tokens(words).chain([last("stop"), usage, done()]), stream::empty().boxed())
+        }
         Does::Calls(calls) => {
             streamed(calls_in_pieces(&calls).chain([last("tool_calls"), done()]), stream::empty().boxed())
         }

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod claims;
+mod counters;
 mod intake;
 mod letters;
 mod parts;
@@ -12,6 +13,7 @@ mod sweep;
 
 pub(super) use arrivals::*;
 pub(super) use claims::*;
+pub(super) use counters::*;
 pub(super) use intake::*;
 pub(super) use letters::*;
 pub(super) use parts::*;
