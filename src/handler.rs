@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, Reply};
-pub use notebook::{Count, Later, Notebook, NotebookError};
+pub use notebook::{Count, Later, Notebook, NotebookError, Summary};
 pub use way_out::WaysOut;
 
 /// Turns a turn into a reply.

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
-use crate::handler::{Count, Notebook, NotebookError, Said};
+use crate::handler::{Count, Notebook, NotebookError, Said, Summary};
 use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, MessageId, MessageRef, Part, PartKey, Stage};
 pub use schedule::Lease;
 
@@ -126,6 +126,14 @@ pub trait Store: Send + Sync + 'static {
     /// there begins at zero, and none goes below. Two of the same name that end at another time are two. Durable when it
     /// returns.
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError>;
+
+    /// The summary of a conversation, if there is one.
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError>;
+
+    /// Keeps the summary of a conversation, in the place of the one before; of one that is not known, nothing is kept. It
+    /// goes when the conversation's history goes. Whoever is forgotten takes the summaries of all the bot's groups along:
+    /// nobody can say whose words are in those. Durable when it returns.
+    async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError>;
 
     /// Dead letters in the order of their numbers, beginning after `after`, `most` at most.
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError>;
@@ -468,5 +476,13 @@ pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
 impl Notebook for std::sync::Arc<dyn Store> {
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, NotebookError> {
         Store::count(&**self, counts).await.map_err(|error| NotebookError(error.to_string()))
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, NotebookError> {
+        Store::summary(&**self, conversation).await.map_err(|error| NotebookError(error.to_string()))
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), NotebookError> {
+        Store::summarise(&**self, conversation, &summary).await.map_err(|error| NotebookError(error.to_string()))
     }
 }

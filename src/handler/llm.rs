@@ -6,13 +6,14 @@
 //! | `budget` | what may be spent in a day |
 //! | `tokens` | how many tokens words are |
 //! | `prompt` | what a model is told |
+//! | `past` | what it is given of the conversation's past |
 //! | `model` | one model: asked, listened to, left alone while it rests |
 //! | `steps` | one turn: the model answers, or has tools called first |
 //! | `tools` | what it may call, and what it is told of it |
 //! | `wire` | the words of `/chat/completions` |
 //!
 //! What the model is given: the system prompt (a template), as much of the conversation's history as the token
-//! budget allows, and the waiting messages with their images.
+//! budget allows and a summary of the rest, and the waiting messages with their images.
 //!
 //! Models are a ladder, asked one after the other until one answers. One that cannot be reached, fails, or falls silent
 //! in the middle of its answer is left for the next at once, and one whose server wants to be left alone for a while is
@@ -22,6 +23,7 @@
 mod budget;
 mod config;
 mod model;
+mod past;
 mod prompt;
 mod steps;
 mod tokens;
@@ -59,7 +61,7 @@ pub struct Around {
     pub tools: Vec<Tool>,
     /// Where tools may be called.
     pub ways_out: WaysOut,
-    /// Where what is spent is counted.
+    /// Where what is spent is counted, and summaries are kept.
     pub notebook: Arc<dyn Notebook>,
     /// Where the prompt and the replies are.
     pub templates: Arc<Templates>,
@@ -73,6 +75,9 @@ pub struct Llm {
     prompter: Prompter,
     toolbox: Toolbox,
     budget: Budget,
+    notebook: Arc<dyn Notebook>,
+    history_tokens: usize,
+    summary_tokens: u32,
     max_tokens: u32,
     max_steps: usize,
 }
@@ -89,7 +94,7 @@ impl Llm {
         let toolbox = Toolbox::new(tools, &ways_out, clock, &mut problems);
         let priced: Vec<&ModelConfig> = models.iter().map(|model| &model.config).collect();
         let time_zone = prompter.time_zone.clone();
-        let budget = Budget::new(config.budget, &priced, time_zone, notebook, &mut problems);
+        let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
         let rungs = match http::bare() {
             Ok(http) => models.into_iter().map(|model| Rung::new(model, clock, http.clone())).collect(),
             Err(error) => {
@@ -97,12 +102,20 @@ impl Llm {
                 Vec::new()
             }
         };
-        let (max_tokens, max_steps) = (config.max_tokens, config.max_steps);
-        if problems.is_empty() {
-            Ok(Self { rungs, prompter, toolbox, budget, max_tokens, max_steps })
-        } else {
-            Err(problems)
+        if !problems.is_empty() {
+            return Err(problems);
         }
+        Ok(Self {
+            rungs,
+            prompter,
+            toolbox,
+            budget,
+            notebook,
+            history_tokens: config.history_tokens,
+            summary_tokens: config.summary_tokens,
+            max_tokens: config.max_tokens,
+            max_steps: config.max_steps,
+        })
     }
 }
 
@@ -110,10 +123,12 @@ impl Llm {
 impl Handler for Llm {
     async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
         let unusable = |error: TemplateError| HandlerError::new(error.to_string());
-        let messages = self.prompter.messages(turn).await.map_err(unusable)?;
+        let mut rung = 0;
+        let past = self.past(turn, &mut rung).await.map_err(unusable)?;
+        let messages = self.prompter.messages(turn, past).await.map_err(unusable)?;
         // Without the counters a hard limit is none: the turn is held again in a while.
         let uncounted = |error: NotebookError| HandlerError::temporary(error.to_string());
-        match self.converse(turn, messages).await.map_err(uncounted)? {
+        match self.converse(turn, messages, &mut rung).await.map_err(uncounted)? {
             End::Words(words) => return Ok(Reply::text(words)),
             End::Handover(reason) => {
                 info!(llm.rung = "human", "a tool has asked for a person");

@@ -3,8 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::message::Conversation;
 
 /// What a handler keeps beyond its turns, and beyond the process.
 #[async_trait]
@@ -15,6 +17,35 @@ pub trait Notebook: Send + Sync + 'static {
     /// # Errors
     /// When nothing can be kept, and nobody knows what was counted before.
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, NotebookError>;
+
+    /// The summary of a conversation, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, NotebookError>;
+
+    /// Keeps the summary of a conversation, in the place of the one before. It goes with the conversation's history, and
+    /// with the person whose conversation it is.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), NotebookError>;
+}
+
+/// What was said in a conversation, in short.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The words.
+    pub words: String,
+    /// The time of the last thing said that is in it.
+    pub until: Timestamp,
+}
+
+/// A customer's words are in it.
+impl std::fmt::Debug for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Summary(…)")
+    }
 }
 
 /// Something to add to a counter.
@@ -69,5 +100,13 @@ impl Later {
 impl Notebook for Later {
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, NotebookError> {
         self.now()?.count(counts).await
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, NotebookError> {
+        self.now()?.summary(conversation).await
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), NotebookError> {
+        self.now()?.summarise(conversation, summary).await
     }
 }

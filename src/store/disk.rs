@@ -52,7 +52,7 @@ use super::{
     Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::handler::{Count, Said};
+use crate::handler::{Count, Said, Summary};
 use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
 use check::Unfinished;
 use committer::{Committer, QUEUE, When, Write};
@@ -289,6 +289,16 @@ impl Store for Disk {
 
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError> {
         self.write(self.clock.now(), When::Durable, move |ledger| ledger.count(&counts)).await
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError> {
+        self.shared.read(|ledger| ledger.summary(conversation))
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError> {
+        let (conversation, record) = (conversation.clone(), record::encode(summary)?);
+        let now = self.clock.now();
+        self.write(now, When::Durable, move |ledger| ledger.summarise(&conversation, &record)).await
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {

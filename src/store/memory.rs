@@ -24,7 +24,7 @@ use super::{
     Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::handler::{Count, Said};
+use crate::handler::{Count, Said, Summary};
 use crate::message::{BotName, Conversation, DeliveryStatus, Inbound, PartKey};
 use ledger::{Ledger, decode};
 
@@ -209,6 +209,17 @@ impl Store for Memory {
 
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError> {
         Ok(self.ledger()?.count(counts, self.clock.now()))
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError> {
+        Ok(self.ledger()?.conversations.get(conversation).and_then(|known| known.summary.clone()))
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError> {
+        if let Some(known) = self.ledger()?.conversations.get_mut(conversation) {
+            known.summary = Some(summary.clone());
+        }
+        Ok(())
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {

@@ -2,6 +2,7 @@
 
 mod budget;
 mod ladder;
+mod past;
 mod stub;
 mod tools;
 

@@ -21,6 +21,10 @@ pub struct LlmConfig {
     pub canned_reply: String,
     /// How much of the history the model is given, in tokens.
     pub history_tokens: usize,
+    /// How long the summary of what no longer fits into that may be, in tokens; 0: what does not fit is left out.
+    pub summary_tokens: u32,
+    /// The template by which a model makes one.
+    pub summary_prompt: String,
     /// How long an answer may be, in tokens.
     pub max_tokens: u32,
     /// What the model may call.
@@ -42,6 +46,8 @@ impl Default for LlmConfig {
             prompt: "prompts/default.txt".into(),
             canned_reply: "replies/unavailable.txt".into(),
             history_tokens: 2000,
+            summary_tokens: 300,
+            summary_prompt: "prompts/summary.txt".into(),
             max_tokens: 800,
             tools: Vec::new(),
             max_steps: 5,

@@ -10,11 +10,11 @@ use minijinja::context;
 use tracing::warn;
 
 use super::config::{LlmConfig, Unusable};
-use super::tokens;
+use super::past::Past;
 use super::tools::RULE;
 use super::wire::Line;
 use crate::clock::Timestamp;
-use crate::handler::{Fetched, Said, Speaker, Turn};
+use crate::handler::{Fetched, Speaker, Turn};
 use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef};
 use crate::templates::{TemplateError, Templates};
 
@@ -31,7 +31,7 @@ pub(super) struct Prompter {
     canned_reply: String,
     limit_reply: String,
     pub(super) time_zone: TimeZone,
-    history_tokens: usize,
+    summary_prompt: String,
     images: bool,
     has_tools: bool,
 }
@@ -56,7 +56,7 @@ impl Prompter {
             canned_reply: config.canned_reply.clone(),
             limit_reply: config.budget.reply.clone(),
             time_zone,
-            history_tokens: config.history_tokens,
+            summary_prompt: config.summary_prompt.clone(),
             images: config.images,
             has_tools,
         };
@@ -65,6 +65,9 @@ impl Prompter {
         }
         if let Err(error) = prompter.canned_reply(&Contact::default()) {
             problems.push(Unusable::new("canned_reply", error.to_string()));
+        }
+        if let Err(error) = prompter.summary(&BotName::new("bot")) {
+            problems.push(Unusable::new("summary_prompt", error.to_string()));
         }
         if let Err(error) = prompter.limit_reply(&Contact::default()) {
             problems.push(Unusable::new("budget.reply", error.to_string()));
@@ -95,10 +98,17 @@ impl Prompter {
         self.templates.render(template, context! { contact })
     }
 
-    /// The conversation as a model is to see it.
-    pub(super) async fn messages<'a>(&self, turn: &'a Turn) -> Result<Vec<Line<'a>>, TemplateError> {
+    /// How a summary is asked for.
+    pub(super) fn summary(&self, bot: &BotName) -> Result<String, TemplateError> {
+        self.templates.render(&self.summary_prompt, context! { bot => bot.as_str() })
+    }
+
+    /// The conversation as a model is to see it, given as much of its past.
+    pub(super) async fn messages<'a>(&self, turn: &'a Turn, past: Past<'a>) -> Result<Vec<Line<'a>>, TemplateError> {
         let mut messages = vec![Line::system(self.system(&turn.bot, &turn.contact, turn.now)?)];
-        messages.extend(within(self.history_tokens, &turn.history).iter().map(|said| match said.by {
+        // Not in the system role: it is made of the customer's words.
+        messages.extend(past.summary.map(|words| Line::user(format!("[What was said before, in short: {words}]"))));
+        messages.extend(past.said.iter().map(|said| match said.by {
             Speaker::Customer => Line::user(said.words.as_str()),
             Speaker::Bot => Line::assistant(said.words.as_str()),
         }));
@@ -124,20 +134,6 @@ impl Prompter {
         }
         Ok(messages)
     }
-}
-
-/// The newest things said that fit into `budget` tokens, never beginning with the bot's own words.
-fn within(budget: usize, history: &[Said]) -> &[Said] {
-    let mut left = budget;
-    let fits = history.iter().rev().take_while(|said| {
-        let cost = usize::try_from(tokens::of(&said.words) + tokens::OF_FRAME).unwrap_or(usize::MAX);
-        left.checked_sub(cost).map(|rest| left = rest).is_some()
-    });
-    let mut kept = &history[history.len() - fits.count()..];
-    while let [Said { by: Speaker::Bot, .. }, rest @ ..] = kept {
-        kept = rest;
-    }
-    kept
 }
 
 /// A customer's name, for the one place where a customer's words stand in the system role: a single short line, in

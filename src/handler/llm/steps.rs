@@ -28,14 +28,18 @@ impl Llm {
     ///
     /// # Errors
     /// When nobody knows what has been spent.
-    pub(super) async fn converse(&self, turn: &Turn, mut messages: Vec<Line<'_>>) -> Result<End, NotebookError> {
+    pub(super) async fn converse(
+        &self,
+        turn: &Turn,
+        mut messages: Vec<Line<'_>>,
+        rung: &mut usize,
+    ) -> Result<End, NotebookError> {
         let tools = self.toolbox.offers();
-        let mut rung = 0;
         for step in 0..=self.max_steps {
             let may_call = step < self.max_steps;
             let (max_tokens, counted) = (self.max_tokens, self.budget.is_limited());
             let asked = Asked { messages: &messages, tools: &tools, may_call, max_tokens, counted };
-            let said = match self.ask(turn, &asked, &mut rung).await {
+            let said = match self.ask(turn, &asked, rung).await {
                 Ok(Some(said)) => said,
                 Ok(None) => return Ok(End::Nothing),
                 Err(Refusal::Unknown(error)) => return Err(error),

@@ -14,19 +14,20 @@ use super::fault::Fault;
 use super::ledger::{self, Known};
 use super::records::{self, Hash, is_chunked, without_chunk};
 use super::tree::{behind, join};
-use crate::handler::Said;
+use crate::handler::{Said, Summary};
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.
-const KINDS: [(u8, &str); 13] = [
+const KINDS: [(u8, &str); 14] = [
     (b'c', "conversations"),
     (b'm', "messages that wait"),
     (b'o', "replies on their way"),
     (b'f', "parts that failed"),
     (b'p', "parts of replies"),
     (b'h', "things said"),
+    (b's', "summaries"),
     (b'x', "dead letters"),
     (b'd', "marks of accepted messages"),
     (b'e', "marks by the hour"),
@@ -105,7 +106,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, name) in &KINDS[..11] {
+        for (kind, name) in &KINDS[..12] {
             let tally = self.tallies.get(kind).copied().unwrap_or_default();
             writeln!(f, "{:>12}  {name}", tally.whole)?;
         }
@@ -258,6 +259,7 @@ fn understand(kind: u8, stem: &[u8], record: &[u8]) -> Result<Option<Known>, Fau
         b'o' => record::decode::<Outgoing>(record)?.to.conversation(),
         b'f' => record::decode::<FailedPart>(record)?.sent.conversation,
         b'h' => return decode::<Said>(record),
+        b's' => return decode::<Summary>(record),
         b'x' => return decode::<DeadLetter>(record),
         _ => return decode::<Trace>(record),
     };

@@ -6,6 +6,7 @@ mod counts;
 mod dead;
 mod parts;
 mod people;
+mod summaries;
 mod sweep;
 
 use std::collections::hash_map::Entry;

@@ -8,6 +8,7 @@
 //! | `o` conversation | what is outgoing |
 //! | `c` conversation | what else is known of a conversation |
 //! | `h` conversation, count | something that was said |
+//! | `s` conversation | what was said, in short |
 //! | `x` number | a dead letter |
 //! | `p` key | a part of a reply: where it is on its way out, or all of it once it has left |
 //! | `f` conversation, count | a part that had left, and failed |
@@ -17,7 +18,7 @@
 //! | `n` hour, name | a counter, by the hour in which it ends |
 //!
 //! Conversations, marks, keys and names of any kind stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
-//! keys of `m`, `o`, `c`, `h`, `x`, `p` and `f` goes on with the number of a chunk.
+//! keys of `m`, `o`, `c`, `h`, `s`, `x`, `p` and `f` goes on with the number of a chunk.
 
 use sha2::{Digest, Sha256};
 
@@ -179,7 +180,7 @@ pub(super) fn stem(key: &[u8]) -> Result<&[u8], Fault> {
 
 /// Whether what is under a kind is cut up into chunks.
 pub(super) fn is_chunked(kind: u8) -> bool {
-    matches!(kind, b'm' | b'o' | b'c' | b'h' | b'x' | b'p' | b'f')
+    matches!(kind, b'm' | b'o' | b'c' | b'h' | b's' | b'x' | b'p' | b'f')
 }
 
 /// The key of a chunk of a record.

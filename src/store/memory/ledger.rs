@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::sweep::Cursor;
 use crate::clock::Timestamp;
+use crate::handler::Summary;
 use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey};
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
@@ -44,6 +45,7 @@ pub(super) struct Known {
     pub(super) outgoing: Option<Vec<u8>>,
     pub(super) failure_replied: Option<Timestamp>,
     pub(super) said: VecDeque<Vec<u8>>,
+    pub(super) summary: Option<Summary>,
     pub(super) failed: VecDeque<FailedPart>,
 }
 

@@ -9,6 +9,7 @@ mod parts;
 mod people;
 mod records;
 mod reports;
+mod summaries;
 mod sweep;
 
 pub(super) use arrivals::*;
@@ -20,4 +21,5 @@ pub(super) use parts::*;
 pub(super) use people::*;
 pub(super) use records::*;
 pub(super) use reports::*;
+pub(super) use summaries::*;
 pub(super) use sweep::*;
