@@ -9,6 +9,7 @@
 //! | `past` | what it is given of the conversation's past |
 //! | `model` | one model: asked, listened to, left alone while it rests |
 //! | `steps` | one turn: the model answers, or has tools called first |
+//! | `guard` | what its answer has to pass |
 //! | `tools` | what it may call, and what it is told of it |
 //! | `wire` | the words of `/chat/completions` |
 //!
@@ -22,6 +23,7 @@
 
 mod budget;
 mod config;
+mod guard;
 mod model;
 mod past;
 mod prompt;
@@ -36,13 +38,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::{info, warn};
 
-use super::{Handler, HandlerError, Notebook, NotebookError, Turn, WaysOut};
+use super::{Handler, HandlerError, Notebook, NotebookError, Speaker, Turn, WaysOut};
 use crate::clock::Clock;
 use crate::http;
 use crate::message::Reply;
 use crate::templates::{TemplateError, Templates};
 use budget::Budget;
 pub use config::{BudgetConfig, LlmConfig, ModelConfig, ToolConfig, Unusable};
+use guard::Guard;
 pub use model::Model;
 use model::Rung;
 use prompt::Prompter;
@@ -74,12 +77,14 @@ pub struct Llm {
     rungs: Vec<Rung>,
     prompter: Prompter,
     toolbox: Toolbox,
+    guard: Guard,
     budget: Budget,
     notebook: Arc<dyn Notebook>,
     history_tokens: usize,
     summary_tokens: u32,
     max_tokens: u32,
     max_steps: usize,
+    handover_after: usize,
 }
 
 impl Llm {
@@ -94,6 +99,7 @@ impl Llm {
         let toolbox = Toolbox::new(tools, &ways_out, clock, &mut problems);
         let priced: Vec<&ModelConfig> = models.iter().map(|model| &model.config).collect();
         let time_zone = prompter.time_zone.clone();
+        let guard = Guard::new(&config);
         let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
         let rungs = match http::bare() {
             Ok(http) => models.into_iter().map(|model| Rung::new(model, clock, http.clone())).collect(),
@@ -109,14 +115,22 @@ impl Llm {
             rungs,
             prompter,
             toolbox,
+            guard,
             budget,
             notebook,
             history_tokens: config.history_tokens,
             summary_tokens: config.summary_tokens,
             max_tokens: config.max_tokens,
             max_steps: config.max_steps,
+            handover_after: config.handover_after,
         })
     }
+}
+
+/// How often the bot has said nothing but this lately.
+fn canned_in_a_row(canned: &str, turn: &Turn) -> usize {
+    let said = turn.history.iter().rev().filter(|said| said.by == Speaker::Bot);
+    said.take_while(|said| said.words == canned).count()
 }
 
 #[async_trait]
@@ -125,11 +139,11 @@ impl Handler for Llm {
         let unusable = |error: TemplateError| HandlerError::new(error.to_string());
         let mut rung = 0;
         let past = self.past(turn, &mut rung).await.map_err(unusable)?;
-        let messages = self.prompter.messages(turn, past).await.map_err(unusable)?;
+        let messages = self.prompter.messages(turn, past, &self.guard).await.map_err(unusable)?;
         // Without the counters a hard limit is none: the turn is held again in a while.
         let uncounted = |error: NotebookError| HandlerError::temporary(error.to_string());
         match self.converse(turn, messages, &mut rung).await.map_err(uncounted)? {
-            End::Words(words) => return Ok(Reply::text(words)),
+            End::Words(words) => return Ok(Reply::text(self.guard.pass(&words))),
             End::Handover(reason) => {
                 info!(llm.rung = "human", "a tool has asked for a person");
                 return Ok(Reply::Handover { reason });
@@ -140,7 +154,12 @@ impl Handler for Llm {
             End::UsedUp => return Ok(Reply::Silence),
             End::Nothing => {}
         }
+        let canned = self.prompter.canned_reply(&turn.contact).map_err(unusable)?;
+        if self.handover_after > 0 && canned_in_a_row(&canned, turn) >= self.handover_after {
+            warn!(llm.rung = "human", "no model answered, again and again: a person is to take over");
+            return Ok(Reply::Handover { reason: "no model answers".into() });
+        }
         warn!(llm.rung = "canned", "no model answered: the customer gets the canned reply");
-        Ok(Reply::text(self.prompter.canned_reply(&turn.contact).map_err(unusable)?))
+        Ok(Reply::text(canned))
     }
 }

@@ -1,6 +1,7 @@
 //! The llm handler against a stub of an OpenAI-compatible server, over real sockets.
 
 mod budget;
+mod guard;
 mod ladder;
 mod past;
 mod stub;
@@ -119,7 +120,7 @@ async fn the_fifth_request_carries_the_earlier_turns_and_the_rendered_prompt() {
 async fn history_is_trimmed_to_its_budget_and_never_begins_with_the_bot() {
     let stub = Stub::start().await;
     // Each thing said costs 4 tokens and a quarter of its bytes: "Question N" 6, "Answer N" 6.
-    let config = LlmConfig { history_tokens: 20, ..LlmConfig::default() };
+    let config = LlmConfig { history_tokens: 20, summary_tokens: 0, ..LlmConfig::default() };
     let world = Setup::new(llm(config, &[&stub.base_url])).start();
     for number in 1..=4 {
         say(&world, &format!("Question {number}")).await;

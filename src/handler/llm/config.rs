@@ -31,6 +31,12 @@ pub struct LlmConfig {
     pub tools: Vec<ToolConfig>,
     /// How often a model may call tools before it has to answer; several calls at once are one time.
     pub max_steps: usize,
+    /// How long a reply may be, in characters; a longer one is cut where a sentence or a word ends. 0: as long as it is.
+    pub max_reply: usize,
+    /// Where links in a reply may lead: hosts, or "*." and a domain. All others are taken out of it. If empty, none is.
+    pub links: Vec<String>,
+    /// After so many canned replies in a row a person takes over; 0: nobody does.
+    pub handover_after: usize,
     /// How much may be spent.
     pub budget: BudgetConfig,
     /// Whether the model is given the customer's images: the eight newest of a turn.
@@ -51,6 +57,9 @@ impl Default for LlmConfig {
             max_tokens: 800,
             tools: Vec::new(),
             max_steps: 5,
+            max_reply: 4000,
+            links: Vec::new(),
+            handover_after: 0,
             budget: BudgetConfig::default(),
             images: true,
             time_zone: "UTC".into(),

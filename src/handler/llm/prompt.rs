@@ -10,6 +10,7 @@ use minijinja::context;
 use tracing::warn;
 
 use super::config::{LlmConfig, Unusable};
+use super::guard::Guard;
 use super::past::Past;
 use super::tools::RULE;
 use super::wire::Line;
@@ -104,8 +105,14 @@ impl Prompter {
     }
 
     /// The conversation as a model is to see it, given as much of its past.
-    pub(super) async fn messages<'a>(&self, turn: &'a Turn, past: Past<'a>) -> Result<Vec<Line<'a>>, TemplateError> {
-        let mut messages = vec![Line::system(self.system(&turn.bot, &turn.contact, turn.now)?)];
+    pub(super) async fn messages<'a>(
+        &self,
+        turn: &'a Turn,
+        past: Past<'a>,
+        guard: &Guard,
+    ) -> Result<Vec<Line<'a>>, TemplateError> {
+        let system = self.system(&turn.bot, &turn.contact, turn.now)?;
+        let mut messages = vec![Line::system(guard.mark(&system))];
         // Not in the system role: it is made of the customer's words.
         messages.extend(past.summary.map(|words| Line::user(format!("[What was said before, in short: {words}]"))));
         messages.extend(past.said.iter().map(|said| match said.by {

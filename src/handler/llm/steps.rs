@@ -80,6 +80,13 @@ impl Llm {
                 info!(llm.model = name, llm.rung = *rung, llm.rest_s = seconds, "a model rests, and is not asked");
             } else {
                 match self.pay_for(turn, model, asked, left).await? {
+                    Ok(said) if self.guard.is_given_away_by(&said) => {
+                        warn!(
+                            llm.model = name,
+                            llm.rung = *rung,
+                            "a model gave its instructions away: its answer is not used"
+                        );
+                    }
                     Ok(said) => {
                         let (lines, calls) = (asked.messages.len(), said.calls.len());
                         debug!(
