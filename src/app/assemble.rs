@@ -175,17 +175,21 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
             }
         }
         let api_key = model.api_key.as_ref().map(|key| key.resolve(parts.env)).transpose();
-        match api_key {
-            Ok(api_key) => models.push(Model { config: model.clone(), api_key }),
-            Err(text) => wrong("api_key", text),
-        }
+        // Without its key it keeps its place: what else is wrong is told by that.
+        let api_key = api_key.unwrap_or_else(|text| {
+            wrong("api_key", text);
+            None
+        });
+        models.push(Model { config: model.clone(), api_key });
     }
     let mut tools = Vec::new();
     for (number, tool) in llm.tools.iter().enumerate() {
-        match tool.secret.as_ref().map(|secret| secret.resolve(parts.env)).transpose() {
-            Ok(secret) => tools.push(llm::Tool { config: tool.clone(), secret }),
-            Err(text) => problems.push((format!("tools[{number}].secret"), text)),
-        }
+        let secret = tool.secret.as_ref().map(|secret| secret.resolve(parts.env)).transpose();
+        let secret = secret.unwrap_or_else(|text| {
+            problems.push((format!("tools[{number}].secret"), text));
+            None
+        });
+        tools.push(llm::Tool { config: tool.clone(), secret });
     }
     let (ways_out, notebook, templates) = (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(templates));
     let around = llm::Around { models, tools, ways_out, notebook, templates, clock: parts.clock };

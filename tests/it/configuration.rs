@@ -394,6 +394,68 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place_and_what_to_do_and_no
 }
 
 #[test]
+fn what_is_wrong_with_a_models_tools_and_budget_is_told_with_its_place() {
+    let text = format!(
+        "{}\n{}",
+        DEFAULT.split("[bots.shop.handler]").next().expect("what is above it"),
+        r#"[bots.shop.handler]
+kind = "llm"
+summary_prompt = "prompts/none.txt"
+budget = { contact_money = 1.0, bot_money = -1.0, reply = "replies/none.txt" }
+[[bots.shop.handler.models]]
+stall = "0s"
+output_price = 2.5
+[[bots.shop.handler.tools]]
+name = "two words"
+url = "https://169.254.169.254/latest"
+parameters = { type = "array" }
+[[bots.shop.handler.tools]]
+name = "twice"
+description = "The first."
+url = "https://tools.example"
+secret = "env:NO_SUCH_SECRET"
+[[bots.shop.handler.tools]]
+name = "inside"
+description = "One in the network."
+url = "http://10.0.0.7/tool"
+private = true
+timeout = "0s"
+parameters = "{"
+secret = "env:SHORT_SECRET"
+"#
+    );
+    let (status, said) = check(&text, &[&SECRETS[..], &[("SHORT_SECRET", "whsec_c2hvcnQ=")]].concat());
+    assert_eq!(status, Some(1));
+    let said: Vec<&str> = said.lines().collect();
+    let found = [
+        ("summary_prompt", "summary_prompt = ", "there is none of this name"),
+        ("budget.bot_money", "budget = ", "zero or more"),
+        ("budget.reply", "budget = ", "there is none of this name"),
+        ("models[0].stall", "stall = ", "must not be zero"),
+        ("models[0].input_price", "[[bots.shop.handler.models]]", "is missing"),
+        ("tools[0].name", "name = \"two", "letters, digits"),
+        ("tools[0].description", "[[", "say what the tool does"),
+        ("tools[0].url", "url = \"https://169", "set `private = true`"),
+        ("tools[0].parameters", "parameters = { t", "begin with type = \"object\""),
+        ("tools[1].secret", "secret = \"env:NO", "NO_SUCH_SECRET is not set"),
+        ("tools[2].timeout", "timeout = \"0s", "must not be zero"),
+        ("tools[2].parameters", "parameters = \"{", "is no JSON"),
+        ("tools[2].secret", "secret = \"env:SH", "openssl rand"),
+    ];
+    for (key, line, words) in found {
+        let told = said.iter().find(|told| told.contains(&format!(": bots.shop.handler.{key}: ")));
+        let told = told.unwrap_or_else(|| panic!("nothing of {key} in {said:#?}"));
+        assert!(told.contains(words), "{told}");
+        // What is missing is told of the table that it is missing from.
+        if !line.starts_with("[[") {
+            let line = line_of(&text, line);
+            assert!(told.starts_with(&format!("threedots.toml:{line}: ")), "{told}");
+        }
+    }
+    assert_eq!(said.len(), found.len(), "{said:#?}");
+}
+
+#[test]
 fn what_is_no_toml_is_told_with_its_line_and_without_a_word_of_it() {
     let texts = [
         ("[bots.shop]\nprovider.access_token = LITERAL-SECRET\n", 2),

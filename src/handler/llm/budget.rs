@@ -66,7 +66,7 @@ impl Budget {
             for (key, price) in [("input_price", model.input_price), ("output_price", model.output_price)] {
                 let problem = if !price.is_finite() || price < 0.0 {
                     "must be zero or more"
-                } else if price == 0.0 && config.contact_money + config.bot_money > 0.0 {
+                } else if price == 0.0 && (config.contact_money > 0.0 || config.bot_money > 0.0) {
                     "is missing: without it, nobody knows what is spent of the budget's money"
                 } else {
                     continue;
