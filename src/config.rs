@@ -101,7 +101,7 @@ pub enum HandlerConfig {
     #[default]
     Demo,
     /// `kind = "llm"`
-    Llm(LlmConfig),
+    Llm(Box<LlmConfig>),
     /// `kind = "http"`
     Http(HttpConfig),
     /// `kind = "custom"`: the one that a program of yours gives to [`App::handler`](crate::App::handler).
@@ -220,7 +220,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
     let mut handler = source.take_from(&mut table, at, "handler");
     let handler_at = format!("{at}.handler");
     let handler = match take_kind(source, &mut handler, &handler_at, "demo, llm, http, custom").as_deref() {
-        Some("llm") => HandlerConfig::Llm(source.read(&handler_at, handler)),
+        Some("llm") => HandlerConfig::Llm(Box::new(source.read(&handler_at, handler))),
         Some("http") => HandlerConfig::Http(source.read(&handler_at, handler)),
         Some(kind) => {
             for key in handler.keys() {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderName, HeaderValue};
+pub(crate) use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use url::Url;
 

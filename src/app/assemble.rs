@@ -191,8 +191,17 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
         });
         tools.push(llm::Tool { config: tool.clone(), secret });
     }
+    let mut mcp = Vec::new();
+    for (number, server) in llm.mcp.iter().enumerate() {
+        let token = server.token.as_ref().map(|token| token.resolve(parts.env)).transpose();
+        let token = token.unwrap_or_else(|text| {
+            problems.push((format!("mcp[{number}].token"), text));
+            None
+        });
+        mcp.push(llm::Mcp { config: server.clone(), token });
+    }
     let (ways_out, notebook, templates) = (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(templates));
-    let around = llm::Around { models, tools, ways_out, notebook, templates, clock: parts.clock };
+    let around = llm::Around { models, tools, mcp, ways_out, notebook, templates, clock: parts.clock };
     let made = Llm::new(llm.clone(), around);
     match made {
         Ok(made) if problems.is_empty() => Ok(made),

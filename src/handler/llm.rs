@@ -44,14 +44,14 @@ use crate::http;
 use crate::message::Reply;
 use crate::templates::{TemplateError, Templates};
 use budget::Budget;
-pub use config::{BudgetConfig, LlmConfig, ModelConfig, ToolConfig, Unusable};
+pub use config::{BudgetConfig, LlmConfig, McpConfig, ModelConfig, ToolConfig, Unusable};
 use guard::Guard;
 pub use model::Model;
 use model::Rung;
 use prompt::Prompter;
 use steps::End;
-pub use tools::Tool;
 use tools::Toolbox;
+pub use tools::{Mcp, Tool};
 
 /// What is left of a turn's time when no model is asked any longer, so that the canned reply is in time.
 const RESERVE: Duration = Duration::from_millis(500);
@@ -62,6 +62,8 @@ pub struct Around {
     pub models: Vec<Model>,
     /// The tools, with their secrets; `config.tools` is not looked at.
     pub tools: Vec<Tool>,
+    /// The MCP servers, with their tokens; `config.mcp` is not looked at.
+    pub mcp: Vec<Mcp>,
     /// Where tools may be called.
     pub ways_out: WaysOut,
     /// Where what is spent is counted, and summaries are kept.
@@ -93,10 +95,10 @@ impl Llm {
     /// # Errors
     /// Everything in `config` that cannot be used, each with its key.
     pub fn new(config: LlmConfig, around: Around) -> Result<Self, Vec<Unusable>> {
-        let Around { models, tools, ways_out, notebook, templates, clock } = around;
+        let Around { models, tools, mcp, ways_out, notebook, templates, clock } = around;
         let mut problems = Vec::new();
-        let prompter = Prompter::new(&config, !tools.is_empty(), templates, &mut problems);
-        let toolbox = Toolbox::new(tools, &ways_out, clock, &mut problems);
+        let prompter = Prompter::new(&config, !tools.is_empty() || !mcp.is_empty(), templates, &mut problems);
+        let toolbox = Toolbox::new(tools, mcp, &ways_out, clock, &mut problems);
         let priced: Vec<&ModelConfig> = models.iter().map(|model| &model.config).collect();
         let time_zone = prompter.time_zone.clone();
         let guard = Guard::new(&config);

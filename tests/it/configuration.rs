@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::handler::http::HttpConfig;
-use threedots::handler::llm::{LlmConfig, ModelConfig, ToolConfig};
+use threedots::handler::llm::{LlmConfig, McpConfig, ModelConfig, ToolConfig};
 use threedots::operator::OperatorConfig;
 use threedots::outbox::DeliveryConfig;
 use threedots::provider::KINDS;
@@ -132,7 +132,11 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         secret: tool.secret.clone(),
         ..ToolConfig::default()
     };
-    let known_llm = LlmConfig { models: llm.models.clone(), tools: llm.tools.clone(), ..LlmConfig::default() };
+    let [mcp] = llm.mcp.as_slice() else { panic!("there is one MCP server") };
+    let (name, url, token) = (mcp.name.clone(), mcp.url.clone(), mcp.token.clone());
+    let known_mcp = McpConfig { name, url, token, ..McpConfig::default() };
+    let (models, tools, mcps) = (llm.models.clone(), llm.tools.clone(), llm.mcp.clone());
+    let known_llm = LlmConfig { models, tools, mcp: mcps, ..LlmConfig::default() };
     let window_template = bot.delivery.window_template.clone();
     let known_delivery = DeliveryConfig { window_template, ..known_bot.delivery.clone() };
     let known_operator = OperatorConfig { token: config.operator.token.clone(), ..OperatorConfig::default() };
@@ -148,6 +152,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.handler", json(llm), json(&known_llm)),
         ("bots.shop.handler.models", json(model), json(&known_model)),
         ("bots.shop.handler.budget", json(&llm.budget), json(&known_llm.budget)),
+        ("bots.shop.handler.mcp", json(mcp), json(&known_mcp)),
         ("bots.shop.handler.tools", json(tool), json(&known_tool)),
         ("bots.shop.gate", json(&bot.gate), json(&known_bot.gate)),
         ("bots.shop.control", json(&bot.control), json(&known_bot.control)),
@@ -185,8 +190,8 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.insert("templates".into());
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the seven others, and the three tables inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 7 + 3);
+    // The bot's tables, the seven others, and the four tables inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 7 + 4);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod budget;
 mod guard;
 mod ladder;
+mod mcp;
 mod past;
 mod stub;
 mod tools;
@@ -55,6 +56,7 @@ fn around(models: Vec<ModelConfig>) -> Around {
     Around {
         models,
         tools: Vec::new(),
+        mcp: Vec::new(),
         ways_out: WaysOut { anywhere: Arc::clone(&nowhere) as _, public: nowhere },
         notebook: Arc::new(Later::default()),
         templates: Arc::new(Templates::built_in().expect("the built-in templates")),

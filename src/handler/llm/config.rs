@@ -29,6 +29,8 @@ pub struct LlmConfig {
     pub max_tokens: u32,
     /// What the model may call.
     pub tools: Vec<ToolConfig>,
+    /// Servers of tools, by the Model Context Protocol.
+    pub mcp: Vec<McpConfig>,
     /// How often a model may call tools before it has to answer; several calls at once are one time.
     pub max_steps: usize,
     /// How long a reply may be, in characters; a longer one is cut where a sentence or a word ends. 0: as long as it is.
@@ -56,6 +58,7 @@ impl Default for LlmConfig {
             summary_prompt: "prompts/summary.txt".into(),
             max_tokens: 800,
             tools: Vec::new(),
+            mcp: Vec::new(),
             max_steps: 5,
             max_reply: 4000,
             links: Vec::new(),
@@ -181,6 +184,52 @@ impl Default for ToolConfig {
             url: String::new(),
             secret: None,
             timeout: Duration::from_secs(10),
+            private: false,
+            answer_limit: 16 << 10,
+        }
+    }
+}
+
+/// An MCP server, over streamable HTTP: the model may call its tools.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct McpConfig {
+    /// What the names of its tools begin with, for the model: letters, digits, `_` and `-`.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// A bearer token, if it wants one.
+    pub token: Option<SecretRef>,
+    /// Which of its tools the model may call, by the server's names; all of them if empty.
+    pub tools: Vec<String>,
+    /// How long listing its tools, or one call, may take.
+    #[serde(with = "in_words")]
+    pub timeout: Duration,
+    /// How long its list of tools is taken to be right.
+    #[serde(with = "in_words")]
+    pub refresh: Duration,
+    /// Whether the address may be on this machine or in its network, and in plain http. Else it is https, and public.
+    pub private: bool,
+    /// How long a result may be, in bytes; a longer one is thrown away.
+    pub answer_limit: u64,
+}
+
+/// The address may hold credentials.
+impl fmt::Debug for McpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "McpConfig({})", self.name)
+    }
+}
+
+impl Default for McpConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            url: String::new(),
+            token: None,
+            tools: Vec::new(),
+            timeout: Duration::from_secs(10),
+            refresh: Duration::from_secs(600),
             private: false,
             answer_limit: 16 << 10,
         }

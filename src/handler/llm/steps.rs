@@ -34,7 +34,8 @@ impl Llm {
         mut messages: Vec<Line<'_>>,
         rung: &mut usize,
     ) -> Result<End, NotebookError> {
-        let tools = self.toolbox.offers();
+        let toolbox = self.toolbox.open().await;
+        let tools = toolbox.offers();
         for step in 0..=self.max_steps {
             let may_call = step < self.max_steps;
             let (max_tokens, counted) = (self.max_tokens, self.budget.is_limited());
@@ -54,7 +55,7 @@ impl Llm {
             if !may_call {
                 break;
             }
-            let results = self.toolbox.call(turn, &said.calls).await;
+            let results = toolbox.call(turn, &said.calls).await;
             if let Some(reason) = results.handover {
                 return Ok(End::Handover(reason));
             }

@@ -7,6 +7,7 @@
 
 mod frame;
 mod http;
+mod mcp;
 mod schema;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::clock::Clock;
 use crate::handler::{Turn, WaysOut};
 pub(super) use frame::RULE;
 use http::OverHttp;
+pub use mcp::Mcp;
+use mcp::Server;
 use schema::Schema;
 
 /// A tool over HTTP.
@@ -76,6 +79,8 @@ enum Failure {
     TooLong,
     #[error("its answer was not understood")]
     NotUnderstood,
+    #[error("it said that it could not do this")]
+    Refused,
 }
 
 /// One tool, ready to be called.
@@ -89,7 +94,14 @@ struct Ready {
 
 /// All that a bot's model may call.
 pub(super) struct Toolbox {
-    tools: Vec<Ready>,
+    tools: Vec<Arc<Ready>>,
+    servers: Vec<Server>,
+}
+
+/// Whether models take this for a tool's name.
+fn is_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !name.is_empty() && name.len() <= 64 && name.chars().all(known)
 }
 
 /// What came of the calls of one step.
@@ -102,14 +114,19 @@ pub(super) struct Results {
 
 impl Toolbox {
     /// Everything that cannot be used is added to `problems`.
-    pub(super) fn new(tools: Vec<Tool>, ways_out: &WaysOut, clock: Clock, problems: &mut Vec<Unusable>) -> Self {
-        let mut ready: Vec<Ready> = Vec::new();
+    pub(super) fn new(
+        tools: Vec<Tool>,
+        servers: Vec<Mcp>,
+        ways_out: &WaysOut,
+        clock: Clock,
+        problems: &mut Vec<Unusable>,
+    ) -> Self {
+        let mut ready: Vec<Arc<Ready>> = Vec::new();
         for (number, Tool { config, secret }) in tools.into_iter().enumerate() {
             let mut wrong = |key: &str, problem: String| {
                 problems.push(Unusable::new(format!("tools[{number}].{key}"), problem));
             };
-            let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if config.name.is_empty() || config.name.len() > 64 || !config.name.chars().all(known) {
+            if !is_name(&config.name) {
                 wrong("name", "must be up to 64 letters, digits, `_` and `-`".into());
             } else if ready.iter().any(|other| other.name == config.name) {
                 wrong("name", "is another tool's already: give each its own".into());
@@ -125,15 +142,52 @@ impl Toolbox {
                 .map_err(|found| found.into_iter().for_each(|(key, problem)| wrong(key, problem)));
             if let (Ok(schema), Ok(callable)) = (schema, callable) {
                 let ToolConfig { name, description, timeout, .. } = config;
-                ready.push(Ready { name, description, schema, timeout, callable: Arc::new(callable) });
+                ready.push(Arc::new(Ready { name, description, schema, timeout, callable: Arc::new(callable) }));
             }
         }
-        Self { tools: ready }
+        let mut connectable: Vec<Server> = Vec::new();
+        for (number, server) in servers.into_iter().enumerate() {
+            let mut wrong = |key: &str, problem: String| {
+                problems.push(Unusable::new(format!("mcp[{number}].{key}"), problem));
+            };
+            if !is_name(&server.config.name) {
+                wrong("name", "must be up to 64 letters, digits, `_` and `-`".into());
+            }
+            if server.config.timeout.is_zero() {
+                wrong("timeout", "must not be zero: no server answers at once".into());
+            }
+            match Server::new(server, ways_out) {
+                Ok(server) => connectable.push(server),
+                Err((key, problem)) => wrong(key, problem),
+            }
+        }
+        Self { tools: ready, servers: connectable }
     }
 
+    /// What there is to call in a turn.
+    pub(super) async fn open(&self) -> Open {
+        let mut tools = self.tools.clone();
+        for more in join_all(self.servers.iter().map(Server::tools)).await {
+            for tool in more {
+                // Whoever is named first has the name.
+                if !tools.iter().any(|known| known.name == tool.name) {
+                    tools.push(tool);
+                }
+            }
+        }
+        Open { tools }
+    }
+}
+
+/// What there is to call in a turn.
+pub(super) struct Open {
+    tools: Vec<Arc<Ready>>,
+}
+
+impl Open {
     /// What the model is offered.
     pub(super) fn offers(&self) -> Vec<Offer> {
-        let offer = |tool: &Ready| Offer::Function {
+        let offer = |tool: &Arc<Ready>| Offer::Function {
             name: tool.name.clone(),
             description: tool.description.clone(),
             parameters: tool.schema.json().clone(),
