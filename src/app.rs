@@ -22,10 +22,10 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::{Config, Problem, Problems};
-use crate::handler::Handler;
 use crate::handler::demo::Demo;
 use crate::handler::http::WaysOut;
 use crate::handler::http::callbacks::Callbacks;
+use crate::handler::{Handler, Later};
 use crate::housekeeping;
 use crate::http::{Answer, Call, CallError, Client, ClientError, Transport, reach};
 use crate::operator::Api;
@@ -124,7 +124,7 @@ impl App {
         let later: Arc<dyn Handler> = Arc::new(Demo);
         let nowhere = WaysOut { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere) };
         let found = [
-            bots(config, &env, &nowhere, &Comeback::nowhere(), Some(later)).map(drop),
+            bots(config, &env, &nowhere, &Comeback::nowhere(), &Arc::default(), Some(later)).map(drop),
             assemble::operator_token(config, &env).map(drop),
         ];
         let problems: Vec<Problem> = found.into_iter().filter_map(Result::err).flat_map(|found| found.0).collect();
@@ -197,22 +197,24 @@ impl App {
     pub async fn start(self) -> Result<Running, StartError> {
         let env = |name: &str| self.env.get(name).cloned();
         let ways_out = WaysOut { anywhere: Client::new()?, public: Client::public_only(Arc::new(reach::System))? };
+        let notebook = Arc::new(Later::default());
         match self.config {
             Some(config) => {
                 let comeback = Comeback::configured(&config)?;
-                let bots = bots(&config, &env, &ways_out, &comeback.callbacks, self.handler)?;
+                let bots = bots(&config, &env, &ways_out, &comeback.callbacks, &notebook, self.handler)?;
                 let listener = bind("server.listen", &config.server.listen)?;
                 let operator = Operator::bind(&config, &env)?;
-                Running::start(config, bots, listener, operator, comeback).await
+                Running::start(config, bots, listener, operator, comeback, &notebook).await
             }
             None => {
                 let custom = self.handler.is_some();
                 let ground = Playground::open(&env, overlay(&self.env), Arc::clone(&ways_out.anywhere), custom)?;
                 let secrets = |name: &str| ground.secret(name).or_else(|| env(name));
                 let comeback = Comeback::bind(&ground.config, |_| playground::listen(playground::CALLBACKS_PORT))?;
-                let bots = bots(&ground.config, &secrets, &ways_out, &comeback.callbacks, self.handler)?;
+                let bots = bots(&ground.config, &secrets, &ways_out, &comeback.callbacks, &notebook, self.handler)?;
                 let operator = Operator::bind(&ground.config, &env)?;
-                let mut running = Running::start(ground.config, bots, ground.product, operator, comeback).await?;
+                let mut running =
+                    Running::start(ground.config, bots, ground.product, operator, comeback, &notebook).await?;
                 running.add_sandboxes(ground.sandboxes, ground.listening, ground.directory);
                 Ok(running)
             }
@@ -239,10 +241,12 @@ fn bots(
     env: &dyn Fn(&str) -> Option<String>,
     ways_out: &WaysOut,
     callbacks: &Arc<Callbacks>,
+    notebook: &Arc<Later>,
     handler: Option<Arc<dyn Handler>>,
 ) -> Result<Vec<Bot>, Problems> {
     let (ways_out, callbacks) = (ways_out.clone(), Arc::clone(callbacks));
-    assemble::bots(config, &Parts { env, ways_out, callbacks, clock: Clock::System, handler })
+    let notebook = Arc::clone(notebook) as _;
+    assemble::bots(config, &Parts { env, ways_out, callbacks, notebook, clock: Clock::System, handler })
 }
 
 /// Names the configuration file of [`App::from_env`].
@@ -289,9 +293,11 @@ impl Running {
         listener: TcpListener,
         operator: Option<Operator>,
         comeback: Comeback,
+        notebook: &Later,
     ) -> Result<Self, StartError> {
         let clock = Clock::System;
         let store = open(config.store.clone(), clock, disk::Settings::default().lock_timeout).await?;
+        notebook.is(Arc::new(Arc::clone(&store)));
         let inlets = bots.iter().map(|bot| {
             let (provider, controls) = (Arc::clone(&bot.provider), Arc::clone(&bot.controls));
             (bot.name.clone(), Inlet { provider, controls, people: bot.people.clone() })

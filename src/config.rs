@@ -119,7 +119,7 @@ pub enum HandlerConfig {
     #[default]
     Demo,
     /// `kind = "llm"`
-    Llm(LlmConfig),
+    Llm(Box<LlmConfig>),
     /// `kind = "http"`
     Http(HttpConfig),
     /// `kind = "custom"`: the one that a program of yours gives to [`App::handler`](crate::App::handler).
@@ -272,7 +272,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
 
 fn read_handler(source: &mut Source<'_>, at: &str, mut table: Table) -> HandlerConfig {
     match take_kind(source, &mut table, at, "demo, llm, http, custom").as_deref() {
-        Some("llm") => HandlerConfig::Llm(source.read(at, table)),
+        Some("llm") => HandlerConfig::Llm(Box::new(source.read(at, table))),
         Some("http") => HandlerConfig::Http(source.read(at, table)),
         Some(kind) => {
             for key in table.keys() {

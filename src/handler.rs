@@ -21,7 +21,10 @@
 pub mod demo;
 pub mod http;
 pub mod llm;
+mod notebook;
 pub mod route;
+mod sign;
+mod way_out;
 
 use std::fmt;
 use std::path::Path;
@@ -35,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, Reply};
+pub use notebook::{Count, Later, Notebook, NotebookError, Summary};
+pub use way_out::WaysOut;
 
 /// Turns a turn into a reply.
 #[async_trait]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderName, HeaderValue};
+pub(crate) use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -279,8 +279,16 @@ impl Client {
     }
 }
 
+/// The client beneath, for a library that makes its calls itself.
+pub(crate) type Bare = reqwest::Client;
+
+/// A client with the settings that all of ours share, and without their rules on addresses.
+pub(crate) fn bare() -> Result<Bare, ClientError> {
+    builder().build().map_err(|_| ClientError)
+}
+
 /// The settings that every HTTP client of ours shares: see the module's first lines.
-pub(crate) fn builder() -> reqwest::ClientBuilder {
+fn builder() -> reqwest::ClientBuilder {
     // The first caller sets it; a second finds it set, which is what we want.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -340,6 +348,30 @@ impl Transport for Client {
         }
         Ok(Answer { status: response.status().as_u16(), headers, body: AnswerBody::Streamed(response) })
     }
+}
+
+/// An answer that came whole, as JSON, though a stream was asked for: as a stream of what `event` makes of it. Of one that
+/// is longer than `limit` bytes nothing is left. Any other answer stays as it is.
+pub(crate) async fn in_one_piece(
+    mut answer: reqwest::Response,
+    limit: usize,
+    event: impl FnOnce(&[u8]) -> String,
+) -> Result<reqwest::Response, reqwest::Error> {
+    let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !answer.status().is_success() || !kind.starts_with("application/json") {
+        return Ok(answer);
+    }
+    let mut whole = Vec::new();
+    while let Some(piece) = answer.chunk().await? {
+        whole.extend_from_slice(&piece);
+        if whole.len() > limit {
+            whole.clear();
+            break;
+        }
+    }
+    let mut stream = ::http::Response::new(event(&whole));
+    stream.headers_mut().insert("content-type", HeaderValue::from_static("text/event-stream"));
+    Ok(stream.into())
 }
 
 /// Whether tokens may travel to `url`: https, or plain http that stays on this machine.

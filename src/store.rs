@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
-use crate::handler::Said;
+use crate::handler::{Count, Notebook, NotebookError, Said, Summary};
 use crate::message::{
     BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
 };
@@ -160,6 +160,19 @@ pub trait Store: Send + Sync + 'static {
     /// The newest `most` things that were said in a conversation, oldest first: fewer, if they would take more than
     /// [`MOST_RECALLED_BYTES`].
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError>;
+
+    /// Adds to all of these counters, or to none: says which one, by its place, would be over its limit. One that is not
+    /// there begins at zero, and none goes below. Two of the same name that end at another time are two. Durable when it
+    /// returns.
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError>;
+
+    /// The summary of a conversation, if there is one.
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError>;
+
+    /// Keeps the summary of a conversation, in the place of the one before; of one that is not known, nothing is kept. It
+    /// goes when the conversation's history goes. Whoever is forgotten takes the summaries of all the bot's groups along:
+    /// nobody can say whose words are in those. Durable when it returns.
+    async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError>;
 
     /// Dead letters in the order of their numbers, beginning after `after`, `most` at most.
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError>;
@@ -556,3 +569,18 @@ pub const MOST_RECALLED_BYTES: usize = 128 << 10;
 
 /// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
+
+#[async_trait]
+impl Notebook for std::sync::Arc<dyn Store> {
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, NotebookError> {
+        Store::count(&**self, counts).await.map_err(|error| NotebookError(error.to_string()))
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, NotebookError> {
+        Store::summary(&**self, conversation).await.map_err(|error| NotebookError(error.to_string()))
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), NotebookError> {
+        Store::summarise(&**self, conversation, &summary).await.map_err(|error| NotebookError(error.to_string()))
+    }
+}

@@ -108,7 +108,8 @@ fn is_ours_or_urgent(event: &Metadata<'_>, most: LevelFilter) -> bool {
     if target == "threedots" || target.starts_with("threedots::") {
         return *event.level() <= most;
     }
-    *event.level() <= Level::WARN && !["async_openai", "actix_http"].iter().any(|noisy| target.starts_with(noisy))
+    *event.level() <= Level::WARN
+        && !["async_openai", "actix_http", "rmcp"].iter().any(|noisy| target.starts_with(noisy))
 }
 
 /// A panic's place, and not its text: that may quote a customer.

@@ -9,9 +9,11 @@ use std::path::Path;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
 /// The templates that are compiled in.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("prompts/default.txt", include_str!("../templates/prompts/default.txt")),
+    ("prompts/summary.txt", include_str!("../templates/prompts/summary.txt")),
     ("replies/failure.txt", include_str!("../templates/replies/failure.txt")),
+    ("replies/limit.txt", include_str!("../templates/replies/limit.txt")),
     ("replies/quiet.txt", include_str!("../templates/replies/quiet.txt")),
     ("replies/unavailable.txt", include_str!("../templates/replies/unavailable.txt")),
 ];

@@ -10,12 +10,12 @@ use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems};
 use crate::control::Controls;
 use crate::failure::FailureReply;
 use crate::gate::Gates;
-use crate::handler::Handler;
 use crate::handler::demo::Demo;
 use crate::handler::http::callbacks::Callbacks;
 use crate::handler::http::{Http, HttpConfig, WaysOut};
-use crate::handler::llm::{Llm, LlmConfig, Model};
+use crate::handler::llm::{self, Llm, LlmConfig, Model};
 use crate::handler::route::{Route, Router};
+use crate::handler::{Handler, Notebook};
 use crate::health::Health;
 use crate::http::is_private_enough;
 use crate::message::BotName;
@@ -31,6 +31,7 @@ pub(super) struct Parts<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) ways_out: WaysOut,
     pub(super) callbacks: Arc<Callbacks>,
+    pub(super) notebook: Arc<dyn Notebook>,
     pub(super) clock: Clock,
     pub(super) handler: Option<Arc<dyn Handler>>,
 }
@@ -193,18 +194,45 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
         if model.model.is_empty() {
             wrong("model", "is empty: name the model".into());
         }
-        let api_key = model.api_key.as_ref().map(|key| key.resolve(parts.env)).transpose();
-        match api_key {
-            Ok(api_key) => models.push(Model { config: model.clone(), api_key }),
-            Err(text) => wrong("api_key", text),
+        for (key, length) in [("timeout", model.timeout), ("stall", model.stall)] {
+            if length.is_zero() {
+                wrong(key, "must not be zero: no model answers at once".into());
+            }
         }
+        let api_key = model.api_key.as_ref().map(|key| key.resolve(parts.env)).transpose();
+        // Without its key it keeps its place: what else is wrong is told by that.
+        let api_key = api_key.unwrap_or_else(|text| {
+            wrong("api_key", text);
+            None
+        });
+        models.push(Model { config: model.clone(), api_key });
     }
-    let made = Llm::new(llm.clone(), models, Arc::clone(templates));
+    let mut tools = Vec::new();
+    for (number, tool) in llm.tools.iter().enumerate() {
+        let secret = tool.secret.as_ref().map(|secret| secret.resolve(parts.env)).transpose();
+        let secret = secret.unwrap_or_else(|text| {
+            problems.push((format!("tools[{number}].secret"), text));
+            None
+        });
+        tools.push(llm::Tool { config: tool.clone(), secret });
+    }
+    let mut mcp = Vec::new();
+    for (number, server) in llm.mcp.iter().enumerate() {
+        let token = server.token.as_ref().map(|token| token.resolve(parts.env)).transpose();
+        let token = token.unwrap_or_else(|text| {
+            problems.push((format!("mcp[{number}].token"), text));
+            None
+        });
+        mcp.push(llm::Mcp { config: server.clone(), token });
+    }
+    let (ways_out, notebook, templates) = (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(templates));
+    let around = llm::Around { models, tools, mcp, ways_out, notebook, templates, clock: parts.clock };
+    let made = Llm::new(llm.clone(), around);
     match made {
         Ok(made) if problems.is_empty() => Ok(made),
         Ok(_) => Err(problems),
         Err(unusable) => {
-            problems.extend(unusable.into_iter().map(|found| (found.key.to_owned(), found.problem)));
+            problems.extend(unusable.into_iter().map(|found| (found.key, found.problem)));
             Err(problems)
         }
     }

@@ -23,7 +23,6 @@
 //! [Standard Webhooks]: https://www.standardwebhooks.com
 
 pub mod callbacks;
-mod sign;
 mod stream;
 mod wire;
 
@@ -35,15 +34,15 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use url::Url;
 
+pub use super::WaysOut;
+use super::way_out::{Unusable, WayOut};
 use super::{Handler, HandlerError, Turn};
 use crate::clock::{Clock, in_words};
-use crate::http::{Answer, Body, Call, CallError, Transport, reach};
+use crate::http::{Answer, Call, CallError};
 use crate::message::Reply;
 use crate::secret::SecretRef;
 use callbacks::{Callbacks, Expectation};
-use sign::SigningKey;
 
 /// A handler over HTTP. The `handler` table of a bot's configuration with `kind = "http"`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -81,27 +80,13 @@ impl fmt::Debug for HttpConfig {
     }
 }
 
-/// The ways out that a handler may take.
-#[derive(Clone)]
-pub struct WaysOut {
-    /// To wherever the operator says.
-    pub anywhere: Arc<dyn Transport>,
-    /// To the public internet alone.
-    pub public: Arc<dyn Transport>,
-}
-
 /// The handler.
 pub struct Http {
-    url: Url,
-    key: Option<SigningKey>,
-    transport: Arc<dyn Transport>,
+    way_out: WayOut,
     callbacks: Arc<Callbacks>,
     clock: Clock,
     config: HttpConfig,
 }
-
-/// A setting that cannot be used: its key in the handler's table, and what to do.
-type Unusable = (&'static str, String);
 
 impl Http {
     /// A handler as `config` says; `secret` is what it names.
@@ -115,51 +100,20 @@ impl Http {
         callbacks: Arc<Callbacks>,
         clock: Clock,
     ) -> Result<Self, Vec<Unusable>> {
-        let mut problems = Vec::new();
-        let url = Url::parse(&config.url).ok().filter(|url| match config.private {
-            true => matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none(),
-            false => reach::may_be_public(url),
-        });
-        if url.is_none() {
-            let problem = if config.private {
-                "must be an http or https address, without credentials"
-            } else {
-                "must be an https address in the public internet; for one on this machine or in its network, set `private = true`"
-            };
-            problems.push(("url", problem.into()));
-        }
-        let key = secret.map(SigningKey::new).transpose().unwrap_or_else(|problem| {
-            problems.push(("secret", problem));
-            None
-        });
-        let transport = Arc::clone(if config.private { &ways_out.anywhere } else { &ways_out.public });
-        match url {
-            Some(url) if problems.is_empty() => Ok(Self { url, key, transport, callbacks, clock, config }),
-            _ => Err(problems),
-        }
+        let way_out = WayOut::new(&config.url, secret, config.private, ways_out)?;
+        Ok(Self { way_out, callbacks, clock, config })
     }
 
     fn call(&self, turn: &Turn, expected: &Expectation) -> Call {
         let left = turn.deadline.saturating_duration_since(Instant::now());
         let now = self.clock.now();
         let body = wire::turn(turn, now.plus(left), expected.callback(), &|media| self.callbacks.lend(turn, media));
-        let mut headers = vec![
-            ("webhook-id".into(), turn.id.clone()),
-            ("idempotency-key".into(), turn.id.clone()),
-            ("webhook-timestamp".into(), (now.0 / 1000).to_string()),
-            ("threedots-deadline-ms".into(), left.as_millis().to_string()),
-            ("accept".into(), "application/json, text/event-stream, text/plain".into()),
-        ];
-        if let Some(key) = &self.key {
-            headers.push(("webhook-signature".into(), key.sign(&turn.id, now, &body)));
-        }
-        let url = self.url.clone();
         let timeout = self.config.timeout.min(left);
-        Call { method: "POST", url, headers, body: Body::Json(body.into()), timeout, in_clear: self.config.private }
+        self.way_out.call(&turn.id, now, left, "application/json, text/event-stream, text/plain", body, timeout)
     }
 
     async fn ask(&self, turn: &Turn, expected: &mut Expectation) -> Result<Reply, HandlerError> {
-        let answer = self.transport.call(self.call(turn, expected)).await.map_err(unanswered)?;
+        let answer = self.way_out.transport.call(self.call(turn, expected)).await.map_err(unanswered)?;
         let kind = answer.headers.get("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match (answer.status, kind.as_str()) {

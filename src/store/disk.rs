@@ -54,7 +54,7 @@ use super::{
 };
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
-use crate::handler::Said;
+use crate::handler::{Count, Said, Summary};
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
 use check::Unfinished;
 use committer::{Committer, QUEUE, QUEUE_BYTES, When, Write};
@@ -345,6 +345,21 @@ impl Store for Disk {
 
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
         self.shared.read(|ledger| ledger.history(conversation, most))
+    }
+
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError> {
+        self.write(self.clock.now(), When::Durable, 0, move |ledger| ledger.count(&counts)).await
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError> {
+        self.shared.read(|ledger| ledger.summary(conversation))
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError> {
+        let (conversation, record) = (conversation.clone(), record::encode(summary)?);
+        let now = self.clock.now();
+        let bytes = record.len();
+        self.write(now, When::Durable, bytes, move |ledger| ledger.summarise(&conversation, &record)).await
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {

@@ -3,6 +3,7 @@
 //! For tests, and for trying out a handler. It keeps to the same rules as the durable stores, down to the form and
 //! the limits of its records, so that what works here works there.
 
+mod counts;
 mod ledger;
 mod parts;
 mod people;
@@ -25,7 +26,7 @@ use super::{
     Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::handler::Said;
+use crate::handler::{Count, Said, Summary};
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
 use ledger::{Ledger, decode};
 
@@ -250,6 +251,21 @@ impl Store for Memory {
         let mut allowance = Allowance::new(most, MOST_RECALLED_BYTES);
         let newest = known.said.iter().rev().take_while(|record| allowance.takes(record.len())).count();
         known.said.iter().skip(known.said.len() - newest).map(|record| decode(record)).collect()
+    }
+
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError> {
+        Ok(self.ledger()?.count(counts, self.clock.now()))
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError> {
+        Ok(self.ledger()?.conversations.get(conversation).and_then(|known| known.summary.clone()))
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError> {
+        if let Some(known) = self.ledger()?.conversations.get_mut(conversation) {
+            known.summary = Some(summary.clone());
+        }
+        Ok(())
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {

@@ -70,11 +70,13 @@ const MAY_IMPORT: [(&str, &[&str]); 32] = [
 const EVERYWHERE: [&str; 2] = ["message", "clock"];
 
 /// Where the crates live that have one place each.
-const ONE_PLACE: [(&str, &[&str]); 6] = [
+const ONE_PLACE: [(&str, &[&str]); 8] = [
     ("actix_web", &["webhook", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
     ("async_openai", &["handler/llm"]),
+    ("jsonschema", &["handler/llm"]),
+    ("rmcp", &["handler/llm"]),
     ("reqwest", &["http"]),
     ("clap", &["main", "cli"]),
 ];

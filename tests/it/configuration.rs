@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::handler::http::HttpConfig;
-use threedots::handler::llm::{LlmConfig, ModelConfig};
+use threedots::handler::llm::{LlmConfig, McpConfig, ModelConfig, ToolConfig};
 use threedots::operator::OperatorConfig;
 use threedots::outbox::DeliveryConfig;
 use threedots::provider::KINDS;
@@ -123,7 +123,20 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
     };
     let [model] = llm.models.as_slice() else { panic!("there is one model") };
     let known_model = ModelConfig { api_key: model.api_key.clone(), ..ModelConfig::default() };
-    let known_llm = LlmConfig { models: llm.models.clone(), ..LlmConfig::default() };
+    let [tool] = llm.tools.as_slice() else { panic!("there is one tool") };
+    let known_tool = ToolConfig {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        parameters: tool.parameters.clone(),
+        url: tool.url.clone(),
+        secret: tool.secret.clone(),
+        ..ToolConfig::default()
+    };
+    let [mcp] = llm.mcp.as_slice() else { panic!("there is one MCP server") };
+    let (name, url, token) = (mcp.name.clone(), mcp.url.clone(), mcp.token.clone());
+    let known_mcp = McpConfig { name, url, token, ..McpConfig::default() };
+    let (models, tools, mcps) = (llm.models.clone(), llm.tools.clone(), llm.mcp.clone());
+    let known_llm = LlmConfig { models, tools, mcp: mcps, ..LlmConfig::default() };
     let window_template = bot.delivery.window_template.clone();
     let known_delivery = DeliveryConfig { window_template, ..known_bot.delivery.clone() };
     let known_operator = OperatorConfig { token: config.operator.token.clone(), ..OperatorConfig::default() };
@@ -138,6 +151,9 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.provider", json(meta), json(&filled)),
         ("bots.shop.handler", json(llm), json(&known_llm)),
         ("bots.shop.handler.models", json(model), json(&known_model)),
+        ("bots.shop.handler.budget", json(&llm.budget), json(&known_llm.budget)),
+        ("bots.shop.handler.mcp", json(mcp), json(&known_mcp)),
+        ("bots.shop.handler.tools", json(tool), json(&known_tool)),
         ("bots.shop.handlers.sales", json(http), json(&known_http)),
         // Each of its conditions is off by default.
         ("bots.shop.routes", json(route), json(route)),
@@ -179,8 +195,8 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.insert("templates".into());
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the seven others, and the table of models inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 7 + 1);
+    // The bot's tables, the seven others, and the four tables inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 7 + 4);
 }
 
 #[test]
@@ -398,6 +414,68 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place_and_what_to_do_and_no
         let kept = std::fs::read_dir(directory.path()).expect("a directory").count();
         assert_eq!(kept, 2, "the file and its templates are all there is");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_models_tools_and_budget_is_told_with_its_place() {
+    let text = format!(
+        "{}\n{}",
+        DEFAULT.split("[bots.shop.handler]").next().expect("what is above it"),
+        r#"[bots.shop.handler]
+kind = "llm"
+summary_prompt = "prompts/none.txt"
+budget = { contact_money = 1.0, bot_money = -1.0, reply = "replies/none.txt" }
+[[bots.shop.handler.models]]
+stall = "0s"
+output_price = 2.5
+[[bots.shop.handler.tools]]
+name = "two words"
+url = "https://169.254.169.254/latest"
+parameters = { type = "array" }
+[[bots.shop.handler.tools]]
+name = "twice"
+description = "The first."
+url = "https://tools.example"
+secret = "env:NO_SUCH_SECRET"
+[[bots.shop.handler.tools]]
+name = "inside"
+description = "One in the network."
+url = "http://10.0.0.7/tool"
+private = true
+timeout = "0s"
+parameters = "{"
+secret = "env:SHORT_SECRET"
+"#
+    );
+    let (status, said) = check(&text, &[&SECRETS[..], &[("SHORT_SECRET", "whsec_c2hvcnQ=")]].concat());
+    assert_eq!(status, Some(1));
+    let said: Vec<&str> = said.lines().collect();
+    let found = [
+        ("summary_prompt", "summary_prompt = ", "there is none of this name"),
+        ("budget.bot_money", "budget = ", "zero or more"),
+        ("budget.reply", "budget = ", "there is none of this name"),
+        ("models[0].stall", "stall = ", "must not be zero"),
+        ("models[0].input_price", "[[bots.shop.handler.models]]", "is missing"),
+        ("tools[0].name", "name = \"two", "letters, digits"),
+        ("tools[0].description", "[[", "say what the tool does"),
+        ("tools[0].url", "url = \"https://169", "set `private = true`"),
+        ("tools[0].parameters", "parameters = { t", "begin with type = \"object\""),
+        ("tools[1].secret", "secret = \"env:NO", "NO_SUCH_SECRET is not set"),
+        ("tools[2].timeout", "timeout = \"0s", "must not be zero"),
+        ("tools[2].parameters", "parameters = \"{", "is no JSON"),
+        ("tools[2].secret", "secret = \"env:SH", "openssl rand"),
+    ];
+    for (key, line, words) in found {
+        let told = said.iter().find(|told| told.contains(&format!(": bots.shop.handler.{key}: ")));
+        let told = told.unwrap_or_else(|| panic!("nothing of {key} in {said:#?}"));
+        assert!(told.contains(words), "{told}");
+        // What is missing is told of the table that it is missing from.
+        if !line.starts_with("[[") {
+            let line = line_of(&text, line);
+            assert!(told.starts_with(&format!("threedots.toml:{line}: ")), "{told}");
+        }
+    }
+    assert_eq!(said.len(), found.len(), "{said:#?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Handlers over HTTP: what they are sent, what they may answer, and what comes of it.
 
-mod addresses;
+pub(crate) mod addresses;
 mod callbacks;
 mod examples;
 mod openapi;
@@ -28,25 +28,34 @@ use tokio::time::Instant;
 
 use crate::world::{Setup, World};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A call that has come in.
 #[derive(Clone)]
-struct Seen {
+pub(crate) struct Seen {
     /// When, since the first one.
     second: u64,
-    url: String,
+    pub(crate) url: String,
     headers: Vec<(String, String)>,
-    body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Seen {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no header {name}"))
     }
 
-    fn turn(&self) -> Value {
+    /// What its signature has to be, as anybody would compute it.
+    pub(crate) fn signature(&self) -> String {
+        let key = BASE64_STANDARD.decode(&SECRET[6..]).expect("base64");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
+        mac.update(format!("{}.{}.", self.header("webhook-id"), self.header("webhook-timestamp")).as_bytes());
+        mac.update(&self.body);
+        format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+    }
+
+    pub(crate) fn turn(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 }
@@ -54,7 +63,7 @@ impl Seen {
 type Says = dyn Fn(usize, Seen) -> BoxFuture<'static, Result<Answer, CallError>> + Send + Sync;
 
 /// The other side: answers the calls by their numbers, and notes them.
-struct Remote {
+pub(crate) struct Remote {
     seen: Mutex<Vec<Seen>>,
     /// How many calls were dropped before they had an answer.
     dropped: Arc<Mutex<usize>>,
@@ -92,7 +101,7 @@ impl Transport for Remote {
 }
 
 impl Remote {
-    fn new<F>(says: impl Fn(usize, Seen) -> F + Send + Sync + 'static) -> Arc<Self>
+    pub(crate) fn new<F>(says: impl Fn(usize, Seen) -> F + Send + Sync + 'static) -> Arc<Self>
     where
         F: Future<Output = Result<Answer, CallError>> + Send + 'static,
     {
@@ -101,7 +110,7 @@ impl Remote {
     }
 
     /// One that always answers with this.
-    fn always(status: u16, kind: &'static str, body: &str) -> Arc<Self> {
+    pub(crate) fn always(status: u16, kind: &'static str, body: &str) -> Arc<Self> {
         let body = Bytes::copy_from_slice(body.as_bytes());
         Self::new(move |_, _| {
             let body = body.clone();
@@ -109,7 +118,7 @@ impl Remote {
         })
     }
 
-    fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("nobody panics in here").clone()
     }
 
@@ -118,11 +127,11 @@ impl Remote {
     }
 }
 
-fn whole(status: u16, kind: &str, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn whole(status: u16, kind: &str, body: impl Into<Bytes>) -> Answer {
     Answer::whole(status, [("content-type", kind)].into_iter().collect(), body.into())
 }
 
-fn says(body: &Value) -> Result<Answer, CallError> {
+pub(crate) fn says(body: &Value) -> Result<Answer, CallError> {
     Ok(whole(200, "application/json", body.to_string()))
 }
 
@@ -155,13 +164,7 @@ async fn a_turn_is_posted_signed_and_the_answer_is_sent() {
     assert_eq!(seen.header("webhook-id"), turn["id"]);
     assert_eq!(seen.header("idempotency-key"), turn["id"]);
     assert_eq!(seen.header("threedots-deadline-ms"), "90000");
-    // The signature, as anybody would check it.
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(&BASE64_STANDARD.decode(&SECRET[6..]).expect("base64")).expect("a key");
-    mac.update(format!("{}.{}.", seen.header("webhook-id"), seen.header("webhook-timestamp")).as_bytes());
-    mac.update(&seen.body);
-    let ours = BASE64_STANDARD.encode(mac.finalize().into_bytes());
-    assert_eq!(seen.header("webhook-signature"), format!("v1,{ours}"));
+    assert_eq!(seen.header("webhook-signature"), seen.signature());
     // And what there was to say.
     assert_eq!((&turn["version"], &turn["bot"], &turn["text"]), (&json!(1), &json!("shop"), &json!("hello")));
     assert_eq!(turn["contact"]["name"], "Ada");

@@ -164,4 +164,9 @@ contract! {
     a_part_may_fail_after_its_conversation_has_been_swept_out
     dead_letters_are_kept_from_their_end
     a_sweep_goes_in_short_steps
+    counters_are_added_to_together_or_not_at_all
+    a_counter_has_its_limit_however_many_add_at_once
+    a_counter_ends_and_another_of_its_name_begins
+    a_summary_is_kept_until_the_next_and_goes_with_its_conversation
+    whoever_is_forgotten_takes_along_what_summaries_say
 }

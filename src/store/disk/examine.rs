@@ -14,25 +14,27 @@ use super::fault::Fault;
 use super::ledger::{self, Known};
 use super::records::{self, Hash, is_chunked, without_chunk};
 use super::tree::{behind, join};
-use crate::handler::Said;
+use crate::handler::{Said, Summary};
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::standing::Kept;
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.
-const KINDS: [(u8, &str); 13] = [
+const KINDS: [(u8, &str); 15] = [
     (b'c', "conversations"),
     (b'm', "messages that wait"),
     (b'o', "replies on their way"),
     (b'f', "parts that failed"),
     (b'p', "parts of replies"),
     (b'h', "things said"),
+    (b's', "summaries"),
     (b'x', "dead letters"),
     (b'd', "marks of accepted messages"),
     (b'e', "marks by the hour"),
     (b'i', "upstreams' names of parts"),
     (b'q', "pauses and the like, by name"),
+    (b'n', "counters"),
     (b'l', "the last number"),
     (b'v', "the version"),
 ];
@@ -106,7 +108,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, name) in &KINDS[..11] {
+        for (kind, name) in &KINDS[..13] {
             let tally = self.tallies.get(kind).copied().unwrap_or_default();
             writeln!(f, "{:>12}  {name}", tally.whole)?;
         }
@@ -122,7 +124,7 @@ pub(super) fn examine(engine: &dyn Engine, progress: &dyn Fn(), found: &mut dyn 
     let mut examination = Examination::default();
     for kind in 0..=u8::MAX {
         // The others have one key each, or none.
-        let many = is_chunked(kind) || matches!(kind, b'd' | b'e' | b'i');
+        let many = is_chunked(kind) || matches!(kind, b'd' | b'e' | b'i' | b'n');
         if !many {
             examination.range(engine, kind, &[kind], behind(&[kind]).as_deref(), found);
             continue;
@@ -259,6 +261,7 @@ fn understand(kind: u8, stem: &[u8], record: &[u8]) -> Result<Option<Known>, Fau
         b'o' => record::decode::<Outgoing>(record)?.to.conversation(),
         b'f' => record::decode::<FailedPart>(record)?.sent.conversation,
         b'h' => return decode::<Said>(record),
+        b's' => return decode::<Summary>(record),
         b'x' => return decode::<DeadLetter>(record),
         b'q' => return decode::<Kept>(record),
         _ => return decode::<Trace>(record),
@@ -286,7 +289,7 @@ fn understand_value(kind: u8, (key, value): &Pair) -> Result<(), Fault> {
         b'd' => ledger::read_mark(value).map(drop),
         b'e' => records::hash(key.get(5..).unwrap_or_default()).map(drop),
         b'i' => records::hash(value).map(drop),
-        b'l' => records::number(value).map(drop),
+        b'l' | b'n' => records::number(value).map(drop),
         b'v' => records::format(value).map(drop),
         _ => Err(Fault::damaged("it is not whole")),
     }

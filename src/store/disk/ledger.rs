@@ -2,10 +2,12 @@
 //!
 //! There is one writer, so a write may read first. It stages its changes, all of them or none.
 
+mod counts;
 mod dead;
 mod parts;
 mod people;
 mod standing;
+mod summaries;
 mod sweep;
 
 use std::collections::hash_map::Entry;
@@ -295,7 +297,7 @@ impl Ledger {
         said.iter().map(|record| Ok(record::decode(record)?)).collect()
     }
 
-    /// Forgets some of the marks that have lived long enough.
+    /// Forgets some of the marks that have lived long enough, and of the counters that have ended.
     pub(super) fn expire(&mut self, now: Timestamp) -> Result<(), Fault> {
         let kept = u32::try_from(DEDUPLICATED_FOR.as_secs() / 3600).unwrap_or(u32::MAX);
         // Of the last hour before that, some may have a few minutes to live.
@@ -303,6 +305,9 @@ impl Ledger {
         let mut changes = Changes::default();
         for key in self.tree.keys(b"e", &end, EXPIRED_AT_ONCE)? {
             changes.remove(records::mark(records::hash(key.get(5..).unwrap_or_default())?));
+            changes.remove(key);
+        }
+        for key in self.tree.keys(b"n", &records::counter_hour(records::hour(now)), EXPIRED_AT_ONCE)? {
             changes.remove(key);
         }
         self.tree.stage(changes);

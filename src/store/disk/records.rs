@@ -8,6 +8,7 @@
 //! | `o` conversation | what is outgoing |
 //! | `c` conversation | what else is known of a conversation |
 //! | `h` conversation, count | something that was said |
+//! | `s` conversation | what was said, in short |
 //! | `x` number | a dead letter |
 //! | `p` key | a part of a reply: where it is on its way out, or all of it once it has left |
 //! | `f` conversation, count | a part that had left, and failed |
@@ -15,9 +16,10 @@
 //! | `i` name | a part's key, by the upstream's name for it, where reports do not carry the key |
 //! | `d` mark | a message that was accepted: its number, and when |
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
+//! | `n` hour, name | a counter, by the hour in which it ends |
 //!
-//! Conversations, marks, keys and names stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
-//! keys of `m`, `o`, `c`, `h`, `x`, `p`, `f` and `q` goes on with the number of a chunk.
+//! Conversations, marks, keys and names of any kind stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
+//! keys of `m`, `o`, `c`, `h`, `s`, `x`, `p`, `f` and `q` goes on with the number of a chunk.
 
 use sha2::{Digest, Sha256};
 
@@ -57,6 +59,10 @@ impl Hash {
 
     pub(super) fn of_part(key: &PartKey) -> Self {
         Self::from(Sha256::new().chain_update(key.as_str()))
+    }
+
+    pub(super) fn of_counter(name: &str) -> Self {
+        Self::from(Sha256::new().chain_update(name))
     }
 
     fn from(hashed: Sha256) -> Self {
@@ -122,6 +128,16 @@ pub(super) fn expiry_hour(hour: u32) -> Vec<u8> {
     [b"e", &hour.to_be_bytes()[..]].concat()
 }
 
+/// A counter that ends in this hour.
+pub(super) fn counter(hour: u32, name: Hash) -> Vec<u8> {
+    [b"n", &hour.to_be_bytes()[..], &name.0].concat()
+}
+
+/// Where the counters of an hour begin.
+pub(super) fn counter_hour(hour: u32) -> Vec<u8> {
+    [b"n", &hour.to_be_bytes()[..]].concat()
+}
+
 /// The hour of a time.
 pub(super) fn hour(time: Timestamp) -> u32 {
     u32::try_from(time.0 / 3_600_000).unwrap_or(u32::MAX)
@@ -174,7 +190,7 @@ pub(super) fn stem(key: &[u8]) -> Result<&[u8], Fault> {
 
 /// Whether what is under a kind is cut up into chunks.
 pub(super) fn is_chunked(kind: u8) -> bool {
-    matches!(kind, b'm' | b'o' | b'c' | b'h' | b'x' | b'p' | b'f' | b'q')
+    matches!(kind, b'm' | b'o' | b'c' | b'h' | b's' | b'x' | b'p' | b'f' | b'q')
 }
 
 /// The key of a chunk of a record.

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::sweep::Cursor;
 use crate::clock::Timestamp;
+use crate::handler::Summary;
 use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey};
 use crate::store::allowance::Allowance;
 use crate::store::parts::Trace;
@@ -34,6 +35,8 @@ pub(super) struct Ledger {
     pub(super) standings: BTreeMap<(BotName, String), Kept>,
     /// Who is told of pauses.
     pub(super) notices: Arc<Notices>,
+    /// Counters, by when they end and what they are called.
+    pub(super) counters: BTreeMap<(Timestamp, String), u64>,
     /// How far the sweep has come.
     pub(super) cursor: Cursor,
 }
@@ -52,6 +55,7 @@ pub(super) struct Known {
     pub(super) outgoing: Option<Vec<u8>>,
     pub(super) failure_replied: Option<Timestamp>,
     pub(super) said: VecDeque<Vec<u8>>,
+    pub(super) summary: Option<Summary>,
     pub(super) failed: VecDeque<FailedPart>,
 }
 

@@ -27,6 +27,10 @@ impl Ledger {
         for (conversation, known) in self.conversations.iter_mut().filter(|(conversation, _)| mine(conversation)) {
             let all = known.is_with(conversation, &person);
             let before = known.work();
+            if known.people.is_empty() {
+                // Nobody can say whose words are in a group's.
+                known.summary = None;
+            }
             known.erase(&person, all, &mut forgotten, &mut erased)?;
             forgotten.conversations += usize::from(all);
             if all {

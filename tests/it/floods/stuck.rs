@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threedots::Inbound;
-use threedots::handler::Said;
+use threedots::handler::{Count, Said, Summary};
 use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey};
 use threedots::store::memory::Memory;
 use threedots::store::{
@@ -105,6 +105,18 @@ impl Store for Stuck {
 
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
         self.store.history(conversation, most).await
+    }
+
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError> {
+        self.store.count(counts).await
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError> {
+        self.store.summary(conversation).await
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError> {
+        self.store.summarise(conversation, summary).await
     }
 
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 /// Addresses that are not the public internet's, in every way of writing them.
-const PRIVATE: [&str; 62] = [
+pub(crate) const PRIVATE: [&str; 62] = [
     "127.0.0.1",
     "127.1",
     "127.0.1",
@@ -116,7 +116,7 @@ fn call(url: &str) -> Call {
 }
 
 /// A port at which nobody is to arrive.
-async fn canary() -> (u16, Arc<AtomicUsize>) {
+pub(crate) async fn canary() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let (port, arrived) = (listener.local_addr().expect("an address").port(), Arc::new(AtomicUsize::new(0)));
     let counter = Arc::clone(&arrived);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use threedots::clock::Timestamp;
+use threedots::handler::Count;
 use threedots::store::disk::care::{self, CareError};
 use threedots::store::disk::{Disk, Kind, OpenError, Settings};
 use threedots::store::{Accepted, Ending, PartState, Settlement, Store};
@@ -46,6 +48,7 @@ impl Place {
         store.settle(ben, done).await.unwrap();
         store.accept(&[message_saying("ann", "long", "l".repeat(30_000))]).await.unwrap();
         drop(ann);
+        assert_eq!(store.count(spent()).await, Ok(None));
         store.close().await;
     }
 
@@ -63,8 +66,14 @@ impl Place {
         assert!(again.iter().all(|accepted| matches!(accepted, Accepted::Duplicate(_))));
         assert!(new(store.accept(&[message("dan", "dan")]).await.unwrap()[0]).0 > 4);
         drop(claim);
+        assert_eq!(store.count(spent()).await, Ok(Some(0)), "there is nothing left of it");
         store.close().await;
     }
+}
+
+/// All that a counter takes.
+fn spent() -> Vec<Count> {
+    vec![Count { name: "ann".into(), by: 7, most: Some(7), until: Timestamp(u64::MAX) }]
 }
 
 fn other(kind: Kind) -> Kind {
@@ -123,8 +132,9 @@ async fn a_sound_store_is_counted(kind: Kind) {
     place.full().await;
     let report = care::verify(&place.settings()).unwrap();
     assert_eq!((report.damaged(), report.trouble()), (0, None));
-    let counted = ["conversations", "messages that wait", "replies on their way", "things said", "dead letters"];
-    assert_eq!(counted.map(|name| report.whole(name)), [3, 3, 1, 2, 1]);
+    let counted =
+        ["conversations", "messages that wait", "replies on their way", "things said", "dead letters", "counters"];
+    assert_eq!(counted.map(|name| report.whole(name)), [3, 3, 1, 2, 1, 1]);
     assert!(report.to_string().ends_with("nothing is damaged"), "{report}");
     // A crash between two renames, as somebody was forgotten.
     fs::rename(place.data(""), place.beside(".old")).unwrap();

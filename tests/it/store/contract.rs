@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod claims;
+mod counters;
 mod intake;
 mod letters;
 mod parts;
@@ -9,10 +10,12 @@ mod people;
 mod records;
 mod reports;
 mod standing;
+mod summaries;
 mod sweep;
 
 pub(super) use arrivals::*;
 pub(super) use claims::*;
+pub(super) use counters::*;
 pub(super) use intake::*;
 pub(super) use letters::*;
 pub(super) use parts::*;
@@ -20,4 +23,5 @@ pub(super) use people::*;
 pub(super) use records::*;
 pub(super) use reports::*;
 pub(super) use standing::*;
+pub(super) use summaries::*;
 pub(super) use sweep::*;

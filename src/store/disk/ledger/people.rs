@@ -119,8 +119,10 @@ impl Search<'_> {
                 found.whole.insert(place, known.conversation);
                 found.erasure.left_out.keys.insert(key);
                 found.erasure.forgotten.conversations += 1;
+                found.erasure.left_out.keys.insert(records::of_conversation(b's', place));
             } else if known.people.is_empty() {
                 found.groups.insert(place);
+                found.erasure.left_out.keys.insert(records::of_conversation(b's', place));
             }
             Ok(())
         })

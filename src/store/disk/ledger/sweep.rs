@@ -88,6 +88,7 @@ impl Ledger {
             }
             self.tree.take_out(changes, &said)?;
         }
+        self.tree.take_out(changes, &records::of_conversation(b's', place))?;
         self.tree.take_out(changes, key)?;
         swept.conversations += 1;
         Ok(true)

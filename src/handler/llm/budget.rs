@@ -1,0 +1,200 @@
+//! What may be spent in a day: set aside before a call, and settled after it.
+//!
+//! The counters are the notebook's, which adds to all of them or to none, durably: that holds for any number of turns at
+//! the same time, and across a restart. What a crash leaves set aside stays spent until midnight.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::config::{BudgetConfig, ModelConfig, Unusable};
+use super::model::Unanswered;
+use super::wire::Usage;
+use crate::clock::Timestamp;
+use crate::handler::{Count, Notebook, NotebookError, Turn};
+
+/// Parts of a unit of money: prices are for a million tokens, so that a token costs whole ones.
+const PARTS: f64 = 1_000_000.0;
+
+/// The budget of a bot.
+pub(super) struct Budget {
+    config: BudgetConfig,
+    time_zone: TimeZone,
+    notebook: Arc<dyn Notebook>,
+}
+
+/// Tokens and money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cost {
+    tokens: u64,
+    /// In parts of a unit.
+    money: u64,
+}
+
+/// What was set aside for a call.
+pub(super) struct SetAside {
+    cost: Cost,
+    until: Timestamp,
+}
+
+/// Why nothing is set aside.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The limit of which this is the counter has been reached.
+    #[error("the day's budget is used up: {0}")]
+    UsedUp(&'static str),
+    /// Nobody knows what was spent.
+    #[error(transparent)]
+    Unknown(#[from] NotebookError),
+}
+
+impl Budget {
+    /// Everything that cannot be used is added to `problems`.
+    pub(super) fn new(
+        config: BudgetConfig,
+        models: &[&ModelConfig],
+        time_zone: TimeZone,
+        notebook: Arc<dyn Notebook>,
+        problems: &mut Vec<Unusable>,
+    ) -> Self {
+        for (key, money) in [("contact_money", config.contact_money), ("bot_money", config.bot_money)] {
+            if !money.is_finite() || money < 0.0 {
+                problems.push(Unusable::new(format!("budget.{key}"), "must be zero or more"));
+            }
+        }
+        for (number, model) in models.iter().enumerate() {
+            for (key, price) in [("input_price", model.input_price), ("output_price", model.output_price)] {
+                let problem = if !price.is_finite() || price < 0.0 {
+                    "must be zero or more"
+                } else if price == 0.0 && (config.contact_money > 0.0 || config.bot_money > 0.0) {
+                    "is missing: without it, nobody knows what is spent of the budget's money"
+                } else {
+                    continue;
+                };
+                problems.push(Unusable::new(format!("models[{number}].{key}"), problem));
+            }
+        }
+        Self { config, time_zone, notebook }
+    }
+
+    /// Whether there is any limit.
+    pub(super) fn is_limited(&self) -> bool {
+        let BudgetConfig { contact_tokens, bot_tokens, contact_money, bot_money, .. } = &self.config;
+        *contact_tokens > 0 || *bot_tokens > 0 || *contact_money > 0.0 || *bot_money > 0.0
+    }
+
+    /// Sets aside what a call may cost that has so many tokens to read, and may write so many.
+    pub(super) async fn set_aside(
+        &self,
+        turn: &Turn,
+        model: &ModelConfig,
+        most: Usage,
+    ) -> Result<Option<SetAside>, Refusal> {
+        if !self.is_limited() {
+            return Ok(None);
+        }
+        let cost = cost(model, most);
+        let until = self.midnight(turn.now);
+        let counters = self.counters(turn);
+        let counts = counters.iter().map(|counter| Count {
+            by: signed(counter.of(cost)),
+            most: Some(counter.limit).filter(|limit| *limit > 0),
+            ..counter.count(until)
+        });
+        match self.notebook.count(counts.collect()).await? {
+            None => Ok(Some(SetAside { cost, until })),
+            Some(place) => Err(Refusal::UsedUp(counters.get(place).map_or("", |counter| counter.what))),
+        }
+    }
+
+    /// Settles what was set aside: `used` is what the call has cost, or why nobody knows.
+    pub(super) async fn settle(
+        &self,
+        turn: &Turn,
+        model: &ModelConfig,
+        set_aside: SetAside,
+        used: Result<Usage, Unanswered>,
+    ) -> Result<(), NotebookError> {
+        let used = match used {
+            Ok(used) => cost(model, used),
+            // It never began to answer.
+            Err(Unanswered::Unreachable | Unanswered::Status(_)) => Cost::default(),
+            // It may have been at work up to its limit.
+            Err(_) => return Ok(()),
+        };
+        let counts = self.counters(turn).map(|counter| Count {
+            by: signed(counter.of(used)) - signed(counter.of(set_aside.cost)),
+            ..counter.count(set_aside.until)
+        });
+        self.notebook.count(counts.into()).await.map(drop)
+    }
+
+    /// Whether the customer is to be told that the limit has been reached.
+    pub(super) async fn is_to_be_told(&self, turn: &Turn) -> Result<bool, NotebookError> {
+        if self.config.every_time {
+            return Ok(true);
+        }
+        let name = format!("{}/told", contact(turn));
+        let told = Count { name, by: 1, most: Some(1), until: self.midnight(turn.now) };
+        Ok(self.notebook.count(vec![told]).await?.is_none())
+    }
+
+    fn counters(&self, turn: &Turn) -> [Counter; 4] {
+        let BudgetConfig { contact_tokens, bot_tokens, contact_money, bot_money, .. } = &self.config;
+        let (contact, bot) = (contact(turn), format!("budget/{}", turn.bot));
+        let counter = |of: &str, what, is_money, limit| Counter { name: format!("{of}/{what}"), what, is_money, limit };
+        [
+            counter(&contact, "tokens of the contact", false, *contact_tokens),
+            counter(&contact, "money of the contact", true, parts(*contact_money)),
+            counter(&bot, "tokens of the bot", false, *bot_tokens),
+            counter(&bot, "money of the bot", true, parts(*bot_money)),
+        ]
+    }
+
+    /// The end of a day.
+    fn midnight(&self, now: Timestamp) -> Timestamp {
+        let time = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let day = time.unwrap_or_default().to_zoned(self.time_zone.clone());
+        let next = day.tomorrow().and_then(|tomorrow| tomorrow.start_of_day());
+        let next = next.map_or(i64::MAX, |next| next.timestamp().as_millisecond());
+        Timestamp(u64::try_from(next).unwrap_or(u64::MAX))
+    }
+}
+
+/// One limit, and what it is held against.
+struct Counter {
+    name: String,
+    what: &'static str,
+    is_money: bool,
+    limit: u64,
+}
+
+impl Counter {
+    fn of(&self, cost: Cost) -> u64 {
+        if self.is_money { cost.money } else { cost.tokens }
+    }
+
+    fn count(&self, until: Timestamp) -> Count {
+        Count { name: self.name.clone(), by: 0, most: None, until }
+    }
+}
+
+/// The contact whose turn it is: in a group, who wrote last.
+fn contact(turn: &Turn) -> String {
+    let sender = turn.newest().map_or("", |message| message.at.sender.as_str());
+    format!("budget/{}/{sender}", turn.bot)
+}
+
+fn cost(model: &ModelConfig, used: Usage) -> Cost {
+    // Whole parts, rounded up: the limit is held against no less than what is paid.
+    let money = (used.read as f64 * model.input_price + used.written as f64 * model.output_price).ceil();
+    Cost { tokens: used.read.saturating_add(used.written), money: money as u64 }
+}
+
+fn parts(money: f64) -> u64 {
+    (money * PARTS) as u64
+}
+
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}

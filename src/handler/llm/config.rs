@@ -1,0 +1,252 @@
+//! The settings, each with its default.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::clock::in_words;
+use crate::secret::SecretRef;
+
+/// A language model as a handler. The `handler` table of a bot's configuration with `kind = "llm"`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LlmConfig {
+    /// The models, in the order in which they are asked.
+    pub models: Vec<ModelConfig>,
+    /// The template of the system prompt.
+    pub prompt: String,
+    /// The template of what the customer is told when no model answers.
+    pub canned_reply: String,
+    /// How much of the history the model is given, in tokens.
+    pub history_tokens: usize,
+    /// How long the summary of what no longer fits into that may be, in tokens; 0: what does not fit is left out.
+    pub summary_tokens: u32,
+    /// The template by which a model makes one.
+    pub summary_prompt: String,
+    /// How long an answer may be, in tokens.
+    pub max_tokens: u32,
+    /// What the model may call.
+    pub tools: Vec<ToolConfig>,
+    /// Servers of tools, by the Model Context Protocol.
+    pub mcp: Vec<McpConfig>,
+    /// How often a model may call tools before it has to answer; several calls at once are one time.
+    pub max_steps: usize,
+    /// How long a reply may be, in characters; a longer one is cut where a sentence or a word ends. 0: as long as it is.
+    pub max_reply: usize,
+    /// Where links in a reply may lead: hosts, or "*." and a domain. All others are taken out of it. If empty, none is.
+    pub links: Vec<String>,
+    /// After so many canned replies in a row a person takes over; 0: nobody does.
+    pub handover_after: usize,
+    /// How much may be spent.
+    pub budget: BudgetConfig,
+    /// Whether the model is given the customer's images: the eight newest of a turn.
+    pub images: bool,
+    /// The time zone of the prompt's date, by its IANA name.
+    pub time_zone: String,
+}
+
+impl Default for LlmConfig {
+    fn default() -> Self {
+        Self {
+            models: Vec::new(),
+            prompt: "prompts/default.txt".into(),
+            canned_reply: "replies/unavailable.txt".into(),
+            history_tokens: 2000,
+            summary_tokens: 300,
+            summary_prompt: "prompts/summary.txt".into(),
+            max_tokens: 800,
+            tools: Vec::new(),
+            mcp: Vec::new(),
+            max_steps: 5,
+            max_reply: 4000,
+            links: Vec::new(),
+            handover_after: 0,
+            budget: BudgetConfig::default(),
+            images: true,
+            time_zone: "UTC".into(),
+        }
+    }
+}
+
+/// One model behind one address.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The address that `/chat/completions` is added to.
+    pub base_url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The key, if the address wants one.
+    pub api_key: Option<SecretRef>,
+    /// How long the whole of an answer may take.
+    #[serde(with = "in_words")]
+    pub timeout: Duration,
+    /// How long nothing of an answer may come: before its first token, and between two.
+    #[serde(with = "in_words")]
+    pub stall: Duration,
+    /// What a million tokens cost that it reads, in whatever money the budget is in.
+    pub input_price: f64,
+    /// What a million tokens cost that it writes.
+    pub output_price: f64,
+    /// What the budget takes an image for, in tokens, before the model says what it was.
+    pub image_tokens: u64,
+}
+
+/// The address may hold credentials.
+impl fmt::Debug for ModelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ModelConfig({})", self.model)
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            base_url: "https://api.openai.com/v1".into(),
+            model: "gpt-4o-mini".into(),
+            api_key: None,
+            timeout: Duration::from_secs(40),
+            stall: Duration::from_secs(15),
+            input_price: 0.0,
+            output_price: 0.0,
+            image_tokens: 1500,
+        }
+    }
+}
+
+/// How much may be spent in a day, from midnight to midnight in the handler's time zone. Zero: as much as it takes.
+///
+/// What a call may cost is set aside before it is made, and what it did cost is counted after: however many turns go on at
+/// the same time, no limit is passed, and no restart forgets what was spent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// Tokens, read and written, of one contact.
+    pub contact_tokens: u64,
+    /// Tokens of all the bot's contacts together.
+    pub bot_tokens: u64,
+    /// Money of one contact, by the models' prices.
+    pub contact_money: f64,
+    /// Money of all the bot's contacts together.
+    pub bot_money: f64,
+    /// The template of what a customer is told whose turn is over a limit.
+    pub reply: String,
+    /// Whether that is said every time. Else once a day, and then there is silence.
+    pub every_time: bool,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        let reply = "replies/limit.txt".into();
+        Self { contact_tokens: 0, bot_tokens: 0, contact_money: 0.0, bot_money: 0.0, reply, every_time: false }
+    }
+}
+
+/// A tool: a function over HTTP that the model may call.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolConfig {
+    /// What the model calls it: up to 64 letters, digits, `_` and `-`.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// The JSON schema of its arguments, as a table, as JSON text, or as "file:PATH". Arguments that do not fit it never
+    /// reach the tool.
+    pub parameters: Value,
+    /// Where calls are posted.
+    pub url: String,
+    /// What they are signed with: `whsec_` and 24 to 64 bytes in base64. Unsigned without one.
+    pub secret: Option<SecretRef>,
+    /// How long one call may take.
+    #[serde(with = "in_words")]
+    pub timeout: Duration,
+    /// Whether the address may be on this machine or in its network, and in plain http. Else it is https, and public.
+    pub private: bool,
+    /// How long an answer may be, in bytes; a longer one is thrown away.
+    pub answer_limit: u64,
+}
+
+/// The address may hold credentials.
+impl fmt::Debug for ToolConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ToolConfig({})", self.name)
+    }
+}
+
+impl Default for ToolConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            parameters: json!({ "type": "object", "properties": {} }),
+            url: String::new(),
+            secret: None,
+            timeout: Duration::from_secs(10),
+            private: false,
+            answer_limit: 16 << 10,
+        }
+    }
+}
+
+/// An MCP server, over streamable HTTP: the model may call its tools.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct McpConfig {
+    /// What the names of its tools begin with, for the model: letters, digits, `_` and `-`.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// A bearer token, if it wants one.
+    pub token: Option<SecretRef>,
+    /// Which of its tools the model may call, by the server's names; all of them if empty.
+    pub tools: Vec<String>,
+    /// How long listing its tools, or one call, may take.
+    #[serde(with = "in_words")]
+    pub timeout: Duration,
+    /// How long its list of tools is taken to be right.
+    #[serde(with = "in_words")]
+    pub refresh: Duration,
+    /// Whether the address may be on this machine or in its network, and in plain http. Else it is https, and public.
+    pub private: bool,
+    /// How long a result may be, in bytes; a longer one is thrown away.
+    pub answer_limit: u64,
+}
+
+/// The address may hold credentials.
+impl fmt::Debug for McpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "McpConfig({})", self.name)
+    }
+}
+
+impl Default for McpConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            url: String::new(),
+            token: None,
+            tools: Vec::new(),
+            timeout: Duration::from_secs(10),
+            refresh: Duration::from_secs(600),
+            private: false,
+            answer_limit: 16 << 10,
+        }
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Its key in the handler's table.
+    pub key: String,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+impl Unusable {
+    pub(super) fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into() }
+    }
+}

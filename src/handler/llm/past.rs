@@ -1,0 +1,152 @@
+//! What a model is given of a conversation's past: a summary of what is long ago, and the newest things said.
+//!
+//! What is said is given as it is, up to the token budget. When it no longer fits, all but the newest half a budget is
+//! summarised, along with the summary before: so a model is asked for a summary once in a while, and not in every turn.
+
+use tracing::{debug, warn};
+
+use super::budget::Refusal;
+use super::model::Asked;
+use super::wire::Line;
+use super::{Llm, tokens};
+use crate::handler::{Said, Speaker, Summary, Turn};
+use crate::message::Conversation;
+use crate::templates::TemplateError;
+
+/// So many times the budget is summarised at once, at the most; what is older than that is left out.
+const MOST_SUMMARISED: usize = 8;
+
+/// What there was before a turn.
+pub(super) struct Past<'a> {
+    pub(super) summary: Option<String>,
+    pub(super) said: &'a [Said],
+}
+
+impl Llm {
+    /// What a model is given of the past. `rung` is where the ladder begins, and how far down it went.
+    pub(super) async fn past<'a>(&self, turn: &'a Turn, rung: &mut usize) -> Result<Past<'a>, TemplateError> {
+        let budget = self.history_tokens;
+        let Some(conversation) = turn.newest().map(|message| message.at.conversation()) else {
+            return Ok(Past { summary: None, said: &[] });
+        };
+        if self.summary_tokens == 0 || budget == 0 {
+            return Ok(Past { summary: None, said: within(budget, &turn.history) });
+        }
+        let summary = self.notebook.summary(&conversation).await.unwrap_or_else(|error| {
+            warn!(%error, "what was said before could not be had: the model is given the rest");
+            None
+        });
+        let unsummarised = after(summary.as_ref(), &turn.history);
+        let said = within(budget, unsummarised);
+        if fits(budget, unsummarised) == unsummarised.len() {
+            return Ok(Past { summary: summary.map(|summary| summary.words), said });
+        }
+        let newest = within(budget / 2, unsummarised);
+        let older = &unsummarised[..unsummarised.len() - newest.len()];
+        match self.summarise(turn, &conversation, summary.as_ref(), older, rung).await? {
+            Some(words) => Ok(Past { summary: Some(words), said: newest }),
+            None => Ok(Past { summary: summary.map(|summary| summary.words), said }),
+        }
+    }
+
+    /// Has a model summarise what was said, and keeps that.
+    async fn summarise(
+        &self,
+        turn: &Turn,
+        conversation: &Conversation,
+        before: Option<&Summary>,
+        said: &[Said],
+        rung: &mut usize,
+    ) -> Result<Option<String>, TemplateError> {
+        let Some(until) = said.last().map(|said| said.time) else { return Ok(None) };
+        let mut text = before.map(|before| format!("[Before that: {}]\n", before.words)).unwrap_or_default();
+        for said in within(self.history_tokens.saturating_mul(MOST_SUMMARISED), said) {
+            let by = match said.by {
+                Speaker::Customer => "Customer",
+                Speaker::Bot => "Bot",
+            };
+            text.push_str(&format!("{by}: {}\n", said.words));
+        }
+        let messages = [Line::system(self.prompter.summary(&turn.bot)?), Line::user(text)];
+        let (max_tokens, counted) = (self.summary_tokens, self.budget.is_limited());
+        let asked = Asked { messages: &messages, tools: &[], may_call: false, max_tokens, counted };
+        // Who cannot summarise may still answer: only a ladder that has held is gone on from where it held.
+        let mut lower = *rung;
+        let answer = self.ask(turn, &asked, &mut lower).await;
+        if lower < self.rungs.len() {
+            *rung = lower;
+        }
+        let words = match answer {
+            Ok(Some(said)) if !said.words.is_empty() => said.words,
+            Ok(_) | Err(Refusal::UsedUp(_) | Refusal::Unknown(_)) => {
+                warn!("what was said before could not be summarised: some of it is left out");
+                return Ok(None);
+            }
+        };
+        debug!(llm.summarised = said.len(), "what was said before was summarised");
+        let summary = Summary { words: words.clone(), until };
+        if let Err(error) = self.notebook.summarise(conversation, summary).await {
+            warn!(%error, "a summary could not be kept: it is made again in the next turn");
+        }
+        Ok(Some(words))
+    }
+}
+
+/// What is not in the summary yet.
+fn after<'a>(summary: Option<&Summary>, history: &'a [Said]) -> &'a [Said] {
+    let Some(Summary { until, .. }) = summary else { return history };
+    // By its last thing said, if that is still there: times of the upstream's clock and of ours may be out of order.
+    let last = history.iter().rposition(|said| said.time == *until);
+    let last = last.or_else(|| history.iter().rposition(|said| said.time < *until));
+    last.map_or(history, |last| &history[last + 1..])
+}
+
+/// How many of the newest things said fit into `budget` tokens.
+fn fits(budget: usize, history: &[Said]) -> usize {
+    let mut left = budget;
+    let fits = history.iter().rev().take_while(|said| {
+        let cost = usize::try_from(tokens::of(&said.words) + tokens::OF_FRAME).unwrap_or(usize::MAX);
+        left.checked_sub(cost).map(|rest| left = rest).is_some()
+    });
+    fits.count()
+}
+
+/// The newest things said that fit into `budget` tokens, never beginning with the bot's own words.
+fn within(budget: usize, history: &[Said]) -> &[Said] {
+    let mut kept = &history[history.len() - fits(budget, history)..];
+    while let [Said { by: Speaker::Bot, .. }, rest @ ..] = kept {
+        kept = rest;
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn said(by: Speaker, words: &str, time: u64) -> Said {
+        Said { by, words: words.into(), time: Timestamp(time), who: None }
+    }
+
+    #[test]
+    fn what_is_kept_is_the_newest_that_fits_and_begins_with_the_customer() {
+        use Speaker::{Bot, Customer};
+        let history = [said(Customer, "one", 1), said(Bot, "two", 2), said(Customer, "three", 3), said(Bot, "four", 4)];
+        // Each is a token and its frame.
+        for (budget, kept) in [(0, 0), (9, 0), (10, 2), (15, 2), (19, 2), (20, 4)] {
+            assert_eq!(within(budget, &history).len(), kept, "{budget}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_summary_is_not_given_again() {
+        let history: Vec<Said> = [3, 5, 4, 6].map(|time| said(Speaker::Customer, "word", time)).into();
+        let after = |until| {
+            let summary = Summary { words: String::new(), until: Timestamp(until) };
+            super::after(Some(&summary), &history).len()
+        };
+        assert_eq!((after(1), after(3), after(5), after(4), after(6), after(9)), (4, 3, 2, 1, 0, 0));
+        assert_eq!(super::after(None, &history).len(), 4);
+    }
+}

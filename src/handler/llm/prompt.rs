@@ -1,0 +1,193 @@
+//! What a model is told: who it is, what was said before, and what waits for an answer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jiff::tz::TimeZone;
+use minijinja::context;
+use tracing::warn;
+
+use super::config::{LlmConfig, Unusable};
+use super::guard::Guard;
+use super::past::Past;
+use super::tools::RULE;
+use super::wire::Line;
+use crate::clock::Timestamp;
+use crate::handler::{Fetched, Speaker, Turn};
+use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef};
+use crate::templates::{TemplateError, Templates};
+
+/// The longest name that a prompt is given, in characters.
+const LONGEST_NAME: usize = 40;
+
+/// So many images of a turn, the newest, are given to a model.
+const MOST_IMAGES: usize = 8;
+
+/// What makes prompts.
+pub(super) struct Prompter {
+    templates: Arc<Templates>,
+    prompt: String,
+    canned_reply: String,
+    limit_reply: String,
+    pub(super) time_zone: TimeZone,
+    summary_prompt: String,
+    images: bool,
+    has_tools: bool,
+}
+
+impl Prompter {
+    /// Everything in `config` that cannot be used is added to `problems`.
+    pub(super) fn new(
+        config: &LlmConfig,
+        has_tools: bool,
+        templates: Arc<Templates>,
+        problems: &mut Vec<Unusable>,
+    ) -> Self {
+        let time_zone = TimeZone::get(&config.time_zone).unwrap_or_else(|_| {
+            let name = &config.time_zone;
+            let problem = format!("`{name}` is no time zone: write an IANA name such as \"Europe/Berlin\"");
+            problems.push(Unusable::new("time_zone", problem));
+            TimeZone::UTC
+        });
+        let prompter = Self {
+            templates,
+            prompt: config.prompt.clone(),
+            canned_reply: config.canned_reply.clone(),
+            limit_reply: config.budget.reply.clone(),
+            time_zone,
+            summary_prompt: config.summary_prompt.clone(),
+            images: config.images,
+            has_tools,
+        };
+        if let Err(error) = prompter.system(&BotName::new("bot"), &Contact::default(), Timestamp(0)) {
+            problems.push(Unusable::new("prompt", error.to_string()));
+        }
+        if let Err(error) = prompter.canned_reply(&Contact::default()) {
+            problems.push(Unusable::new("canned_reply", error.to_string()));
+        }
+        if let Err(error) = prompter.summary(&BotName::new("bot")) {
+            problems.push(Unusable::new("summary_prompt", error.to_string()));
+        }
+        if let Err(error) = prompter.limit_reply(&Contact::default()) {
+            problems.push(Unusable::new("budget.reply", error.to_string()));
+        }
+        prompter
+    }
+
+    fn system(&self, bot: &BotName, contact: &Contact, now: Timestamp) -> Result<String, TemplateError> {
+        let now = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let date = now.unwrap_or_default().to_zoned(self.time_zone.clone()).strftime("%A, %-d %B %Y").to_string();
+        let contact = plain_name(contact);
+        let prompt = self.templates.render(&self.prompt, context! { bot => bot.as_str(), contact, date })?;
+        Ok(if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt })
+    }
+
+    /// What a customer is told when no model answers.
+    pub(super) fn canned_reply(&self, contact: &Contact) -> Result<String, TemplateError> {
+        self.reply(&self.canned_reply, contact)
+    }
+
+    /// What a customer is told who is over a limit.
+    pub(super) fn limit_reply(&self, contact: &Contact) -> Result<String, TemplateError> {
+        self.reply(&self.limit_reply, contact)
+    }
+
+    fn reply(&self, template: &str, contact: &Contact) -> Result<String, TemplateError> {
+        let contact = contact.name.as_deref().unwrap_or_default();
+        self.templates.render(template, context! { contact })
+    }
+
+    /// How a summary is asked for.
+    pub(super) fn summary(&self, bot: &BotName) -> Result<String, TemplateError> {
+        self.templates.render(&self.summary_prompt, context! { bot => bot.as_str() })
+    }
+
+    /// The conversation as a model is to see it, given as much of its past.
+    pub(super) async fn messages<'a>(
+        &self,
+        turn: &'a Turn,
+        past: Past<'a>,
+        guard: &Guard,
+    ) -> Result<Vec<Line<'a>>, TemplateError> {
+        let system = self.system(&turn.bot, &turn.contact, turn.now)?;
+        let mut messages = vec![Line::system(guard.mark(&system))];
+        // Not in the system role: it is made of the customer's words.
+        messages.extend(past.summary.map(|words| Line::user(format!("[What was said before, in short: {words}]"))));
+        messages.extend(past.said.iter().map(|said| match said.by {
+            Speaker::Customer => Line::user(said.words.as_str()),
+            Speaker::Bot => Line::assistant(said.words.as_str()),
+        }));
+        let images = turn.messages.iter().filter(|message| image_in(message).is_some()).count();
+        let mut too_many = if self.images { images.saturating_sub(MOST_IMAGES) } else { images };
+        for message in &turn.messages {
+            let text = describe(message);
+            let image = match image_in(message) {
+                Some(_) if too_many > 0 => {
+                    too_many -= 1;
+                    None
+                }
+                Some(media) => fetch(turn, media).await,
+                None => None,
+            };
+            messages.push(match image {
+                Some(Fetched { data, mime }) => {
+                    let url = format!("data:{mime};base64,{}", BASE64_STANDARD.encode(&data));
+                    Line::image(text.into_owned(), url, data)
+                }
+                None => Line::user(text),
+            });
+        }
+        Ok(messages)
+    }
+}
+
+/// A customer's name, for the one place where a customer's words stand in the system role: a single short line, in
+/// which there is no room for instructions.
+fn plain_name(contact: &Contact) -> String {
+    let name = contact.name.as_deref().unwrap_or_default();
+    let plain = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '.' | '\'');
+    name.chars().filter(plain).take(LONGEST_NAME).collect::<String>().trim().to_owned()
+}
+
+/// A message in words.
+fn describe(message: &Inbound) -> Cow<'_, str> {
+    let kind = message.content.kind().as_str();
+    let words = match (&message.content, message.content.words()) {
+        (Content::Text { body }, _) => return body.into(),
+        (Content::Location { latitude, longitude, name, .. }, _) => {
+            format!(
+                "[location {latitude}, {longitude}{}]",
+                name.as_ref().map(|name| format!(", {name}")).unwrap_or_default()
+            )
+        }
+        (Content::Order { items, .. }, words) => {
+            let items: Vec<_> = items.iter().map(|item| format!("{} x {}", item.quantity, item.product)).collect();
+            format!("[order: {}] {}", items.join(", "), words.unwrap_or_default()).trim_end().to_owned()
+        }
+        (Content::Form { answers, .. }, _) => format!("[form: {answers}]"),
+        (Content::Choice { .. }, Some(words)) => return words.into(),
+        (_, Some(words)) => format!("[{kind}] {words}"),
+        (_, None) => format!("[{kind}]"),
+    };
+    words.into()
+}
+
+fn image_in(message: &Inbound) -> Option<&MediaRef> {
+    match &message.content {
+        Content::Media(media) if media.kind == MediaKind::Image => Some(media),
+        _ => None,
+    }
+}
+
+/// An image. One that cannot be had is left out: the words say that there was one.
+async fn fetch(turn: &Turn, image: &MediaRef) -> Option<Fetched> {
+    match turn.media.fetch(image).await {
+        Ok(image) => Some(image),
+        Err(error) => {
+            warn!(%error, "an image could not be given to the model");
+            None
+        }
+    }
+}

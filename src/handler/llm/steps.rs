@@ -1,0 +1,137 @@
+//! One turn with the model: it says something, or has tools called and then says something, so many times at the most.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::budget::Refusal;
+use super::model::{Asked, Rung, Said, Unanswered};
+use super::wire::{Line, Usage, Wanted};
+use super::{Llm, RESERVE, tokens};
+use crate::handler::{NotebookError, Turn};
+
+/// How a turn with the model ends.
+pub(super) enum End {
+    /// With an answer.
+    Words(String),
+    /// A tool has asked for a person: why.
+    Handover(String),
+    /// No model has answered.
+    Nothing,
+    /// There is no budget left to ask one.
+    UsedUp,
+}
+
+impl Llm {
+    /// Asks, and calls what the model wants called, until it answers.
+    ///
+    /// # Errors
+    /// When nobody knows what has been spent.
+    pub(super) async fn converse(
+        &self,
+        turn: &Turn,
+        mut messages: Vec<Line<'_>>,
+        rung: &mut usize,
+    ) -> Result<End, NotebookError> {
+        let toolbox = self.toolbox.open().await;
+        let tools = toolbox.offers();
+        for step in 0..=self.max_steps {
+            let may_call = step < self.max_steps;
+            let (max_tokens, counted) = (self.max_tokens, self.budget.is_limited());
+            let asked = Asked { messages: &messages, tools: &tools, may_call, max_tokens, counted };
+            let said = match self.ask(turn, &asked, rung).await {
+                Ok(Some(said)) => said,
+                Ok(None) => return Ok(End::Nothing),
+                Err(Refusal::Unknown(error)) => return Err(error),
+                Err(why @ Refusal::UsedUp(_)) => {
+                    warn!(%why, "no model is asked");
+                    return Ok(End::UsedUp);
+                }
+            };
+            if said.calls.is_empty() {
+                return Ok(End::Words(said.words));
+            }
+            if !may_call {
+                break;
+            }
+            let results = toolbox.call(turn, &said.calls).await;
+            if let Some(reason) = results.handover {
+                return Ok(End::Handover(reason));
+            }
+            messages.push(Line::wants(said.words, said.calls));
+            messages.extend(results.told.into_iter().map(|(call, words)| Line::result(call, words)));
+        }
+        warn!(llm.steps = self.max_steps, "the model goes on calling tools, and is not asked any longer");
+        Ok(End::Nothing)
+    }
+
+    /// Goes down the ladder, from `rung` on, until a model answers. One that has given way in a turn is not asked again
+    /// in it.
+    pub(super) async fn ask(&self, turn: &Turn, asked: &Asked<'_>, rung: &mut usize) -> Result<Option<Said>, Refusal> {
+        while let Some(model) = self.rungs.get(*rung) {
+            let name = &model.config.model;
+            let left = turn.deadline.saturating_duration_since(Instant::now() + RESERVE);
+            if left.is_zero() {
+                warn!(llm.model = name, llm.rung = *rung, "the turn's time is up: no further model is asked");
+                return Ok(None);
+            }
+            if let Some(rest) = model.rests() {
+                let seconds = rest.as_secs();
+                info!(llm.model = name, llm.rung = *rung, llm.rest_s = seconds, "a model rests, and is not asked");
+            } else {
+                match self.pay_for(turn, model, asked, left).await? {
+                    Ok(said) if self.guard.is_given_away_by(&said) => {
+                        warn!(
+                            llm.model = name,
+                            llm.rung = *rung,
+                            "a model gave its instructions away: its answer is not used"
+                        );
+                    }
+                    Ok(said) => {
+                        let (lines, calls) = (asked.messages.len(), said.calls.len());
+                        debug!(
+                            llm.model = name,
+                            llm.rung = *rung,
+                            llm.lines = lines,
+                            llm.calls = calls,
+                            "a model answered"
+                        );
+                        return Ok(Some(said));
+                    }
+                    Err(why) => warn!(llm.model = name, llm.rung = *rung, %why, "a model did not answer"),
+                }
+            }
+            *rung += 1;
+        }
+        Ok(None)
+    }
+
+    /// Asks one model, within the budget.
+    async fn pay_for(
+        &self,
+        turn: &Turn,
+        model: &Rung,
+        asked: &Asked<'_>,
+        left: Duration,
+    ) -> Result<Result<Said, Unanswered>, Refusal> {
+        if !asked.counted {
+            return Ok(model.ask(asked, left).await);
+        }
+        let most = Usage { read: asked.tokens(model.config.image_tokens), written: asked.max_tokens.into() };
+        let set_aside = self.budget.set_aside(turn, &model.config, most).await?;
+        let answer = model.ask(asked, left).await;
+        if let Some(set_aside) = set_aside {
+            // Not every server says what it was.
+            let used = answer.as_ref().map_err(|why| *why).map(|said| {
+                let written = tokens::of(&said.words) + said.calls.iter().map(Wanted::tokens).sum::<u64>();
+                said.usage.unwrap_or(Usage { read: most.read, written })
+            });
+            // What cannot be settled stays set aside: the answer is there, and the customer need not wait.
+            if let Err(error) = self.budget.settle(turn, &model.config, set_aside, used).await {
+                warn!(%error, "what a call has cost could not be counted: what was set aside for it stays spent");
+            }
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,247 @@
+//! What a model may call, and what it is told of a call.
+//!
+//! A model's words are data, and so are a tool's: arguments are held against the tool's schema before anything is
+//! called, whose conversation it is comes from the turn and never from the model, a call has its time and a result its
+//! length, and what comes back stands in a frame that it cannot end. What goes wrong is told to the model, so that it can
+//! mend it or say so.
+
+mod frame;
+mod http;
+mod mcp;
+mod schema;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::config::{ToolConfig, Unusable};
+use super::wire::{Offer, Wanted};
+use crate::clock::Clock;
+use crate::handler::{Turn, WaysOut};
+pub(super) use frame::RULE;
+use http::OverHttp;
+pub use mcp::Mcp;
+use mcp::Server;
+use schema::Schema;
+
+/// A tool over HTTP.
+pub struct Tool {
+    /// Where and what.
+    pub config: ToolConfig,
+    /// What calls are signed with, fetched.
+    pub secret: Option<SecretString>,
+}
+
+/// What can be called.
+#[async_trait]
+trait Callable: Send + Sync + 'static {
+    /// Makes one call.
+    async fn call(&self, call: &Call<'_>) -> Result<Outcome, Failure>;
+}
+
+/// One call, after all that may be wrong with it has been looked at.
+struct Call<'a> {
+    /// The same for the same call in the same turn, after a crash as well.
+    id: String,
+    name: &'a str,
+    arguments: Map<String, Value>,
+    /// Whose conversation this is.
+    turn: &'a Turn,
+    timeout: Duration,
+}
+
+/// What a tool says.
+struct Outcome {
+    words: String,
+    /// Whether the dots are to go off for a moment.
+    beat: bool,
+    /// Why a person is to take over, if one is.
+    handover: Option<String>,
+}
+
+/// Why there is no result, for the model and the log: nothing of the tool's own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Failure {
+    #[error("it took too long")]
+    TimedOut,
+    #[error("it cannot be reached")]
+    Unreachable,
+    #[error("it answered with HTTP {0}")]
+    Status(u16),
+    #[error("its answer is too long")]
+    TooLong,
+    #[error("its answer was not understood")]
+    NotUnderstood,
+    #[error("it said that it could not do this")]
+    Refused,
+}
+
+/// One tool, ready to be called.
+struct Ready {
+    name: String,
+    description: String,
+    schema: Schema,
+    timeout: Duration,
+    callable: Arc<dyn Callable>,
+}
+
+/// All that a bot's model may call.
+pub(super) struct Toolbox {
+    tools: Vec<Arc<Ready>>,
+    servers: Vec<Server>,
+}
+
+/// Whether models take this for a tool's name.
+fn is_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !name.is_empty() && name.len() <= 64 && name.chars().all(known)
+}
+
+/// What came of the calls of one step.
+pub(super) struct Results {
+    /// What the model is told, by the calls' identifiers.
+    pub(super) told: Vec<(String, String)>,
+    /// Why a person is to take over, if one is.
+    pub(super) handover: Option<String>,
+}
+
+impl Toolbox {
+    /// Everything that cannot be used is added to `problems`.
+    pub(super) fn new(
+        tools: Vec<Tool>,
+        servers: Vec<Mcp>,
+        ways_out: &WaysOut,
+        clock: Clock,
+        problems: &mut Vec<Unusable>,
+    ) -> Self {
+        let mut ready: Vec<Arc<Ready>> = Vec::new();
+        for (number, Tool { config, secret }) in tools.into_iter().enumerate() {
+            let mut wrong = |key: &str, problem: String| {
+                problems.push(Unusable::new(format!("tools[{number}].{key}"), problem));
+            };
+            if !is_name(&config.name) {
+                wrong("name", "must be up to 64 letters, digits, `_` and `-`".into());
+            } else if ready.iter().any(|other| other.name == config.name) {
+                wrong("name", "is another tool's already: give each its own".into());
+            }
+            if config.description.trim().is_empty() {
+                wrong("description", "is empty: say what the tool does, for the model".into());
+            }
+            if config.timeout.is_zero() {
+                wrong("timeout", "must not be zero: no tool answers at once".into());
+            }
+            let schema = Schema::written(&config.parameters).map_err(|problem| wrong("parameters", problem));
+            let callable = OverHttp::new(&config, secret.as_ref(), ways_out, clock)
+                .map_err(|found| found.into_iter().for_each(|(key, problem)| wrong(key, problem)));
+            if let (Ok(schema), Ok(callable)) = (schema, callable) {
+                let ToolConfig { name, description, timeout, .. } = config;
+                ready.push(Arc::new(Ready { name, description, schema, timeout, callable: Arc::new(callable) }));
+            }
+        }
+        let mut connectable: Vec<Server> = Vec::new();
+        for (number, server) in servers.into_iter().enumerate() {
+            let mut wrong = |key: &str, problem: String| {
+                problems.push(Unusable::new(format!("mcp[{number}].{key}"), problem));
+            };
+            if !is_name(&server.config.name) {
+                wrong("name", "must be up to 64 letters, digits, `_` and `-`".into());
+            }
+            if server.config.timeout.is_zero() {
+                wrong("timeout", "must not be zero: no server answers at once".into());
+            }
+            match Server::new(server, ways_out) {
+                Ok(server) => connectable.push(server),
+                Err((key, problem)) => wrong(key, problem),
+            }
+        }
+        Self { tools: ready, servers: connectable }
+    }
+
+    /// What there is to call in a turn.
+    pub(super) async fn open(&self) -> Open {
+        let mut tools = self.tools.clone();
+        for more in join_all(self.servers.iter().map(Server::tools)).await {
+            for tool in more {
+                // Whoever is named first has the name.
+                if !tools.iter().any(|known| known.name == tool.name) {
+                    tools.push(tool);
+                }
+            }
+        }
+        Open { tools }
+    }
+}
+
+/// What there is to call in a turn.
+pub(super) struct Open {
+    tools: Vec<Arc<Ready>>,
+}
+
+impl Open {
+    /// What the model is offered.
+    pub(super) fn offers(&self) -> Vec<Offer> {
+        let offer = |tool: &Arc<Ready>| Offer::Function {
+            name: tool.name.clone(),
+            description: tool.description.clone(),
+            parameters: tool.schema.json().clone(),
+        };
+        self.tools.iter().map(offer).collect()
+    }
+
+    /// Makes the calls of one step, all at the same time.
+    pub(super) async fn call(&self, turn: &Turn, wanted: &[Wanted]) -> Results {
+        let outcomes = join_all(wanted.iter().map(|wanted| self.call_one(turn, wanted))).await;
+        let mut results = Results { told: Vec::new(), handover: None };
+        for (wanted, outcome) in wanted.iter().zip(outcomes) {
+            let words = match outcome {
+                Ok(outcome) => {
+                    if outcome.beat {
+                        turn.presence.beat();
+                    }
+                    results.handover = results.handover.or(outcome.handover);
+                    frame::around(&outcome.words)
+                }
+                Err(told) => told,
+            };
+            results.told.push((wanted.id.clone(), words));
+        }
+        results
+    }
+
+    /// Makes one call, or says what the model is told of why not.
+    async fn call_one(&self, turn: &Turn, wanted: &Wanted) -> Result<Outcome, String> {
+        let Some(tool) = self.tools.iter().find(|tool| tool.name == wanted.name) else {
+            // Its name may be anything: the model made it up.
+            info!("the model wanted a tool that does not exist");
+            return Err("There is no tool of this name. Nothing was called.".into());
+        };
+        let arguments = tool.schema.read(&wanted.arguments).map_err(|problem| {
+            info!(llm.tool = tool.name, "the model gave a tool arguments that do not fit: nothing was called");
+            format!("The arguments do not fit the tool's parameters, and nothing was called. {problem}")
+        })?;
+        let began = Instant::now();
+        let id = identifier(turn, &tool.name, &arguments);
+        let call = Call { id, name: &tool.name, arguments, turn, timeout: tool.timeout };
+        let outcome = timeout(tool.timeout, tool.callable.call(&call)).await.unwrap_or(Err(Failure::TimedOut));
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match &outcome {
+            Ok(_) => info!(llm.tool = tool.name, llm.tool_ms = ms, "a tool answered"),
+            Err(why) => warn!(llm.tool = tool.name, llm.tool_ms = ms, %why, "a tool did not answer"),
+        }
+        outcome.map_err(|why| format!("The tool failed: {why}. Do not make its result up."))
+    }
+}
+
+/// What a call is known by.
+fn identifier(turn: &Turn, name: &str, arguments: &Map<String, Value>) -> String {
+    let arguments = serde_json::to_vec(arguments).unwrap_or_default();
+    let digest = Sha256::new().chain_update(name).chain_update([0]).chain_update(arguments).finalize();
+    format!("{}.{}", turn.id, hex::encode(&digest[..8]))
+}

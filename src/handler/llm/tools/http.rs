@@ -1,0 +1,134 @@
+//! A tool over HTTP: the call is posted as JSON, signed as a turn is that leaves for an HTTP handler.
+//!
+//! | the tool answers with | which is |
+//! |---|---|
+//! | 200 and JSON | the result; of an object, `result` if it has one, and besides `"beat": true` and `"handover": "why"` |
+//! | 200 and text | the result |
+//! | 204 | done, with nothing to say |
+//! | anything else | a failure, which the model is told of |
+
+use bytes::BytesMut;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Call, Callable, Failure, Outcome};
+use crate::clock::Clock;
+use crate::handler::WaysOut;
+use crate::handler::llm::config::ToolConfig;
+use crate::handler::way_out::{self, WayOut};
+use crate::http::{Answer, CallError};
+
+/// The version of what is posted.
+const VERSION: u32 = 1;
+/// How much of a handover's reason is kept, in characters.
+const LONGEST_REASON: usize = 200;
+
+pub(super) struct OverHttp {
+    way_out: WayOut,
+    answer_limit: u64,
+    clock: Clock,
+}
+
+/// What is posted. Whose conversation it is says the turn; the model has a say in the arguments alone.
+#[derive(Serialize)]
+struct Posted<'a> {
+    version: u32,
+    id: &'a str,
+    tool: &'a str,
+    arguments: &'a Map<String, Value>,
+    turn: &'a str,
+    bot: &'a str,
+    chat: Option<&'a str>,
+    group: bool,
+    sender: Option<&'a str>,
+    phone: Option<&'a str>,
+    name: Option<&'a str>,
+}
+
+impl OverHttp {
+    pub(super) fn new(
+        config: &ToolConfig,
+        secret: Option<&SecretString>,
+        ways_out: &WaysOut,
+        clock: Clock,
+    ) -> Result<Self, Vec<way_out::Unusable>> {
+        let way_out = WayOut::new(&config.url, secret, config.private, ways_out)?;
+        Ok(Self { way_out, answer_limit: config.answer_limit, clock })
+    }
+
+    async fn whole(&self, mut answer: Answer) -> Result<Vec<u8>, Failure> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(failure)? {
+            if (whole.len() + chunk.len()) as u64 > self.answer_limit {
+                return Err(Failure::TooLong);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.into())
+    }
+}
+
+#[async_trait::async_trait]
+impl Callable for OverHttp {
+    async fn call(&self, call: &Call<'_>) -> Result<Outcome, Failure> {
+        let at = call.turn.newest().map(|message| &message.at);
+        let posted = Posted {
+            version: VERSION,
+            id: &call.id,
+            tool: call.name,
+            arguments: &call.arguments,
+            turn: &call.turn.id,
+            bot: call.turn.bot.as_str(),
+            chat: at.map(|at| at.chat.as_str()),
+            group: at.is_some_and(|at| at.group),
+            sender: at.map(|at| at.sender.as_str()),
+            phone: at.and_then(|at| at.phone.as_ref()).map(|phone| phone.as_str()),
+            name: call.turn.contact.name.as_deref(),
+        };
+        let body = serde_json::to_vec(&posted).map_err(|_| Failure::NotUnderstood)?;
+        let accept = "application/json, text/plain";
+        let posted = self.way_out.call(&call.id, self.clock.now(), call.timeout, accept, body, call.timeout);
+        let answer = self.way_out.transport.call(posted).await.map_err(failure)?;
+        match answer.status {
+            204 => Ok(Outcome { words: "Done.".into(), beat: false, handover: None }),
+            200 | 201 => {
+                let kind = answer.headers.get("content-type").unwrap_or_default();
+                let is_json =
+                    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+                let body = String::from_utf8(self.whole(answer).await?).map_err(|_| Failure::NotUnderstood)?;
+                if is_json { read(&body) } else { Ok(Outcome { words: body, beat: false, handover: None }) }
+            }
+            status => Err(Failure::Status(status)),
+        }
+    }
+}
+
+/// Reads a tool's JSON.
+fn read(body: &str) -> Result<Outcome, Failure> {
+    let mut json: Value = serde_json::from_str(body).map_err(|_| Failure::NotUnderstood)?;
+    let (mut beat, mut handover) = (false, None);
+    if let Value::Object(fields) = &mut json {
+        beat = fields.remove("beat") == Some(Value::Bool(true));
+        if let Some(Value::String(reason)) = fields.remove("handover") {
+            let plain = |c: char| if c.is_control() { ' ' } else { c };
+            handover = Some(reason.chars().take(LONGEST_REASON).map(plain).collect());
+        }
+        if let Some(result) = fields.remove("result") {
+            json = result;
+        }
+    }
+    let words = match json {
+        Value::String(words) => words,
+        other => other.to_string(),
+    };
+    Ok(Outcome { words, beat, handover })
+}
+
+fn failure(error: CallError) -> Failure {
+    match error {
+        CallError::TooLarge => Failure::TooLong,
+        CallError::NotSent(_) => Failure::Unreachable,
+        CallError::Unanswered(_) => Failure::TimedOut,
+    }
+}

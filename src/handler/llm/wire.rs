@@ -1,0 +1,213 @@
+//! What a model is asked, and what comes back, in the words of `/chat/completions`.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::tokens;
+
+/// What a model is asked. Borrowed from the turn: a conversation with images in it is megabytes.
+#[derive(Serialize)]
+pub(super) struct Request<'a> {
+    pub(super) model: &'a str,
+    pub(super) messages: &'a [Line<'a>],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) tools: &'a [Offer],
+    /// Says that no tool may be called any longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_choice: Option<&'static str>,
+    pub(super) max_tokens: u32,
+    /// Always: a stall is seen long before the time of a whole answer is up.
+    pub(super) stream: bool,
+    /// Asks what the call has cost. Not every server knows the question: it is put where somebody counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+pub(super) struct StreamOptions {
+    pub(super) include_usage: bool,
+}
+
+/// A tool, as a model is told of it.
+#[derive(Serialize)]
+#[serde(tag = "type", content = "function", rename_all = "snake_case")]
+pub(super) enum Offer {
+    Function { name: String, description: String, parameters: Value },
+}
+
+/// A tool that a model wants called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) id: String,
+    pub(super) name: String,
+    /// JSON, if the model got it right.
+    pub(super) arguments: String,
+}
+
+impl Wanted {
+    /// About how many tokens it is.
+    pub(super) fn tokens(&self) -> u64 {
+        tokens::of(&self.name) + tokens::of(&self.arguments) + tokens::OF_FRAME
+    }
+}
+
+impl Serialize for Wanted {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let function = json!({ "name": self.name, "arguments": self.arguments });
+        json!({ "id": self.id, "type": "function", "function": function }).serialize(serializer)
+    }
+}
+
+/// One thing said, in the model's terms.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    role: &'static str,
+    content: Option<Words<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Wanted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Words<'a> {
+    Text(Cow<'a, str>),
+    Parts([Piece; 2]),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Piece {
+    Text { text: String },
+    ImageUrl { image_url: Address },
+}
+
+impl Piece {
+    fn tokens(&self, of_image: u64) -> u64 {
+        match self {
+            Self::Text { text } => tokens::of(text),
+            Self::ImageUrl { .. } => of_image,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Address {
+    url: String,
+    /// What the address was made of is memory for media for as long as it is held.
+    #[serde(skip)]
+    _held: Bytes,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn system(words: impl Into<Cow<'a, str>>) -> Self {
+        Self::said("system", Words::Text(words.into()))
+    }
+
+    pub(super) fn user(words: impl Into<Cow<'a, str>>) -> Self {
+        Self::said("user", Words::Text(words.into()))
+    }
+
+    pub(super) fn assistant(words: impl Into<Cow<'a, str>>) -> Self {
+        Self::said("assistant", Words::Text(words.into()))
+    }
+
+    /// Words and an image, whose address holds it: `data` is what it was made of.
+    pub(super) fn image(text: String, url: String, data: Bytes) -> Self {
+        let image_url = Address { url, _held: data };
+        Self::said("user", Words::Parts([Piece::Text { text }, Piece::ImageUrl { image_url }]))
+    }
+
+    /// The model's own words when it wants tools called.
+    pub(super) fn wants(words: String, tool_calls: Vec<Wanted>) -> Self {
+        let content = Some(words).filter(|words| !words.is_empty()).map(|words| Words::Text(words.into()));
+        Self { role: "assistant", content, tool_calls, tool_call_id: None }
+    }
+
+    /// What came of a call.
+    pub(super) fn result(call: String, words: String) -> Self {
+        Self { tool_call_id: Some(call), ..Self::said("tool", Words::Text(words.into())) }
+    }
+
+    /// About how many tokens it is, if an image is this many.
+    pub(super) fn tokens(&self, of_image: u64) -> u64 {
+        let words = match &self.content {
+            None => 0,
+            Some(Words::Text(text)) => tokens::of(text),
+            Some(Words::Parts(parts)) => parts.iter().map(|part| part.tokens(of_image)).sum(),
+        };
+        let calls: u64 = self.tool_calls.iter().map(Wanted::tokens).sum();
+        words + calls + tokens::OF_FRAME
+    }
+
+    fn said(role: &'static str, words: Words<'a>) -> Self {
+        Self { role, content: Some(words), tool_calls: Vec::new(), tool_call_id: None }
+    }
+}
+
+/// As much of a piece of a completion as we read: other servers than OpenAI's leave out more than they add.
+#[derive(Deserialize)]
+pub(super) struct Chunk {
+    #[serde(default)]
+    pub(super) choices: Vec<Choice>,
+    /// What the call has cost, in the last piece.
+    pub(super) usage: Option<Usage>,
+    /// Some servers report a failure in the middle of a stream. What it says may hold a customer's words.
+    pub(super) error: Option<serde::de::IgnoredAny>,
+}
+
+/// A whole answer as the one event of a stream.
+pub(super) fn as_event(whole: &[u8]) -> String {
+    // What is not understood here is not understood there either.
+    let mut answer: Value = serde_json::from_slice(whole).unwrap_or_default();
+    let choices = answer.get_mut("choices").and_then(Value::as_array_mut);
+    for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let message = choice.remove("message").unwrap_or_default();
+        choice.insert("delta".into(), message);
+        if choice.get("finish_reason").is_none_or(Value::is_null) {
+            choice.insert("finish_reason".into(), "stop".into());
+        }
+    }
+    format!("data: {answer}\n\ndata: [DONE]\n\n")
+}
+
+/// What a call has cost, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Usage {
+    #[serde(rename = "prompt_tokens")]
+    pub(super) read: u64,
+    #[serde(rename = "completion_tokens")]
+    pub(super) written: u64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Choice {
+    #[serde(default)]
+    pub(super) delta: Delta,
+    pub(super) finish_reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Delta {
+    pub(super) content: Option<String>,
+    pub(super) tool_calls: Option<Vec<WantedDelta>>,
+}
+
+/// A piece of a call: the first one of a call names it, the others go on with its arguments.
+#[derive(Deserialize)]
+pub(super) struct WantedDelta {
+    pub(super) index: Option<usize>,
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) function: FunctionDelta,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct FunctionDelta {
+    pub(super) name: Option<String>,
+    pub(super) arguments: Option<String>,
+}

@@ -1,0 +1,87 @@
+//! Calls to somebody else's code: where they may go, and how the other side knows who calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::sign::SigningKey;
+use crate::clock::Timestamp;
+use crate::http::{Body, Call, Transport, reach};
+
+/// The ways out that a handler may take.
+#[derive(Clone)]
+pub struct WaysOut {
+    /// To wherever the operator says.
+    pub anywhere: Arc<dyn Transport>,
+    /// To the public internet alone.
+    pub public: Arc<dyn Transport>,
+}
+
+/// A setting that cannot be used: its key, and what to do.
+pub(super) type Unusable = (&'static str, String);
+
+/// One address, the way to it, and the key that what goes there is signed with.
+pub(super) struct WayOut {
+    url: Url,
+    key: Option<SigningKey>,
+    pub(super) transport: Arc<dyn Transport>,
+    private: bool,
+}
+
+/// The address in `url`, if a call may go there: https and public, or whatever it is if it is `private`.
+pub(super) fn address(url: &str, private: bool) -> Result<Url, Unusable> {
+    let url = Url::parse(url).ok().filter(|url| match private {
+        true => matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none(),
+        false => reach::may_be_public(url),
+    });
+    let problem = if private {
+        "must be an http or https address, without credentials"
+    } else {
+        "must be an https address in the public internet; for one on this machine or in its network, set `private = true`"
+    };
+    url.ok_or_else(|| ("url", problem.into()))
+}
+
+impl WayOut {
+    /// The way to `url`; what goes there is signed if there is a `secret`.
+    pub(super) fn new(
+        url: &str,
+        secret: Option<&SecretString>,
+        private: bool,
+        ways_out: &WaysOut,
+    ) -> Result<Self, Vec<Unusable>> {
+        let url = address(url, private);
+        let key = secret.map(SigningKey::new).transpose().map_err(|problem| ("secret", problem));
+        let transport = Arc::clone(if private { &ways_out.anywhere } else { &ways_out.public });
+        match (url, key) {
+            (Ok(url), Ok(key)) => Ok(Self { url, key, transport, private }),
+            (url, key) => Err(url.err().into_iter().chain(key.err()).collect()),
+        }
+    }
+
+    /// A call with this body: known to the other side as `id`, however often it is made, and answered within `left`.
+    pub(super) fn call(
+        &self,
+        id: &str,
+        now: Timestamp,
+        left: Duration,
+        accept: &str,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Call {
+        let mut headers = vec![
+            ("webhook-id".into(), id.to_owned()),
+            ("idempotency-key".into(), id.to_owned()),
+            ("webhook-timestamp".into(), (now.0 / 1000).to_string()),
+            ("threedots-deadline-ms".into(), left.as_millis().to_string()),
+            ("accept".into(), accept.to_owned()),
+        ];
+        if let Some(key) = &self.key {
+            headers.push(("webhook-signature".into(), key.sign(id, now, &body)));
+        }
+        let url = self.url.clone();
+        Call { method: "POST", url, headers, body: Body::Json(body.into()), timeout, in_clear: self.private }
+    }
+}

@@ -1,0 +1,35 @@
+//! What was said in conversations, in short.
+
+use super::{Fault, Ledger};
+use crate::handler::Summary;
+use crate::message::Conversation;
+use crate::store::disk::records::{self, Hash};
+use crate::store::disk::tree::Changes;
+use crate::store::record;
+
+impl Ledger {
+    /// The summary of a conversation.
+    pub(in crate::store::disk) fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, Fault> {
+        let key = records::of_conversation(b's', Hash::of_conversation(conversation));
+        match self.tree.record(&key)? {
+            Some(record) => Ok(Some(record::decode(&record)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps it, in the place of the one before.
+    pub(in crate::store::disk) fn summarise(
+        &mut self,
+        conversation: &Conversation,
+        record: &[u8],
+    ) -> Result<(), Fault> {
+        let place = Hash::of_conversation(conversation);
+        // Of one that is not known, it would never be swept out.
+        if self.known(place)?.is_some() {
+            let mut changes = Changes::default();
+            self.tree.replace(&mut changes, &records::of_conversation(b's', place), record)?;
+            self.tree.stage(changes);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! From one model to the next: each rung that gives way, and what the customer sees of it, which is one message.
+
+use std::time::Duration;
+
+use threedots::handler::llm::{LlmConfig, ModelConfig};
+
+use super::stub::{Does, Stub};
+use super::{llm, patient, say, with};
+use crate::world::Setup;
+
+/// What came of one question to two models of which the first does `does`.
+async fn fallen_from(does: Does, stall: Duration) -> (Vec<String>, usize) {
+    let (first, second) = (Stub::always(does).await, Stub::start().await);
+    let impatient = ModelConfig { stall, ..patient(&first.base_url) };
+    let world = Setup::new(with(LlmConfig::default(), vec![impatient, patient(&second.base_url)])).start();
+    say(&world, "hello").await;
+    assert_eq!(first.requests().len(), 1);
+    (world.replies(), second.requests().len())
+}
+
+const PATIENT: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_model_that_falls_silent_in_the_middle_of_its_answer_is_left_for_the_next() {
+    let stalled = fallen_from(Does::Stalls("Half an "), Duration::from_millis(200)).await;
+    assert_eq!(stalled, (vec!["Answer 1".into()], 1), "one message, with nothing of the half in it");
+}
+
+#[tokio::test]
+async fn a_model_that_breaks_off_is_left_for_the_next() {
+    for does in [Does::HangsUp("Half an "), Does::Fails("Half an ")] {
+        assert_eq!(fallen_from(does, PATIENT).await, (vec!["Answer 1".into()], 1));
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_says_nothing_is_left_for_the_next() {
+    assert_eq!(fallen_from(Does::Says("  ".into()), PATIENT).await, (vec!["Answer 1".into()], 1));
+}
+
+#[tokio::test]
+async fn an_answer_in_many_tokens_is_one_message() {
+    let stub = Stub::always(Does::Says("We are open from nine to five.".into())).await;
+    let world = Setup::new(llm(LlmConfig::default(), &[&stub.base_url])).start();
+    say(&world, "When are you open?").await;
+    assert_eq!(world.replies(), ["We are open from nine to five."]);
+    assert_eq!(stub.requests()[0]["stream"], true);
+}
+
+#[tokio::test]
+async fn a_model_that_wants_to_be_left_alone_is_not_asked_meanwhile() {
+    let busy = Stub::always(Does::Refuses(429, Some("3600"))).await;
+    let second = Stub::start().await;
+    let world = Setup::new(llm(LlmConfig::default(), &[&busy.base_url, &second.base_url])).start();
+    say(&world, "one").await;
+    say(&world, "two").await;
+    assert_eq!(world.replies(), ["Answer 1", "Answer 2"]);
+    assert_eq!(busy.requests().len(), 1, "it was told for how long");
+}
+
+#[tokio::test]
+async fn a_model_that_is_busy_and_says_no_more_is_asked_again_the_next_time() {
+    let busy = Stub::scripted(|_, number| match number {
+        1 => Does::Refuses(429, None),
+        _ => Does::Says("I am back".into()),
+    });
+    let (busy, second) = (busy.await, Stub::start().await);
+    let world = Setup::new(llm(LlmConfig::default(), &[&busy.base_url, &second.base_url])).start();
+    say(&world, "one").await;
+    say(&world, "two").await;
+    assert_eq!(world.replies(), ["Answer 1", "I am back"]);
+}
+
+#[tokio::test]
+async fn the_canned_reply_comes_before_the_turns_time_is_up() {
+    let stub = Stub::always(Does::Stalls("")).await;
+    let mut setup = Setup::new(llm(LlmConfig::default(), &[&stub.base_url, &stub.base_url]));
+    setup.turn.timeout = Duration::from_secs(2);
+    let world = setup.start();
+    say(&world, "hello").await;
+    assert!(world.replies()[0].contains("cannot think straight"), "{:?}", world.replies());
+    assert!(world.dead().await.is_empty());
+}
