@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use threedots::handler::llm::{LlmConfig, ModelConfig};
 
 use super::stub::{Does, Stub};
@@ -45,6 +46,18 @@ async fn an_answer_in_many_tokens_is_one_message() {
     say(&world, "When are you open?").await;
     assert_eq!(world.replies(), ["We are open from nine to five."]);
     assert_eq!(stub.requests()[0]["stream"], true);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_stream_is_understood_too() {
+    let stub = Stub::always(Does::SaysAtOnce(json!({ "role": "assistant", "content": "All at once." }))).await;
+    let world = Setup::new(llm(LlmConfig::default(), &[&stub.base_url])).start();
+    say(&world, "hello").await;
+    assert_eq!(world.replies(), ["All at once."]);
+    for nothing in [json!(null), json!({ "content": null }), json!({ "content": "x".repeat(600 << 10) })] {
+        let fallen = fallen_from(Does::SaysAtOnce(nothing), PATIENT).await;
+        assert_eq!(fallen, (vec!["Answer 1".into()], 1));
+    }
 }
 
 #[tokio::test]

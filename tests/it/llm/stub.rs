@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 pub(crate) enum Does {
     /// Says this.
     Says(String),
+    /// Says all of this at once: it cannot stream.
+    SaysAtOnce(Value),
     /// Says this, and how many tokens it has read and written.
     Costs(&'static str, u64, u64),
     /// Wants these tools called, with these arguments.
@@ -83,6 +85,9 @@ fn answer(does: Does) -> HttpResponse {
     let hung_up = || Err(std::io::Error::other("hung up"));
     match does {
         Does::Says(words) => streamed(tokens(&words).chain([last("stop"), done()]), stream::empty().boxed()),
+        Does::SaysAtOnce(message) => {
+            HttpResponse::Ok().json(json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] }))
+        }
         Does::Costs(words, read, written) => {
             let usage = json!({ "prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written });
             let usage = event(&json!({ "choices": [], "usage": usage }));
