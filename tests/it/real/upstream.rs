@@ -123,13 +123,14 @@ impl Upstream {
         self.config(directory, &self.handler(&["echo"], ""), rest)
     }
 
-    /// A handler that asks these of our models, one after the other. `rest` is what else there is to say of it.
+    /// A handler that asks these of our models, one after the other, whose replies may be as long as they are. `rest` is
+    /// what else there is to say of it.
     pub(crate) fn handler(&self, models: &[&str], rest: &str) -> String {
         let Self { bot, address, .. } = self;
         let table = |model: &&str| {
             format!("\n[[bots.{bot}.handler.models]]\nbase_url = \"http://{address}/v1\"\nmodel = \"{model}\"")
         };
-        format!("kind = \"llm\"\n{rest}{}", models.iter().map(table).collect::<String>())
+        format!("kind = \"llm\"\nmax_reply = 0\n{rest}{}", models.iter().map(table).collect::<String>())
     }
 
     /// The tables of its bot. Nothing holds it back: neither the gates nor the upstream's limits. Its upstreams take the
