@@ -117,6 +117,8 @@ impl Outside {
             listen = "127.0.0.1:{port}"
             [store]
             path = "{directory}/data"
+            [worker]
+            lease = "1h"
             [bots.shop.provider]
             kind = "meta"
             phone_number_id = "{NUMBER}"
@@ -129,13 +131,14 @@ impl Outside {
             [bots.shop.gate]
             per_minute = 1000000
             [bots.shop.turn]
-            timeout = "2m"
+            timeout = "20m"
             [bots.shop.handler]
             kind = "llm"
             [[bots.shop.handler.models]]
             base_url = "http://{address}/v1"
             model = "hangs"
-            timeout = "2m"
+            stall = "20m"
+            timeout = "20m"
             "#
         )
     }
