@@ -35,6 +35,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::handler::http::callbacks::{Callbacks, Refused};
+use crate::secret::bearer;
 
 /// Where handlers come back to. The `callbacks` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -152,8 +153,7 @@ async fn serve(desk: &Desk, place: &Place<'_>, http: &HttpRequest, body: Payload
         Err(_) => return refuse(408, "the body takes too long"),
     };
     let header = http.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let shown = header.and_then(|header| header.split_once(' '));
-    let token = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let token = header.and_then(bearer);
     let taken = match place {
         Place::Presence(_) => desk.callbacks.steer(turn, token, &body),
         _ => desk.callbacks.answer(turn, token, &body),

@@ -123,7 +123,7 @@ impl Outbox<'_> {
         let mut run = Run::default();
         if let Some(at) = self.held_up(claim, 0).await? {
             let mut outgoing = outgoing.clone();
-            outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+            outgoing.hold();
             self.store.intend(claim, &outgoing).await?;
             dots.off().await;
             return Ok(run.ended(Delivery::Later(at)));

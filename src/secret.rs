@@ -72,6 +72,12 @@ pub fn same_token(theirs: &str, ours: &str) -> bool {
     Sha256::digest(theirs).ct_eq(&Sha256::digest(ours)).into()
 }
 
+/// The token in an `authorization` header that shows one.
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// Text that nobody can guess: 256 bits from the system, in hexadecimal digits.
 ///
 /// # Panics

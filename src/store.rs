@@ -310,6 +310,13 @@ impl fmt::Debug for Undecided {
     }
 }
 
+impl Outgoing {
+    /// Nobody is sending any of it yet.
+    pub(crate) fn hold(&mut self) {
+        self.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+    }
+}
+
 /// One part of a reply on its way out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutgoingPart {

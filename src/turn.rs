@@ -282,8 +282,9 @@ impl Attempt<'_> {
         self.close(claim, outgoing, sent).await
     }
 
-    /// Sends what no indicator goes before: parts that all wait.
-    async fn send_without_dots(self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
+    /// Sends what no indicator goes before: all of it waits at first.
+    async fn send_without_dots(self, claim: Claim, mut outgoing: Outgoing) -> Result<Report, StoreError> {
+        outgoing.hold();
         self.tools.store.intend(&claim, &outgoing).await?;
         let sent = self.outbox().resume(&claim, &outgoing).await?;
         self.close(claim, outgoing, sent).await

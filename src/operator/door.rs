@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::views::Refusal;
-use crate::secret::same_token;
+use crate::secret::{bearer, same_token};
 
 /// So many wrong tokens are looked at in one second.
 const GUESSES: usize = 10;
@@ -35,9 +35,7 @@ impl Door {
             // Not even the right one is: else guessing would be as fast as ever.
             return Err(Refusal::new(429, "too many wrong tokens: wait a second"));
         }
-        let shown = authorization.and_then(|header| header.split_once(' '));
-        let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        if shown.is_some_and(|shown| same_token(shown, self.token.expose_secret())) {
+        if authorization.and_then(bearer).is_some_and(|shown| same_token(shown, self.token.expose_secret())) {
             return Ok(());
         }
         wrong.push_back(now);

@@ -7,7 +7,7 @@ use super::{A_CONTROL_WORD, Attempt, Batch, Bot, Done, OnNewMessage, Outcome, Re
 use crate::control::Order;
 use crate::gate::TurnedAway;
 use crate::message::Part;
-use crate::store::{By, Claim, Ending, MOST_CLAIMED, Outgoing, PartState, Seq, StoreError, Waiting};
+use crate::store::{By, Claim, Ending, MOST_CLAIMED, Outgoing, Seq, StoreError, Waiting};
 use crate::typing::Dots;
 
 /// So often does a turn's handler begin anew. A constant writer is answered all the same.
@@ -108,7 +108,6 @@ impl Attempt<'_> {
         };
         let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
         outgoing.announces_person = order == Order::Human;
-        outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
         self.send_without_dots(claim, outgoing).await
     }
 

@@ -4,7 +4,7 @@ use super::{Attempt, Batch, Report};
 use crate::handler::Speaker;
 use crate::message::Part;
 use crate::quiet::Night;
-use crate::store::{Claim, PartState, StoreError};
+use crate::store::{Claim, StoreError};
 
 /// Why nothing is answered.
 const QUIET: &str = "quiet hours";
@@ -29,8 +29,7 @@ impl Attempt<'_> {
         if said.iter().any(|said| said.by == Speaker::Bot && said.time >= night.began && said.words == words) {
             return self.keep_silent(claim, Some(batch)).await;
         }
-        let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
-        outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+        let outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
         self.send_without_dots(claim, outgoing).await
     }
 }

@@ -4,7 +4,7 @@ use super::{Attempt, Batch, Done, Outcome, Report, endings};
 use crate::clock::Timestamp;
 use crate::handler::{Said, Speaker};
 use crate::outbox;
-use crate::store::{Claim, Outgoing, PartState, StoreError};
+use crate::store::{Claim, Outgoing, StoreError};
 
 /// Why a reply was not sent.
 pub(super) const CLOSED: &str = "the customer's last message is too old for a free-form reply";
@@ -29,8 +29,7 @@ impl Attempt<'_> {
         let Some(template) = &self.bot.delivery.window_template else {
             return self.bury(claim, batch, CLOSED.to_owned()).await;
         };
-        let mut outgoing = batch.outgoing(vec![template.part()], None, 0, self.bot);
-        outgoing.parts.iter_mut().for_each(|part| part.state = PartState::Waiting { attempts: 0 });
+        let outgoing = batch.outgoing(vec![template.part()], None, 0, self.bot);
         self.send_without_dots(claim, outgoing).await
     }
 

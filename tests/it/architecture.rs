@@ -35,7 +35,7 @@ const MAY_IMPORT: [(&str, &[&str]); 32] = [
     ),
     ("worker", &["budget", "store", "turn"]),
     ("webhook", &["budget", "control", "http", "people", "provider", "store"]),
-    ("callbacks", &["handler"]),
+    ("callbacks", &["handler", "secret"]),
     ("operator", &["health", "http", "people", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.

@@ -117,8 +117,8 @@ pub(super) fn turn(turn: &Turn, deadline: Timestamp, callback: Callback<'_>, len
         text: turn.text(),
         messages: turn.messages.iter().map(|inbound| message(inbound, lend)).collect(),
         history: turn.history.iter().map(said).collect(),
-        now: utc(turn.now),
-        deadline: utc(deadline),
+        now: turn.now.to_utc(),
+        deadline: deadline.to_utc(),
         callback,
     };
     serde_json::to_vec(&wire).expect("text, numbers and lists have a form in JSON")
@@ -129,14 +129,14 @@ fn said(Said { by, words, time, who }: &Said) -> WireSaid<'_> {
         Speaker::Customer => "customer",
         Speaker::Bot => "bot",
     };
-    WireSaid { by, text: words, time: utc(*time), sender: who.as_ref().map(|who| who.as_str()) }
+    WireSaid { by, text: words, time: time.to_utc(), sender: who.as_ref().map(|who| who.as_str()) }
 }
 
 fn message<'a>(inbound: &'a Inbound, lend: Lend<'_>) -> WireMessage<'a> {
     let at = &inbound.at;
     WireMessage {
         id: at.message.as_str(),
-        time: utc(at.time),
+        time: at.time.to_utc(),
         chat: at.chat.as_str(),
         group: at.group,
         sender: at.sender.as_str(),
@@ -155,7 +155,7 @@ fn content<'a>(content: &'a Content, lend: Lend<'_>) -> WireContent<'a> {
         Content::Media(media) => {
             let (url, expires) = lend(media);
             let (mime, filename) = (media.mime.as_deref(), media.filename.as_deref());
-            let wire = WireMedia { url, expires: utc(expires), mime, filename, text: media.caption.as_deref() };
+            let wire = WireMedia { url, expires: expires.to_utc(), mime, filename, text: media.caption.as_deref() };
             match media.kind {
                 MediaKind::Image => WireContent::Image(wire),
                 MediaKind::Video => WireContent::Video(wire),
@@ -189,10 +189,6 @@ fn content<'a>(content: &'a Content, lend: Lend<'_>) -> WireContent<'a> {
         Content::Unsupported { what, .. } => WireContent::Unsupported { what: what.as_deref() },
         Content::Unknown { what, .. } => WireContent::Unknown { what },
     }
-}
-
-fn utc(time: Timestamp) -> String {
-    time.to_utc()
 }
 
 /// A handler's answer: one of these, and nothing else.
