@@ -27,6 +27,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{ControlConfig, Controls};
@@ -48,12 +49,15 @@ use crate::sandbox::{
 use crate::store::memory::{Memory, Settings};
 use crate::store::{DeadLetter, Store};
 use crate::templates::Templates;
-use crate::turn::{Bot, MergeConfig, TurnConfig};
+use crate::turn::{Bot, MergeConfig, Tools, TurnConfig};
 use crate::typing::{Indicator, TypingConfig};
 use crate::webhook::{Inlet, ServerConfig, Webhooks};
 use crate::worker::{Worker, WorkerConfig};
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// The bot's name.
 pub const BOT: &str = "shop";
@@ -216,6 +220,18 @@ impl World {
         let bot = setup.bot(Arc::clone(&self.provider));
         self.worker = Worker::new(vec![bot], Arc::clone(&self.store), self.clock, config);
         self.work();
+    }
+
+    /// What a turn works with, for a test that holds its turns itself. Media have a megabyte.
+    pub fn tools(&self) -> Tools {
+        Tools {
+            store: Arc::clone(&self.store),
+            clock: self.clock,
+            started: Instant::now(),
+            tasks: TaskTracker::new(),
+            cancelled: CancellationToken::new(),
+            media: Budget::new(1 << 20),
+        }
     }
 
     /// The phones of all customers.

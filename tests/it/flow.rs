@@ -5,16 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use threedots::budget::Budget;
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::{BotName, ChatId, Conversation, Kind, Media, MediaKind, MediaSource};
 use threedots::outbox::{OnUnknown, WindowTemplate};
 use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, StatusDelays, Upstream, WebhookFault};
 use threedots::store::{Ending, Settlement};
-use threedots::turn::{self, Tools};
+use threedots::turn::{self};
 use threedots::{Part, Reply, Turn};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::world::{BOT, Setup, World, echo};
 
@@ -158,14 +155,7 @@ async fn an_aborted_turn_makes_no_further_call_and_is_taken_up_again() {
     let bot = Setup::new(Thinks(100, Then::Answer)).bot(Arc::clone(&world.provider));
     world.write("hello");
     let claim = world.store.claim(Duration::from_secs(300)).await.expect("the message");
-    let tools = Tools {
-        store: Arc::clone(&world.store),
-        clock: world.clock,
-        started: tokio::time::Instant::now(),
-        tasks: TaskTracker::new(),
-        cancelled: CancellationToken::new(),
-        media: Budget::new(1 << 20),
-    };
+    let tools = world.tools();
     let (tasks, room) = (tools.tasks.clone(), tools.media.take(0).await);
     let turn = tokio::spawn(async move { turn::run(&bot, &tools, claim, room).await });
     world.pass(20).await;

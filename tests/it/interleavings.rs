@@ -10,7 +10,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
-use threedots::budget::Budget;
 use threedots::clock::Timestamp;
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::MessageId;
@@ -20,8 +19,6 @@ use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Mischief, Upstream, 
 use threedots::turn::{self, Bot, OnNewMessage, Tools};
 use threedots::{Reply, Turn};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::world::{Setup, World};
 
@@ -248,14 +245,7 @@ async fn play(script: &Script) -> Played {
     setup.turn.on_new_message = if script.restarts { OnNewMessage::Restart } else { OnNewMessage::Queue };
     setup.gate.block = vec![customers[BLOCKED].as_str().to_owned()];
     let bot = Arc::new(setup.bot(Arc::clone(&world.provider)));
-    let tools = Arc::new(Tools {
-        store: Arc::clone(&world.store),
-        clock: world.clock,
-        started: tokio::time::Instant::now(),
-        tasks: TaskTracker::new(),
-        cancelled: CancellationToken::new(),
-        media: Budget::new(1 << 20),
-    });
+    let tools = Arc::new(world.tools());
     if script.duplicates {
         world.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
     }
@@ -451,13 +441,23 @@ fn number_of(word: &str) -> usize {
 
 #[test]
 fn the_invariants_hold_on_the_timeline_of_any_interleaving() {
-    let config = Config { failure_persistence: None, ..Config::with_cases(cases()) };
-    let outcome = TestRunner::new(config).run(&script(), |script| {
+    try_cases(CASES, &script(), async |script| {
+        let played = play(script).await;
+        (judge(script, &played), played.world)
+    });
+}
+
+/// Tries a script again and again, so often or as often as the environment asks for; what a customer saw is told with what
+/// is wrong.
+pub(crate) fn try_cases<S: Strategy>(most: u32, script: &S, case: impl AsyncFn(&S::Value) -> (TestCaseResult, World)) {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(most);
+    let config = Config { failure_persistence: None, ..Config::with_cases(cases) };
+    let outcome = TestRunner::new(config).run(script, |script| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let played = runtime.expect("a runtime").block_on(play(&script));
-        judge(&script, &played).map_err(|error| match error {
+        let (judged, world) = runtime.expect("a runtime").block_on(case(&script));
+        judged.map_err(|error| match error {
             TestCaseError::Fail(reason) => {
-                TestCaseError::fail(format!("{reason}\n{}", played.world.phone().story().join("\n")))
+                TestCaseError::fail(format!("{reason}\n{}", world.phone().story().join("\n")))
             }
             other => other,
         })
@@ -465,8 +465,4 @@ fn the_invariants_hold_on_the_timeline_of_any_interleaving() {
     if let Err(error) = outcome {
         panic!("{error}");
     }
-}
-
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
 }

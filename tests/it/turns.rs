@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Whatever a handler may ask of the upstream: nothing is asked here.
-struct Nothing;
+pub(crate) struct Nothing;
 
 #[async_trait]
 impl FetchMedia for Nothing {

@@ -7,14 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use threedots::budget::Budget;
 use threedots::handler::{Handler, HandlerError};
 use threedots::provider::Abilities;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::turn::{self, Tools};
+use threedots::turn::{self};
 use threedots::{Reply, Turn};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::world::{Setup, World};
 
@@ -206,14 +203,7 @@ async fn a_worker_that_is_aborted_leaves_no_dots_behind() {
         let bot = setup(upstream, Works(100, Answer)).bot(Arc::clone(&world.provider));
         world.write("hello");
         let claim = world.store.claim(Duration::from_secs(300)).await.expect("the message");
-        let tools = Tools {
-            store: Arc::clone(&world.store),
-            clock: world.clock,
-            started: tokio::time::Instant::now(),
-            tasks: TaskTracker::new(),
-            cancelled: CancellationToken::new(),
-            media: Budget::new(1 << 20),
-        };
+        let tools = world.tools();
         let (tasks, room) = (tools.tasks.clone(), tools.media.take(0).await);
         let turn = tokio::spawn(async move { turn::run(&bot, &tools, claim, room).await });
         world.pass(5).await;

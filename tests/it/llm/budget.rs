@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::Value;
 use threedots::clock::{Clock, Timestamp};
 use threedots::handler::llm::{BudgetConfig, Llm, LlmConfig, ModelConfig};
-use threedots::handler::{FetchMedia, Fetched, Fits, MediaError, Notebook, Presence};
-use threedots::message::{BotName, ChatId, Contact, ContactId, Content, MediaRef, MessageId, MessageRef};
+use threedots::handler::{Notebook, Presence};
+use threedots::message::{BotName, ChatId, Contact, ContactId, Content, MessageId, MessageRef};
 use threedots::store::Store;
 use threedots::store::disk::{self, Disk};
 use threedots::{Handler, Inbound, Reply, Turn};
@@ -19,27 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::stub::{Does, Stub};
 use super::{made_with, patient, say};
+use crate::turns::Nothing;
 use crate::world::Setup;
-
-/// Nothing to fetch, and everything fits.
-struct Nothing;
-
-#[async_trait]
-impl FetchMedia for Nothing {
-    async fn fetch(&self, _: &MediaRef) -> Result<Fetched, MediaError> {
-        Err(MediaError("there is none".into()))
-    }
-
-    async fn fetch_to(&self, _: &MediaRef, _: &Path) -> Result<u64, MediaError> {
-        Err(MediaError("there is none".into()))
-    }
-}
-
-impl Fits for Nothing {
-    fn fits(&self, _: &Reply) -> Result<(), String> {
-        Ok(())
-    }
-}
 
 /// A turn of a contact's, the like of which there may be many at the same time: in as many groups.
 fn turn(contact: &str, number: usize, now: Timestamp) -> Turn {

@@ -6,19 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseResult, TestRunner};
-use threedots::budget::Budget;
+use proptest::test_runner::TestCaseResult;
 use threedots::message::MessageId;
 use threedots::outbox::OnUnknown;
 use threedots::sandbox::phone::{Call, What, Why};
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::turn::{OnNewMessage, Tools};
+use threedots::turn::OnNewMessage;
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::{TELLING, pause};
-use crate::interleavings::work_until;
+use crate::interleavings::{try_cases, work_until};
 use crate::world::{Setup, World};
 
 /// How many cases an ordinary run tries; `PROPTEST_CASES` asks for more.
@@ -135,14 +132,7 @@ struct Played {
 async fn play(script: &Script) -> Played {
     let world = setup(script).build();
     let bot = Arc::new(setup(script).bot(Arc::clone(&world.provider)));
-    let tools = Arc::new(Tools {
-        store: Arc::clone(&world.store),
-        clock: world.clock,
-        started: tokio::time::Instant::now(),
-        tasks: TaskTracker::new(),
-        cancelled: CancellationToken::new(),
-        media: Budget::new(1 << 20),
-    });
+    let tools = Arc::new(world.tools());
     let began = tokio::time::Instant::now();
     let at = |tenths: u64| tokio::time::sleep_until(began + Duration::from_millis(tenths * 100));
     let mut person = Vec::new();
@@ -216,19 +206,8 @@ fn judge(script: &Script, played: &Played) -> TestCaseResult {
 
 #[test]
 fn nothing_leaves_once_a_person_is_known_to_have_taken_over() {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
-    let config = Config { failure_persistence: None, ..Config::with_cases(cases) };
-    let outcome = TestRunner::new(config).run(&script(), |script| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let played = runtime.expect("a runtime").block_on(play(&script));
-        judge(&script, &played).map_err(|error| match error {
-            TestCaseError::Fail(reason) => {
-                TestCaseError::fail(format!("{reason}\n{}", played.world.phone().story().join("\n")))
-            }
-            other => other,
-        })
+    try_cases(CASES, &script(), async |script| {
+        let played = play(script).await;
+        (judge(script, &played), played.world)
     });
-    if let Err(error) = outcome {
-        panic!("{error}");
-    }
 }
