@@ -4,6 +4,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Zoned;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -27,6 +29,12 @@ impl Timestamp {
     pub fn to_utc(self) -> String {
         let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);
         jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+    }
+
+    /// This moment as a clock on a wall in `time_zone` shows it.
+    pub fn in_zone(self, time_zone: &TimeZone) -> Zoned {
+        let time = i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        time.unwrap_or_default().to_zoned(time_zone.clone())
     }
 
     /// This moment, `later` on.

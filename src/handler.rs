@@ -62,8 +62,7 @@ pub struct HandlerError {
 impl HandlerError {
     /// An error with a reason for the log: one line of it, 200 characters at most.
     pub fn new(reason: impl AsRef<str>) -> Self {
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
-        Self { reason: reason.as_ref().chars().take(200).map(plain).collect(), may_pass: false }
+        Self { reason: one_line(reason.as_ref()), may_pass: false }
     }
 
     /// The same, of an error that may pass: the handler is asked again, after a back-off, while its time lasts. The dots
@@ -76,6 +75,11 @@ impl HandlerError {
     pub fn may_pass(&self) -> bool {
         self.may_pass
     }
+}
+
+/// For a log: one line, 200 characters at most.
+fn one_line(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A closure is a handler.

@@ -18,6 +18,8 @@ pub(crate) use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::clock::Timestamp;
+
 /// How an HTTP call leaves. The product's is [`Client`]; a test may put a sandbox in its place.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
@@ -348,6 +350,16 @@ impl Transport for Client {
         }
         Ok(Answer { status: response.status().as_u16(), headers, body: AnswerBody::Streamed(response) })
     }
+}
+
+/// How long a `retry-after` header asks us to wait: a number of seconds, or a date.
+pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp().as_millisecond();
+    Some(Timestamp(u64::try_from(date).ok()?).since(now))
 }
 
 /// An answer that came whole, as JSON, though a stream was asked for: as a stream of what `event` makes of it. Of one that

@@ -93,8 +93,7 @@ impl Quiet {
 
     /// The quiet hours in which a time lies, if it does.
     pub fn night(&self, now: Timestamp) -> Option<Night> {
-        let millis = i64::try_from(now.0).ok()?;
-        let now = jiff::Timestamp::from_millisecond(millis).ok()?.to_zoned(self.time_zone.clone());
+        let now = now.in_zone(&self.time_zone);
         let (today, time) = (now.date(), now.time());
         let (day, over_midnight) = (Span::new().days(1), self.from > self.to);
         let (began, ends) = match (over_midnight, time >= self.from, time < self.to) {

@@ -86,7 +86,7 @@ impl Route {
     fn fits(&self, turn: &Turn) -> bool {
         let RouteConfig { kinds, buttons, languages, hours, days, percent, .. } = &self.config;
         let holds = |list_is_empty: bool, any: &dyn Fn() -> bool| list_is_empty || any();
-        let now = || when::local(turn.now, &self.time_zone);
+        let now = || turn.now.in_zone(&self.time_zone);
         holds(kinds.is_empty(), &|| turn.messages.iter().any(|message| kinds.contains(&message.content.kind())))
             && holds(buttons.is_empty(), &|| turn.messages.iter().any(|message| is_tapped(buttons, &message.content)))
             && holds(self.words.is_empty(), &|| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Code, ProviderError, Scope};
 use crate::clock::Timestamp;
-use crate::http::{CallError, Headers};
+use crate::http::{self, CallError, Headers};
 
 /// Whoever asks for more than a day means that something else is wrong.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
@@ -54,10 +54,5 @@ pub fn by_status(status: u16, retry_after: Option<Duration>, repeat: Repeat) -> 
 
 /// How long `Retry-After` asks us to wait, a day at most: a number of seconds, or a date.
 pub fn retry_after(headers: &Headers, now: Timestamp) -> Option<Duration> {
-    let value = headers.get("retry-after")?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
-    }
-    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp().as_millisecond();
-    Some(Timestamp(u64::try_from(date).ok()?).since(now).min(LONGEST_WAIT))
+    http::retry_after(headers.get("retry-after")?, now).map(|wait| wait.min(LONGEST_WAIT))
 }

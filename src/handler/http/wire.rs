@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::handler::{Said, Speaker, Turn};
+use crate::handler::{Said, Speaker, Turn, one_line};
 use crate::message::content::{ContactCard, OrderItem};
 use crate::message::reply::{Choice, Media, MediaSource, Section};
 use crate::message::{Content, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Referral, Reply};
@@ -328,9 +328,4 @@ fn media(kind: MediaKind, wire: WireOutMedia) -> Result<Part, &'static str> {
     };
     let payload = Payload::Media(Media { kind, source, caption: wire.text, filename: wire.filename });
     Ok(Part { payload, quote: wire.quote })
-}
-
-/// For a log: a single short line.
-fn one_line(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -153,9 +153,7 @@ impl Budget {
 
     /// The end of a day.
     fn midnight(&self, now: Timestamp) -> Timestamp {
-        let time = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-        let day = time.unwrap_or_default().to_zoned(self.time_zone.clone());
-        let next = day.tomorrow().and_then(|tomorrow| tomorrow.start_of_day());
+        let next = now.in_zone(&self.time_zone).tomorrow().and_then(|tomorrow| tomorrow.start_of_day());
         let next = next.map_or(i64::MAX, |next| next.timestamp().as_millisecond());
         Timestamp(u64::try_from(next).unwrap_or(u64::MAX))
     }

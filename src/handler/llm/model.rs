@@ -71,7 +71,7 @@ impl Rung {
                 let answer = bare.call(request).await?;
                 if matches!(answer.status().as_u16(), 429 | 503)
                     && let Some(length) = answer.headers().get("retry-after").and_then(|value| value.to_str().ok())
-                    && let Some(length) = retry_after(length, clock)
+                    && let Some(length) = http::retry_after(length, clock.now())
                 {
                     resting.begin(length);
                 }
@@ -185,15 +185,6 @@ impl Said {
     }
 }
 
-/// What a `retry-after` header says: seconds, or a date.
-fn retry_after(value: &str, clock: Clock) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp().as_millisecond();
-    Some(Duration::from_millis(u64::try_from(date).ok()?.saturating_sub(clock.now().0)))
-}
-
 /// Why a model did not answer: in numbers and kinds, since a provider's own words can hold a customer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unanswered {
@@ -240,10 +231,10 @@ mod tests {
     async fn a_rest_is_given_in_seconds_or_as_a_date() {
         let epoch = Timestamp::from_secs(1_445_412_420);
         let clock = Clock::Tokio { epoch, started: Instant::now() };
-        assert_eq!(retry_after(" 120 ", clock), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", clock), Some(Duration::from_secs(60)));
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:20:00 GMT", clock), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon", clock), None);
+        assert_eq!(http::retry_after(" 120 ", clock.now()), Some(Duration::from_secs(120)));
+        assert_eq!(http::retry_after("Wed, 21 Oct 2015 07:28:00 GMT", clock.now()), Some(Duration::from_secs(60)));
+        assert_eq!(http::retry_after("Wed, 21 Oct 2015 07:20:00 GMT", clock.now()), Some(Duration::ZERO));
+        assert_eq!(http::retry_after("soon", clock.now()), None);
         let rest = Rest::default();
         assert_eq!(rest.left(), None);
         rest.begin(Duration::from_secs(u64::MAX));

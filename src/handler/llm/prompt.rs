@@ -77,8 +77,7 @@ impl Prompter {
     }
 
     fn system(&self, bot: &BotName, contact: &Contact, now: Timestamp) -> Result<String, TemplateError> {
-        let now = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-        let date = now.unwrap_or_default().to_zoned(self.time_zone.clone()).strftime("%A, %-d %B %Y").to_string();
+        let date = now.in_zone(&self.time_zone).strftime("%A, %-d %B %Y").to_string();
         let contact = plain_name(contact);
         let prompt = self.templates.render(&self.prompt, context! { bot => bot.as_str(), contact, date })?;
         Ok(if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt })

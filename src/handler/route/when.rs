@@ -5,10 +5,7 @@ use std::str::FromStr;
 
 use jiff::Zoned;
 use jiff::civil::{Time, Weekday};
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-
-use crate::clock::Timestamp;
 
 /// A stretch of the day: from its first minute up to its last, without that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,10 +97,4 @@ impl Day {
         };
         self == day
     }
-}
-
-/// A moment as a clock on the wall shows it.
-pub(super) fn local(now: Timestamp, time_zone: &TimeZone) -> Zoned {
-    let now = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    now.unwrap_or_default().to_zoned(time_zone.clone())
 }

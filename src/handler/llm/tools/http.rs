@@ -7,22 +7,19 @@
 //! | 204 | done, with nothing to say |
 //! | anything else | a failure, which the model is told of |
 
-use bytes::BytesMut;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Call, Callable, Failure, Outcome};
 use crate::clock::Clock;
-use crate::handler::WaysOut;
 use crate::handler::llm::config::ToolConfig;
 use crate::handler::way_out::{self, WayOut};
-use crate::http::{Answer, CallError};
+use crate::handler::{WaysOut, one_line};
+use crate::http::CallError;
 
 /// The version of what is posted.
 const VERSION: u32 = 1;
-/// How much of a handover's reason is kept, in characters.
-const LONGEST_REASON: usize = 200;
 
 pub(super) struct OverHttp {
     way_out: WayOut,
@@ -56,17 +53,6 @@ impl OverHttp {
         let way_out = WayOut::new(&config.url, secret, config.private, ways_out)?;
         Ok(Self { way_out, answer_limit: config.answer_limit, clock })
     }
-
-    async fn whole(&self, mut answer: Answer) -> Result<Vec<u8>, Failure> {
-        let mut whole = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(failure)? {
-            if (whole.len() + chunk.len()) as u64 > self.answer_limit {
-                return Err(Failure::TooLong);
-            }
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole.into())
-    }
 }
 
 #[async_trait::async_trait]
@@ -96,7 +82,8 @@ impl Callable for OverHttp {
                 let kind = answer.headers.get("content-type").unwrap_or_default();
                 let is_json =
                     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-                let body = String::from_utf8(self.whole(answer).await?).map_err(|_| Failure::NotUnderstood)?;
+                let body = String::from_utf8(answer.bytes(self.answer_limit).await.map_err(failure)?.into())
+                    .map_err(|_| Failure::NotUnderstood)?;
                 if is_json { read(&body) } else { Ok(Outcome { words: body, beat: false, handover: None }) }
             }
             status => Err(Failure::Status(status)),
@@ -111,8 +98,7 @@ fn read(body: &str) -> Result<Outcome, Failure> {
     if let Value::Object(fields) = &mut json {
         beat = fields.remove("beat") == Some(Value::Bool(true));
         if let Some(Value::String(reason)) = fields.remove("handover") {
-            let plain = |c: char| if c.is_control() { ' ' } else { c };
-            handover = Some(reason.chars().take(LONGEST_REASON).map(plain).collect());
+            handover = Some(one_line(&reason));
         }
         if let Some(result) = fields.remove("result") {
             json = result;
