@@ -25,15 +25,14 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::web::{self, Bytes, BytesMut, Payload, ServiceConfig};
+use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::body;
 use crate::handler::http::callbacks::{Callbacks, Refused};
 use crate::secret::bearer;
 
@@ -147,16 +146,16 @@ async fn serve(desk: &Desk, place: &Place<'_>, http: &HttpRequest, body: Payload
         Place::Medium(name) => return medium(desk, name).await,
         Place::Reply(turn) | Place::Presence(turn) => turn,
     };
-    let body = match timeout(BODY_TIMEOUT, collect(body)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(refusal)) => return refusal,
-        Err(_) => return refuse(408, "the body takes too long"),
-    };
     let header = http.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
     let token = header.and_then(bearer);
-    let taken = match place {
-        Place::Presence(_) => desk.callbacks.steer(turn, token, &body),
-        _ => desk.callbacks.answer(turn, token, &body),
+    // Whoever may not answer has no body read.
+    let taken = match desk.callbacks.admit(turn, token) {
+        Ok(()) => match body::whole(body, BODY_LIMIT, BODY_TIMEOUT).await {
+            Ok(body) if matches!(place, Place::Presence(_)) => desk.callbacks.steer(turn, token, &body),
+            Ok(body) => desk.callbacks.answer(turn, token, &body),
+            Err((status, why)) => return refuse(status, why),
+        },
+        Err(refused) => Err(refused),
     };
     match taken {
         Ok(()) => HttpResponse::NoContent().finish(),
@@ -182,22 +181,10 @@ async fn medium(desk: &Desk, name: &str) -> HttpResponse {
     }
 }
 
-async fn collect(mut body: Payload) -> Result<Bytes, HttpResponse> {
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| refuse(400, "the body broke off"))?;
-        if whole.len() + chunk.len() > BODY_LIMIT {
-            return Err(refuse(413, "the body is too large"));
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(whole.freeze())
-}
-
 fn refuse(status: u16, why: &str) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or_default());
     response.insert_header((CACHE_CONTROL, "no-store"));
-    if matches!(status, 405 | 408 | 413) {
+    if matches!(status, 401 | 404 | 405 | 408 | 413) {
         // There may be a body on its way, which nobody will read.
         response.force_close();
     }

@@ -37,6 +37,7 @@
 //! ```
 
 pub mod app;
+mod body;
 pub mod budget;
 pub mod callbacks;
 pub mod clock;

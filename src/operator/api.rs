@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::web::{self, Bytes, BytesMut, Payload, ServiceConfig};
+use actix_web::web::{self, Bytes, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::StreamExt;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -21,6 +19,7 @@ use super::door::Door;
 use super::route::{self, Place};
 use super::views::{BotState, Refusal, State};
 use super::{Desk, Hand};
+use crate::body;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::http::Headers;
@@ -174,23 +173,12 @@ async fn serve(api: &Api, place: Option<Place<'_>>, http: &HttpRequest, body: Pa
         return Ok(Answer { allow: Some(place.method()), ..refusal.into() });
     }
     let body = if place.method() == "POST" {
-        timeout(BODY_TIMEOUT, collect(body)).await.map_err(|_| Refusal::new(408, "the body takes too long"))??
+        let body = body::whole(body, BODY_LIMIT, BODY_TIMEOUT).await;
+        body.map_err(|(status, text)| Refusal::new(status, text))?
     } else {
         Bytes::new()
     };
     api.answer(place, http.query_string(), &body).await
-}
-
-async fn collect(mut body: Payload) -> Result<Bytes, Refusal> {
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| Refusal::new(400, "the body broke off"))?;
-        if whole.len() + chunk.len() > BODY_LIMIT {
-            return Err(Refusal::new(413, "the body is too large"));
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(whole.freeze())
 }
 
 fn respond(answer: Answer) -> HttpResponse {

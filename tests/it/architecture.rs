@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 32] = [
+const MAY_IMPORT: [(&str, &[&str]); 33] = [
     ("message", &[]),
     ("clock", &[]),
     ("budget", &[]),
+    ("body", &[]),
     ("templates", &[]),
     ("secret", &[]),
     ("http", &[]),
@@ -35,8 +36,8 @@ const MAY_IMPORT: [(&str, &[&str]); 32] = [
     ),
     ("worker", &["budget", "store", "turn"]),
     ("webhook", &["budget", "control", "http", "people", "provider", "store"]),
-    ("callbacks", &["handler", "secret"]),
-    ("operator", &["health", "http", "people", "provider", "secret", "store"]),
+    ("callbacks", &["body", "handler", "secret"]),
+    ("operator", &["body", "health", "http", "people", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (
@@ -71,7 +72,7 @@ const EVERYWHERE: [&str; 2] = ["message", "clock"];
 
 /// Where the crates live that have one place each.
 const ONE_PLACE: [(&str, &[&str]); 8] = [
-    ("actix_web", &["webhook", "callbacks", "operator", "sandbox", "app"]),
+    ("actix_web", &["webhook", "body", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
     ("async_openai", &["handler/llm"]),

@@ -97,6 +97,14 @@ impl Callbacks {
         (format!("{}/v1/media/{name}", self.base), until)
     }
 
+    /// Whether a turn waits for an answer, and this is its token.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn admit(&self, turn: &str, token: Option<&str>) -> Result<(), Refused> {
+        self.find(turn, token, |_| ())
+    }
+
     /// Takes an answer in.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ async fn what_is_refused_says_why_and_the_turn_waits_on() {
         ("POST", &reply, Some("0000"), &words, 401),
         ("POST", &reply, token, &json!({ "words": "x" }), 422),
         ("POST", &reply, token, &large, 413),
+        ("POST", &reply, Some("0000"), &large, 401),
         ("GET", &reply, token, &words, 405),
         ("POST", "/v1/turns/3d-0-0/reply", token, &words, 404),
         ("POST", "/v1/turns", token, &words, 404),
