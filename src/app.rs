@@ -3,6 +3,7 @@
 mod assemble;
 mod callbacks;
 mod hand;
+mod host;
 mod operator;
 mod playground;
 mod server;
@@ -36,11 +37,12 @@ use crate::store::memory::{self, Memory};
 use crate::store::{Store, StoreConfig, StoreError};
 use crate::telemetry;
 use crate::turn::Bot;
-use crate::webhook::{Inlet, Webhooks};
+use crate::webhook::Webhooks;
 use crate::worker::Worker;
-use assemble::Parts;
+use assemble::{Env, Parts};
 use callbacks::Comeback;
 pub use hand::HandError;
+use host::{Host, Rosters, Shared};
 use operator::Operator;
 use playground::Playground;
 use server::Listening;
@@ -123,12 +125,17 @@ impl App {
         let env = |name: &str| self.env.get(name).cloned();
         let later: Arc<dyn Handler> = Arc::new(Demo);
         let nowhere = WaysOut { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere) };
-        let found = [
-            bots(config, &env, &nowhere, &Comeback::nowhere(), &Arc::default(), Some(later)).map(drop),
-            assemble::operator_token(config, &env).map(drop),
-        ];
+        let (callbacks, notebook) = (Comeback::nowhere(), Arc::default());
+        let bots = parts(config, self.env(), nowhere, callbacks, notebook, Some(later))
+            .and_then(|(parts, problems)| bots(config, &parts, problems));
+        let found = [bots.map(drop), assemble::operator_token(config, &env).map(drop)];
         let problems: Vec<Problem> = found.into_iter().filter_map(Result::err).flat_map(|found| found.0).collect();
         if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+    }
+
+    fn env(&self) -> Env {
+        let env = self.env.clone();
+        Arc::new(move |name| env.get(name).cloned())
     }
 
     /// An app with the configuration file that the environment variable `THREEDOTS_CONFIG` names; without it,
@@ -165,7 +172,8 @@ impl App {
     }
 
     /// Runs until a signal ends it: logs, serves, and on SIGTERM or SIGINT stops taking messages in, finishes turns
-    /// or gives them back, and takes the dots off. A second signal leaves at once.
+    /// or gives them back, and takes the dots off. A second signal leaves at once. SIGHUP has it read the directory of bots
+    /// again.
     ///
     /// # Errors
     /// When it cannot start, or its store fails.
@@ -174,12 +182,16 @@ impl App {
         telemetry::start(&log);
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(RunError::Signals)?;
         let mut running = self.start().await?;
         running.announce();
-        let failure = tokio::select! {
-            _ = terminate.recv() => None,
-            _ = interrupt.recv() => None,
-            failure = running.failed() => Some(failure),
+        let failure = loop {
+            tokio::select! {
+                _ = terminate.recv() => break None,
+                _ = interrupt.recv() => break None,
+                _ = hang_up.recv() => running.host.hang_up().await,
+                failure = running.failed() => break Some(failure),
+            }
         };
         info!("stopping: a second signal leaves at once");
         tokio::select! {
@@ -195,26 +207,32 @@ impl App {
     /// # Errors
     /// When something is wrong with the configuration, the store cannot be opened, or a port cannot be had.
     pub async fn start(self) -> Result<Running, StartError> {
-        let env = |name: &str| self.env.get(name).cloned();
+        let env = self.env();
         let ways_out = WaysOut { anywhere: Client::new()?, public: Client::public_only(Arc::new(reach::System))? };
         let notebook = Arc::new(Later::default());
         match self.config {
             Some(config) => {
                 let comeback = Comeback::configured(&config)?;
-                let bots = bots(&config, &env, &ways_out, &comeback.callbacks, &notebook, self.handler)?;
+                let callbacks = Arc::clone(&comeback.callbacks);
+                let (parts, problems) =
+                    parts(&config, Arc::clone(&env), ways_out, callbacks, Arc::clone(&notebook), self.handler)?;
+                let bots = bots(&config, &parts, problems)?;
                 let listener = bind("server.listen", &config.server.listen)?;
-                let operator = Operator::bind(&config, &env)?;
-                Running::start(config, bots, listener, operator, comeback, &notebook).await
+                let operator = Operator::bind(&config, &*env)?;
+                Running::start(config, bots, parts, listener, operator, comeback, &notebook).await
             }
             None => {
                 let custom = self.handler.is_some();
-                let ground = Playground::open(&env, overlay(&self.env), Arc::clone(&ways_out.anywhere), custom)?;
-                let secrets = |name: &str| ground.secret(name).or_else(|| env(name));
+                let ground = Playground::open(&*env, overlay(&self.env), Arc::clone(&ways_out.anywhere), custom)?;
                 let comeback = Comeback::bind(&ground.config, |_| playground::listen(playground::CALLBACKS_PORT))?;
-                let bots = bots(&ground.config, &secrets, &ways_out, &comeback.callbacks, &notebook, self.handler)?;
-                let operator = Operator::bind(&ground.config, &env)?;
+                let callbacks = Arc::clone(&comeback.callbacks);
+                let secrets = ground.with_secrets(Arc::clone(&env));
+                let (parts, problems) =
+                    parts(&ground.config, secrets, ways_out, callbacks, Arc::clone(&notebook), self.handler)?;
+                let bots = bots(&ground.config, &parts, problems)?;
+                let operator = Operator::bind(&ground.config, &*env)?;
                 let mut running =
-                    Running::start(ground.config, bots, ground.product, operator, comeback, &notebook).await?;
+                    Running::start(ground.config, bots, parts, ground.product, operator, comeback, &notebook).await?;
                 running.add_sandboxes(ground.sandboxes, ground.listening, ground.directory);
                 Ok(running)
             }
@@ -236,17 +254,28 @@ impl Transport for Nowhere {
     }
 }
 
-fn bots(
+/// What bots are made with, and what is wrong with the templates.
+fn parts(
     config: &Config,
-    env: &dyn Fn(&str) -> Option<String>,
-    ways_out: &WaysOut,
-    callbacks: &Arc<Callbacks>,
-    notebook: &Arc<Later>,
+    env: Env,
+    ways_out: WaysOut,
+    callbacks: Arc<Callbacks>,
+    notebook: Arc<Later>,
     handler: Option<Arc<dyn Handler>>,
-) -> Result<Vec<Bot>, Problems> {
-    let (ways_out, callbacks) = (ways_out.clone(), Arc::clone(callbacks));
-    let notebook = Arc::clone(notebook) as _;
-    assemble::bots(config, &Parts { env, ways_out, callbacks, notebook, clock: Clock::System, handler })
+) -> Result<(Parts, Vec<Problem>), Problems> {
+    let (templates, problems) = assemble::templates(config)?;
+    Ok((Parts { env, ways_out, callbacks, notebook, templates, clock: Clock::System, handler }, problems))
+}
+
+/// The bots, or all that is wrong.
+fn bots(config: &Config, parts: &Parts, mut problems: Vec<Problem>) -> Result<Vec<Bot>, Problems> {
+    match assemble::bots(config, parts) {
+        Ok(bots) if problems.is_empty() => Ok(bots),
+        made => {
+            problems.extend(made.err().map_or_else(Vec::new, |found| found.0));
+            Err(Problems(problems))
+        }
+    }
 }
 
 /// Names the configuration file of [`App::from_env`].
@@ -274,6 +303,7 @@ pub struct Running {
     /// Where handlers over HTTP come back to, if there are any.
     pub callbacks: Option<SocketAddr>,
     store: Arc<dyn Store>,
+    host: Arc<Host>,
     worker: Arc<Worker>,
     claims: JoinHandle<Result<(), StoreError>>,
     servers: Vec<(actix_web::dev::ServerHandle, JoinHandle<std::io::Result<()>>)>,
@@ -290,6 +320,7 @@ impl Running {
     async fn start(
         config: Config,
         bots: Vec<Bot>,
+        parts: Parts,
         listener: TcpListener,
         operator: Option<Operator>,
         comeback: Comeback,
@@ -298,15 +329,16 @@ impl Running {
         let clock = Clock::System;
         let store = open(config.store.clone(), clock, disk::Settings::default().lock_timeout).await?;
         notebook.is(Arc::new(Arc::clone(&store)));
-        let inlets = bots.iter().map(|bot| {
-            let (provider, controls) = (Arc::clone(&bot.provider), Arc::clone(&bot.controls));
-            (bot.name.clone(), Inlet { provider, controls, people: bot.people.clone() })
-        });
-        let webhooks = Arc::new(Webhooks::new(inlets.collect(), Arc::clone(&store), clock, &config.server));
+        let rosters = Rosters::default();
+        let worker = Worker::new(rosters.bots.clone(), Arc::clone(&store), clock, config.worker.clone());
+        let host = Host::new(&config, bots, parts, rosters.clone(), Arc::clone(&store), Arc::clone(&worker));
+        let webhooks = Arc::new(Webhooks::new(rosters.inlets, Arc::clone(&store), clock, &config.server));
         let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));
         let Listening { address, server, handle } = listening.map_err(StartError::Listen)?;
         let mut servers = vec![(handle, tokio::spawn(server))];
-        let operator = operator.map(|operator| operator.serve(Arc::clone(&store), &bots)).transpose()?;
+        let shared = Arc::new(Shared(Arc::clone(&host)));
+        let operator =
+            operator.map(|operator| operator.serve(Arc::clone(&store), rosters.healths, shared)).transpose()?;
         let operator = operator.map(|(api, Listening { address, server, handle })| {
             servers.push((handle, tokio::spawn(server)));
             (address, api)
@@ -319,13 +351,13 @@ impl Running {
         let (sweeping, retention, stopped) = (Arc::clone(&store), config.retention, CancellationToken::new());
         let until = stopped.clone();
         let housekeeping = tokio::spawn(async move { housekeeping::run(&*sweeping, &retention, &until).await });
-        let worker = Worker::new(bots, Arc::clone(&store), clock, config.worker);
         Ok(Self {
             address,
             phone: None,
             operator,
             callbacks,
             store,
+            host,
             claims: tokio::spawn(Arc::clone(&worker).run()),
             worker,
             servers,

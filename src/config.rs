@@ -4,6 +4,8 @@
 //! compiled in and written by `threedots init`; a test holds it against the defaults in the code. Unknown keys are
 //! errors, and so are contradictions; all problems are reported at once, before anything starts.
 
+mod bot;
+mod directory;
 mod places;
 mod problem;
 mod source;
@@ -12,29 +14,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use toml::Table;
-
 use crate::callbacks::CallbacksConfig;
-use crate::control::ControlConfig;
-use crate::failure::FailureReplyConfig;
-use crate::gate::GateConfig;
-use crate::handler::http::HttpConfig;
-use crate::handler::llm::LlmConfig;
-use crate::handler::route::RouteConfig;
 use crate::operator::OperatorConfig;
-use crate::outbox::DeliveryConfig;
-use crate::people::PeopleConfig;
-use crate::provider::{AnyProviderConfig, KINDS, Kind};
-use crate::quiet::QuietConfig;
-use crate::store::{DEDUPLICATED_FOR, Retention, StoreConfig};
+use crate::provider::{KINDS, Kind};
+use crate::store::{Retention, StoreConfig};
 use crate::telemetry::LogConfig;
-use crate::turn::{MergeConfig, TurnConfig};
-use crate::typing::TypingConfig;
 use crate::webhook::{self, ServerConfig};
 use crate::worker::{LONGEST_TURN, WorkerConfig};
+use bot::longest_turn;
+pub use bot::{BotConfig, HandlerConfig};
+pub use directory::BotFile;
 use problem::NO_TABLE;
 pub use problem::{Problem, Problems};
 use source::Source;
@@ -68,65 +59,28 @@ pub struct Config {
     pub log: LogConfig,
     /// A directory with templates that replace those compiled in.
     pub templates: Option<PathBuf>,
+    /// A directory with a file for each of more bots.
+    pub bots_dir: Option<PathBuf>,
     /// The bots, by their names.
     pub bots: BTreeMap<String, BotConfig>,
-    /// Where each key stands, for problems that are found later.
+    /// Where all that stands, for problems that are found later and bots that come later.
+    origin: Origin,
+}
+
+/// Where a configuration comes from. The files may hold what they should not: none is ever shown.
+#[derive(Clone, Default)]
+struct Origin {
+    /// Where each key stands.
     places: Places,
+    /// The same for those of the bots that have files of their own.
+    files: BTreeMap<String, Places>,
+    /// What lies over files that are read later.
+    overlay: Vec<(String, String)>,
+    /// What a bot's provider may be.
+    kinds: Vec<Kind>,
 }
 
-/// One bot.
-#[derive(Clone, Debug, Default)]
-pub struct BotConfig {
-    /// The upstream that carries its messages, by the `kind` in its table; none if that could not be read.
-    pub provider: Option<Arc<dyn AnyProviderConfig>>,
-    /// What answers.
-    pub handler: HandlerConfig,
-    /// What else can answer, by name.
-    pub handlers: BTreeMap<String, HandlerConfig>,
-    /// When which of those does.
-    pub routes: Vec<RouteConfig>,
-    /// Whom and what it answers.
-    pub gate: GateConfig,
-    /// The words by which a customer speaks to the bot itself.
-    pub control: ControlConfig,
-    /// What follows when a person takes over.
-    pub people: PeopleConfig,
-    /// When it answers nobody.
-    pub quiet: QuietConfig,
-    /// How bursts are merged.
-    pub merge: MergeConfig,
-    /// How its turns are held.
-    pub turn: TurnConfig,
-    /// The dots.
-    pub typing: TypingConfig,
-    /// How replies are sent.
-    pub delivery: DeliveryConfig,
-    /// What a customer is told when the handler has failed.
-    pub failure_reply: FailureReplyConfig,
-}
-
-impl BotConfig {
-    /// All that may answer.
-    pub fn all_handlers(&self) -> impl Iterator<Item = &HandlerConfig> {
-        self.handlers.values().chain([&self.handler])
-    }
-}
-
-/// A handler, by the `kind` in a bot's `handler` table.
-#[derive(Clone, Debug, Default)]
-pub enum HandlerConfig {
-    /// `kind = "demo"`
-    #[default]
-    Demo,
-    /// `kind = "llm"`
-    Llm(Box<LlmConfig>),
-    /// `kind = "http"`
-    Http(HttpConfig),
-    /// `kind = "custom"`: the one that a program of yours gives to [`App::handler`](crate::App::handler).
-    Custom,
-}
-
-/// Where each key stands. The file may hold what it should not: neither is ever shown.
+/// A text, and what lies over it.
 #[derive(Clone, Default)]
 struct Places {
     file: String,
@@ -134,21 +88,21 @@ struct Places {
     env: Vec<(String, String)>,
 }
 
-impl fmt::Debug for Places {
+impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Places(…)")
+        f.write_str("Origin(…)")
     }
 }
 
 impl Config {
-    /// Reads a configuration file, with the environment over it. Whatever is wrong is noted and left at its default,
-    /// so that the rest can be looked at too.
+    /// Reads a configuration file and the directory of bots that it names, with the environment over them. Whatever is
+    /// wrong is noted and left at its default, so that the rest can be looked at too.
     ///
     /// `more` are kinds of provider besides [`KINDS`].
     pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>, more: &[Kind]) -> (Self, Vec<Problem>) {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse_with(&file, &text, env, more),
+            Ok(text) => Self::load_text(&file, &text, env, more),
             Err(error) => {
                 let text = match error.kind() {
                     ErrorKind::NotFound => "is not there: `threedots init` writes a first one".into(),
@@ -159,38 +113,52 @@ impl Config {
         }
     }
 
-    /// Reads a configuration from text; `file` is what problems call it.
-    pub fn parse(file: &str, text: &str, env: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<Problem>) {
-        Self::parse_with(file, text, env, &[])
-    }
-
-    fn parse_with(
+    /// The same with a configuration file's text; `file` is what problems call it.
+    pub fn load_text(
         file: &str,
         text: &str,
         env: impl IntoIterator<Item = (String, String)>,
         more: &[Kind],
     ) -> (Self, Vec<Problem>) {
+        let env = ours(env);
+        let directory = Source::new(file, text, env.iter().cloned()).take_text("bots_dir");
+        let found = directory.map(|directory| BotFile::all_in(Path::new(&directory)));
+        let (files, unreadable) = found.unwrap_or_default();
+        // What of the environment is about a bot that has a file of its own lies over that.
+        let (theirs, ours): (Vec<_>, Vec<_>) =
+            env.into_iter().partition(|(name, _)| files.iter().any(|file| file.is_meant(name)));
+        let (mut config, mut problems) = Self::parse_with(file, text, ours, more);
+        problems.extend(unreadable);
+        config.origin.overlay = theirs;
+        for file in files {
+            let (one, found) = config.with(&file);
+            problems.extend(found);
+            config.bots.extend(one.bots);
+            config.origin.files.extend(one.origin.files);
+        }
+        (config, problems)
+    }
+
+    /// Reads a configuration from text; `file` is what problems call it. No directory is read.
+    pub fn parse(file: &str, text: &str, env: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<Problem>) {
+        Self::parse_with(file, text, ours(env), &[])
+    }
+
+    fn parse_with(file: &str, text: &str, env: Vec<(String, String)>, more: &[Kind]) -> (Self, Vec<Problem>) {
         let kinds: Vec<Kind> = KINDS.iter().chain(more).copied().collect();
-        let (mut source, config) = Self::read(file, text, env, &kinds);
-        if config.bots.is_empty() && source.problems.is_empty() {
-            source.problem("bots", "there is no bot: add a table such as [bots.shop]");
+        let (mut source, config) = Self::read(file, text, env, kinds);
+        if config.bots.is_empty() && config.bots_dir.is_none() && source.problems.is_empty() {
+            source.problem("bots", "there is no bot: add a table such as [bots.shop], or set `bots_dir`");
         }
         (config, source.problems)
     }
 
-    fn read<'a>(
-        file: &'a str,
-        text: &'a str,
-        env: impl IntoIterator<Item = (String, String)>,
-        kinds: &[Kind],
-    ) -> (Source<'a>, Self) {
-        // No more of the environment than is ours; and in order, so that a table comes before what stands in it.
-        let mut env: Vec<_> = env.into_iter().filter(|(name, _)| name.starts_with(source::PREFIX)).collect();
-        env.sort_unstable();
+    fn read<'a>(file: &'a str, text: &'a str, env: Vec<(String, String)>, kinds: Vec<Kind>) -> (Source<'a>, Self) {
         let mut source = Source::new(file, text, env.iter().cloned());
+        let places = Places { file: file.to_owned(), text: text.to_owned(), env };
         let mut config = Self {
-            places: Places { file: file.to_owned(), text: text.to_owned(), env },
             templates: source.take_text("templates").map(PathBuf::from),
+            bots_dir: source.take_text("bots_dir").map(PathBuf::from),
             ..Self::default()
         };
         config.server = source.section("server");
@@ -200,122 +168,125 @@ impl Config {
         config.callbacks = source.section("callbacks");
         config.worker = source.section("worker");
         config.log = source.section("log");
-        for (name, bot) in source.take("bots") {
-            let at = format!("bots.{name}");
-            let toml::Value::Table(table) = bot else {
-                source.problem(&at, NO_TABLE);
-                continue;
-            };
-            if name.is_empty()
-                || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
-            {
-                source.problem(&at, "is part of an address: use lower-case letters, digits, `-` and `_`");
+        for (name, table) in source.take("bots") {
+            match table {
+                toml::Value::Table(table) => {
+                    let bot = bot::read(&mut source, &name, table, &kinds);
+                    config.bots.insert(name, bot);
+                }
+                _ => source.problem(&format!("bots.{name}"), NO_TABLE),
             }
-            let bot = read_bot(&mut source, &at, table, kinds);
-            check_bot(&mut source, &at, &bot);
-            config.bots.insert(name, bot);
         }
         check(&mut source, &config);
+        for (key, text) in config.misfits() {
+            if !source.is_noted(key) {
+                source.problem(key, &text);
+            }
+        }
         source.finish();
+        config.origin = Origin { places, kinds, ..Origin::default() };
         (source, config)
+    }
+
+    /// The same process with one bot, which has a file of its own; what is wrong with it is noted and left at its default.
+    pub fn with(&self, file: &BotFile) -> (Self, Vec<Problem>) {
+        let BotFile { name, path, text } = file;
+        let path = path.display().to_string();
+        let env: Vec<_> = self.origin.overlay.iter().filter(|(name, _)| file.is_meant(name)).cloned().collect();
+        let mut source = Source::of_bot(name, &path, text, env.iter().cloned());
+        let table = source.take_all();
+        let bot = bot::read(&mut source, name, table, &self.origin.kinds);
+        if self.bots.contains_key(name) && !self.origin.files.contains_key(name) {
+            let text = format!("stands in {} as well: take one of the two out", self.origin.places.file);
+            source.problem(&format!("bots.{name}"), &text);
+        }
+        let mut problems = source.problems;
+        let places = Places { file: path, text: text.clone(), env };
+        let origin = Origin { files: [(name.clone(), places)].into(), ..self.process() };
+        let config = Self { bots: [(name.clone(), bot)].into(), origin, ..self.without_bots() };
+        problems.extend(config.misfits().into_iter().map(|(key, text)| self.problem(key, text)));
+        (config, problems)
+    }
+
+    /// All but the bots.
+    pub fn without_bots(&self) -> Self {
+        Self {
+            server: self.server.clone(),
+            store: self.store.clone(),
+            retention: self.retention.clone(),
+            operator: self.operator.clone(),
+            callbacks: self.callbacks.clone(),
+            worker: self.worker.clone(),
+            log: self.log.clone(),
+            templates: self.templates.clone(),
+            bots_dir: self.bots_dir.clone(),
+            bots: BTreeMap::new(),
+            origin: self.process(),
+        }
+    }
+
+    fn process(&self) -> Origin {
+        let Origin { places, overlay, kinds, .. } = &self.origin;
+        Origin { places: places.clone(), overlay: overlay.clone(), kinds: kinds.clone(), files: BTreeMap::new() }
+    }
+
+    /// The files of the bots that have one of their own.
+    pub fn files(&self) -> impl Iterator<Item = BotFile> + '_ {
+        let files = self.origin.files.iter();
+        files.map(|(name, Places { file, text, .. })| BotFile {
+            name: name.clone(),
+            path: file.into(),
+            text: text.clone(),
+        })
+    }
+
+    /// Whether a bot has a file of its own.
+    pub fn has_file(&self, bot: &str) -> bool {
+        self.origin.files.contains_key(bot)
     }
 
     /// A problem with a key of this configuration, for whoever finds it after reading.
     pub fn problem(&self, key: &str, text: impl Into<String>) -> Problem {
-        let Places { file, text: source, env } = &self.places;
-        let place = Source::new(file, source, env.iter().cloned()).place(key);
+        let bot = key.strip_prefix("bots.").map(|rest| rest.split(['.', '[']).next().unwrap_or(rest));
+        let file = bot.and_then(|bot| self.origin.files.get_key_value(bot));
+        let place = match file {
+            Some((bot, Places { file, text, env })) => Source::of_bot(bot, file, text, env.iter().cloned()).place(key),
+            None => {
+                let Places { file, text, env } = &self.origin.places;
+                Source::new(file, text, env.iter().cloned()).place(key)
+            }
+        };
         Problem { key: key.to_owned(), place, text: text.into() }
     }
-}
 
-fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind]) -> BotConfig {
-    let mut provider = source.take_from(&mut table, at, "provider");
-    let provider_at = format!("{at}.provider");
-    let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-    let kind = take_kind(source, &mut provider, &provider_at, &names.join(", "));
-    let kind = kind.and_then(|name| kinds.iter().find(|kind| kind.name == name));
-    let provider = kind.and_then(|kind| source.read_with(&provider_at, provider, kind.read));
-    let handler = source.take_from(&mut table, at, "handler");
-    let handler = read_handler(source, &format!("{at}.handler"), handler);
-    let mut handlers = BTreeMap::new();
-    for (name, handler) in source.take_from(&mut table, at, "handlers") {
-        let at = format!("{at}.handlers.{name}");
-        match handler {
-            toml::Value::Table(handler) => drop(handlers.insert(name, read_handler(source, &at, handler))),
-            _ => source.problem(&at, NO_TABLE),
+    /// What of the process's settings does not fit its bots.
+    fn misfits(&self) -> Vec<(&'static str, String)> {
+        let (worker, mut misfits) = (&self.worker, Vec::new());
+        let largest = self.bots.iter().map(|(name, bot)| (name, bot.turn.media_limit)).max_by_key(|(_, limit)| *limit);
+        if let Some((name, limit)) = largest.filter(|(_, limit)| worker.media_memory < *limit) {
+            let text = format!(
+                "has no room for a medium as large as bots.{name}.turn.media_limit lets through: {limit} at the least"
+            );
+            misfits.push(("worker.media_memory", text));
         }
-    }
-    let routes = read_routes(source, &format!("{at}.routes"), table.remove("routes"));
-    let mut read = |name: &str| (format!("{at}.{name}"), source.take_from(&mut table, at, name));
-    let (gate, control, people) = (read("gate"), read("control"), read("people"));
-    let (quiet, merge, turn) = (read("quiet"), read("merge"), read("turn"));
-    let (typing, delivery, failure_reply) = (read("typing"), read("delivery"), read("failure_reply"));
-    for key in table.keys() {
-        source.problem(&format!("{at}.{key}"), "is no setting: remove it, or correct its name");
-    }
-    BotConfig {
-        provider,
-        handler,
-        handlers,
-        routes,
-        gate: source.read(&gate.0, gate.1),
-        control: source.read(&control.0, control.1),
-        people: source.read(&people.0, people.1),
-        quiet: source.read(&quiet.0, quiet.1),
-        merge: source.read(&merge.0, merge.1),
-        turn: source.read(&turn.0, turn.1),
-        typing: source.read(&typing.0, typing.1),
-        delivery: source.read(&delivery.0, delivery.1),
-        failure_reply: source.read(&failure_reply.0, failure_reply.1),
+        let longest = self.bots.iter().map(|(name, bot)| (name, longest_turn(bot))).max_by_key(|(_, longest)| *longest);
+        if let Some((name, longest)) = longest.filter(|(_, longest)| worker.lease <= *longest) {
+            let text = format!(
+                "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, three times with restarts, two delivery.send_timeout, \
+                 three typing.call_timeout, and its pauses): raise it, or lower those",
+                longest.as_secs()
+            );
+            misfits.push(("worker.lease", text));
+        }
+        misfits
     }
 }
 
-fn read_handler(source: &mut Source<'_>, at: &str, mut table: Table) -> HandlerConfig {
-    match take_kind(source, &mut table, at, "demo, llm, http, custom").as_deref() {
-        Some("llm") => HandlerConfig::Llm(Box::new(source.read(at, table))),
-        Some("http") => HandlerConfig::Http(source.read(at, table)),
-        Some(kind) => {
-            for key in table.keys() {
-                source.problem(&format!("{at}.{key}"), &format!("is no setting of the {kind} handler: remove it"));
-            }
-            if kind == "custom" { HandlerConfig::Custom } else { HandlerConfig::Demo }
-        }
-        None => HandlerConfig::Demo,
-    }
-}
-
-fn read_routes(source: &mut Source<'_>, at: &str, routes: Option<toml::Value>) -> Vec<RouteConfig> {
-    let routes = match routes {
-        None => Vec::new(),
-        Some(toml::Value::Array(routes)) => routes,
-        Some(_) => {
-            source.problem(at, &format!("must be a list: write [[{at}]]"));
-            Vec::new()
-        }
-    };
-    let tables = routes.into_iter().enumerate().map(|(number, route)| (format!("{at}[{number}]"), route));
-    let read = tables.map(|(at, route)| match route {
-        toml::Value::Table(route) => source.read(&at, route),
-        _ => {
-            source.problem(&at, NO_TABLE);
-            RouteConfig::default()
-        }
-    });
-    read.collect()
-}
-
-/// Takes the `kind` out of a table, if it is one of `known`.
-fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) -> Option<String> {
-    match table.remove("kind") {
-        Some(toml::Value::String(kind)) if known.split(", ").any(|word| word == kind) => Some(kind),
-        // All of the table could not be read.
-        None if source.is_noted(at) => None,
-        found => {
-            let what = if found.is_some() { "is not known" } else { "is missing" };
-            source.problem(&format!("{at}.kind"), &format!("{what}: use one of {known}"));
-            None
-        }
-    }
+/// No more of the environment than is ours; and in order, so that a table comes before what stands in it.
+fn ours(env: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let mut env: Vec<_> = env.into_iter().filter(|(name, _)| name.starts_with(source::PREFIX)).collect();
+    env.sort_unstable();
+    env
 }
 
 /// Settings that contradict each other, or under which nothing would happen.
@@ -357,79 +328,6 @@ fn check(source: &mut Source<'_>, config: &Config) {
     }
     if worker.memory < LONGEST_TURN && !source.is_noted("worker.memory") {
         source.problem("worker.memory", &format!("has no room for the longest turn: {LONGEST_TURN} at the least"));
-    }
-    let largest = config.bots.iter().map(|(name, bot)| (name, bot.turn.media_limit)).max_by_key(|(_, limit)| *limit);
-    if let Some((name, limit)) = largest.filter(|(_, limit)| worker.media_memory < *limit) {
-        let text = format!(
-            "has no room for a medium as large as bots.{name}.turn.media_limit lets through: {limit} at the least"
-        );
-        source.problem("worker.media_memory", &text);
-    }
-    let Some((name, longest)) =
-        config.bots.iter().map(|(name, bot)| (name, longest_turn(bot))).max_by_key(|(_, longest)| *longest)
-    else {
-        return;
-    };
-    if worker.lease <= longest {
-        let text = format!(
-            "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, three times with restarts, two delivery.send_timeout, \
-             three typing.call_timeout, and its pauses): raise it, or lower those",
-            longest.as_secs()
-        );
-        source.problem("worker.lease", &text);
-    }
-}
-
-/// Typing before, the handler, its reply's upload and send, and typing's end.
-fn longest_turn(bot: &BotConfig) -> Duration {
-    let around = bot.typing.call_timeout.saturating_mul(3).saturating_add(bot.delivery.send_timeout.saturating_mul(2));
-    bot.turn.longest(&bot.merge).saturating_add(around).saturating_add(bot.typing.longest_pause())
-}
-
-fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
-    for (key, zero) in [
-        ("turn.timeout", bot.turn.timeout.is_zero()),
-        ("typing.call_timeout", bot.typing.call_timeout.is_zero()),
-        ("delivery.send_timeout", bot.delivery.send_timeout.is_zero()),
-        ("delivery.attempts", bot.delivery.attempts == 0),
-        ("gate.per_minute", bot.gate.per_minute == 0),
-        ("gate.kinds", bot.gate.kinds.is_empty()),
-    ] {
-        must_not_be_zero(source, &format!("{at}.{key}"), zero);
-    }
-    for (number, route) in bot.routes.iter().enumerate() {
-        let key = format!("{at}.routes[{number}].handler");
-        if !bot.handlers.contains_key(&route.handler) && !source.is_noted(&key) {
-            let known = bot.handlers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            source.problem(
-                &key,
-                &format!("names no handler of the bot's: use one of [{at}.handlers.…] (there are: {known})"),
-            );
-        }
-    }
-    for name in bot.handlers.keys().filter(|name| !bot.routes.iter().any(|route| route.handler == **name)) {
-        source.problem(&format!("{at}.handlers.{name}"), "is in no route: remove it, or add one to [[routes]]");
-    }
-    for list in bot.control.unusable() {
-        source.problem(&format!("{at}.control.{list}"), "holds a word without a letter or a digit: remove it");
-    }
-    if bot.gate.max_age > DEDUPLICATED_FOR {
-        // A message that is repeated later than that would be taken for a new one, and answered again.
-        source.problem(&format!("{at}.gate.max_age"), "is longer than a message is known for: 192h at the most");
-    }
-    if bot.provider.as_ref().is_some_and(|provider| bot.delivery.send_timeout < provider.timeout()) {
-        let text = "is shorter than the provider's own `timeout`: a send that is still answered would count as unknown";
-        source.problem(&format!("{at}.delivery.send_timeout"), text);
-    }
-    let named = bot.handlers.iter().map(|(name, handler)| (format!("{at}.handlers.{name}"), handler));
-    for (at, handler) in named.chain([(format!("{at}.handler"), &bot.handler)]) {
-        let models = format!("{at}.models");
-        if let HandlerConfig::Llm(llm) = handler
-            && llm.models.is_empty()
-            && !source.is_noted(&models)
-        {
-            source.problem(&models, &format!("is empty: add at least one [[{models}]]"));
-        }
     }
 }
 

@@ -22,7 +22,7 @@
 //! - [`operator`]: dead letters, replay and erasure, for whoever runs it
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
 //! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see
-//! - [`budget`]: why the memory has a ceiling
+//! - [`budget`]: why the memory has a ceiling; [`hosting`]: many bots in one process
 //! - [`app`]: puts it all together
 //!
 //! A bot of your own is a closure away:
@@ -47,6 +47,7 @@ pub mod failure;
 pub mod gate;
 pub mod handler;
 pub mod health;
+pub mod hosting;
 pub mod housekeeping;
 pub mod http;
 pub mod message;

@@ -1,4 +1,5 @@
-//! The operator's hand: dead letters and what becomes of them, the erasure of a person, how things stand.
+//! The operator's hand: dead letters and what becomes of them, the erasure of a person, which bots there are, how things
+//! stand.
 //!
 //! HTTP on a listener of its own, apart from the webhooks'. There is none without a token. JSON in and out:
 //!
@@ -13,6 +14,11 @@
 //! | `POST /v1/conversations/resume` with `{"bot": "…", "contact": "…"}` | [`Stands`]: the bot answers again |
 //! | `POST /v1/conversations/{letter}/pause` with `{"for": "2h"}` or nothing, `…/{letter}/resume` | the same, for the conversation that a dead letter stands in |
 //! | `GET /v1/parts/{key}` | [`PartOfReply`]: what became of a part of a reply, by its key in the log; what it says with `?show=words` |
+//! | `GET /v1/bots?after=BOT&most=N` | [`Bots`]: behind `after`, `most` at most (100; up to 1,000) |
+//! | `GET /v1/bots/{bot}` | [`Hosted`]: how it stands, and its settings without its secrets |
+//! | `PUT /v1/bots/{bot}` with its tables as JSON | [`Put`]: it works with these from now on; 201 if it is new |
+//! | `DELETE /v1/bots/{bot}` | [`Removed`]: it works no longer; what waits for it goes on waiting |
+//! | `POST /v1/reload` | [`Reloaded`]: the directory of bots was read again |
 //! | `GET /v1/state` | [`State`]: what waits, which bots are down, whether the store has failed |
 //!
 //! Every request carries `authorization: Bearer TOKEN`. What is refused is answered with `{"error": "…"}`:
@@ -22,18 +28,26 @@
 //! | 400 | the parameters or the body are not of this form |
 //! | 401 | no token, or another one: whatever else is asked |
 //! | 404 | no such route, letter or part |
+//! | 409 | the bot stands in the configuration file, or there is no `bots_dir` |
+//! | 422 | these settings are wrong: `problems` says of each `key` what the `problem` is, as `threedots check` does |
 //! | 405 | another method's route |
-//! | 408, 413 | a body that takes over 5 s, or is larger than 64 KiB |
+//! | 408, 413 | a body that takes over 5 s, or is larger than 256 KiB |
 //! | 429 | there were ten wrong tokens within a second: for the rest of it no token is looked at |
 //! | 503 | the store cannot do it; of several letters, [`Changed`] says which were done |
 //!
+//! In the settings of a bot, `{"$secret": "…"}` stands where a secret goes: it is kept in a file of its own that only
+//! threedots may read, and never shown. What is shown in its place, `{"$secret": null}`, keeps it when it is put again.
+//! `"env:NAME"` names a variable as in a file; files cannot be named.
+//!
 //! A conversation is named in the body, or by the number of a dead letter: no phone number stands in an address, which
-//! proxies log. Each replay, discard, pause, resumption and erasure writes one line of the log (`audit`), in numbers. A caller who hangs up in the
+//! proxies log. Each replay, discard, pause, resumption, erasure and
+//! change of a bot writes one line of the log (`audit`), in numbers. A caller who hangs up in the
 //! middle changes nothing about that.
 
 mod api;
 mod desk;
 mod door;
+mod host;
 mod remote;
 mod route;
 mod views;
@@ -48,6 +62,7 @@ use crate::secret::SecretRef;
 use crate::store::{Forgotten, Seq};
 pub use api::{Api, routes};
 pub use desk::Desk;
+pub use host::{Bots, Flaw, Host, HostError, Hosted, Put, Reloaded, Removed};
 pub use remote::Remote;
 pub use views::{
     BotState, Changed, Letter, Letters, Page, PartOfReply, PauseFor, Private, Refusal, Stands, State, Waits, Whom,

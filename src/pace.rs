@@ -94,6 +94,11 @@ impl Pace {
         Self { limits, state: Mutex::new(state) }
     }
 
+    /// What it keeps to.
+    pub fn limits(&self) -> &SendLimits {
+        &self.limits
+    }
+
     /// How much of a chat's history [`Pace::book`] has to be given; none if it can do without.
     pub fn recalls(&self, chat: &ChatId, now: Timestamp) -> Option<usize> {
         let mut state = self.lock();

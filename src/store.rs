@@ -70,6 +70,9 @@ pub enum Engine {
     Redb,
 }
 
+/// Whether one more conversation of a bot's may be claimed.
+pub type May<'a> = dyn Fn(&BotName) -> bool + Send + Sync + 'a;
+
 /// The durable side of everything.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -84,8 +87,22 @@ pub trait Store: Send + Sync + 'static {
     /// Of a long queue the claim holds the oldest messages, [`MOST_CLAIMED`] and [`MOST_CLAIMED_BYTES`] at the most; the
     /// others go on waiting, and are for the claims that follow.
     ///
-    /// Cancel-safe. Conversations are served in the order in which they became ready.
-    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError>;
+    /// Cancel-safe. A bot's conversations are served in the order in which they became ready; the bots take turns. One of
+    /// which `may` says no is passed over, and goes on waiting. Whoever waits here and says otherwise later asks again.
+    /// All who claim from one store say the same.
+    async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError>;
+
+    /// The same for all bots.
+    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
+        self.claim_for(lease, &|_| true).await
+    }
+
+    /// How many messages of a bot's may wait at the same time; 0: as many as leave room for the other bots that were named
+    /// here; none: it is there no longer. Not durable: who opens the store says it.
+    fn share(&self, bot: &BotName, waiting: Option<usize>);
+
+    /// How many messages of a bot's wait.
+    fn waiting(&self, bot: &BotName) -> usize;
 
     /// Waits until something has come into a claimed conversation whose number is over `after`, and returns it: some of
     /// what waits, oldest first. Waits for ever if nothing comes.

@@ -35,6 +35,7 @@ use crate::failure::{FailureReply, FailureReplyConfig};
 use crate::gate::{GateConfig, Gates};
 use crate::handler::{Handler, Said};
 use crate::health::Health;
+use crate::hosting::{Roster, ShareConfig};
 use crate::http::{Answer, Body, Call, CallError, Transport};
 use crate::message::{BotName, Conversation, MessageId};
 use crate::outbox::DeliveryConfig;
@@ -139,7 +140,7 @@ impl Setup {
         assert!(courier.product.set((Arc::clone(&webhooks), Arc::clone(&provider), clock)).is_ok());
         let worker = self.worker.clone();
         let bot = self.bot(Arc::clone(&provider));
-        let worker = Worker::new(vec![bot], Arc::clone(&store), clock, worker);
+        let worker = Worker::new(alone(bot), Arc::clone(&store), clock, worker);
         World { sandbox, customer: customer.id, store, worker, provider, clock, heard, claims: None }
     }
 
@@ -151,7 +152,7 @@ impl Setup {
         Bot {
             name: BotName::new(BOT),
             indicator: Indicator::new(Arc::clone(&provider), self.typing, Arc::clone(&health)),
-            pace: Pace::new(provider.abilities().limits.clone()),
+            pace: Arc::new(Pace::new(provider.abilities().limits.clone())),
             provider,
             handler: self.handler,
             gates: Gates::new(self.gate),
@@ -163,14 +164,19 @@ impl Setup {
             delivery: self.delivery,
             failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
             health,
+            share: ShareConfig::default(),
         }
     }
 }
 
 /// What the way in knows of the one bot.
-pub fn inlets(provider: Arc<dyn Provider>, control: ControlConfig, people: PeopleConfig) -> HashMap<BotName, Inlet> {
+pub fn inlets(provider: Arc<dyn Provider>, control: ControlConfig, people: PeopleConfig) -> Roster<Inlet> {
     let controls = Arc::new(Controls::new(control));
-    [(BotName::new(BOT), Inlet { provider, controls, people })].into()
+    Roster::from_iter([(BotName::new(BOT), Arc::new(Inlet { provider, controls, people }))])
+}
+
+fn alone(bot: Bot) -> Roster<Bot> {
+    Roster::from_iter([(bot.name.clone(), Arc::new(bot))])
 }
 
 /// The real adapter, configured as anybody would, with the sandbox at the other end.
@@ -218,7 +224,7 @@ impl World {
         self.worker.stop().await;
         let config = setup.worker.clone();
         let bot = setup.bot(Arc::clone(&self.provider));
-        self.worker = Worker::new(vec![bot], Arc::clone(&self.store), self.clock, config);
+        self.worker = Worker::new(alone(bot), Arc::clone(&self.store), self.clock, config);
         self.work();
     }
 

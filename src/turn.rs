@@ -28,6 +28,7 @@ use crate::failure::FailureReply;
 use crate::gate::Gates;
 use crate::handler::{Handler, Said, Speaker};
 use crate::health::Health;
+use crate::hosting::ShareConfig;
 use crate::message::{BotName, MessageId, Part};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
 use crate::pace::Pace;
@@ -64,7 +65,7 @@ pub struct Bot {
     /// How replies are sent.
     pub delivery: DeliveryConfig,
     /// How fast it sends.
-    pub pace: Pace,
+    pub pace: Arc<Pace>,
     /// When it answers nobody; none if never.
     pub quiet: Option<QuietHours>,
     /// How bursts are merged.
@@ -75,6 +76,8 @@ pub struct Bot {
     pub failure_reply: Option<FailureReply>,
     /// Whether its upstream lets it work.
     pub health: Arc<Health>,
+    /// What it may take of the process.
+    pub share: ShareConfig,
 }
 
 /// What a turn works with.

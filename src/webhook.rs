@@ -18,7 +18,6 @@
 
 mod intake;
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +32,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
+use crate::hosting::Roster;
 use crate::http::Headers;
 use crate::message::{BotName, Conversation, Echo, Inbound, Wish};
 use crate::people::PeopleConfig;
@@ -87,7 +87,7 @@ pub struct Inlet {
 
 /// Takes webhooks in.
 pub struct Webhooks {
-    bots: HashMap<BotName, Inlet>,
+    bots: Roster<Inlet>,
     store: Arc<dyn Store>,
     clock: Clock,
     intake: Intake,
@@ -112,7 +112,7 @@ impl WebhookAnswer {
 
 impl Webhooks {
     /// Takes webhooks in for these bots.
-    pub fn new(bots: HashMap<BotName, Inlet>, store: Arc<dyn Store>, clock: Clock, config: &ServerConfig) -> Self {
+    pub fn new(bots: Roster<Inlet>, store: Arc<dyn Store>, clock: Clock, config: &ServerConfig) -> Self {
         let ServerConfig { body_timeout, store_timeout, .. } = *config;
         Self { bots, store, clock, intake: Intake::new(config.body_memory), body_timeout, store_timeout }
     }
@@ -123,7 +123,7 @@ impl Webhooks {
         let Some(inlet) = self.bots.get(&bot) else { return WebhookAnswer::new(404, "no such bot") };
         match inlet.provider.receive(request) {
             Ok(Received::Challenge(challenge)) => WebhookAnswer::new(200, challenge),
-            Ok(Received::Events(events)) => self.accept(&bot, inlet, events, request.body.len()).await,
+            Ok(Received::Events(events)) => self.accept(&bot, &inlet, events, request.body.len()).await,
             Err(refusal) => refuse(&bot, refusal),
         }
     }
@@ -131,7 +131,7 @@ impl Webhooks {
     /// A bot's webhook that was not even read is for its operator to know; the addresses that strangers try are not.
     fn note_unread(&self, bot: &str, answer: &WebhookAnswer) {
         let bot = BotName::new(bot);
-        if self.bots.contains_key(&bot) {
+        if self.bots.has(&bot) {
             warn!(webhook.bot = %bot, webhook.status = answer.status, webhook.refused = answer.body, "a webhook was refused");
         }
     }

@@ -1,7 +1,10 @@
 //! Claims turns and runs them: so many at once, each in its own task and span, none after the stop.
 
+mod shares;
+
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,9 +18,11 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::budget::{Budget, Share};
 use crate::clock::{Clock, in_words};
+use crate::hosting::Roster;
 use crate::message::{BotName, Conversation};
 use crate::store::{Claim, Ending, LONGEST_CLAIM, MOST_RECALLED_BYTES, Settlement, Store, StoreError};
 use crate::turn::{self, Bot, Outcome, Report, Tools};
+use shares::Shares;
 
 /// How turns are worked off. The `worker` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,14 +60,13 @@ impl Default for WorkerConfig {
 pub(crate) const LONGEST_TURN: u64 = (LONGEST_CLAIM + MOST_RECALLED_BYTES) as u64;
 /// So often may a turn panic outside its handler, or fail to be recorded, before its messages are dead letters.
 const MOST_CRASHES: u32 = 3;
-/// How long a conversation waits whose bot is no longer in the configuration.
-const UNKNOWN_BOT_PAUSE: Duration = Duration::from_secs(3600);
 /// How long turns have for giving back what they hold, dots off included, once their time is up.
 const GIVE_BACK: Duration = Duration::from_secs(8);
 
 /// Claims turns and runs them.
 pub struct Worker {
-    bots: HashMap<BotName, Bot>,
+    bots: Roster<Bot>,
+    shares: Arc<Shares>,
     tools: Tools,
     config: WorkerConfig,
     permits: Arc<Semaphore>,
@@ -81,10 +85,11 @@ struct Crashes {
 
 impl Worker {
     /// A worker for these bots.
-    pub fn new(bots: Vec<Bot>, store: Arc<dyn Store>, clock: Clock, config: WorkerConfig) -> Arc<Self> {
+    pub fn new(bots: Roster<Bot>, store: Arc<dyn Store>, clock: Clock, config: WorkerConfig) -> Arc<Self> {
         let cancelled = CancellationToken::new();
         Arc::new(Self {
-            bots: bots.into_iter().map(|bot| (bot.name.clone(), bot)).collect(),
+            bots,
+            shares: Shares::new(),
             tools: Tools {
                 store,
                 clock,
@@ -114,25 +119,46 @@ impl Worker {
                 // How long it all is shows when it has been loaded. Who holds a claim waits for no memory, and so for
                 // nobody else: its lease would run out.
                 let mut room = self.memory.take(LONGEST_TURN).await;
-                let claim = self.tools.store.claim(self.config.lease).await?;
+                let claim = self.claim().await?;
                 room.shrink((claim.size + MOST_RECALLED_BYTES) as u64);
                 Ok((permit, room, claim))
             };
             let Some(next) = self.stopped.run_until_cancelled(next).await else { return Ok(()) };
-            let (permit, room, claim) = match next {
+            let (permit, mut room, claim) = match next {
                 Ok(next) => next,
                 Err(StoreError::Closed) if self.stopped.is_cancelled() => return Ok(()),
                 Err(error) => return Err(error),
             };
             let worker = Arc::clone(&self);
+            let (place, memory) = self.shares.enter(&claim.conversation.bot);
+            room.count_for(&memory);
             let number = claim.messages.last().map(|waiting| waiting.seq.0).unwrap_or_default();
             let span = info_span!("turn", turn.bot = %claim.conversation.bot, turn.seq = number);
             let serve = async move {
                 worker.serve(claim, room).await;
-                drop(permit);
+                drop((permit, place));
             };
             self.turns.spawn(serve.instrument(span));
         }
+    }
+
+    /// Claims a conversation of a bot that may have one more.
+    async fn claim(&self) -> Result<Claim, StoreError> {
+        let may = |bot: &BotName| self.shares.may(bot, &self.bots, &self.permits, &self.memory);
+        loop {
+            let mut rings = pin!(self.shares.bell().rings());
+            // Before anybody is asked, so that no change after that goes unnoticed.
+            rings.as_mut().enable();
+            tokio::select! {
+                claim = self.tools.store.claim_for(self.config.lease, &may) => return claim,
+                () = rings => {}
+            }
+        }
+    }
+
+    /// The roster has changed: a bot that was not there may have messages waiting.
+    pub fn look_again(&self) {
+        self.shares.look_again();
     }
 
     /// Takes no more turns, lets those that run finish, gives back those that take too long, and waits for every
@@ -158,19 +184,15 @@ impl Worker {
     async fn serve(&self, claim: Claim, room: Share) {
         let began = Instant::now();
         let conversation = claim.conversation.clone();
-        let Some(bot) = self.bots.get(&conversation.bot) else {
-            warn!("messages wait for a bot that is not in the configuration");
-            let at = self.tools.clock.now().plus(UNKNOWN_BOT_PAUSE);
-            self.after_store(self.tools.store.settle(claim, Settlement::Later { at }).await);
-            return;
-        };
+        // Taken out of the roster right now, it is not asked; its messages wait for its return.
+        let Some(bot) = self.bots.get(&conversation.bot) else { return };
         let claim = match self.pause_after_crash(claim).await {
             Ok(Some(claim)) => claim,
             Ok(None) => return,
             Err(error) => return self.after_store(Err(error)),
         };
         // The handler's panics are caught in the turn. One that arrives here is ours, or a provider's.
-        match AssertUnwindSafe(turn::run(bot, &self.tools, claim, room)).catch_unwind().await {
+        match AssertUnwindSafe(turn::run(&bot, &self.tools, claim, room)).catch_unwind().await {
             Ok(Ok(report)) => {
                 self.crashes().remove(&conversation);
                 log(&report, began.elapsed());

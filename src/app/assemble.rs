@@ -26,12 +26,16 @@ use crate::templates::{TemplateError, Templates};
 use crate::turn::Bot;
 use crate::typing::Indicator;
 
+/// Looks environment variables up.
+pub(super) type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What is needed besides the configuration.
-pub(super) struct Parts<'a> {
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+pub(super) struct Parts {
+    pub(super) env: Env,
     pub(super) ways_out: WaysOut,
     pub(super) callbacks: Arc<Callbacks>,
     pub(super) notebook: Arc<dyn Notebook>,
+    pub(super) templates: Arc<Templates>,
     pub(super) clock: Clock,
     pub(super) handler: Option<Arc<dyn Handler>>,
 }
@@ -46,7 +50,7 @@ pub(super) fn operator_token(
 }
 
 /// The templates that a configuration asks for, and what is wrong with them.
-fn templates(config: &Config) -> Result<(Arc<Templates>, Vec<Problem>), Problems> {
+pub(super) fn templates(config: &Config) -> Result<(Arc<Templates>, Vec<Problem>), Problems> {
     let problem = |error: &TemplateError| config.problem("templates", error.to_string());
     let loaded = match &config.templates {
         Some(directory) => Templates::load(directory),
@@ -57,11 +61,10 @@ fn templates(config: &Config) -> Result<(Arc<Templates>, Vec<Problem>), Problems
 }
 
 /// Makes the bots. Connects to nothing.
-pub(super) fn bots(config: &Config, parts: &Parts<'_>) -> Result<Vec<Bot>, Problems> {
-    let (templates, mut problems) = templates(config)?;
-    let mut bots = Vec::new();
+pub(super) fn bots(config: &Config, parts: &Parts) -> Result<Vec<Bot>, Problems> {
+    let (mut bots, mut problems) = (Vec::with_capacity(config.bots.len()), Vec::new());
     for (name, bot) in &config.bots {
-        match make(config, name, bot, &templates, parts) {
+        match make(config, name, bot, parts) {
             Ok(bot) => bots.push(bot),
             Err(found) => problems.extend(found),
         }
@@ -69,13 +72,8 @@ pub(super) fn bots(config: &Config, parts: &Parts<'_>) -> Result<Vec<Bot>, Probl
     if problems.is_empty() { Ok(bots) } else { Err(Problems(problems)) }
 }
 
-fn make(
-    config: &Config,
-    name: &str,
-    bot: &BotConfig,
-    templates: &Arc<Templates>,
-    parts: &Parts<'_>,
-) -> Result<Bot, Vec<Problem>> {
+fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<Bot, Vec<Problem>> {
+    let templates = &parts.templates;
     let problem = |key: &str, text: String| config.problem(&format!("bots.{name}.{key}"), text);
     let mut problems = Vec::new();
     let mut note = |at: &str, found: Vec<(String, String)>| {
@@ -83,7 +81,7 @@ fn make(
     };
     let bot_name = BotName::new(name);
     let around = Around { bot: bot_name.clone(), transport: Arc::clone(&parts.ways_out.anywhere), clock: parts.clock };
-    let provider = match bot.provider.as_ref().map(|provider| provider.connect(parts.env, around)) {
+    let provider = match bot.provider.as_ref().map(|provider| provider.connect(&*parts.env, around)) {
         Some(Ok(provider)) => Some(provider),
         Some(Err(found)) => {
             note("provider", found);
@@ -94,10 +92,10 @@ fn make(
             None
         }
     };
-    let otherwise = make_handler(&bot.handler, templates, parts).map_err(|found| note("handler", found)).ok();
+    let otherwise = make_handler(&bot.handler, parts).map_err(|found| note("handler", found)).ok();
     let mut named = BTreeMap::new();
     for (name, handler) in &bot.handlers {
-        match make_handler(handler, templates, parts) {
+        match make_handler(handler, parts) {
             Ok(made) => drop(named.insert(name.as_str(), made)),
             Err(found) => note(&format!("handlers.{name}"), found),
         }
@@ -134,7 +132,7 @@ fn make(
     Ok(Bot {
         name: bot_name,
         indicator: Indicator::new(Arc::clone(&provider), bot.typing.clone(), Arc::clone(&health)),
-        pace: Pace::new(provider.abilities().limits.clone()),
+        pace: Arc::new(Pace::new(provider.abilities().limits.clone())),
         provider,
         handler,
         gates: Gates::new(bot.gate.clone()),
@@ -146,15 +144,16 @@ fn make(
         delivery: bot.delivery.clone(),
         failure_reply,
         health,
+        share: bot.share,
     })
 }
 
 type Made = Result<Arc<dyn Handler>, Vec<(String, String)>>;
 
-fn make_handler(handler: &HandlerConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> Made {
+fn make_handler(handler: &HandlerConfig, parts: &Parts) -> Made {
     Ok(match handler {
         HandlerConfig::Demo => Arc::new(Demo),
-        HandlerConfig::Llm(llm) => Arc::new(make_llm(llm, templates, parts)?),
+        HandlerConfig::Llm(llm) => Arc::new(make_llm(llm, parts)?),
         HandlerConfig::Http(http) => Arc::new(make_http(http, parts)?),
         HandlerConfig::Custom => match &parts.handler {
             Some(handler) => Arc::clone(handler),
@@ -166,8 +165,8 @@ fn make_handler(handler: &HandlerConfig, templates: &Arc<Templates>, parts: &Par
     })
 }
 
-fn make_http(http: &HttpConfig, parts: &Parts<'_>) -> Result<Http, Vec<(String, String)>> {
-    let secret = http.secret.as_ref().map(|secret| secret.resolve(parts.env)).transpose();
+fn make_http(http: &HttpConfig, parts: &Parts) -> Result<Http, Vec<(String, String)>> {
+    let secret = http.secret.as_ref().map(|secret| secret.resolve(&*parts.env)).transpose();
     let (secret, mut problems) = match secret {
         Ok(secret) => (secret, Vec::new()),
         Err(problem) => (None, vec![("secret".to_owned(), problem)]),
@@ -183,7 +182,7 @@ fn make_http(http: &HttpConfig, parts: &Parts<'_>) -> Result<Http, Vec<(String, 
     }
 }
 
-fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> Result<Llm, Vec<(String, String)>> {
+fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>> {
     let mut problems = Vec::new();
     let mut models = Vec::new();
     for (number, model) in llm.models.iter().enumerate() {
@@ -199,7 +198,7 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
                 wrong(key, "must not be zero: no model answers at once".into());
             }
         }
-        let api_key = model.api_key.as_ref().map(|key| key.resolve(parts.env)).transpose();
+        let api_key = model.api_key.as_ref().map(|key| key.resolve(&*parts.env)).transpose();
         // Without its key it keeps its place: what else is wrong is told by that.
         let api_key = api_key.unwrap_or_else(|text| {
             wrong("api_key", text);
@@ -209,7 +208,7 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
     }
     let mut tools = Vec::new();
     for (number, tool) in llm.tools.iter().enumerate() {
-        let secret = tool.secret.as_ref().map(|secret| secret.resolve(parts.env)).transpose();
+        let secret = tool.secret.as_ref().map(|secret| secret.resolve(&*parts.env)).transpose();
         let secret = secret.unwrap_or_else(|text| {
             problems.push((format!("tools[{number}].secret"), text));
             None
@@ -218,14 +217,15 @@ fn make_llm(llm: &LlmConfig, templates: &Arc<Templates>, parts: &Parts<'_>) -> R
     }
     let mut mcp = Vec::new();
     for (number, server) in llm.mcp.iter().enumerate() {
-        let token = server.token.as_ref().map(|token| token.resolve(parts.env)).transpose();
+        let token = server.token.as_ref().map(|token| token.resolve(&*parts.env)).transpose();
         let token = token.unwrap_or_else(|text| {
             problems.push((format!("mcp[{number}].token"), text));
             None
         });
         mcp.push(llm::Mcp { config: server.clone(), token });
     }
-    let (ways_out, notebook, templates) = (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(templates));
+    let (ways_out, notebook, templates) =
+        (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(&parts.templates));
     let around = llm::Around { models, tools, mcp, ways_out, notebook, templates, clock: parts.clock };
     let made = Llm::new(llm.clone(), around);
     match made {

@@ -22,13 +22,13 @@ pub(super) struct Comeback {
 }
 
 impl Comeback {
-    /// Takes the port, if a bot has a handler that may come back; `listen` takes it if the configured one need not be it.
+    /// Takes the port, if a bot has a handler that may come back, or may yet get one; `listen` takes it if the configured one need not be it.
     pub(super) fn bind(
         config: &Config,
         listen: impl FnOnce(&str) -> Result<TcpListener, StartError>,
     ) -> Result<Self, StartError> {
         let mut handlers = config.bots.values().flat_map(|bot| bot.all_handlers());
-        if !handlers.any(|handler| matches!(handler, HandlerConfig::Http(_))) {
+        if config.bots_dir.is_none() && !handlers.any(|handler| matches!(handler, HandlerConfig::Http(_))) {
             return Ok(Self { callbacks: Self::nowhere(), listener: None });
         }
         Self::at(listen(&config.callbacks.listen)?, &config.callbacks)

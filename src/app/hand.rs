@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{App, StartError, assemble, environment, open, overlay};
 use crate::clock::Clock;
 use crate::config::{Config, Problem, Problems};
+use crate::health::Health;
 use crate::http::{Client, ClientError};
 use crate::message::BotName;
 use crate::operator::{Desk, Hand, Remote};
@@ -32,8 +33,11 @@ impl App {
             }
             match open(config.store.clone(), Clock::System, Duration::ZERO).await {
                 Ok(store) => {
-                    let bots = config.bots.keys().map(|name| BotName::new(name.as_str()));
-                    return Ok(Box::new(Desk::new(store, bots, Clock::System)));
+                    let known = |name: &String| {
+                        let bot = BotName::new(name.as_str());
+                        (bot.clone(), Arc::new(Health::new(bot, Clock::System)))
+                    };
+                    return Ok(Box::new(Desk::new(store, config.bots.keys().map(known).collect(), Clock::System)));
                 }
                 Err(StartError::InUse(_)) => {}
                 Err(error) => return Err(HandError::Store(error.to_string())),

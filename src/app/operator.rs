@@ -10,9 +10,10 @@ use super::server::{self, Listening};
 use super::{StartError, assemble, bind};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::health::Health;
+use crate::hosting::Roster;
 use crate::operator::{self, Api};
 use crate::store::Store;
-use crate::turn::Bot;
 
 /// So many connections at the same time.
 const CONNECTIONS: usize = 64;
@@ -31,9 +32,13 @@ impl Operator {
     }
 
     /// Begins to listen.
-    pub(super) fn serve(self, store: Arc<dyn Store>, bots: &[Bot]) -> Result<(Arc<Api>, Listening), StartError> {
-        let healths = bots.iter().map(|bot| (bot.name.clone(), Arc::clone(&bot.health))).collect();
-        let api = Arc::new(Api::new(store, healths, self.token, Clock::System));
+    pub(super) fn serve(
+        self,
+        store: Arc<dyn Store>,
+        bots: Roster<Health>,
+        host: Arc<dyn operator::Host>,
+    ) -> Result<(Arc<Api>, Listening), StartError> {
+        let api = Arc::new(Api::new(store, bots, host, self.token, Clock::System));
         let routes = operator::routes(Arc::clone(&api));
         let listening = server::serve(self.listener, CONNECTIONS, |_, _| {}, routes).map_err(StartError::Listen)?;
         let address = listening.address;

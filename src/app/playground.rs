@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::StartError;
+use super::assemble::Env;
 use super::server::{self, Listening};
 use crate::clock::Clock;
 use crate::config::{Config, Problems};
@@ -71,7 +72,7 @@ impl Playground {
             sandbox.phone().add(Customer::new("15550100001", "Ada"));
             sandboxes.push(sandbox);
         }
-        let (mut config, problems) = Config::parse("the sandbox's configuration", &text, overlay);
+        let (mut config, problems) = Config::load_text("the sandbox's configuration", &text, overlay, &[]);
         if !problems.is_empty() {
             return Err(StartError::Config(Problems(problems)));
         }
@@ -83,9 +84,10 @@ impl Playground {
         Ok(Self { config, product, sandboxes, listening, directory })
     }
 
-    /// Looks a secret up: the sandboxes' own, which are the same for all of them.
-    pub(super) fn secret(&self, name: &str) -> Option<String> {
-        self.sandboxes.first()?.settings().secret(name)
+    /// Looks secrets up: the sandboxes' own, which are the same for all of them, and behind them the environment.
+    pub(super) fn with_secrets(&self, env: Env) -> Env {
+        let settings = self.sandboxes.first().map(|sandbox| sandbox.settings().clone());
+        Arc::new(move |name| settings.as_ref().and_then(|settings| settings.secret(name)).or_else(|| env(name)))
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) const PREFIX: &str = "THREEDOTS_";
 pub(super) struct Source<'a> {
     file: &'a str,
     text: &'a str,
+    /// What its keys begin with in the configuration, dot included.
+    base: String,
     table: Table,
     overlaid: HashMap<String, Overlaid>,
     pub(super) problems: Vec<Problem>,
@@ -31,7 +33,22 @@ struct Overlaid {
 impl<'a> Source<'a> {
     /// Takes `text`, which `file` holds, apart, and lays the environment over it.
     pub(super) fn new(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut source = Self { file, text, table: Table::new(), overlaid: HashMap::new(), problems: Vec::new() };
+        Self::based(String::new(), file, text, env)
+    }
+
+    /// The same with the text of one bot's own file, and what of the environment is about that bot.
+    pub(super) fn of_bot(
+        name: &str,
+        file: &'a str,
+        text: &'a str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        Self::based(format!("bots.{name}."), file, text, env)
+    }
+
+    fn based(base: String, file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> Self {
+        let (table, overlaid, problems) = (Table::new(), HashMap::new(), Vec::new());
+        let mut source = Self { file, text, base, table, overlaid, problems };
         match text.parse() {
             Ok(table) => source.table = table,
             Err(error) => source.not_toml(&error),
@@ -54,7 +71,8 @@ impl<'a> Source<'a> {
     }
 
     fn overlay(&mut self, path: &[String], value: &str, variable: &str) {
-        let Some((last, tables)) = path.split_last() else { return };
+        let own = self.base.matches('.').count();
+        let Some((last, tables)) = path.get(own..).and_then(<[String]>::split_last) else { return };
         let mut table = &mut self.table;
         for name in tables {
             let entry = table.entry(name.clone()).or_insert_with(|| Value::Table(Table::new()));
@@ -75,6 +93,11 @@ impl<'a> Source<'a> {
     pub(super) fn take(&mut self, name: &str) -> Table {
         let taken = self.table.remove(name);
         self.table_or_problem(name, taken)
+    }
+
+    /// Takes all that there is.
+    pub(super) fn take_all(&mut self) -> Table {
+        std::mem::take(&mut self.table)
     }
 
     /// Reads the table at the top level that is called `name` into settings.
@@ -178,7 +201,8 @@ impl<'a> Source<'a> {
     /// Where a key stands: the variable that set it, or the line in the file; for one that is nowhere, the place of
     /// the table that it is missing from.
     pub(super) fn place(&self, key: &str) -> String {
-        let in_file = places::longest(self.text, key);
+        let in_file = key.strip_prefix(&self.base).and_then(|key| places::longest(self.text, key));
+        let in_file = in_file.map(|(length, line)| (self.base.len() + length, line));
         for end in places::ends(key).rev() {
             let beginning = &key[..end];
             if let Some(overlaid) = self.overlaid.get(beginning) {

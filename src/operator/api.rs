@@ -1,6 +1,6 @@
 //! The operator's API on HTTP: who asks, for what, and in which form the answer goes out.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,36 +10,41 @@ use actix_web::web::{self, Bytes, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::door::Door;
-use super::route::{self, Place};
+use super::host::{Bots, Host, HostError, Hosted, Put, Removed};
+use super::route::{self, Astray, Place};
 use super::views::{BotState, Refusal, State};
 use super::{Desk, Hand};
 use crate::body;
 use crate::clock::Clock;
 use crate::health::Health;
+use crate::hosting::Roster;
 use crate::http::Headers;
 use crate::message::BotName;
 use crate::store::Store;
 
-/// The largest body, in bytes: a thousand numbers have room in it.
-const BODY_LIMIT: usize = 64 << 10;
+/// The largest body, in bytes: a thousand numbers have room in it, and a bot with its tools.
+const BODY_LIMIT: usize = 256 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The operator's API.
 pub struct Api {
     desk: Arc<Desk>,
-    bots: BTreeMap<BotName, Arc<Health>>,
+    bots: Roster<Health>,
+    host: Arc<dyn Host>,
     door: Door,
     /// What has been begun is ended, whether or not the caller still listens.
     changes: TaskTracker,
     /// Where it is: not on a worker of the server's.
     runtime: Handle,
 }
+
+const NO_BOT: Refusal = Refusal { status: 404, text: Cow::Borrowed("there is no bot of this name") };
 
 /// What a request is answered with.
 struct Answer {
@@ -61,11 +66,29 @@ impl From<Refusal> for Answer {
     }
 }
 
+impl From<HostError> for Answer {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Refused(refusal) => refusal.into(),
+            HostError::Wrong(problems) => {
+                let body = json!({ "error": "these settings are wrong: nothing was changed", "problems": problems });
+                Self { status: 422, body, allow: None }
+            }
+        }
+    }
+}
+
 impl Api {
-    /// The API for this store and these bots, behind `token`. Call it on the runtime that is to do the work.
-    pub fn new(store: Arc<dyn Store>, bots: BTreeMap<BotName, Arc<Health>>, token: SecretString, clock: Clock) -> Self {
-        let desk = Arc::new(Desk::new(store, bots.keys().cloned(), clock));
-        Self { desk, bots, door: Door::new(token), changes: TaskTracker::new(), runtime: Handle::current() }
+    /// The API for this store and these bots, which `host` changes, behind `token`. Call it on the runtime that is to do the work.
+    pub fn new(
+        store: Arc<dyn Store>,
+        bots: Roster<Health>,
+        host: Arc<dyn Host>,
+        token: SecretString,
+        clock: Clock,
+    ) -> Self {
+        let desk = Arc::new(Desk::new(store, bots.clone(), clock));
+        Self { desk, bots, host, door: Door::new(token), changes: TaskTracker::new(), runtime: Handle::current() }
     }
 
     /// Waits until everything that was begun is done. Call it when no more requests come.
@@ -83,6 +106,17 @@ impl Api {
                 Answer::new(200, &self.desk.part(&route::key(key), words).await?)
             }
             Place::State => Answer::new(200, &self.state()),
+            Place::Bots => Answer::new(200, &self.page_of_bots(route::bots(query)?)),
+            Place::Bot(bot) => self.bot(&BotName::new(bot)).await,
+            Place::PutBot(bot) => self.put_bot(BotName::new(bot), route::settings(body)?).await,
+            Place::RemoveBot(bot) => self.remove_bot(BotName::new(bot)).await,
+            Place::Reload => {
+                let host = Arc::clone(&self.host);
+                match self.see_to_it(async move { host.reload().await }).await? {
+                    Ok(reloaded) => Answer::new(200, &reloaded),
+                    Err(error) => Ok(error.into()),
+                }
+            }
             Place::Replay | Place::Discard => {
                 let (letters, replay) = (route::letters(body)?, matches!(place, Place::Replay));
                 let change = |desk: Arc<Desk>| async move {
@@ -125,14 +159,60 @@ impl Api {
         T: Send + 'static,
         F: Future<Output = Result<T, Refusal>> + Send + 'static,
     {
-        let done = self.changes.spawn_on(change(Arc::clone(&self.desk)), &self.runtime).await;
-        done.map_err(|_| Refusal::new(503, "it broke off: see the log"))?
+        self.see_to_it(change(Arc::clone(&self.desk))).await?
+    }
+
+    /// The same with something that is not the desk's.
+    async fn see_to_it<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let done = self.changes.spawn_on(change, &self.runtime).await;
+        done.map_err(|_| Refusal::new(503, "it broke off: see the log"))
+    }
+
+    fn page_of_bots(&self, (after, most): (Option<BotName>, usize)) -> Bots {
+        let all = self.bots.all().into_iter().filter(|(bot, _)| after.as_ref().is_none_or(|after| bot > after));
+        let mut bots: Vec<_> = all.take(most + 1).map(|(bot, health)| self.hosted(bot, &health)).collect();
+        let has_more = bots.len() > most;
+        bots.truncate(most);
+        let next = bots.last().filter(|_| has_more).map(|last| last.bot.clone());
+        Bots { bots, next }
+    }
+
+    fn hosted(&self, bot: BotName, health: &Health) -> Hosted {
+        Hosted { down: health.is_down(), waiting: self.desk.waiting(&bot), settings: None, bot }
+    }
+
+    async fn bot(&self, bot: &BotName) -> Result<Answer, Refusal> {
+        let health = self.bots.get(bot).ok_or(NO_BOT)?;
+        match self.host.settings(bot).await {
+            Ok(settings) => Answer::new(200, &Hosted { settings, ..self.hosted(bot.clone(), &health) }),
+            Err(error) => Ok(error.into()),
+        }
+    }
+
+    async fn put_bot(&self, bot: BotName, settings: Map<String, Value>) -> Result<Answer, Refusal> {
+        let (host, name) = (Arc::clone(&self.host), bot.clone());
+        match self.see_to_it(async move { host.put(&name, settings).await }).await? {
+            Ok(new) => Answer::new(if new { 201 } else { 200 }, &Put { bot, new }),
+            Err(error) => Ok(error.into()),
+        }
+    }
+
+    async fn remove_bot(&self, bot: BotName) -> Result<Answer, Refusal> {
+        let (host, name) = (Arc::clone(&self.host), bot.clone());
+        match self.see_to_it(async move { host.remove(&name).await }).await? {
+            Ok(true) => Answer::new(200, &Removed { waiting: self.desk.waiting(&bot), bot }),
+            Ok(false) => Err(NO_BOT),
+            Err(error) => Ok(error.into()),
+        }
     }
 
     fn state(&self) -> State {
         State {
             waiting: self.desk.backlog().into(),
-            bots: self.bots.iter().map(|(bot, health)| BotState { bot: bot.clone(), down: health.is_down() }).collect(),
+            bots: self.bots.all().into_iter().map(|(bot, health)| BotState { bot, down: health.is_down() }).collect(),
             store_failure: self.desk.failure(),
         }
     }
@@ -146,12 +226,10 @@ pub fn routes(api: Arc<Api>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'st
 }
 
 async fn handle(api: web::Data<Api>, http: HttpRequest, body: Payload) -> HttpResponse {
-    let place = Place::find(http.path());
-    let (request, answer) = match serve(&api, place, &http, body).await {
-        Ok(answer) => (place.map(Place::template), answer),
-        Err(refusal) => (place.map(Place::template), Answer::from(refusal)),
-    };
-    let (request, status) = (request.unwrap_or("other"), answer.status);
+    let place = Place::find(http.method().as_str(), http.path());
+    let request = place.as_ref().map_or("other", |place| place.template());
+    let answer = serve(&api, place, &http, body).await.unwrap_or_else(Answer::from);
+    let status = answer.status;
     match status {
         401 => warn!(operator.request = request, operator.status = status, "the operator's token was not shown"),
         // Each was a line of its own already, as many as there may be in a second.
@@ -161,18 +239,26 @@ async fn handle(api: web::Data<Api>, http: HttpRequest, body: Payload) -> HttpRe
     respond(answer)
 }
 
-async fn serve(api: &Api, place: Option<Place<'_>>, http: &HttpRequest, body: Payload) -> Result<Answer, Refusal> {
+async fn serve(
+    api: &Api,
+    place: Result<Place<'_>, Astray>,
+    http: &HttpRequest,
+    body: Payload,
+) -> Result<Answer, Refusal> {
     let mut headers = Headers::default();
     for (name, value) in http.headers().iter().filter(|(name, _)| *name == AUTHORIZATION) {
         headers.push(name.as_str(), value.as_bytes());
     }
     api.door.admit(headers.get(AUTHORIZATION.as_str()))?;
-    let place = place.ok_or(Refusal::new(404, "there is nothing here"))?;
-    if http.method().as_str() != place.method() {
-        let refusal = Refusal::new(405, "this takes another method");
-        return Ok(Answer { allow: Some(place.method()), ..refusal.into() });
-    }
-    let body = if place.method() == "POST" {
+    let place = match place {
+        Ok(place) => place,
+        Err(Astray::Nothing) => return Err(Refusal::new(404, "there is nothing here")),
+        Err(Astray::Takes(methods)) => {
+            let refusal = Refusal::new(405, "this takes another method");
+            return Ok(Answer { allow: Some(methods), ..refusal.into() });
+        }
+    };
+    let body = if matches!(place.method(), "POST" | "PUT") {
         let body = body::whole(body, BODY_LIMIT, BODY_TIMEOUT).await;
         body.map_err(|(status, text)| Refusal::new(status, text))?
     } else {

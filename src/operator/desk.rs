@@ -9,6 +9,8 @@ use tracing::{info, warn};
 use super::Hand;
 use super::views::{Changed, Letter, Letters, Page, PartOfReply, PauseFor, Refusal, Stands, Whom};
 use crate::clock::{Clock, Timestamp};
+use crate::health::Health;
+use crate::hosting::Roster;
 use crate::message::{BotName, PartKey};
 use crate::store::{Backlog, By, Change, DeadLetter, Forgotten, Pause, Peer, Seq, Store};
 
@@ -16,7 +18,7 @@ use crate::store::{Backlog, By, Change, DeadLetter, Forgotten, Pause, Peer, Seq,
 pub struct Desk {
     store: Arc<dyn Store>,
     /// Their names may be logged. Anything else that stands in their place may be a person's.
-    bots: BTreeSet<BotName>,
+    bots: Roster<Health>,
     clock: Clock,
 }
 
@@ -29,8 +31,13 @@ enum Fate {
 
 impl Desk {
     /// A desk at this store, which is kept for `bots`.
-    pub fn new(store: Arc<dyn Store>, bots: impl IntoIterator<Item = BotName>, clock: Clock) -> Self {
-        Self { store, bots: bots.into_iter().collect(), clock }
+    pub fn new(store: Arc<dyn Store>, bots: Roster<Health>, clock: Clock) -> Self {
+        Self { store, bots, clock }
+    }
+
+    /// How many messages of a bot's wait.
+    pub fn waiting(&self, bot: &BotName) -> usize {
+        self.store.waiting(bot)
     }
 
     /// What became of a part of a reply.
@@ -115,8 +122,15 @@ impl Desk {
     /// Whom an operator means, who may write a phone number as people do. A bot that does not exist pauses nobody, and the
     /// operator would never know.
     fn known(&self, Whom { bot, contact }: &Whom) -> Result<Peer, Refusal> {
-        let bot = self.bots.get(&BotName::new(bot.trim())).ok_or(Refusal::new(404, "there is no bot of this name"))?;
-        Peer::named(bot, &plainly(contact)).ok_or(Refusal::new(400, "name the bot and the contact"))
+        let bot = BotName::new(bot.trim());
+        if !self.bots.has(&bot) {
+            return Err(Refusal::new(404, "there is no bot of this name"));
+        }
+        Peer::named(&bot, &plainly(contact)).ok_or(Refusal::new(400, "name the bot and the contact"))
+    }
+
+    fn loggable<'a>(&self, bot: &'a BotName) -> Option<&'a str> {
+        self.bots.has(bot).then(|| bot.as_str())
     }
 
     fn begin(&self, PauseFor { lasts }: PauseFor) -> Change {
@@ -130,7 +144,7 @@ impl Desk {
         let action = if change == Change::Resume { "resume" } else { "pause" };
         info!(
             operator.action = action,
-            operator.bot = self.bots.get(peer.bot()).map(BotName::as_str),
+            operator.bot = self.loggable(peer.bot()),
             operator.changed = changed.as_ref().ok(),
             operator.error = changed.as_ref().err().map(ToString::to_string),
             "audit"
@@ -189,7 +203,7 @@ impl Hand for Desk {
         if bot.as_str().is_empty() || contact.trim_start_matches('+').is_empty() {
             return Err(Refusal::new(400, "name the bot and the contact"));
         }
-        let logged = self.bots.get(&bot).map(BotName::as_str);
+        let logged = self.loggable(&bot);
         let forgotten = self.store.forget(&bot, &contact).await;
         match &forgotten {
             Ok(Forgotten { conversations, waiting, outgoing, said, sent, dead }) => info!(

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::views::{Page, PauseFor, Refusal, Whom};
-use crate::message::PartKey;
+use crate::message::{BotName, PartKey};
 use crate::people::Lasting;
 use crate::store::Seq;
 
@@ -25,10 +26,38 @@ pub(super) enum Place<'a> {
     ResumeAt(&'a str),
     Part(&'a str),
     State,
+    Bots,
+    Bot(&'a str),
+    PutBot(&'a str),
+    RemoveBot(&'a str),
+    Reload,
+}
+
+/// Why a request leads nowhere.
+pub(super) enum Astray {
+    /// There is nothing on this path.
+    Nothing,
+    /// It takes these methods.
+    Takes(&'static str),
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn find(path: &'a str) -> Option<Self> {
+    /// What a request leads to.
+    pub(super) fn find(method: &str, path: &'a str) -> Result<Self, Astray> {
+        if let Some(bot) = path.strip_prefix("/v1/bots/").filter(|bot| !bot.is_empty() && !bot.contains('/')) {
+            return match method {
+                "GET" => Ok(Self::Bot(bot)),
+                "PUT" => Ok(Self::PutBot(bot)),
+                "DELETE" => Ok(Self::RemoveBot(bot)),
+                _ => Err(Astray::Takes("GET, PUT, DELETE")),
+            };
+        }
+        let place = Self::on(path).ok_or(Astray::Nothing)?;
+        if place.method() == method { Ok(place) } else { Err(Astray::Takes(place.method())) }
+    }
+
+    /// What is on a path that takes one method.
+    fn on(path: &'a str) -> Option<Self> {
         let mut segments = path.strip_prefix("/v1/")?.split('/');
         let (first, second, third) = (segments.next()?, segments.next(), segments.next());
         let place = match (first, second, third.filter(|_| segments.next().is_none())) {
@@ -44,6 +73,8 @@ impl<'a> Place<'a> {
             ("forget", None, _) => Self::Forget,
             ("parts", Some(key), None) => Self::Part(key),
             ("state", None, _) => Self::State,
+            ("bots", None, _) => Self::Bots,
+            ("reload", None, _) => Self::Reload,
             _ => return None,
         };
         Some(place)
@@ -52,8 +83,10 @@ impl<'a> Place<'a> {
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Replay | Self::Discard | Self::Forget => "POST",
-            Self::Pause | Self::Resume | Self::PauseAt(_) | Self::ResumeAt(_) => "POST",
-            Self::Dead | Self::Letter(_) | Self::Part(_) | Self::State => "GET",
+            Self::Pause | Self::Resume | Self::PauseAt(_) | Self::ResumeAt(_) | Self::Reload => "POST",
+            Self::Dead | Self::Letter(_) | Self::Part(_) | Self::State | Self::Bots | Self::Bot(_) => "GET",
+            Self::PutBot(_) => "PUT",
+            Self::RemoveBot(_) => "DELETE",
         }
     }
 
@@ -71,6 +104,11 @@ impl<'a> Place<'a> {
             Self::ResumeAt(_) => "POST /v1/conversations/{letter}/resume",
             Self::Part(_) => "GET /v1/parts/{key}",
             Self::State => "GET /v1/state",
+            Self::Bots => "GET /v1/bots",
+            Self::Bot(_) => "GET /v1/bots/{bot}",
+            Self::PutBot(_) => "PUT /v1/bots/{bot}",
+            Self::RemoveBot(_) => "DELETE /v1/bots/{bot}",
+            Self::Reload => "POST /v1/reload",
         }
     }
 }
@@ -101,6 +139,26 @@ pub(super) fn page(query: &str) -> Result<Page, Refusal> {
         }
     }
     page.is_fine().then_some(page).ok_or(FORM)
+}
+
+/// The parameters of a list of bots: behind which, and how many.
+pub(super) fn bots(query: &str) -> Result<(Option<BotName>, usize), Refusal> {
+    const FORM: Refusal = Refusal { status: 400, text: Cow::Borrowed("there are: after=BOT; most=1 to 1000") };
+    let (mut after, mut most) = (None, Page::USUAL);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "after" => after = Some(BotName::new(&*value)),
+            "most" => most = value.parse().map_err(|_| FORM)?,
+            _ => return Err(FORM),
+        }
+    }
+    if (1..=Page::LONGEST).contains(&most) { Ok((after, most)) } else { Err(FORM) }
+}
+
+/// A bot's settings.
+pub(super) fn settings(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    let form = "send the bot's tables as one JSON object: {\"provider\": {\"kind\": \"…\", …}, \"handler\": {…}, …}";
+    serde_json::from_slice(body).map_err(|_| Refusal::new(400, form))
 }
 
 /// The one parameter that other requests have: whether words are shown.

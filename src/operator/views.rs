@@ -261,7 +261,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
+    /// With this status and these words.
+    pub fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
         Self { status, text: text.into() }
     }
 }

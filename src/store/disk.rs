@@ -49,7 +49,7 @@ use super::parts::Stir;
 use super::record;
 use super::schedule::Schedule;
 use super::{
-    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, Noted, Outgoing, PartState, Pause, Peer,
+    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, May, Noted, Outgoing, PartState, Pause, Peer,
     Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
 };
 use crate::budget::Budget;
@@ -177,10 +177,10 @@ impl Store for Disk {
         self.write(now, When::Durable, bytes, apply).await
     }
 
-    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
+    async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
         let schedule = &self.shared.schedule;
         loop {
-            let lease = schedule.claim(lease).await?;
+            let lease = schedule.claim(lease, may).await?;
             let conversation = lease.held(schedule)?.conversation.clone();
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
@@ -189,6 +189,14 @@ impl Store for Disk {
                 return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, size, lease });
             }
         }
+    }
+
+    fn share(&self, bot: &BotName, waiting: Option<usize>) {
+        self.shared.schedule.share(bot, waiting);
+    }
+
+    fn waiting(&self, bot: &BotName) -> usize {
+        self.shared.schedule.waiting(bot)
     }
 
     async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError> {
@@ -370,7 +378,7 @@ impl Store for Disk {
         let now = self.clock.now();
         let schedule = self.shared.schedule.clone();
         let apply = move |ledger: &mut Ledger| {
-            let conversation = ledger.replay(letter, now, || schedule.admit(1))?;
+            let conversation = ledger.replay(letter, now, |bot| schedule.admit(bot))?;
             if let Some(conversation) = &conversation {
                 schedule.add(conversation, 1, now);
             }

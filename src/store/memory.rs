@@ -22,8 +22,8 @@ use super::allowance::Allowance;
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
-    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, MOST_RECALLED_BYTES, Noted, Outgoing, PartState,
-    Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
+    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, MOST_RECALLED_BYTES, May, Noted, Outgoing,
+    PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::{Count, Said, Summary};
@@ -104,7 +104,7 @@ impl Store for Memory {
                 new.push((seq, mark, at, record));
             }
         }
-        self.schedule.admit(new.len())?;
+        self.schedule.admit(&new.iter().map(|(_, _, at, _)| &at.bot).collect::<Vec<_>>())?;
         for (seq, mark, at, record) in new {
             ledger.last = seq;
             ledger.expiry.push_back((accepted, mark.clone()));
@@ -115,9 +115,9 @@ impl Store for Memory {
         Ok(answers)
     }
 
-    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
+    async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
         loop {
-            let lease = self.schedule.claim(lease).await?;
+            let lease = self.schedule.claim(lease, may).await?;
             let conversation = lease.held(&self.schedule)?.conversation.clone();
             let ledger = self.ledger()?;
             let Some(known) = ledger.conversations.get(&conversation).filter(|known| !known.work().is_nothing()) else {
@@ -128,6 +128,14 @@ impl Store for Memory {
             let (outgoing, failure_replied) = (known.outgoing()?, known.failure_replied);
             return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, size, lease });
         }
+    }
+
+    fn share(&self, bot: &BotName, waiting: Option<usize>) {
+        self.schedule.share(bot, waiting);
+    }
+
+    fn waiting(&self, bot: &BotName) -> usize {
+        self.schedule.waiting(bot)
     }
 
     async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError> {
@@ -277,7 +285,7 @@ impl Store for Memory {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
         let Some(letter) = ledger.dead.get(&letter).cloned() else { return Ok(None) };
-        self.schedule.admit(1)?;
+        self.schedule.admit(&[&letter.message.inbound.at.bot])?;
         ledger.dead.remove(&letter.message.seq);
         let arrival = Arrival::again(letter, now);
         let record = record::write(&arrival)?;

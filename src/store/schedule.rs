@@ -5,6 +5,7 @@
 
 mod line;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +14,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::parts::Stir;
-use super::{Backlog, Echoed, Peer, StoreError};
+use super::{Backlog, Echoed, May, Peer, StoreError};
 use crate::clock::{Clock, Timestamp};
-use crate::message::Conversation;
+use crate::hosting::leaves_enough;
+use crate::message::{BotName, Conversation};
 use line::Line;
 
 /// A lease on a conversation. Dropped before it is settled, it gives the conversation back at once, with no runtime
@@ -81,6 +83,8 @@ impl Work {
 pub(super) struct Schedule {
     clock: Clock,
     max_waiting: usize,
+    /// The bots that share it, and how many messages of each may wait; 0: as many as leave room for the others.
+    shares: Mutex<HashMap<BotName, usize>>,
     line: Mutex<Line>,
     /// Woken one at a time by a conversation that becomes ready, and all together by a new earliest deadline: so each
     /// of them knows it, and it does not matter which of them goes away.
@@ -92,7 +96,7 @@ impl Schedule {
     /// An empty schedule that lets `max_waiting` messages wait, all conversations together.
     pub(super) fn new(clock: Clock, max_waiting: usize) -> Arc<Self> {
         let (line, changed, stopped) = (Mutex::default(), Notify::new(), Mutex::default());
-        Arc::new(Self { clock, max_waiting, line, changed, stopped })
+        Arc::new(Self { clock, max_waiting, shares: Mutex::default(), line, changed, stopped })
     }
 
     /// Takes up a conversation as it was when the store was last open.
@@ -106,10 +110,35 @@ impl Schedule {
         }
     }
 
-    /// Whether so many new messages may wait besides those that do already.
-    pub(super) fn admit(&self, messages: usize) -> Result<(), StoreError> {
-        let room = self.max_waiting.saturating_sub(self.line().waiting());
-        if messages <= room { Ok(()) } else { Err(StoreError::Full) }
+    /// How many messages of a bot's may wait; none: it is nobody's any longer.
+    pub(super) fn share(&self, bot: &BotName, waiting: Option<usize>) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        match waiting {
+            Some(most) => drop(shares.insert(bot.clone(), most)),
+            None => drop(shares.remove(bot)),
+        }
+    }
+
+    /// Whether a new message of each of these bots may wait besides those that do already; a bot stands there as often as it
+    /// has one.
+    pub(super) fn admit(&self, bots: &[&BotName]) -> Result<(), StoreError> {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = self.line();
+        let left = self.max_waiting.saturating_sub(line.waiting());
+        let mut fits = bots.len() <= left;
+        for (place, bot) in bots.iter().enumerate().filter(|(place, bot)| !bots[..*place].contains(bot)) {
+            let more = bots[place..].iter().filter(|other| other == &bot).count();
+            let waiting = line.waiting_for(bot);
+            let most = shares.get(*bot).copied().filter(|most| *most > 0);
+            fits &= most.is_none_or(|most| waiting + more <= most);
+            fits &= shares.len() < 2 || leaves_enough(waiting as u64, more as u64, left as u64);
+        }
+        if fits { Ok(()) } else { Err(StoreError::Full) }
+    }
+
+    /// How many messages of a bot's wait.
+    pub(super) fn waiting(&self, bot: &BotName) -> usize {
+        self.line().waiting_for(bot)
     }
 
     /// So many messages more wait in a conversation.
@@ -140,17 +169,17 @@ impl Schedule {
         Backlog { messages: line.waiting(), conversations: line.conversations() }
     }
 
-    /// Waits for a conversation that nobody holds, and leases it.
+    /// Waits for a conversation that nobody holds, of a bot that may have one more, and leases it.
     ///
     /// Cancel-safe: between the lease and the return there is no await.
-    pub(super) async fn claim(self: &Arc<Self>, lease: Duration) -> Result<Lease, StoreError> {
+    pub(super) async fn claim(self: &Arc<Self>, lease: Duration, may: &May<'_>) -> Result<Lease, StoreError> {
         loop {
             let mut changed = pin!(self.changed.notified());
             // Before the look at the line, so that no change after it goes unnoticed.
             changed.as_mut().enable();
             self.running()?;
             let now = self.clock.now();
-            if let Some(held) = self.change(now, |line| line.take(now, lease)) {
+            if let Some(held) = self.change(now, |line| line.take(now, lease, may)) {
                 return Ok(Lease { held, schedule: self.clone() });
             }
             let earliest = self.line().earliest();

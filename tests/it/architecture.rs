@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 33] = [
+const MAY_IMPORT: [(&str, &[&str]); 34] = [
     ("message", &[]),
     ("clock", &[]),
     ("budget", &[]),
+    ("hosting", &[]),
     ("body", &[]),
     ("templates", &[]),
     ("secret", &[]),
@@ -17,7 +18,7 @@ const MAY_IMPORT: [(&str, &[&str]); 33] = [
     ("handler", &["http", "secret", "templates"]),
     ("provider", &["http", "secret"]),
     // A store keeps what was said, which is the handler's word for it.
-    ("store", &["budget", "handler"]),
+    ("store", &["budget", "handler", "hosting"]),
     ("health", &["provider"]),
     ("typing", &["provider", "handler", "health"]),
     ("gate", &["store"]),
@@ -30,14 +31,14 @@ const MAY_IMPORT: [(&str, &[&str]); 33] = [
     (
         "turn",
         &[
-            "budget", "control", "failure", "gate", "handler", "health", "http", "outbox", "pace", "people",
+            "budget", "control", "failure", "gate", "handler", "health", "hosting", "http", "outbox", "pace", "people",
             "provider", "quiet", "store", "typing",
         ],
     ),
-    ("worker", &["budget", "store", "turn"]),
-    ("webhook", &["budget", "control", "http", "people", "provider", "store"]),
+    ("worker", &["budget", "hosting", "store", "turn"]),
+    ("webhook", &["budget", "control", "hosting", "http", "people", "provider", "store"]),
     ("callbacks", &["body", "handler", "secret"]),
-    ("operator", &["body", "health", "http", "people", "provider", "secret", "store"]),
+    ("operator", &["body", "health", "hosting", "http", "people", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (
@@ -48,6 +49,7 @@ const MAY_IMPORT: [(&str, &[&str]); 33] = [
             "failure",
             "gate",
             "handler",
+            "hosting",
             "operator",
             "outbox",
             "people",

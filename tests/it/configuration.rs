@@ -166,6 +166,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.typing", json(&bot.typing), json(&known_bot.typing)),
         ("bots.shop.delivery", json(&bot.delivery), json(&known_delivery)),
         ("bots.shop.failure_reply", json(&bot.failure_reply), json(&known_bot.failure_reply)),
+        ("bots.shop.share", json(&bot.share), json(&known_bot.share)),
     ]
 }
 
@@ -192,7 +193,7 @@ fn the_default_shows_every_setting_and_no_other() {
         assert_eq!(written, known, "{key}");
         tables_seen += 1;
     }
-    tops.insert("templates".into());
+    tops.extend(["templates".into(), "bots_dir".into()]);
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
     // The bot's tables, the seven others, and the four tables inside the handler's.

@@ -13,13 +13,14 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use threedots::clock::Clock;
 use threedots::gate::GateConfig;
 use threedots::health::Health;
+use threedots::hosting::Roster;
 use threedots::housekeeping;
 use threedots::message::{BotName, MessageId, Stage};
-use threedots::operator::{Api, routes};
+use threedots::operator::{Api, Host, HostError, Refusal, Reloaded, routes};
 use threedots::outbox;
 use threedots::provider::{Code, ProviderError};
 use threedots::store::memory::{Memory, Settings};
@@ -37,7 +38,7 @@ use crate::world::{BOT, Setup, World};
 pub(crate) const TOKEN: &str = "fictional-operator-token-0123456789";
 
 /// Every route there is, and some that there are not.
-const ROUTES: [(&str, &str); 16] = [
+const ROUTES: [(&str, &str); 21] = [
     ("GET", "/v1/dead"),
     ("GET", "/v1/dead/1"),
     ("POST", "/v1/dead/replay"),
@@ -49,6 +50,11 @@ const ROUTES: [(&str, &str); 16] = [
     ("POST", "/v1/conversations/1/resume"),
     ("GET", "/v1/parts/3d-1"),
     ("GET", "/v1/state"),
+    ("GET", "/v1/bots"),
+    ("GET", "/v1/bots/shop"),
+    ("PUT", "/v1/bots/shop"),
+    ("DELETE", "/v1/bots/shop"),
+    ("POST", "/v1/reload"),
     ("DELETE", "/v1/dead"),
     ("OPTIONS", "/v1/state"),
     ("GET", "/"),
@@ -96,8 +102,30 @@ fn api_of(store: &Arc<dyn Store>) -> Arc<Api> {
 }
 
 fn api_with(store: &Arc<dyn Store>, health: Arc<Health>) -> Arc<Api> {
-    let bots = [(BotName::new(BOT), health)].into();
-    Arc::new(Api::new(Arc::clone(store), bots, TOKEN.to_owned().into(), Clock::System))
+    let bots = Roster::from_iter([(BotName::new(BOT), health)]);
+    Arc::new(Api::new(Arc::clone(store), bots, Arc::new(Fixed), TOKEN.to_owned().into(), Clock::System))
+}
+
+/// The bots are what they are.
+struct Fixed;
+
+#[async_trait]
+impl Host for Fixed {
+    async fn settings(&self, _: &BotName) -> Result<Option<Map<String, Value>>, HostError> {
+        Ok(None)
+    }
+
+    async fn put(&self, _: &BotName, _: Map<String, Value>) -> Result<bool, HostError> {
+        Err(Refusal::new(409, "no").into())
+    }
+
+    async fn remove(&self, _: &BotName) -> Result<bool, HostError> {
+        Err(Refusal::new(409, "no").into())
+    }
+
+    async fn reload(&self) -> Result<Reloaded, HostError> {
+        Err(Refusal::new(409, "no").into())
+    }
 }
 
 /// Panics at every word of poison, until somebody has mended it.
@@ -138,11 +166,11 @@ async fn without_the_token_everything_is_401_and_says_nothing() {
     }
     assert_eq!(world.dead().await.len(), 1, "nothing was changed");
     // With it, what is there is there, and nothing else.
-    for (method, path) in &ROUTES[..11] {
+    for (method, path) in &ROUTES[..16] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
-        assert!(matches!(status, 200 | 400 | 404), "{status} {path}");
+        assert!(matches!(status, 200 | 400 | 404 | 409), "{status} {path}");
     }
-    for (method, path) in &ROUTES[11..] {
+    for (method, path) in &ROUTES[16..] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 404 | 405), "{status} {path}");
     }

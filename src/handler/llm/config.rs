@@ -17,6 +17,8 @@ pub struct LlmConfig {
     pub models: Vec<ModelConfig>,
     /// The template of the system prompt.
     pub prompt: String,
+    /// What the prompt says of this bot besides: a text, and no template.
+    pub instructions: String,
     /// The template of what the customer is told when no model answers.
     pub canned_reply: String,
     /// How much of the history the model is given, in tokens.
@@ -52,6 +54,7 @@ impl Default for LlmConfig {
         Self {
             models: Vec::new(),
             prompt: "prompts/default.txt".into(),
+            instructions: String::new(),
             canned_reply: "replies/unavailable.txt".into(),
             history_tokens: 2000,
             summary_tokens: 300,

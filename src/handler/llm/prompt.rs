@@ -29,6 +29,7 @@ const MOST_IMAGES: usize = 8;
 pub(super) struct Prompter {
     templates: Arc<Templates>,
     prompt: String,
+    instructions: String,
     canned_reply: String,
     limit_reply: String,
     pub(super) time_zone: TimeZone,
@@ -54,6 +55,7 @@ impl Prompter {
         let prompter = Self {
             templates,
             prompt: config.prompt.clone(),
+            instructions: config.instructions.trim().to_owned(),
             canned_reply: config.canned_reply.clone(),
             limit_reply: config.budget.reply.clone(),
             time_zone,
@@ -61,8 +63,13 @@ impl Prompter {
             images: config.images,
             has_tools,
         };
-        if let Err(error) = prompter.system(&BotName::new("bot"), &Contact::default(), Timestamp(0)) {
-            problems.push(Unusable::new("prompt", error.to_string()));
+        match prompter.system(&BotName::new("bot"), &Contact::default(), Timestamp(0)) {
+            Ok(prompt) if !prompt.contains(&prompter.instructions) => {
+                let text = format!("would not reach the model: put {{{{ instructions }}}} into {}", config.prompt);
+                problems.push(Unusable::new("instructions", text));
+            }
+            Ok(_) => {}
+            Err(error) => problems.push(Unusable::new("prompt", error.to_string())),
         }
         if let Err(error) = prompter.canned_reply(&Contact::default()) {
             problems.push(Unusable::new("canned_reply", error.to_string()));
@@ -79,7 +86,9 @@ impl Prompter {
     fn system(&self, bot: &BotName, contact: &Contact, now: Timestamp) -> Result<String, TemplateError> {
         let date = now.in_zone(&self.time_zone).strftime("%A, %-d %B %Y").to_string();
         let contact = plain_name(contact);
-        let prompt = self.templates.render(&self.prompt, context! { bot => bot.as_str(), contact, date })?;
+        let instructions = self.instructions.as_str();
+        let values = context! { bot => bot.as_str(), contact, date, instructions };
+        let prompt = self.templates.render(&self.prompt, values)?;
         Ok(if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt })
     }
 

@@ -21,7 +21,7 @@ use super::records::{self, Hash, LAST};
 use super::tree::{Changes, Records, Tree};
 use crate::clock::Timestamp;
 use crate::handler::Said;
-use crate::message::{ContactId, Conversation, Inbound, MessageId, MessageRef};
+use crate::message::{BotName, ContactId, Conversation, Inbound, MessageId, MessageRef};
 use crate::store::allowance::Allowance;
 use crate::store::parts::decide_in_the_end;
 use crate::store::record::{self, Arrival};
@@ -170,16 +170,18 @@ impl Ledger {
         Closed { last: self.last, history_kept: self.history_kept, notices: self.notices }
     }
 
-    /// Takes messages in, all of them or none; `admit` is asked whether there is room for the new ones.
+    /// Takes messages in, all of them or none; `admit` is asked whether there is room for the new ones,
+    /// by their bots.
     pub(super) fn accept(
         &mut self,
         arriving: &[Arriving],
         now: Timestamp,
-        admit: impl FnOnce(usize) -> Result<(), StoreError>,
+        admit: impl FnOnce(&[&BotName]) -> Result<(), StoreError>,
     ) -> Result<Vec<Accepted>, Fault> {
         let mut changes = Changes::default();
         let mut last = self.last;
         let mut here = HashMap::new();
+        let mut new = Vec::new();
         let mut met = HashMap::new();
         let mut answers = Vec::with_capacity(arriving.len());
         for message in arriving {
@@ -193,11 +195,12 @@ impl Ledger {
             }
             last = Seq(last.0 + 1);
             here.insert(message.mark, last);
+            new.push(&message.conversation.bot);
             answers.push(Accepted::New(last));
             self.write_arriving(&mut changes, &mut met, message, last, now)?;
         }
         if last > self.last {
-            admit(here.len())?;
+            admit(&new)?;
             changes.insert(LAST.to_vec(), &last.0.to_be_bytes());
             self.tree.stage(changes);
             self.last = last;

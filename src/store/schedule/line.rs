@@ -9,14 +9,15 @@ use tokio::sync::Notify;
 
 use super::{Held, Work};
 use crate::clock::Timestamp;
-use crate::message::Conversation;
+use crate::message::{BotName, Conversation};
 
 /// Every conversation that has something to do, or is held.
 #[derive(Default)]
 pub(super) struct Line {
     entries: HashMap<Conversation, Entry>,
-    /// Those that are ready, by their places.
-    ready: BTreeMap<u64, Conversation>,
+    lanes: HashMap<BotName, Lane>,
+    /// The bots that have something ready: they take turns, so that none waits for all that another has.
+    ring: BTreeMap<u64, BotName>,
     /// The ends of hold-backs and of leases.
     deadlines: BTreeMap<Deadline, Conversation>,
     /// The last number given to a place, a hold-back or a lease.
@@ -24,6 +25,17 @@ pub(super) struct Line {
     /// How many messages wait, all conversations together.
     waiting: usize,
     newly_ready: usize,
+}
+
+/// What there is of one bot.
+#[derive(Default)]
+struct Lane {
+    /// Its conversations that are ready, by their places.
+    ready: BTreeMap<u64, Conversation>,
+    /// Its place in the ring, if it has any that are ready.
+    place: Option<u64>,
+    /// How many of its messages wait.
+    waiting: usize,
 }
 
 /// When, and the number that tells it from others of the same time. A lease's number is its token.
@@ -45,6 +57,7 @@ struct Arrivals {
     heard: Option<Arc<Notify>>,
 }
 
+#[derive(Clone, Copy)]
 enum Place {
     Ready(u64),
     HeldBack(Deadline),
@@ -55,6 +68,11 @@ impl Line {
     /// How many messages wait, all conversations together.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// How many messages of one bot's wait.
+    pub(super) fn waiting_for(&self, bot: &BotName) -> usize {
+        self.lanes.get(bot).map_or(0, |lane| lane.waiting)
     }
 
     /// How many conversations have something to do, or are held.
@@ -74,7 +92,7 @@ impl Line {
 
     /// So many messages more wait in a conversation.
     pub(super) fn add(&mut self, conversation: &Conversation, messages: usize) {
-        self.waiting += messages;
+        self.count(&conversation.bot, messages, 0);
         if let Some(entry) = self.entries.get_mut(conversation) {
             entry.work.messages += messages;
             if messages > 0 {
@@ -88,9 +106,17 @@ impl Line {
         self.entries.insert(conversation.clone(), Entry { work, place, arrivals });
     }
 
-    /// Leases the first that is ready.
-    pub(super) fn take(&mut self, now: Timestamp, lease: Duration) -> Option<Held> {
-        let (_, conversation) = self.ready.pop_first()?;
+    /// Leases the first that is ready of the first bot in the ring that may have one more.
+    pub(super) fn take(&mut self, now: Timestamp, lease: Duration, may: impl Fn(&BotName) -> bool) -> Option<Held> {
+        let (place, bot) = self.ring.iter().find(|(_, bot)| may(bot))?;
+        let (place, bot) = (*place, bot.clone());
+        self.ring.remove(&place);
+        let lane = self.lanes.get_mut(&bot)?;
+        lane.place = None;
+        let (_, conversation) = lane.ready.pop_first()?;
+        if !lane.ready.is_empty() {
+            self.join_ring(&bot);
+        }
         let token = self.number();
         let until = (now.plus(lease), token);
         self.deadlines.insert(until, conversation.clone());
@@ -146,7 +172,7 @@ impl Line {
 
     /// So many messages less wait in a conversation.
     pub(super) fn subtract(&mut self, conversation: &Conversation, messages: usize) {
-        self.waiting = self.waiting.saturating_sub(messages);
+        self.count(&conversation.bot, 0, messages);
         if let Some(entry) = self.entries.get_mut(conversation) {
             entry.work.messages = entry.work.messages.saturating_sub(messages);
         }
@@ -184,15 +210,16 @@ impl Line {
     /// Sets what a conversation has to do, and ends the lease if somebody holds it.
     pub(super) fn reset(&mut self, conversation: &Conversation, work: Work) {
         let Some(entry) = self.entries.get_mut(conversation) else { return };
-        self.waiting = (self.waiting + work.messages).saturating_sub(entry.work.messages);
-        entry.work = work;
-        match entry.place {
+        let before = std::mem::replace(&mut entry.work, work).messages;
+        let place = entry.place;
+        self.count(&conversation.bot, work.messages, before);
+        match place {
             Place::Held(deadline) => {
                 self.deadlines.remove(&deadline);
                 self.line_up(conversation);
             }
             Place::Ready(number) if work.is_nothing() => {
-                self.ready.remove(&number);
+                self.leave(&conversation.bot, number);
                 self.entries.remove(conversation);
             }
             Place::HeldBack(deadline) if work.is_nothing() => {
@@ -226,15 +253,58 @@ impl Line {
 
     fn join(&mut self, conversation: &Conversation) -> Place {
         let number = self.number();
-        self.ready.insert(number, conversation.clone());
+        let lane = self.lanes.entry(conversation.bot.clone()).or_default();
+        lane.ready.insert(number, conversation.clone());
+        if lane.place.is_none() {
+            self.join_ring(&conversation.bot);
+        }
         self.newly_ready += 1;
         Place::Ready(number)
+    }
+
+    /// Puts a bot at the end of the ring.
+    fn join_ring(&mut self, bot: &BotName) {
+        let place = self.number();
+        if let Some(lane) = self.lanes.get_mut(bot) {
+            lane.place = Some(place);
+            self.ring.insert(place, bot.clone());
+        }
+    }
+
+    /// Takes a conversation that is ready out of its bot's lane.
+    fn leave(&mut self, bot: &BotName, number: u64) {
+        let Some(lane) = self.lanes.get_mut(bot) else { return };
+        lane.ready.remove(&number);
+        if lane.ready.is_empty()
+            && let Some(place) = lane.place.take()
+        {
+            self.ring.remove(&place);
+        }
+        self.forget_lane(bot);
+    }
+
+    /// So many messages of a bot's more wait, and so many less.
+    fn count(&mut self, bot: &BotName, more: usize, less: usize) {
+        self.waiting = (self.waiting + more).saturating_sub(less);
+        let lane = match self.lanes.get_mut(bot) {
+            Some(lane) => lane,
+            None => self.lanes.entry(bot.clone()).or_default(),
+        };
+        lane.waiting = (lane.waiting + more).saturating_sub(less);
+        self.forget_lane(bot);
+    }
+
+    /// Forgets a bot's lane if there is nothing in it.
+    fn forget_lane(&mut self, bot: &BotName) {
+        if self.lanes.get(bot).is_some_and(|lane| lane.waiting == 0 && lane.ready.is_empty()) {
+            self.lanes.remove(bot);
+        }
     }
 
     fn move_to(&mut self, conversation: &Conversation, place: Place) {
         let Some(entry) = self.entries.get_mut(conversation) else { return };
         if let Place::Ready(number) = std::mem::replace(&mut entry.place, place) {
-            self.ready.remove(&number);
+            self.leave(&conversation.bot, number);
         }
     }
 

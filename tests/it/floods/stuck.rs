@@ -10,7 +10,7 @@ use threedots::handler::{Count, Said, Summary};
 use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey};
 use threedots::store::memory::Memory;
 use threedots::store::{
-    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, Noted, Outgoing, PartState, Pause, Peer,
+    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, May, Noted, Outgoing, PartState, Pause, Peer,
     Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
 };
 use tokio::sync::watch;
@@ -51,8 +51,16 @@ impl Store for Stuck {
         self.store.accept(messages).await
     }
 
-    async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
-        self.store.claim(lease).await
+    async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
+        self.store.claim_for(lease, may).await
+    }
+
+    fn share(&self, bot: &BotName, waiting: Option<usize>) {
+        self.store.share(bot, waiting);
+    }
+
+    fn waiting(&self, bot: &BotName) -> usize {
+        self.store.waiting(bot)
     }
 
     async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError> {

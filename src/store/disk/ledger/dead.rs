@@ -2,7 +2,7 @@
 
 use super::{Fault, Known, Ledger};
 use crate::clock::Timestamp;
-use crate::message::Conversation;
+use crate::message::{BotName, Conversation};
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::Changes;
 use crate::store::record::{self, Arrival};
@@ -21,12 +21,12 @@ impl Ledger {
         &mut self,
         letter: Seq,
         now: Timestamp,
-        admit: impl FnOnce() -> Result<(), StoreError>,
+        admit: impl FnOnce(&[&BotName]) -> Result<(), StoreError>,
     ) -> Result<Option<Conversation>, Fault> {
         let key = records::dead(letter);
         let Some(record) = self.tree.record(&key)? else { return Ok(None) };
-        admit()?;
         let arrival = Arrival::again(record::decode(&record)?, now);
+        admit(&[&arrival.inbound.at.bot])?;
         let conversation = arrival.inbound.at.conversation();
         let place = Hash::of_conversation(&conversation);
         let last = Seq(self.last.0 + 1);

@@ -1,0 +1,243 @@
+//! One bot's tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Table;
+
+use super::must_not_be_zero;
+use super::problem::NO_TABLE;
+use super::source::Source;
+use crate::control::ControlConfig;
+use crate::failure::FailureReplyConfig;
+use crate::gate::GateConfig;
+use crate::handler::http::HttpConfig;
+use crate::handler::llm::LlmConfig;
+use crate::handler::route::RouteConfig;
+use crate::hosting::ShareConfig;
+use crate::outbox::DeliveryConfig;
+use crate::people::PeopleConfig;
+use crate::provider::{AnyProviderConfig, Kind};
+use crate::quiet::QuietConfig;
+use crate::store::DEDUPLICATED_FOR;
+use crate::turn::{MergeConfig, TurnConfig};
+use crate::typing::TypingConfig;
+
+/// One bot.
+#[derive(Clone, Debug, Default)]
+pub struct BotConfig {
+    /// The upstream that carries its messages, by the `kind` in its table; none if that could not be read.
+    pub provider: Option<Arc<dyn AnyProviderConfig>>,
+    /// What answers.
+    pub handler: HandlerConfig,
+    /// What else can answer, by name.
+    pub handlers: BTreeMap<String, HandlerConfig>,
+    /// When which of those does.
+    pub routes: Vec<RouteConfig>,
+    /// Whom and what it answers.
+    pub gate: GateConfig,
+    /// The words by which a customer speaks to the bot itself.
+    pub control: ControlConfig,
+    /// What follows when a person takes over.
+    pub people: PeopleConfig,
+    /// When it answers nobody.
+    pub quiet: QuietConfig,
+    /// How bursts are merged.
+    pub merge: MergeConfig,
+    /// How its turns are held.
+    pub turn: TurnConfig,
+    /// The dots.
+    pub typing: TypingConfig,
+    /// How replies are sent.
+    pub delivery: DeliveryConfig,
+    /// What a customer is told when the handler has failed.
+    pub failure_reply: FailureReplyConfig,
+    /// What it may take of the process.
+    pub share: ShareConfig,
+}
+
+impl BotConfig {
+    /// All that may answer.
+    pub fn all_handlers(&self) -> impl Iterator<Item = &HandlerConfig> {
+        self.handlers.values().chain([&self.handler])
+    }
+}
+
+/// A handler, by the `kind` in a bot's `handler` table.
+#[derive(Clone, Debug, Default)]
+pub enum HandlerConfig {
+    /// `kind = "demo"`
+    #[default]
+    Demo,
+    /// `kind = "llm"`
+    Llm(Box<LlmConfig>),
+    /// `kind = "http"`
+    Http(HttpConfig),
+    /// `kind = "custom"`: the one that a program of yours gives to [`App::handler`](crate::App::handler).
+    Custom,
+}
+
+/// Reads the bot `name` out of its table, and looks at it by itself.
+pub(super) fn read(source: &mut Source<'_>, name: &str, table: Table, kinds: &[Kind]) -> BotConfig {
+    let at = format!("bots.{name}");
+    if !is_name(name) {
+        source.problem(&at, NAME);
+    }
+    let bot = read_bot(source, &at, table, kinds);
+    check_bot(source, &at, &bot);
+    bot
+}
+
+/// Whether a bot may have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+}
+
+/// Said of one that it may not have.
+pub(super) const NAME: &str = "is part of an address: use lower-case letters, digits, `-` and `_`";
+
+fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind]) -> BotConfig {
+    let mut provider = source.take_from(&mut table, at, "provider");
+    let provider_at = format!("{at}.provider");
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+    let kind = take_kind(source, &mut provider, &provider_at, &names.join(", "));
+    let kind = kind.and_then(|name| kinds.iter().find(|kind| kind.name == name));
+    let provider = kind.and_then(|kind| source.read_with(&provider_at, provider, kind.read));
+    let handler = source.take_from(&mut table, at, "handler");
+    let handler = read_handler(source, &format!("{at}.handler"), handler);
+    let mut handlers = BTreeMap::new();
+    for (name, handler) in source.take_from(&mut table, at, "handlers") {
+        let at = format!("{at}.handlers.{name}");
+        match handler {
+            toml::Value::Table(handler) => drop(handlers.insert(name, read_handler(source, &at, handler))),
+            _ => source.problem(&at, NO_TABLE),
+        }
+    }
+    let routes = read_routes(source, &format!("{at}.routes"), table.remove("routes"));
+    let mut read = |name: &str| (format!("{at}.{name}"), source.take_from(&mut table, at, name));
+    let (gate, control, people) = (read("gate"), read("control"), read("people"));
+    let (quiet, merge, turn) = (read("quiet"), read("merge"), read("turn"));
+    let (typing, delivery, failure_reply) = (read("typing"), read("delivery"), read("failure_reply"));
+    let share = read("share");
+    for key in table.keys() {
+        source.problem(&format!("{at}.{key}"), "is no setting: remove it, or correct its name");
+    }
+    BotConfig {
+        provider,
+        handler,
+        handlers,
+        routes,
+        gate: source.read(&gate.0, gate.1),
+        control: source.read(&control.0, control.1),
+        people: source.read(&people.0, people.1),
+        quiet: source.read(&quiet.0, quiet.1),
+        merge: source.read(&merge.0, merge.1),
+        turn: source.read(&turn.0, turn.1),
+        typing: source.read(&typing.0, typing.1),
+        delivery: source.read(&delivery.0, delivery.1),
+        failure_reply: source.read(&failure_reply.0, failure_reply.1),
+        share: source.read(&share.0, share.1),
+    }
+}
+
+fn read_handler(source: &mut Source<'_>, at: &str, mut table: Table) -> HandlerConfig {
+    match take_kind(source, &mut table, at, "demo, llm, http, custom").as_deref() {
+        Some("llm") => HandlerConfig::Llm(Box::new(source.read(at, table))),
+        Some("http") => HandlerConfig::Http(source.read(at, table)),
+        Some(kind) => {
+            for key in table.keys() {
+                source.problem(&format!("{at}.{key}"), &format!("is no setting of the {kind} handler: remove it"));
+            }
+            if kind == "custom" { HandlerConfig::Custom } else { HandlerConfig::Demo }
+        }
+        None => HandlerConfig::Demo,
+    }
+}
+
+fn read_routes(source: &mut Source<'_>, at: &str, routes: Option<toml::Value>) -> Vec<RouteConfig> {
+    let routes = match routes {
+        None => Vec::new(),
+        Some(toml::Value::Array(routes)) => routes,
+        Some(_) => {
+            source.problem(at, &format!("must be a list: write [[{at}]]"));
+            Vec::new()
+        }
+    };
+    let tables = routes.into_iter().enumerate().map(|(number, route)| (format!("{at}[{number}]"), route));
+    let read = tables.map(|(at, route)| match route {
+        toml::Value::Table(route) => source.read(&at, route),
+        _ => {
+            source.problem(&at, NO_TABLE);
+            RouteConfig::default()
+        }
+    });
+    read.collect()
+}
+
+/// Takes the `kind` out of a table, if it is one of `known`.
+fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) -> Option<String> {
+    match table.remove("kind") {
+        Some(toml::Value::String(kind)) if known.split(", ").any(|word| word == kind) => Some(kind),
+        // All of the table could not be read.
+        None if source.is_noted(at) => None,
+        found => {
+            let what = if found.is_some() { "is not known" } else { "is missing" };
+            source.problem(&format!("{at}.kind"), &format!("{what}: use one of {known}"));
+            None
+        }
+    }
+}
+
+/// Typing before, the handler, its reply's upload and send, and typing's end.
+pub(super) fn longest_turn(bot: &BotConfig) -> Duration {
+    let around = bot.typing.call_timeout.saturating_mul(3).saturating_add(bot.delivery.send_timeout.saturating_mul(2));
+    bot.turn.longest(&bot.merge).saturating_add(around).saturating_add(bot.typing.longest_pause())
+}
+
+fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
+    for (key, zero) in [
+        ("turn.timeout", bot.turn.timeout.is_zero()),
+        ("typing.call_timeout", bot.typing.call_timeout.is_zero()),
+        ("delivery.send_timeout", bot.delivery.send_timeout.is_zero()),
+        ("delivery.attempts", bot.delivery.attempts == 0),
+        ("gate.per_minute", bot.gate.per_minute == 0),
+        ("gate.kinds", bot.gate.kinds.is_empty()),
+    ] {
+        must_not_be_zero(source, &format!("{at}.{key}"), zero);
+    }
+    for (number, route) in bot.routes.iter().enumerate() {
+        let key = format!("{at}.routes[{number}].handler");
+        if !bot.handlers.contains_key(&route.handler) && !source.is_noted(&key) {
+            let known = bot.handlers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            source.problem(
+                &key,
+                &format!("names no handler of the bot's: use one of [{at}.handlers.…] (there are: {known})"),
+            );
+        }
+    }
+    for name in bot.handlers.keys().filter(|name| !bot.routes.iter().any(|route| route.handler == **name)) {
+        source.problem(&format!("{at}.handlers.{name}"), "is in no route: remove it, or add one to [[routes]]");
+    }
+    for list in bot.control.unusable() {
+        source.problem(&format!("{at}.control.{list}"), "holds a word without a letter or a digit: remove it");
+    }
+    if bot.gate.max_age > DEDUPLICATED_FOR {
+        // A message that is repeated later than that would be taken for a new one, and answered again.
+        source.problem(&format!("{at}.gate.max_age"), "is longer than a message is known for: 192h at the most");
+    }
+    if bot.provider.as_ref().is_some_and(|provider| bot.delivery.send_timeout < provider.timeout()) {
+        let text = "is shorter than the provider's own `timeout`: a send that is still answered would count as unknown";
+        source.problem(&format!("{at}.delivery.send_timeout"), text);
+    }
+    let named = bot.handlers.iter().map(|(name, handler)| (format!("{at}.handlers.{name}"), handler));
+    for (at, handler) in named.chain([(format!("{at}.handler"), &bot.handler)]) {
+        let models = format!("{at}.models");
+        if let HandlerConfig::Llm(llm) = handler
+            && llm.models.is_empty()
+            && !source.is_noted(&models)
+        {
+            source.problem(&models, &format!("is empty: add at least one [[{models}]]"));
+        }
+    }
+}

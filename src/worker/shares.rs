@@ -1,0 +1,105 @@
+//! What each bot has of the worker's turns and of its memory, so that none takes what the others need.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+use tracing::warn;
+
+use crate::budget::{Bell, Budget, Tally};
+use crate::hosting::{Roster, leaves_enough};
+use crate::message::BotName;
+use crate::turn::Bot;
+
+/// What each bot has taken.
+pub(super) struct Shares {
+    taken: Mutex<HashMap<BotName, Taken>>,
+    /// Bots that messages wait for, and that nobody knows: each is told of once.
+    unknown: Mutex<HashSet<BotName>>,
+    bell: Arc<Bell>,
+}
+
+struct Taken {
+    turns: usize,
+    memory: Tally,
+}
+
+/// One turn of a bot's. Dropped, the turn is over.
+pub(super) struct Place {
+    bot: BotName,
+    shares: Arc<Shares>,
+}
+
+impl Shares {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { taken: Mutex::default(), unknown: Mutex::default(), bell: Arc::default() })
+    }
+
+    /// Rings when a bot that had to wait may have one more.
+    pub(super) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Whether a bot may have one more turn. Whoever asks holds a permit for it already, and the memory.
+    pub(super) fn may(&self, bot: &BotName, bots: &Roster<Bot>, permits: &Semaphore, memory: &Budget) -> bool {
+        let may = || {
+            let Some(known) = bots.get(bot) else {
+                self.miss(bot);
+                return false;
+            };
+            let (most, has_others) = (known.share.turns, bots.has_several());
+            if most == 0 && !has_others {
+                return true;
+            }
+            let taken = self.taken();
+            let Some(taken) = taken.get(bot) else { return true };
+            let left = permits.available_permits() as u64 + 1;
+            let leaves =
+                || leaves_enough(taken.turns as u64, 1, left) && leaves_enough(taken.memory.bytes(), 0, memory.left());
+            (most == 0 || taken.turns < most) && (!has_others || leaves())
+        };
+        // Asked again, in case that something was given back before it was known that somebody waits for it.
+        may() || {
+            self.bell.want();
+            may()
+        }
+    }
+
+    /// A bot has one more turn.
+    pub(super) fn enter(self: &Arc<Self>, bot: &BotName) -> (Place, Tally) {
+        let mut all = self.taken();
+        let taken =
+            all.entry(bot.clone()).or_insert_with(|| Taken { turns: 0, memory: Tally::new(Arc::clone(&self.bell)) });
+        taken.turns += 1;
+        (Place { bot: bot.clone(), shares: Arc::clone(self) }, taken.memory.clone())
+    }
+
+    /// The bots are others now.
+    pub(super) fn look_again(&self) {
+        self.bell.ring();
+    }
+
+    fn miss(&self, bot: &BotName) {
+        if self.unknown.lock().unwrap_or_else(PoisonError::into_inner).insert(bot.clone()) {
+            warn!("messages wait for a bot that is not in the configuration: they stay where they are until it is");
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<BotName, Taken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.shares.taken();
+        if let Some(taken) = all.get_mut(&self.bot) {
+            taken.turns -= 1;
+            if taken.turns == 0 {
+                all.remove(&self.bot);
+            }
+        }
+        drop(all);
+        self.shares.bell.ring();
+    }
+}
