@@ -17,7 +17,7 @@ const SECRETS: [(&str, &str); 3] =
     [("META_ACCESS_TOKEN", "a token"), ("META_APP_SECRET", "a secret"), ("META_VERIFY_TOKEN", "a word")];
 
 /// Runs the command in `directory`, with nothing in its environment but `env`.
-fn threedots(directory: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+pub(crate) fn threedots(directory: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_threedots"));
     command.args(arguments).current_dir(directory).env_clear().envs(env.iter().copied());
     command.output().expect("the command runs")
@@ -503,7 +503,7 @@ fn without_a_file_or_a_bot_it_says_where_to_begin() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stderr(&output), "threedots.toml: is not there: `threedots init` writes a first one\n");
     let (_, said) = check("", &[]);
-    assert_eq!(said, "threedots.toml: bots: there is no bot: add a table such as [bots.shop]\n");
+    assert_eq!(said, "threedots.toml: bots: there is no bot: add a table such as [bots.shop], or set `bots_dir`\n");
 }
 
 #[test]

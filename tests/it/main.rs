@@ -14,6 +14,7 @@ mod flow;
 mod foreign_words;
 mod gateway;
 mod hostile;
+mod hosting;
 mod http_handler;
 mod interleavings;
 mod interruption;

@@ -316,7 +316,7 @@ async fn what_is_not_of_its_form_is_refused_and_not_quoted() {
         assert!(answer.body["error"].is_string() && !answer.body.to_string().contains("CANARY"), "{}", answer.body);
         assert_eq!(answer.headers.contains_key("allow"), status == 405);
     }
-    let huge = " ".repeat(65 << 10);
+    let huge = " ".repeat(257 << 10);
     assert_eq!(ask(&api, "POST", "/v1/forget", Some(&format!("Bearer {TOKEN}")), &huge).await.status, 413);
     store.close().await;
     for (path, body) in

@@ -97,7 +97,7 @@ pub(crate) struct Product {
 
 impl Product {
     pub(crate) async fn start(directory: &Path, setup: &Setup, handler: impl Handler) -> Self {
-        let (config, problems) = Config::parse("threedots.toml", &setup.text(directory), []);
+        let (config, problems) = Config::load_text("threedots.toml", &setup.text(directory), [], &[]);
         assert_eq!(problems, []);
         let app = App::new(config).expect("a sound configuration").handler(handler);
         let running = app.start().await.expect("it starts");

@@ -86,6 +86,10 @@ contract! {
     a_batch_that_holds_a_message_twice_takes_it_in_once
     the_same_identifier_at_another_bot_is_another_message
     a_message_is_known_for_eight_days
+    bots_take_turns
+    a_bot_that_may_have_no_more_is_passed_over
+    what_waits_for_one_bot_leaves_room_for_the_others
+    a_bot_has_as_many_waiting_as_it_may
     messages_come_in_the_order_of_their_acceptance
     conversations_come_in_the_order_in_which_they_became_ready
     a_conversation_that_is_given_back_stands_behind_the_others

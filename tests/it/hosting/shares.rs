@@ -1,0 +1,111 @@
+//! What the process has is for all bots: one that hangs or is flooded leaves the others what they need.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde_json::json;
+use threedots::{Handler, HandlerError, Reply, Turn};
+use tokio::sync::watch;
+
+use super::House;
+use crate::product::soon;
+
+/// Hangs for every bot but the shop, until it is let go; counts the turns that hang.
+#[derive(Clone)]
+struct Hanging {
+    turns: Arc<watch::Sender<HashMap<String, usize>>>,
+    most: Arc<Mutex<HashMap<String, usize>>>,
+    over: watch::Receiver<bool>,
+}
+
+impl Hanging {
+    fn new() -> (Self, watch::Sender<bool>) {
+        let (end, over) = watch::channel(false);
+        (Self { turns: Arc::default(), most: Arc::default(), over }, end)
+    }
+
+    async fn hang(&self, bot: &str, turns: usize) {
+        let count = |all: &HashMap<String, usize>| all.get(bot).copied().unwrap_or_default();
+        soon(self.turns.subscribe().wait_for(|all| count(all) >= turns)).await.expect("it is there");
+    }
+
+    fn most(&self, bot: &str) -> usize {
+        self.most.lock().expect("no panic").get(bot).copied().unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Handler for Hanging {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
+        let bot = turn.bot.as_str().to_owned();
+        if bot != "shop" {
+            self.turns.send_modify(|all| {
+                let turns = all.entry(bot.clone()).or_default();
+                *turns += 1;
+                let mut most = self.most.lock().expect("no panic");
+                let most = most.entry(bot.clone()).or_default();
+                *most = (*most).max(*turns);
+            });
+            self.over.clone().wait_for(|over| *over).await.expect("its sender lives as long");
+            self.turns.send_modify(|all| *all.entry(bot).or_default() -= 1);
+        }
+        Ok(Reply::text(format!("You said: {}", turn.text())))
+    }
+}
+
+async fn flood(house: &House, bot: &str, customers: usize) {
+    for number in 0..customers {
+        let customer = format!("12025551{number:03}");
+        assert_eq!(house.write_as(bot, &customer, &format!("{bot}{number}"), &format!("{bot} {number}.")).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn bots_that_hang_leave_as_many_turns_as_they_have_themselves() {
+    let (handler, end) = Hanging::new();
+    let house = House::with(handler.clone(), "[worker]\nturns = 12\n").await;
+    house.put("bakery", &house.settings()).await;
+    house.put("cafe", &house.settings()).await;
+    flood(&house, "bakery", 30).await;
+    handler.hang("bakery", 6).await;
+    flood(&house, "cafe", 30).await;
+    handler.hang("cafe", 3).await;
+    for number in 0..10 {
+        let id = format!("shop{number}");
+        assert_eq!(house.write("shop", &id, &format!("shoes {number}.")).await, 200);
+        house.upstream.sent(&format!("You said: shoes {number}.")).await;
+    }
+    assert_eq!((handler.most("bakery"), handler.most("cafe")), (6, 3), "of twelve turns");
+    end.send_replace(true);
+    for number in 0..30 {
+        house.upstream.sent(&format!("You said: bakery {number}.")).await;
+        house.upstream.sent(&format!("You said: cafe {number}.")).await;
+    }
+    house.product.stop().await;
+}
+
+#[tokio::test]
+async fn a_bot_has_no_more_turns_and_no_more_waiting_messages_than_its_own_settings_say() {
+    let (handler, end) = Hanging::new();
+    let house = House::open(handler.clone()).await;
+    let mut settings = house.settings();
+    settings["share"] = json!({ "turns": 2, "waiting": 5 });
+    house.put("bakery", &settings).await;
+    flood(&house, "bakery", 5).await;
+    assert_eq!(house.write_as("bakery", "12025552000", "one-more", "bread").await, 503);
+    handler.hang("bakery", 2).await;
+    assert_eq!(house.write("shop", "1", "shoes").await, 200);
+    house.upstream.sent("You said: shoes").await;
+    let state = house.ask("GET", "/v1/bots/bakery", &serde_json::Value::Null).await.1;
+    assert_eq!(state["waiting"], 5);
+    end.send_replace(true);
+    for number in 0..5 {
+        house.upstream.sent(&format!("You said: bakery {number}.")).await;
+    }
+    assert_eq!(handler.most("bakery"), 2);
+    // As the upstream does it, again.
+    assert_eq!(house.write_as("bakery", "12025552000", "one-more", "bread").await, 200);
+    house.upstream.sent("You said: bread").await;
+    house.product.stop().await;
+}
