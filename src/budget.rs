@@ -1,11 +1,14 @@
 //! How much memory what comes in may take: bytes are reserved before they are read, and given back once nothing that was
 //! made of them is held any longer. So a flood waits, or is turned back, and the memory has a ceiling.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::hosting::leaves_enough;
 
 /// What bytes are counted in. Less would be no more exact: an allocation costs more than its bytes.
 const UNIT: u64 = 1024;
@@ -15,6 +18,7 @@ const UNIT: u64 = 1024;
 pub struct Budget {
     left: Arc<Semaphore>,
     whole: u32,
+    bell: Arc<Bell>,
 }
 
 /// Bytes of a budget. Dropped, they are given back.
@@ -23,37 +27,122 @@ pub struct Budget {
 pub struct Share {
     permit: Option<OwnedSemaphorePermit>,
     tally: Option<Tally>,
-}
-
-/// How much of a budget somebody has taken. A clone is the same tally.
-#[derive(Clone, Debug)]
-pub struct Tally {
-    units: Arc<AtomicU64>,
     bell: Arc<Bell>,
 }
 
-impl Tally {
-    /// Nothing has been taken. `bell` rings for everything that is given back.
-    pub fn new(bell: Arc<Bell>) -> Self {
-        Self { units: Arc::default(), bell }
-    }
+/// How much of a budget somebody has taken. A clone is the same tally.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<AtomicU64>);
 
-    /// How many bytes have been taken.
-    pub fn bytes(&self) -> u64 {
-        self.units.load(Ordering::Relaxed) * UNIT
-    }
-
-    fn give_back(&self, units: u64) {
-        self.units.fetch_sub(units, Ordering::Relaxed);
-        self.bell.ring();
-    }
-}
-
-/// Tells those who wait for their share that something was given back; costs nothing while nobody waits.
+/// Tells those who wait that something was given back; costs nothing while nobody waits.
 #[derive(Debug, Default)]
 pub struct Bell {
     wanted: AtomicBool,
     rung: Notify,
+}
+
+impl Budget {
+    /// A budget of `bytes`, of which at least 1,024 can be taken.
+    pub fn new(bytes: u64) -> Self {
+        let whole = units(bytes);
+        Self { left: Arc::new(Semaphore::new(whole as usize)), whole, bell: Arc::default() }
+    }
+
+    /// Waits for `bytes`, behind those who asked before. Who asks for more than there is in all waits for all of it.
+    pub async fn take(&self, bytes: u64) -> Share {
+        let left = Arc::clone(&self.left);
+        // Closed never, and so never an error.
+        let permit = left.acquire_many_owned(units(bytes).min(self.whole)).await.ok();
+        Share { permit, tally: None, bell: Arc::clone(&self.bell) }
+    }
+
+    /// The same for somebody who may share it with others: then he first waits until he leaves as much for them as he has.
+    pub async fn take_for(&self, tally: Option<&Tally>, bytes: u64) -> Share {
+        let Some(tally) = tally else { return self.take(bytes).await };
+        loop {
+            let mut rings = pin!(self.bell.rings());
+            // Before the look at what is left, so that no change after it goes unnoticed.
+            rings.as_mut().enable();
+            if self.is_fair(tally) {
+                break;
+            }
+            self.bell.want();
+            if self.is_fair(tally) {
+                break;
+            }
+            rings.await;
+        }
+        let mut share = self.take(bytes).await;
+        share.count_for(tally);
+        share
+    }
+
+    /// The same without waiting; none if he would have to.
+    pub fn try_take_for(&self, tally: Option<&Tally>, bytes: u64) -> Option<Share> {
+        if tally.is_some_and(|tally| !self.is_fair(tally)) {
+            return None;
+        }
+        let permit = Arc::clone(&self.left).try_acquire_many_owned(units(bytes).min(self.whole)).ok()?;
+        let mut share = Share { permit: Some(permit), tally: None, bell: Arc::clone(&self.bell) };
+        if let Some(tally) = tally {
+            share.count_for(tally);
+        }
+        Some(share)
+    }
+
+    /// Whether somebody leaves as much for the others as he has.
+    pub fn is_fair(&self, tally: &Tally) -> bool {
+        leaves_enough(tally.bytes(), 0, self.left())
+    }
+
+    /// Rings when something is given back.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    fn left(&self) -> u64 {
+        self.left.available_permits() as u64 * UNIT
+    }
+}
+
+impl Share {
+    /// Gives back all but `bytes`; nothing if it is no more than that.
+    pub fn shrink(&mut self, bytes: u64) {
+        if let Some(permit) = &mut self.permit {
+            let more = permit.num_permits().saturating_sub(units(bytes) as usize);
+            drop(permit.split(more));
+            self.tell(more);
+        }
+    }
+
+    /// Counts all of it as taken by somebody, until it is given back.
+    pub fn count_for(&mut self, tally: &Tally) {
+        let units = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        tally.0.fetch_add(units as u64, Ordering::Relaxed);
+        self.tally = Some(tally.clone());
+    }
+
+    fn tell(&self, units: usize) {
+        if let Some(Tally(taken)) = &self.tally {
+            taken.fetch_sub(units as u64, Ordering::Relaxed);
+        }
+        self.bell.ring();
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // Given back before anybody is told.
+        let units = self.permit.take().map_or(0, |permit| permit.num_permits());
+        self.tell(units);
+    }
+}
+
+impl Tally {
+    /// How many bytes have been taken.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) * UNIT
+    }
 }
 
 impl Bell {
@@ -72,56 +161,6 @@ impl Bell {
     /// The next time that it rings, from when this is enabled on.
     pub fn rings(&self) -> Notified<'_> {
         self.rung.notified()
-    }
-}
-
-impl Budget {
-    /// A budget of `bytes`, of which at least 1,024 can be taken.
-    pub fn new(bytes: u64) -> Self {
-        let whole = units(bytes);
-        Self { left: Arc::new(Semaphore::new(whole as usize)), whole }
-    }
-
-    /// Waits for `bytes`, behind those who asked before. Who asks for more than there is in all waits for all of it.
-    pub async fn take(&self, bytes: u64) -> Share {
-        let left = Arc::clone(&self.left);
-        // Closed never, and so never an error.
-        Share { permit: left.acquire_many_owned(units(bytes).min(self.whole)).await.ok(), tally: None }
-    }
-
-    /// How many bytes are left.
-    pub fn left(&self) -> u64 {
-        self.left.available_permits() as u64 * UNIT
-    }
-}
-
-impl Share {
-    /// Gives back all but `bytes`; nothing if it is no more than that.
-    pub fn shrink(&mut self, bytes: u64) {
-        if let Some(permit) = &mut self.permit {
-            let more = permit.num_permits().saturating_sub(units(bytes) as usize);
-            drop(permit.split(more));
-            if let Some(tally) = &self.tally {
-                tally.give_back(more as u64);
-            }
-        }
-    }
-
-    /// Counts all of it as taken by somebody, until it is given back.
-    pub fn count_for(&mut self, tally: &Tally) {
-        let units = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) as u64;
-        tally.units.fetch_add(units, Ordering::Relaxed);
-        self.tally = Some(tally.clone());
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        // Before anybody is told.
-        let units = self.permit.take().map_or(0, |permit| permit.num_permits()) as u64;
-        if let Some(tally) = &self.tally {
-            tally.give_back(units);
-        }
     }
 }
 

@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Tally};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{ControlConfig, Controls};
@@ -52,7 +52,7 @@ use crate::store::{DeadLetter, Store};
 use crate::templates::Templates;
 use crate::turn::{Bot, MergeConfig, Tools, TurnConfig};
 use crate::typing::{Indicator, TypingConfig};
-use crate::webhook::{Inlet, ServerConfig, Webhooks};
+use crate::webhook::{Bodies, Inlet, ServerConfig, Webhooks};
 use crate::worker::{Worker, WorkerConfig};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -165,6 +165,7 @@ impl Setup {
             failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
             health,
             share: ShareConfig::default(),
+            media: Tally::default(),
         }
     }
 }
@@ -172,7 +173,7 @@ impl Setup {
 /// What the way in knows of the one bot.
 pub fn inlets(provider: Arc<dyn Provider>, control: ControlConfig, people: PeopleConfig) -> Roster<Inlet> {
     let controls = Arc::new(Controls::new(control));
-    Roster::from_iter([(BotName::new(BOT), Arc::new(Inlet { provider, controls, people }))])
+    Roster::from_iter([(BotName::new(BOT), Arc::new(Inlet { provider, controls, people, bodies: Bodies::default() }))])
 }
 
 fn alone(bot: Bot) -> Roster<Bot> {
@@ -237,6 +238,7 @@ impl World {
             tasks: TaskTracker::new(),
             cancelled: CancellationToken::new(),
             media: Budget::new(1 << 20),
+            bots: Roster::default(),
         }
     }
 

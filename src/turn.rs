@@ -21,14 +21,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Share, Tally};
 use crate::clock::{Clock, Timestamp};
 use crate::control::Controls;
 use crate::failure::FailureReply;
 use crate::gate::Gates;
 use crate::handler::{Handler, Said, Speaker};
 use crate::health::Health;
-use crate::hosting::ShareConfig;
+use crate::hosting::{Roster, ShareConfig};
 use crate::message::{BotName, MessageId, Part};
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
 use crate::pace::Pace;
@@ -78,6 +78,8 @@ pub struct Bot {
     pub health: Arc<Health>,
     /// What it may take of the process.
     pub share: ShareConfig,
+    /// How much of media its handlers hold.
+    pub media: Tally,
 }
 
 /// What a turn works with.
@@ -94,6 +96,8 @@ pub struct Tools {
     pub cancelled: CancellationToken,
     /// How much of media all handlers hold, in bytes.
     pub media: Budget,
+    /// Who shares all this.
+    pub bots: Roster<Bot>,
 }
 
 /// Holds one turn: answers everything that is claimed of what the conversation has waiting. `room` is the memory that it

@@ -38,6 +38,7 @@ use crate::message::{BotName, Conversation, Echo, Inbound, Wish};
 use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Change, Echoed, Noted, Opted, Peer, Store, StoreError};
+pub use intake::Bodies;
 use intake::{Crowded, Intake, Room, SMALL};
 
 /// Where webhooks arrive. The `server` table of the configuration.
@@ -83,6 +84,8 @@ pub struct Inlet {
     pub controls: Arc<Controls>,
     /// What follows when a person writes from the business's own phone.
     pub people: PeopleConfig,
+    /// How much memory what comes in for it takes.
+    pub bodies: Bodies,
 }
 
 /// Takes webhooks in.
@@ -108,9 +111,20 @@ impl WebhookAnswer {
     fn new(status: u16, body: impl Into<String>) -> Self {
         Self { status, body: body.into() }
     }
+
+    fn no_such_bot() -> Self {
+        Self::new(404, "no such bot")
+    }
 }
 
 impl Webhooks {
+    /// How much memory what comes in for a bot has taken, where there are others.
+    fn bodies(&self, bot: &str) -> Result<Option<Bodies>, WebhookAnswer> {
+        // What nobody will look at is not read.
+        let inlet = self.bots.get(&BotName::new(bot)).ok_or_else(WebhookAnswer::no_such_bot)?;
+        Ok(self.bots.has_several().then(|| inlet.bodies.clone()))
+    }
+
     /// Takes webhooks in for these bots.
     pub fn new(bots: Roster<Inlet>, store: Arc<dyn Store>, clock: Clock, config: &ServerConfig) -> Self {
         let ServerConfig { body_timeout, store_timeout, .. } = *config;
@@ -120,7 +134,7 @@ impl Webhooks {
     /// Answers one request. When the answer is 200, everything in it is durable.
     pub async fn receive(&self, bot: &str, request: &WebhookRequest) -> WebhookAnswer {
         let bot = BotName::new(bot);
-        let Some(inlet) = self.bots.get(&bot) else { return WebhookAnswer::new(404, "no such bot") };
+        let Some(inlet) = self.bots.get(&bot) else { return WebhookAnswer::no_such_bot() };
         match inlet.provider.receive(request) {
             Ok(Received::Challenge(challenge)) => WebhookAnswer::new(200, challenge),
             Ok(Received::Events(events)) => self.accept(&bot, &inlet, events, request.body.len()).await,
@@ -253,7 +267,7 @@ async fn handle(
     body: Payload,
 ) -> HttpResponse {
     let mut unread = false;
-    let answer = match read(&webhooks, &http, body).await {
+    let answer = match read(&webhooks, &bot, &http, body).await {
         // The room is kept until what was made of the body is gone as well.
         Ok((request, _room)) => webhooks.receive(&bot, &request).await,
         Err(answer) => {
@@ -271,7 +285,7 @@ async fn handle(
         503 => drop(response.insert_header((RETRY_AFTER, "5"))),
         _ => {}
     }
-    if unread && matches!(answer.status, 408 | 413 | 415 | 503) {
+    if unread && matches!(answer.status, 404 | 408 | 413 | 415 | 503) {
         // The rest of the body is still on its way: nobody will read it.
         response.force_close();
     }
@@ -280,6 +294,7 @@ async fn handle(
 
 async fn read<'a>(
     webhooks: &'a Webhooks,
+    bot: &str,
     http: &HttpRequest,
     body: Payload,
 ) -> Result<(WebhookRequest, Room<'a>), WebhookAnswer> {
@@ -299,7 +314,7 @@ async fn read<'a>(
     if declared.is_some_and(|length| length > BODY_LIMIT) {
         return Err(WebhookAnswer::new(413, "too large"));
     }
-    let mut room = webhooks.intake.enter(declared).await?;
+    let mut room = webhooks.intake.enter(declared, webhooks.bodies(bot)?).await?;
     let body = timeout(webhooks.body_timeout, collect(body, declared, &mut room)).await;
     let body = body.map_err(|_| WebhookAnswer::new(408, "too slow"))??;
     let query = http.query_string().to_owned();

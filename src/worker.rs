@@ -87,9 +87,9 @@ impl Worker {
     /// A worker for these bots.
     pub fn new(bots: Roster<Bot>, store: Arc<dyn Store>, clock: Clock, config: WorkerConfig) -> Arc<Self> {
         let cancelled = CancellationToken::new();
+        let memory = Budget::new(config.memory);
         Arc::new(Self {
-            bots,
-            shares: Shares::new(),
+            shares: Shares::new(&memory),
             tools: Tools {
                 store,
                 clock,
@@ -97,9 +97,11 @@ impl Worker {
                 tasks: TaskTracker::new(),
                 cancelled,
                 media: Budget::new(config.media_memory),
+                bots: bots.clone(),
             },
+            bots,
             permits: Arc::new(Semaphore::new(config.turns)),
-            memory: Budget::new(config.memory),
+            memory,
             config,
             turns: TaskTracker::new(),
             stopped: CancellationToken::new(),

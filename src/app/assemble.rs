@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use crate::budget::Tally;
 use crate::clock::Clock;
 use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems};
 use crate::control::Controls;
@@ -145,6 +146,7 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         failure_reply,
         health,
         share: bot.share,
+        media: Tally::default(),
     })
 }
 

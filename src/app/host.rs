@@ -39,7 +39,8 @@ impl Rosters {
         // Who answers is there before anything comes in for it.
         self.bots.put(name.clone(), Arc::clone(&bot));
         self.healths.put(name.clone(), health);
-        self.inlets.put(name, Arc::new(Inlet { provider, controls, people: bot.people.clone() }));
+        let bodies = self.inlets.get(&name).map(|before| before.bodies.clone()).unwrap_or_default();
+        self.inlets.put(name, Arc::new(Inlet { provider, controls, people: bot.people.clone(), bodies }));
     }
 
     fn remove(&self, bot: &BotName) {
@@ -107,12 +108,14 @@ impl Host {
         }
     }
 
-    /// Has a bot work, in the place of the one of its name. What the upstream has been sent counts on.
+    /// Has a bot work, in the place of the one of its name. What the upstream has been
+    /// sent, and what its handlers hold, counts on.
     fn take_in(&self, mut bot: Bot) {
-        if let Some(before) = self.rosters.bots.get(&bot.name)
-            && before.pace.limits() == bot.pace.limits()
-        {
-            bot.pace = Arc::clone(&before.pace);
+        if let Some(before) = self.rosters.bots.get(&bot.name) {
+            if before.pace.limits() == bot.pace.limits() {
+                bot.pace = Arc::clone(&before.pace);
+            }
+            bot.media = before.media.clone();
         }
         self.store.share(&bot.name, Some(bot.share.waiting));
         self.rosters.put(bot);

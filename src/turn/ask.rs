@@ -64,6 +64,7 @@ impl Attempt<'_> {
             provider: Arc::clone(&self.bot.provider),
             limit: self.bot.turn.media_limit,
             memory: self.tools.media.clone(),
+            tally: self.tools.bots.has_several().then(|| self.bot.media.clone()),
         });
         let turn = Turn {
             id: outbox::name(batch.newest()),

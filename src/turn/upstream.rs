@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Share, Tally};
 use crate::handler::{FetchMedia, Fetched, Fits, MediaError};
 use crate::http::Download;
 use crate::message::{MediaRef, Reply};
@@ -20,6 +20,8 @@ pub(super) struct Upstream {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) limit: u64,
     pub(super) memory: Budget,
+    /// How much of it the bot holds; none if it is alone.
+    pub(super) tally: Option<Tally>,
 }
 
 /// How long an upstream may take to say where a medium is.
@@ -50,7 +52,7 @@ impl Upstream {
 #[async_trait]
 impl FetchMedia for Upstream {
     async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
-        let room = timeout(ROOM_PATIENCE, self.memory.take(self.limit)).await;
+        let room = timeout(ROOM_PATIENCE, self.memory.take_for(self.tally.as_ref(), self.limit)).await;
         let mut room = room.map_err(|_| MediaError("too many media are held in memory".into()))?;
         let download = self.open(media).await?;
         let mime = download.mime.clone().or_else(|| media.mime.clone());

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::BODY_LIMIT;
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Share, Tally};
 
 /// How much of a body is out of the half that is for everybody, in bytes.
 pub(super) const SMALL: usize = 16 << 10;
@@ -31,9 +31,18 @@ pub(super) struct Intake {
     waiting: Semaphore,
 }
 
+/// How much of the memory for bodies one bot's take.
+#[derive(Clone, Debug, Default)]
+pub struct Bodies {
+    small: Tally,
+    large: Tally,
+}
+
 /// What one body takes. Dropped, it is given back.
 pub(super) struct Room<'a> {
     intake: &'a Intake,
+    /// Whose it is; none if nobody else's come in.
+    bodies: Option<Bodies>,
     _small: Share,
     large: Option<Share>,
 }
@@ -49,15 +58,20 @@ impl Intake {
         Self { small: Budget::new(half), large: Budget::new(half), waiting: Semaphore::new(MOST_WAITING) }
     }
 
-    /// Room for a body, up to [`SMALL`] bytes of it; `length` is what its sender says of it.
-    pub(super) async fn enter(&self, length: Option<usize>) -> Result<Room<'_>, Crowded> {
+    /// Room for a body, up to [`SMALL`] bytes of it; `length` is what its sender says of it. `bodies` is what its bot has
+    /// already, where there are others.
+    pub(super) async fn enter(&self, length: Option<usize>, bodies: Option<Bodies>) -> Result<Room<'_>, Crowded> {
         let small = length.unwrap_or(SMALL).clamp(REQUEST, SMALL);
-        Ok(Room { intake: self, _small: self.take(&self.small, small).await?, large: None })
+        let small = self.take(&self.small, bodies.as_ref().map(|bodies| &bodies.small), small).await?;
+        Ok(Room { intake: self, bodies, _small: small, large: None })
     }
 
-    async fn take(&self, from: &Budget, bytes: usize) -> Result<Share, Crowded> {
+    async fn take(&self, from: &Budget, whose: Option<&Tally>, bytes: usize) -> Result<Share, Crowded> {
+        if let Some(share) = from.try_take_for(whose, bytes as u64) {
+            return Ok(share);
+        }
         let _place = self.waiting.try_acquire().map_err(|_| Crowded)?;
-        timeout(PATIENCE, from.take(bytes as u64)).await.map_err(|_| Crowded)
+        timeout(PATIENCE, from.take_for(whose, bytes as u64)).await.map_err(|_| Crowded)
     }
 }
 
@@ -67,7 +81,8 @@ impl Room<'_> {
     pub(super) async fn widen(&mut self, length: Option<usize>) -> Result<(), Crowded> {
         if self.large.is_none() {
             let rest = length.unwrap_or(BODY_LIMIT).saturating_sub(SMALL);
-            self.large = Some(self.intake.take(&self.intake.large, rest).await?);
+            let whose = self.bodies.as_ref().map(|bodies| &bodies.large);
+            self.large = Some(self.intake.take(&self.intake.large, whose, rest).await?);
         }
         Ok(())
     }

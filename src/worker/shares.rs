@@ -16,9 +16,11 @@ pub(super) struct Shares {
     taken: Mutex<HashMap<BotName, Taken>>,
     /// Bots that messages wait for, and that nobody knows: each is told of once.
     unknown: Mutex<HashSet<BotName>>,
+    /// The memory's: also rung when a turn is over.
     bell: Arc<Bell>,
 }
 
+#[derive(Default)]
 struct Taken {
     turns: usize,
     memory: Tally,
@@ -31,8 +33,8 @@ pub(super) struct Place {
 }
 
 impl Shares {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { taken: Mutex::default(), unknown: Mutex::default(), bell: Arc::default() })
+    pub(super) fn new(memory: &Budget) -> Arc<Self> {
+        Arc::new(Self { taken: Mutex::default(), unknown: Mutex::default(), bell: Arc::clone(memory.bell()) })
     }
 
     /// Rings when a bot that had to wait may have one more.
@@ -54,8 +56,7 @@ impl Shares {
             let taken = self.taken();
             let Some(taken) = taken.get(bot) else { return true };
             let left = permits.available_permits() as u64 + 1;
-            let leaves =
-                || leaves_enough(taken.turns as u64, 1, left) && leaves_enough(taken.memory.bytes(), 0, memory.left());
+            let leaves = || leaves_enough(taken.turns as u64, 1, left) && memory.is_fair(&taken.memory);
             (most == 0 || taken.turns < most) && (!has_others || leaves())
         };
         // Asked again, in case that something was given back before it was known that somebody waits for it.
@@ -68,8 +69,7 @@ impl Shares {
     /// A bot has one more turn.
     pub(super) fn enter(self: &Arc<Self>, bot: &BotName) -> (Place, Tally) {
         let mut all = self.taken();
-        let taken =
-            all.entry(bot.clone()).or_insert_with(|| Taken { turns: 0, memory: Tally::new(Arc::clone(&self.bell)) });
+        let taken = all.entry(bot.clone()).or_default();
         taken.turns += 1;
         (Place { bot: bot.clone(), shares: Arc::clone(self) }, taken.memory.clone())
     }

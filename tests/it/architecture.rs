@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: [(&str, &[&str]); 34] = [
     ("message", &[]),
     ("clock", &[]),
-    ("budget", &[]),
+    ("budget", &["hosting"]),
     ("hosting", &[]),
     ("body", &[]),
     ("templates", &[]),
