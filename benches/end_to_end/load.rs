@@ -87,20 +87,20 @@ impl Load {
 }
 
 /// One connection, with one request on it at a time.
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     answer: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(to: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn open(to: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, answer: Vec::with_capacity(1024) })
     }
 
     /// Sends a request, reads its whole answer, and returns the status.
-    async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
         self.stream.write_all(request).await?;
         self.answer.clear();
         loop {

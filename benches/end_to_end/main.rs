@@ -1,10 +1,12 @@
 //! threedots beside a bare handler, from outside: signed webhooks in, calls to stubs out.
 //!
 //! `cargo bench --bench end_to_end` takes some four minutes; with `-- --quick` it takes seconds and measures nothing
-//! worth keeping; with `-- --press 60` it only keeps threedots busy for so many seconds, for a profiler.
+//! worth keeping; with `-- --press 60` it only keeps threedots busy for so many seconds, for a profiler; with
+//! `-- --hosting` it looks at 2,000 bots in one process, or as many as a number behind that says.
 
 mod baseline;
 mod board;
+mod hosting;
 mod load;
 mod report;
 mod side;
@@ -67,7 +69,8 @@ const QUICK: Plan = Plan {
     words: "slow 1",
 };
 
-const USAGE: &str = "run it with: cargo bench --bench end_to_end [-- --quick | -- --press SECONDS]";
+const USAGE: &str =
+    "run it with: cargo bench --bench end_to_end [-- --quick | -- --press SECONDS | -- --hosting [BOTS]]";
 /// How long everybody may take to be in flight.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -81,6 +84,8 @@ fn main() -> ExitCode {
         }
         ["--quick"] => measure(&QUICK),
         ["--press", seconds] => seconds.parse().map_err(|_| "seconds?".to_owned()).and_then(|s| press(&FULL, s)),
+        ["--hosting"] => hosting::measure(2_000),
+        ["--hosting", bots] => bots.parse().map_err(|_| "how many?".to_owned()).and_then(hosting::measure),
         [] if asked_for => measure(&FULL),
         // `cargo test --all-targets` comes here, and is not to wait for minutes.
         [] => {

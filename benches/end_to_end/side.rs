@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -35,7 +35,7 @@ impl Side {
         // Beside the build, so that the store is on a disk: a temporary directory may be in memory.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut command = match kind {
+        let command = match kind {
             Kind::Threedots => {
                 let config = directory.path().join("threedots.toml");
                 fs::write(&config, configuration(address, directory.path(), stubs))?;
@@ -50,19 +50,32 @@ impl Side {
                 command
             }
         };
+        Self::spawn(command, address, directory)
+    }
+
+    /// Starts threedots with the configuration that is in a directory, and says how long it took until it listened.
+    pub(crate) fn serve(directory: TempDir, address: SocketAddr) -> io::Result<(Self, Duration)> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_threedots"));
+        command.arg("serve").current_dir(directory.path());
+        let began = Instant::now();
+        let side = Self::spawn(command, address, directory)?;
+        Ok((side, began.elapsed()))
+    }
+
+    fn spawn(mut command: Command, address: SocketAddr, directory: TempDir) -> io::Result<Self> {
         command.env("BENCH_APP_SECRET", APP_SECRET).env("BENCH_ACCESS_TOKEN", ACCESS_TOKEN);
         let child = command.stdin(Stdio::null()).spawn()?;
         let mut side = Self { child, address, _directory: directory };
-        for _ in 0..200 {
+        for _ in 0..2000 {
             if TcpStream::connect(address).is_ok() {
                 return Ok(side);
             }
             if let Some(status) = side.child.try_wait()? {
-                return Err(io::Error::other(format!("{kind:?} has ended: {status}")));
+                return Err(io::Error::other(format!("it has ended: {status}")));
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(5));
         }
-        Err(io::Error::other(format!("{kind:?} does not listen")))
+        Err(io::Error::other("it does not listen"))
     }
 
     pub(crate) fn pid(&self) -> u32 {

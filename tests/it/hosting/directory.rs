@@ -1,8 +1,11 @@
 //! The directory of bots, through the real command.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::configuration::threedots;
+use crate::product::soon;
+use crate::real::binary::Home;
 
 const BOT: &str = "[provider]\nkind = \"meta\"\nphone_number_id = \"109900000000001\"\naccess_token = \"env:T\"\n\
                    app_secret = \"env:T\"\nverify_token = \"env:T\"\n[handler]\nkind = \"demo\"\n";
@@ -89,4 +92,44 @@ fn the_environment_lies_over_them_too() {
     );
     let fine = [("THREEDOTS_BOTS__SHOP__TURN__TIMEOUT", "20s")];
     assert_eq!(check(&[("shop.toml", BOT)], "", &fine).0, Some(0));
+}
+
+#[tokio::test]
+async fn a_signal_has_it_read_again_and_a_file_that_is_wrong_ends_nothing() {
+    let port = crate::real::upstream::free_port();
+    let home = Home::of(port, |directory| {
+        std::fs::create_dir(directory.join("bots")).expect("a directory");
+        std::fs::write(directory.join("bots/shop.toml"), BOT).expect("a file");
+        format!(
+            "bots_dir = \"{0}/bots\"\n[server]\nlisten = \"127.0.0.1:{port}\"\n[store]\npath = \"{0}/data\"\n\
+             [callbacks]\nlisten = \"127.0.0.1:0\"\n",
+            directory.display()
+        )
+    })
+    .with("T", "fictional-secret");
+    let binary = home.start_and_wait().await;
+    let status = async |bot: &str| {
+        crate::real::binary::get(
+            port,
+            &format!("/webhooks/{bot}?hub.mode=subscribe&hub.verify_token=wrong&hub.challenge=1"),
+        )
+        .await
+    };
+    assert_eq!((status("shop").await, status("bakery").await), (Some(403), Some(404)));
+    std::fs::write(home.path().join("bots/bakery.toml"), BOT).expect("a file");
+    std::fs::write(home.path().join("bots/shop.toml"), "[provider\n").expect("a file");
+    binary.signal("HUP");
+    soon(async {
+        while status("bakery").await != Some(403) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert_eq!(status("shop").await, Some(403), "it goes on as it was");
+    soon(async {
+        while !home.log().contains("a bot goes on as it was") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }

@@ -1,15 +1,18 @@
 //! What the process has is for all bots: one that hangs or is flooded leaves the others what they need.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use serde_json::json;
+use threedots::budget::{Budget, Tally};
 use threedots::{Handler, HandlerError, Reply, Turn};
 use tokio::sync::watch;
 
 use super::House;
-use crate::product::soon;
+use crate::product::{Line, SECRET, delivery, echo, request, signature, soon, text};
 
 /// Hangs for every bot but the shop, until it is let go; counts the turns that hang.
 #[derive(Clone)]
@@ -108,4 +111,61 @@ async fn a_bot_has_no_more_turns_and_no_more_waiting_messages_than_its_own_setti
     assert_eq!(house.write_as("bakery", "12025552000", "one-more", "bread").await, 200);
     house.upstream.sent("You said: bread").await;
     house.product.stop().await;
+}
+
+/// A delivery of 3 MB for a bot, as Meta's may be.
+fn longest(bot: &str, id: &str) -> Vec<u8> {
+    let body = delivery(&[text(id, &"l".repeat(3 << 20))]);
+    let signature = signature(SECRET, body.as_bytes());
+    request("POST", &format!("/webhooks/{bot}"), &[("x-hub-signature-256", &signature)], body.as_bytes())
+}
+
+#[tokio::test]
+async fn long_bodies_for_one_bot_that_never_end_keep_out_none_for_another() {
+    let house = House::open(echo()).await;
+    house.put("bakery", &house.settings()).await;
+    let mut stalls = Vec::new();
+    for number in 0..4 {
+        let mut line = Line::open(house.product.address).await;
+        line.send(&longest("bakery", &format!("STALL-{number}"))[..100_000]).await;
+        stalls.push(line);
+    }
+    // There is room for five; three have more than is left.
+    let answers = stalls.iter_mut().map(|line| Box::pin(line.response()));
+    let (turned_back, _, _) = futures_util::future::select_all(answers).await;
+    assert_eq!(turned_back.expect("an answer").status, 503);
+    assert_eq!(house.product.ask(&longest("shop", "LONG")).await.status, 200);
+    drop(stalls);
+    house.product.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_for_nobody_is_not_read() {
+    let house = House::open(echo()).await;
+    let mut line = Line::open(house.product.address).await;
+    line.send(&longest("nobody", "LONG")[..100_000]).await;
+    assert_eq!(line.response().await.expect("an answer").status, 404);
+    assert!(line.is_closed().await);
+    house.product.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_more_of_a_budget_than_is_left_waits_until_something_is_given_back() {
+    let (budget, [one, other]) = (Budget::new(100 << 10), [Tally::default(), Tally::default()]);
+    let first = budget.take_for(Some(&one), 60 << 10).await;
+    assert_eq!(one.bytes(), 60 << 10);
+    assert!(budget.try_take_for(Some(&one), 1 << 10).is_none());
+    let others = budget.take_for(Some(&other), 30 << 10).await;
+    let mut second = pin!(budget.take_for(Some(&one), 1 << 10));
+    assert!(second.as_mut().now_or_never().is_none());
+    drop(others);
+    assert!(second.as_mut().now_or_never().is_none(), "sixty are more than forty");
+    let mut first = first;
+    first.shrink(50 << 10);
+    let second = second.await;
+    assert_eq!(one.bytes(), 51 << 10);
+    drop((first, second));
+    assert_eq!((one.bytes(), other.bytes()), (0, 0));
+    // Who is alone needs no tally, and has all.
+    let _all = budget.take_for(None, 100 << 10).await;
 }

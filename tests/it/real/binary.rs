@@ -197,7 +197,7 @@ impl Drop for Binary {
 }
 
 /// The status of a GET.
-async fn get(port: u16, path: &str) -> Option<u16> {
+pub(crate) async fn get(port: u16, path: &str) -> Option<u16> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
