@@ -10,6 +10,7 @@ use super::server::{self, Listening};
 use super::{StartError, assemble, bind};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::errand::{Errands, Voice};
 use crate::operator::{self, Api};
 use crate::store::Store;
 use crate::turn::Bot;
@@ -33,7 +34,10 @@ impl Operator {
     /// Begins to listen.
     pub(super) fn serve(self, store: Arc<dyn Store>, bots: &[Bot]) -> Result<(Arc<Api>, Listening), StartError> {
         let healths = bots.iter().map(|bot| (bot.name.clone(), Arc::clone(&bot.health))).collect();
-        let api = Arc::new(Api::new(store, healths, self.token, Clock::System));
+        let voice = |bot: &Bot| Voice { provider: Arc::clone(&bot.provider), patience: bot.delivery.send_timeout };
+        let voices = bots.iter().map(|bot| (bot.name.clone(), voice(bot))).collect();
+        let errands = Errands::new(voices, Arc::clone(&store), Clock::System);
+        let api = Arc::new(Api::new(store, healths, self.token, Clock::System).with_errands(errands));
         let routes = operator::routes(Arc::clone(&api));
         let listening = server::serve(self.listener, CONNECTIONS, |_, _| {}, routes).map_err(StartError::Listen)?;
         let address = listening.address;

@@ -66,7 +66,7 @@ impl Attempt<'_> {
             memory: self.tools.media.clone(),
         });
         let turn = Turn {
-            id: outbox::name(batch.newest()),
+            id: batch.newest().name(),
             bot: self.bot.name.clone(),
             contact: batch.newest().inbound.contact.clone(),
             messages: batch.admitted.iter().map(|waiting| waiting.inbound.clone()).collect(),
