@@ -371,10 +371,10 @@ impl Outbox<'_> {
     }
 }
 
-/// Whether a reply may not leave while a person answers. What tells the customer that one will, who has asked for that,
+/// Whether a reply may not leave while a person answers. What is said unasked may, as a rule. What tells the customer that one will, who has asked for that,
 /// may, until the person is there.
 pub fn is_held_back_by(outgoing: &Outgoing, pause: &Pause) -> bool {
-    !outgoing.despite_pause && !(outgoing.announces_person && pause.by == By::Customer)
+    !(outgoing.despite_pause || outgoing.announces_person && pause.by == By::Customer)
 }
 
 /// Nobody will ever know.

@@ -119,6 +119,17 @@ fn is_wild(c: char) -> bool {
     c.is_control() || turns
 }
 
+/// What a bot is to say, and where to look what becomes of it.
+pub(super) fn sent(Sent { message, parts }: &Sent) -> String {
+    let parts = parts.iter().map(|part| format!("\n  {}", part.path));
+    format!("taken in as {message}: what becomes of it says the operator's API at{}", parts.collect::<String>())
+}
+
+/// What a dead letter was: a kind of message, or an errand, which is something to be said unasked.
+fn kind_of(kind: Option<Kind>) -> String {
+    kind.map_or("errand", Kind::as_str).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,15 +144,4 @@ mod tests {
         }
         assert_eq!(tamed("größer 👍"), "größer 👍");
     }
-}
-
-/// What a bot is to say, and where to look what becomes of it.
-pub(super) fn sent(Sent { message, parts }: &Sent) -> String {
-    let parts = parts.iter().map(|part| format!("\n  {}", part.path));
-    format!("taken in as {message}: what becomes of it says the operator's API at{}", parts.collect::<String>())
-}
-
-/// What a dead letter was: a kind of message, or an errand, which is something to be said unasked.
-fn kind_of(kind: Option<Kind>) -> String {
-    kind.map_or("errand", Kind::as_str).to_owned()
 }

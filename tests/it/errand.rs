@@ -283,7 +283,7 @@ async fn what_fails_is_a_dead_letter_and_leaves_when_it_is_replayed_but_for_what
         assert_eq!(letter["letter"], taken["message"], "{upstream:?}: {listed}");
         assert_eq!(
             letter["parts"],
-            json!(taken["parts"].as_array().unwrap().iter().map(|part| &part["key"]).collect::<Vec<_>>())
+            json!(taken["parts"].as_array().expect("parts").iter().map(|part| &part["key"]).collect::<Vec<_>>())
         );
         assert_eq!(letter["message"]["words"], "first\nsecond\nthird");
         assert_eq!(stages(&api, &taken).await[2], "failed", "{upstream:?}");

@@ -37,7 +37,7 @@ use crate::world::{BOT, Setup, World};
 pub(crate) const TOKEN: &str = "fictional-operator-token-0123456789";
 
 /// Every route there is, and some that there are not.
-const ROUTES: [(&str, &str); 16] = [
+const ROUTES: [(&str, &str); 17] = [
     ("GET", "/v1/dead"),
     ("GET", "/v1/dead/1"),
     ("POST", "/v1/dead/replay"),
@@ -49,6 +49,7 @@ const ROUTES: [(&str, &str); 16] = [
     ("POST", "/v1/conversations/1/resume"),
     ("GET", "/v1/parts/3d-1"),
     ("GET", "/v1/state"),
+    ("POST", "/v1/bots/shop/messages"),
     ("DELETE", "/v1/dead"),
     ("OPTIONS", "/v1/state"),
     ("GET", "/"),
@@ -138,11 +139,11 @@ async fn without_the_token_everything_is_401_and_says_nothing() {
     }
     assert_eq!(world.dead().await.len(), 1, "nothing was changed");
     // With it, what is there is there, and nothing else.
-    for (method, path) in &ROUTES[..11] {
+    for (method, path) in &ROUTES[..12] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 200 | 400 | 404), "{status} {path}");
     }
-    for (method, path) in &ROUTES[11..] {
+    for (method, path) in &ROUTES[12..] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 404 | 405), "{status} {path}");
     }

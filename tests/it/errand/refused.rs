@@ -1,6 +1,10 @@
 //! What is refused at once, and leaves nothing behind.
 
+use threedots::telemetry::{self, LogLevel};
+use tracing_subscriber::layer::SubscriberExt;
+
 use super::*;
+use crate::buffer::Buffer;
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_sent_is_told_at_once_and_nothing_is_stored() {
@@ -94,4 +98,45 @@ async fn an_opt_out_is_told_at_once() {
     let (status, refused) = send(&api_of(&world), "k", &json!({ "contact": ADA, "text": "an offer" })).await;
     assert_eq!(status, 403);
     assert_eq!(refused["error"], "the contact has opted out of being sent things unasked");
+}
+
+/// Whatever is asked for, and whatever becomes of it, the log has numbers and our own words.
+#[test]
+fn nothing_of_it_is_in_the_log() {
+    let buffer = Buffer::default();
+    let writer = buffer.clone();
+    let layer = telemetry::layer(LogLevel::Trace, true, move || writer.clone());
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            for upstream in Upstream::ALL {
+                let world = Setup::on(upstream, echo()).start();
+                let api = api_of(&world);
+                world.write("hello");
+                world.pass(5).await;
+                let key = "key-of-+15550100001";
+                for body in
+                    [json!({ "contact": ADA, "text": "velvet" }), json!({ "contact": ADA, "text": "velvet too" })]
+                {
+                    send(&api, key, &body).await;
+                }
+                send(&api, key, &json!({ "contact": ADA, "velvet": "velvet" })).await;
+                send(&api, "k", &json!({ "chat": "velvet-15550100001", "text": "velvet" })).await;
+                let other = TestRequest::post().uri("/v1/bots/velvet/messages").insert_header(("idempotency-key", key));
+                ask(&api, other.set_payload("{}")).await;
+                world.pass(10).await;
+                world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Refused));
+                send(&api, "refused", &json!({ "contact": ADA, "text": "velvet" })).await;
+                world.pass(10).await;
+                assert_eq!(world.dead().await.len(), 1, "{upstream:?}");
+                send(&api, "stranger", &json!({ "contact": "+49 170 1234567", "parts": [templated()] })).await;
+                world.pass(10).await;
+            }
+        });
+    });
+    let log = buffer.written();
+    assert!(log.contains("POST /v1/bots/{bot}/messages") && log.contains("\"operator.action\":\"send\""), "{log}");
+    for secret in ["velvet", "5550100001", "1701234567", "key-of", "order_shipped", TOKEN] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
 }
