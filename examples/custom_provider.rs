@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use threedots::clock::Timestamp;
 use threedots::http::{Body, Call, Download, Transport};
 use threedots::message::{
-    BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey, Payload,
+    Address, BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey,
+    Payload,
 };
 use threedots::provider::answer::{Repeat, by_status};
 use threedots::provider::exchange::exchange;
@@ -176,6 +177,12 @@ impl Provider for Pigeon {
             Payload::Text { .. } => Ok(()),
             other => Err(InvalidPart(format!("a pigeon carries text, and no {}", other.name()))),
         }
+    }
+
+    /// Every loft has a name, and a bird finds it whether or not it has been there.
+    fn address(&self, contact: &str) -> Option<Address> {
+        let (chat, sender) = (ChatId::new(contact), ContactId::new(contact));
+        Some(Address { chat, group: false, sender, phone: None })
     }
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {

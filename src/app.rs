@@ -337,8 +337,8 @@ impl Running {
         let Listening { address, server, handle } = listening.map_err(StartError::Listen)?;
         let mut servers = vec![(handle, tokio::spawn(server))];
         let shared = Arc::new(Shared(Arc::clone(&host)));
-        let operator =
-            operator.map(|operator| operator.serve(Arc::clone(&store), rosters.healths, shared)).transpose()?;
+        let serve = |operator: Operator| operator.serve(Arc::clone(&store), rosters.healths, rosters.voices, shared);
+        let operator = operator.map(serve).transpose()?;
         let operator = operator.map(|(api, Listening { address, server, handle })| {
             servers.push((handle, tokio::spawn(server)));
             (address, api)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 use threedots::App;
 use threedots::operator::{Changed, Hand, Page, PauseFor, Refusal, Stands, Whom};
 use threedots::people::Lasting;
@@ -85,6 +86,32 @@ pub(crate) struct TakeOver {
     /// So long, such as 2h; if left out, until `threedots resume`.
     #[arg(long = "for", value_name = "TIME")]
     lasts: Option<String>,
+}
+
+/// What a bot is to say unasked.
+#[derive(Args)]
+pub(crate) struct Saying {
+    /// The bot's name in the configuration.
+    bot: String,
+    /// A phone number, or an identifier of the provider's as `dead show` shows it.
+    #[arg(allow_hyphen_values = true)]
+    contact: String,
+    /// The words.
+    #[arg(allow_hyphen_values = true)]
+    text: String,
+    /// Under the same key the same words are sent once, however often this is called; without one each time.
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+}
+
+/// `threedots send …`
+pub(crate) async fn send(Saying { bot, contact, text, key }: Saying, common: &Common) -> Result<String, String> {
+    let hand = take(common).await?;
+    let key = key.unwrap_or_else(threedots::secret::random);
+    let sent = hand.send(&bot, &key, &json!({ "contact": contact, "text": text })).await;
+    hand.close().await;
+    let sent = sent.map_err(|refusal| refusal.to_string())?;
+    if common.json { json(&sent) } else { Ok(show::sent(&sent)) }
 }
 
 /// `threedots pause …`

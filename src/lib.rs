@@ -18,6 +18,7 @@
 //! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
 //! - [`people`]: when a person takes over, and the bot keeps silent; [`quiet`]: the hours in which it answers nobody
 //! - [`outbox`]: the way out, each part once; [`pace`]: how fast; [`provider`]: the upstreams; [`http`]: how calls leave
+//! - [`errand`]: what a bot says unasked
 //! - [`health`]: whether an upstream lets a bot work; [`housekeeping`]: what has been kept for long enough goes
 //! - [`operator`]: dead letters, replay and erasure, for whoever runs it
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
@@ -43,6 +44,7 @@ pub mod callbacks;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod errand;
 pub mod failure;
 pub mod gate;
 pub mod handler;

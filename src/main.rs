@@ -72,6 +72,13 @@ enum Command {
         #[command(flatten)]
         common: cli::Common,
     },
+    /// Has a bot of the threedots that is running say something unasked.
+    Send {
+        #[command(flatten)]
+        saying: cli::Saying,
+        #[command(flatten)]
+        common: cli::Common,
+    },
     /// Erases a person from a bot's data, and says how much there was.
     Forget {
         #[command(flatten)]
@@ -97,6 +104,7 @@ async fn main() -> ExitCode {
         Some(Command::Dead { what, common }) => cli::dead(what, &common).await.map(|said| say(&said)),
         Some(Command::Pause { pause, common }) => cli::pause(pause, &common).await.map(|said| say(&said)),
         Some(Command::Resume { talk, common }) => cli::resume(talk, &common).await.map(|said| say(&said)),
+        Some(Command::Send { saying, common }) => cli::send(saying, &common).await.map(|said| say(&said)),
         Some(Command::Forget { whom, common }) => cli::forget(whom, &common).await.map(|said| say(&said)),
         Some(Command::Store { task }) => cli::store::run(task).map(|said| say(&said)),
     };

@@ -118,6 +118,25 @@ impl MessageRef {
     }
 }
 
+/// Where somebody is written to who is not being answered.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The chat.
+    pub chat: ChatId,
+    /// Whether it is a group.
+    pub group: bool,
+    /// Whom it is with; of a group, the group itself.
+    pub sender: ContactId,
+    /// That person's phone number, if it is known.
+    pub phone: Option<ContactId>,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(…)")
+    }
+}
+
 /// Who wrote to us, as far as the upstream tells.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -13,6 +13,7 @@
 //! | `POST /v1/conversations/pause` with `{"bot": "…", "contact": "…", "for": "2h"}` | [`Stands`]: a person answers in it, the bot does not; without `for` until it is resumed |
 //! | `POST /v1/conversations/resume` with `{"bot": "…", "contact": "…"}` | [`Stands`]: the bot answers again |
 //! | `POST /v1/conversations/{letter}/pause` with `{"for": "2h"}` or nothing, `…/{letter}/resume` | the same, for the conversation that a dead letter stands in |
+//! | `POST /v1/bots/{bot}/messages` with `{"contact": "…", "text": "…"}` | 202 and [`Sent`]: the bot says so, unasked |
 //! | `GET /v1/parts/{key}` | [`PartOfReply`]: what became of a part of a reply, by its key in the log; what it says with `?show=words` |
 //! | `GET /v1/bots?after=BOT&most=N` | [`Bots`]: behind `after`, `most` at most (100; up to 1,000) |
 //! | `GET /v1/bots/{bot}` | [`Hosted`]: how it stands, and its settings without its secrets |
@@ -21,17 +22,23 @@
 //! | `POST /v1/reload` | [`Reloaded`]: the directory of bots was read again |
 //! | `GET /v1/state` | [`State`]: what waits, which bots are down, whether the store has failed |
 //!
+//! What a bot is to say unasked is a handler's whole answer, `text` or `parts`, as `openapi.json` has them; `contact` is a
+//! phone number or an identifier of the upstream's, and `chat` in its place a chat that the bot knows, such as a group. With
+//! `"unless_paused": true` it is not said while a person answers. It needs a header `idempotency-key`: for 8 days the same
+//! message under the same key is answered in the same way, and sent once. 202 says that it is durable.
+//!
 //! Every request carries `authorization: Bearer TOKEN`. What is refused is answered with `{"error": "…"}`:
 //!
 //! | status | why |
 //! |---|---|
 //! | 400 | the parameters or the body are not of this form |
 //! | 401 | no token, or another one: whatever else is asked |
-//! | 404 | no such route, letter or part |
-//! | 409 | the bot stands in the configuration file, or there is no `bots_dir` |
-//! | 422 | these settings are wrong: `problems` says of each `key` what the `problem` is, as `threedots check` does |
+//! | 403 | whom it is for has opted out of what is said unasked, or a person answers and it is to be left unsaid then |
+//! | 404 | no such route, letter, part, bot or chat |
 //! | 405 | another method's route |
-//! | 408, 413 | a body that takes over 5 s, or is larger than 256 KiB |
+//! | 408, 413 | a body that takes over 5 s, or is larger than 256 KiB; with a message for a bot over 30 s, and 24 MiB |
+//! | 409 | the `idempotency-key` was used for something else: to mend the body would change nothing about that; the bot stands in the configuration file, or there is no `bots_dir` |
+//! | 422 | the upstream does not take it: a limit of its, a form that it has not, or more than an approved template for somebody who has not written lately; or these settings are wrong: `problems` says of each `key` what the `problem` is, as `threedots check` does |
 //! | 429 | there were ten wrong tokens within a second: for the rest of it no token is looked at |
 //! | 503 | the store cannot do it; of several letters, [`Changed`] says which were done |
 //!
@@ -40,8 +47,8 @@
 //! `"env:NAME"` names a variable as in a file; files cannot be named.
 //!
 //! A conversation is named in the body, or by the number of a dead letter: no phone number stands in an address, which
-//! proxies log. Each replay, discard, pause, resumption, erasure and
-//! change of a bot writes one line of the log (`audit`), in numbers. A caller who hangs up in the
+//! proxies log. Each replay, discard, pause, resumption, erasure, message and change of a bot writes one line of the log
+//! (`audit`), in numbers. A caller who hangs up in the
 //! middle changes nothing about that.
 
 mod api;
@@ -57,6 +64,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::secret::SecretRef;
 use crate::store::{Forgotten, Seq};
@@ -65,7 +73,8 @@ pub use desk::Desk;
 pub use host::{Bots, Flaw, Host, HostError, Hosted, Put, Reloaded, Removed};
 pub use remote::Remote;
 pub use views::{
-    BotState, Changed, Letter, Letters, Page, PartOfReply, PauseFor, Private, Refusal, Stands, State, Waits, Whom,
+    BotState, Changed, Letter, Letters, Page, PartOfReply, PauseFor, Private, Refusal, Sent, SentAt, Stands, State,
+    Waits, Whom,
 };
 
 /// Where the operator's API is. The `operator` table of the configuration.
@@ -130,6 +139,9 @@ pub trait Hand: Send + Sync {
 
     /// Has the bot answer again.
     async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal>;
+
+    /// Has a bot say something unasked, once for a key: `body` is that of `POST /v1/bots/{bot}/messages`.
+    async fn send(&self, bot: &str, key: &str, body: &Value) -> Result<Sent, Refusal>;
 
     /// Erases a person.
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal>;

@@ -24,7 +24,7 @@ use crate::pace::Pace;
 use crate::provider::{Code, Provider, ProviderError, Scope};
 use crate::store::{By, Claim, Outgoing, OutgoingPart, PartState, Pause, Peer, Store, StoreError};
 use crate::typing::Quiet;
-pub use address::{AGAIN, address, again, instead, name};
+pub use address::{AGAIN, address, again, errand, instead};
 pub use prepare::{Unsendable, prepare, shape};
 pub use settings::{DeliveryConfig, WindowTemplate};
 pub use unknown::OnUnknown;
@@ -46,6 +46,8 @@ pub enum Delivery {
         /// How many parts, counted from the first, had left by then.
         left: usize,
     },
+    /// It was to be said unasked, and the contact has opted out of that: nothing more leaves.
+    OptedOut,
     /// It will not be delivered.
     Refused {
         /// Why, in codes.
@@ -251,9 +253,9 @@ impl Outbox<'_> {
             }
         }
         // The last look before it leaves: nothing is awaited between this and the call.
-        if self.is_taken_over(outgoing).await? {
+        if let Some(end) = self.called_off(outgoing, number).await? {
             self.store.mark(claim, number, PartState::Waiting { attempts }).await?;
-            return Ok(Some(Delivery::TakenOver { left: number }));
+            return Ok(Some(end));
         }
         let error = match self.call(outgoing, part).await {
             // The settlement that follows the last part records it just as well, with one write less.
@@ -280,10 +282,17 @@ impl Outbox<'_> {
         }
     }
 
-    /// Whether a person answers in the bot's place.
-    async fn is_taken_over(&self, outgoing: &Outgoing) -> Result<bool, StoreError> {
+    /// How the delivery ends whose first parts, so many, have left, if what stands about the customer ends it.
+    async fn called_off(&self, outgoing: &Outgoing, left: usize) -> Result<Option<Delivery>, StoreError> {
         let standing = self.store.standing(&Peer::of(&outgoing.to)).await?;
-        Ok(standing.pause(self.clock.now()).is_some_and(|pause| is_held_back_by(outgoing, &pause)))
+        let pause = standing.pause(self.clock.now());
+        Ok(if pause.is_some_and(|pause| is_held_back_by(outgoing, &pause)) {
+            Some(Delivery::TakenOver { left })
+        } else if outgoing.unasked && standing.opted_out().is_some() {
+            Some(Delivery::OptedOut)
+        } else {
+            None
+        })
     }
 
     /// When a handler is to be asked, since nothing that it said could leave before; none if now.
@@ -355,16 +364,17 @@ impl Outbox<'_> {
 
     /// An outage alone kills no good mail: both the attempts and the age must be there.
     fn is_enough(&self, attempts: u32, claim: &Claim) -> bool {
-        let oldest = claim.messages.first().map(|waiting| waiting.accepted);
+        let oldest = claim.messages.first().into_iter().chain(claim.errands.first());
+        let oldest = oldest.map(|waiting| waiting.accepted).min();
         let age = oldest.map(|accepted| self.clock.now().since(accepted)).unwrap_or_default();
         attempts >= self.config.attempts && age >= self.config.give_up_after
     }
 }
 
-/// Whether a reply may not leave while a person answers. What tells the customer that one will, who has asked for that,
+/// Whether a reply may not leave while a person answers. What is said unasked may, as a rule. What tells the customer that one will, who has asked for that,
 /// may, until the person is there.
 pub fn is_held_back_by(outgoing: &Outgoing, pause: &Pause) -> bool {
-    !(outgoing.announces_person && pause.by == By::Customer)
+    !(outgoing.despite_pause || outgoing.announces_person && pause.by == By::Customer)
 }
 
 /// Nobody will ever know.

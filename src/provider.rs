@@ -44,7 +44,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::http::{Download, Headers};
-use crate::message::{ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey, Wish};
+use crate::message::{
+    Address, ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey, Wish,
+};
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use rate::{Rate, SendLimits};
@@ -92,7 +94,11 @@ pub trait Provider: Send + Sync + 'static {
     /// The limit that it breaks, in words for the handler's author.
     fn check(&self, part: &Part) -> Result<(), InvalidPart>;
 
-    /// Sends one part in answer to `to`, and returns the upstream's name for it.
+    /// Where somebody is written to who has never written, by a phone number as people write it or by an identifier of the
+    /// upstream's. None if that cannot be. Makes no call.
+    fn address(&self, contact: &str) -> Option<Address>;
+
+    /// Sends one part in answer to `to`, or unasked to whom it names, and returns the upstream's name for it.
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError>;
 
     /// What it means that the upstream reports, after it has taken a message, that it failed with this code.

@@ -12,6 +12,7 @@
 
 mod allowance;
 pub mod disk;
+mod errand;
 pub mod memory;
 mod parts;
 mod people;
@@ -33,6 +34,7 @@ use crate::handler::{Count, Notebook, NotebookError, Said, Summary};
 use crate::message::{
     BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
 };
+pub use errand::{Asked, Commission, Commissioned, Errand, Receipt, Whereabouts};
 pub use schedule::Lease;
 pub use standing::{By, Change, Opted, Pause, Peer, Standing};
 
@@ -81,6 +83,19 @@ pub trait Store: Send + Sync + 'static {
     /// The answers stand in the order of the messages. A message is known by its bot and its identifier, for at
     /// least as long as the upstreams go on repeating themselves.
     async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError>;
+
+    /// Takes in something that is to be said unasked, at most once for its key: what it says is known for as long as a
+    /// message is. It waits in its conversation behind what waits there, but no hold-back keeps it, unless a reply is on
+    /// its way. Durable when it returns, whatever the answer.
+    async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError>;
+
+    /// What [`Store::commission`] would say of an errand that is known by its key; none if it is not. What is known is
+    /// durable when it returns.
+    async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError>;
+
+    /// Where a chat of this name is written to, or the person who goes by it: a phone number, with or without a plus, or
+    /// one of the upstream's own identifiers. None if nobody of that name has written.
+    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError>;
 
     /// Waits until a conversation has something to do that nobody else is doing, and leases it.
     ///
@@ -171,6 +186,9 @@ pub trait Store: Send + Sync + 'static {
     /// What is known of a part that has left, once its reply is settled, and for as long as it is kept.
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError>;
 
+    /// Whose part is on its way out, or waits for that, and how far it has come.
+    async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError>;
+
     /// Ends a claim. Takes effect at once, and is made durable right behind.
     async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError>;
 
@@ -256,6 +274,9 @@ pub struct Waiting {
     /// Whether it was dead, and an operator has had it wait again: then it is not too old for an answer.
     #[serde(default)]
     pub replayed: bool,
+    /// What is to be said unasked, if it is no message: `inbound` then only says where it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errand: Option<Errand>,
 }
 
 /// One conversation, leased to whoever holds this. Dropped without [`Store::settle`], it is given back as it was.
@@ -264,8 +285,10 @@ pub struct Claim {
     /// The conversation.
     pub conversation: Conversation,
     /// What waits for an answer, oldest first: all of it, or as much as one claim holds. Empty only if something is
-    /// outgoing, or has failed.
+    /// outgoing, is to be said unasked, or has failed.
     pub messages: Vec<Waiting>,
+    /// What waits to be said unasked, oldest first. Its numbers tell where it stands among the messages.
+    pub errands: Vec<Waiting>,
     /// What an earlier turn was sending when it stopped.
     pub outgoing: Option<Outgoing>,
     /// When the conversation was last sent a failure reply.
@@ -303,6 +326,12 @@ pub struct Outgoing {
     /// Whether it tells the customer, who has asked for one, that a person will answer: then it is not held back by that.
     #[serde(default)]
     pub announces_person: bool,
+    /// Whether it is said unasked: then nothing of it leaves to somebody who has opted out.
+    #[serde(default)]
+    pub unasked: bool,
+    /// Whether it leaves although a person answers.
+    #[serde(default)]
+    pub despite_pause: bool,
     /// Echoes of which nobody knows yet whether they are a person's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undecided: Vec<Undecided>,
@@ -448,6 +477,9 @@ pub struct SentPart {
     pub stage: Stage,
     /// When it left.
     pub sent: Timestamp,
+    /// Whether it was said unasked.
+    #[serde(default)]
+    pub unasked: bool,
 }
 
 /// A part of which the upstream has reported that it failed after all.

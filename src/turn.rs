@@ -5,6 +5,7 @@
 //! ```
 
 mod ask;
+mod errand;
 mod failed;
 mod interrupt;
 mod night;
@@ -35,8 +36,9 @@ use crate::pace::Pace;
 use crate::people::PeopleConfig;
 use crate::provider::Provider;
 use crate::quiet::Quiet as QuietHours;
-use crate::store::{Claim, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
+use crate::store::{Claim, Ending, Outgoing, Peer, Seq, Settlement, Store, StoreError, Waiting};
 use crate::typing::{Dots, Indicator, Quiet};
+use errand::OPTED_OUT;
 use person::A_PERSON;
 pub use report::{Outcome, Report};
 pub use settings::{MergeConfig, OnNewMessage, TurnConfig};
@@ -110,7 +112,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     let now = tools.clock.now();
     let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None };
     attempt.heed_wishes(&claim).await?;
-    if attempt.pause(&mut claim).await?.is_some() {
+    if !Attempt::has_errands_alone(&claim) && attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
     }
     if let Some(until) = bot.health.wait() {
@@ -118,11 +120,11 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     }
     if let Some(outgoing) = claim.outgoing.take() {
         return match attempt.order(&claim, Some(&outgoing)) {
-            Some(given) => {
+            Some(given) if !outgoing.unasked => {
                 let left = person::sent(&outgoing);
                 Box::pin(attempt.call_off(claim, &outgoing, left, given.reason())).await
             }
-            None => Box::pin(attempt.resume(claim, outgoing)).await,
+            _ => Box::pin(attempt.resume(claim, outgoing)).await,
         };
     }
     if !claim.failed.is_empty() {
@@ -131,6 +133,10 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     if let Some(given) = attempt.order(&claim, None) {
         return Box::pin(attempt.obey(claim, given)).await;
     }
+    if Attempt::errand_is_first(&claim) {
+        return Box::pin(attempt.run_errand(claim)).await;
+    }
+    Attempt::stop_at_errand(&mut claim);
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
         return attempt.give_back(claim, until, "more may come").await;
     }
@@ -138,13 +144,16 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
         return Box::pin(attempt.keep_silent(claim, None)).await;
     };
 
-    let history = tools.store.history(&claim.conversation, bot.turn.history).await?;
+    let history = attempt.history(&claim, &Peer::of(&batch.newest().inbound.at), bot.turn.history).await?;
     room.shrink(claim.size as u64 + history.iter().map(Said::size).sum::<u64>());
     attempt.open_until = attempt.window(&claim, &history);
     if attempt.is_closed() {
         return Box::pin(attempt.window_closed(claim, &batch)).await;
     }
     if let Some(night) = attempt.night() {
+        if !claim.errands.is_empty() {
+            return Box::pin(attempt.run_errand(claim)).await;
+        }
         return Box::pin(attempt.keep_quiet(claim, &batch, night)).await;
     }
     if let Some(until) = attempt.outbox().closed_until(&claim).await? {
@@ -280,8 +289,10 @@ impl Attempt<'_> {
 
     /// Goes on where an earlier turn, or an earlier process, stopped while it was sending.
     async fn resume(mut self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
-        // Only the window asks what was said.
-        if self.bot.provider.abilities().window.is_some() {
+        if outgoing.unasked {
+            self.open_until = self.open_to(&claim, &Peer::of(&outgoing.to)).await?;
+        } else if self.bot.provider.abilities().window.is_some() {
+            // Only the window asks what was said.
             let history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
             self.open_until = self.window(&claim, &history);
         }
@@ -314,10 +325,12 @@ impl Attempt<'_> {
                 let until = self.bot.health.suffer(&error).unwrap_or(now);
                 return self.give_back(claim, until, "the bot is down").await;
             }
-            (Delivery::TakenOver { left }, _) => {
+            (Delivery::TakenOver { left }, _) if !outgoing.unasked => {
                 return Box::pin(self.call_off(claim, &outgoing, left, A_PERSON)).await;
             }
-            (Delivery::WindowClosed, _) if self.template_may_follow(&outgoing) => {
+            (Delivery::TakenOver { .. }, _) => A_PERSON.to_owned(),
+            (Delivery::OptedOut, _) => OPTED_OUT.to_owned(),
+            (Delivery::WindowClosed, _) if !outgoing.unasked && self.template_may_follow(&outgoing) => {
                 return Box::pin(self.send_template(claim, outgoing)).await;
             }
             (Delivery::Delivered, None) => {
@@ -335,6 +348,9 @@ impl Attempt<'_> {
                 format!("{failure}; and the failure reply was not sent: {reason}")
             }
         };
+        if outgoing.unasked {
+            return Box::pin(self.leave_unsaid(claim, outgoing, unrecorded, reason)).await;
+        }
         let failure_replied = outgoing.failure.is_some().then_some(now);
         let endings = endings(&outgoing, Some(&reason));
         let done = Done { endings, failure_replied, unrecorded, failed, ..Done::default() };

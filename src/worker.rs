@@ -134,7 +134,8 @@ impl Worker {
             let worker = Arc::clone(&self);
             let (place, memory) = self.shares.enter(&claim.conversation.bot);
             room.count_for(&memory);
-            let number = claim.messages.last().map(|waiting| waiting.seq.0).unwrap_or_default();
+            let number = claim.messages.last().or(claim.errands.first()).map(|waiting| waiting.seq.0);
+            let number = number.unwrap_or_default();
             let span = info_span!("turn", turn.bot = %claim.conversation.bot, turn.seq = number);
             let serve = async move {
                 worker.serve(claim, room).await;
@@ -222,7 +223,8 @@ impl Worker {
         let settlement = if crashes >= MOST_CRASHES {
             self.crashes().remove(&claim.conversation);
             let dead = Ending::Dead { reason: "its turn could not be ended, again and again".into() };
-            let endings = claim.messages.iter().map(|waiting| (waiting.seq, dead.clone())).collect();
+            let endings =
+                claim.messages.iter().chain(&claim.errands).map(|waiting| (waiting.seq, dead.clone())).collect();
             Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 }
         } else {
             Settlement::Later { at: self.tools.clock.now().plus(Duration::from_secs(1 << crashes)) }

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::assemble::{self, Parts};
 use crate::config::{BotFile, Config, Problem, Problems};
+use crate::errand::Voice;
 use crate::health::Health;
 use crate::hosting::Roster;
 use crate::message::BotName;
@@ -30,6 +31,7 @@ pub(super) struct Rosters {
     pub(super) bots: Roster<Bot>,
     pub(super) inlets: Roster<Inlet>,
     pub(super) healths: Roster<Health>,
+    pub(super) voices: Roster<Voice>,
 }
 
 impl Rosters {
@@ -39,12 +41,15 @@ impl Rosters {
         // Who answers is there before anything comes in for it.
         self.bots.put(name.clone(), Arc::clone(&bot));
         self.healths.put(name.clone(), health);
+        let voice = Voice { provider: Arc::clone(&provider), patience: bot.delivery.send_timeout };
+        self.voices.put(name.clone(), Arc::new(voice));
         let bodies = self.inlets.get(&name).map(|before| before.bodies.clone()).unwrap_or_default();
         self.inlets.put(name, Arc::new(Inlet { provider, controls, people: bot.people.clone(), bodies }));
     }
 
     fn remove(&self, bot: &BotName) {
         self.inlets.remove(bot);
+        self.voices.remove(bot);
         self.healths.remove(bot);
         self.bots.remove(bot);
     }

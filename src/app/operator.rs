@@ -10,6 +10,7 @@ use super::server::{self, Listening};
 use super::{StartError, assemble, bind};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::errand::{Errands, Voice};
 use crate::health::Health;
 use crate::hosting::Roster;
 use crate::operator::{self, Api};
@@ -36,9 +37,11 @@ impl Operator {
         self,
         store: Arc<dyn Store>,
         bots: Roster<Health>,
+        voices: Roster<Voice>,
         host: Arc<dyn operator::Host>,
     ) -> Result<(Arc<Api>, Listening), StartError> {
-        let api = Arc::new(Api::new(store, bots, host, self.token, Clock::System));
+        let errands = Errands::new(voices, Arc::clone(&store), Clock::System);
+        let api = Arc::new(Api::new(store, bots, host, self.token, Clock::System).with_errands(errands));
         let routes = operator::routes(Arc::clone(&api));
         let listening = server::serve(self.listener, CONNECTIONS, |_, _| {}, routes).map_err(StartError::Listen)?;
         let address = listening.address;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use threedots::operator::{Changed, Letter, Letters, Stands};
+use threedots::message::Kind;
+use threedots::operator::{Changed, Letter, Letters, Sent, Stands};
 use threedots::store::{Forgotten, Seq};
 
 /// One line a letter.
@@ -15,7 +16,7 @@ pub(super) fn letters(page: &Letters) -> String {
         .iter()
         .map(|letter| {
             let Letter { letter, since, bot, kind, reason, .. } = letter;
-            [letter.to_string(), since.clone(), tamed(bot.as_str()), kind.as_str().to_owned(), tamed(reason)]
+            [letter.to_string(), since.clone(), tamed(bot.as_str()), kind_of(*kind), tamed(reason)]
         })
         .collect();
     let head = ["ID", "DEAD SINCE", "BOT", "KIND", "REASON"].map(str::to_owned);
@@ -42,7 +43,7 @@ pub(super) fn letter(letter: &Letter) -> String {
         ("dead since", letter.since.clone()),
         ("reason", tamed(&letter.reason)),
         ("accepted", letter.accepted.clone()),
-        ("kind", letter.kind.as_str().to_owned()),
+        ("kind", kind_of(letter.kind)),
     ];
     if let Some(message) = &letter.message {
         lines.push(("written", message.written.clone()));
@@ -116,6 +117,17 @@ pub(super) fn tamed_json(json: &str) -> String {
 fn is_wild(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns
+}
+
+/// What a bot is to say, and where to look what becomes of it.
+pub(super) fn sent(Sent { message, parts }: &Sent) -> String {
+    let parts = parts.iter().map(|part| format!("\n  {}", part.path));
+    format!("taken in as {message}: what becomes of it says the operator's API at{}", parts.collect::<String>())
+}
+
+/// What a dead letter was: a kind of message, or an errand, which is something to be said unasked.
+fn kind_of(kind: Option<Kind>) -> String {
+    kind.map_or("errand", Kind::as_str).to_owned()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@
 
 pub mod callbacks;
 mod stream;
+pub mod unasked;
 mod wire;
 
 use std::fmt;

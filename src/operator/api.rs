@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::HeaderName;
+use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{self, Bytes, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
@@ -18,10 +19,12 @@ use tracing::{info, warn};
 use super::door::Door;
 use super::host::{Bots, Host, HostError, Hosted, Put, Removed};
 use super::route::{self, Astray, Place};
-use super::views::{BotState, Refusal, State};
+use super::views::{BotState, Refusal, Sent, State};
 use super::{Desk, Hand};
 use crate::body;
+use crate::budget::Budget;
 use crate::clock::Clock;
+use crate::errand::Errands;
 use crate::health::Health;
 use crate::hosting::Roster;
 use crate::http::Headers;
@@ -31,12 +34,22 @@ use crate::store::Store;
 /// The largest body, in bytes: a thousand numbers have room in it, and a bot with its tools.
 const BODY_LIMIT: usize = 256 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest message that a bot is to send, in bytes: media in base64 have room in it.
+const MESSAGE_LIMIT: usize = 24 << 20;
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What all messages may take that are read or taken in, in bytes.
+const MESSAGE_MEMORY: u64 = 48 << 20;
+/// By what a message is known when it is sent again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The operator's API.
 pub struct Api {
     desk: Arc<Desk>,
     bots: Roster<Health>,
     host: Arc<dyn Host>,
+    /// What bots say unasked; none if nobody can have them do so.
+    errands: Option<Arc<Errands>>,
+    memory: Budget,
     door: Door,
     /// What has been begun is ended, whether or not the caller still listens.
     changes: TaskTracker,
@@ -88,7 +101,22 @@ impl Api {
         clock: Clock,
     ) -> Self {
         let desk = Arc::new(Desk::new(store, bots.clone(), clock));
-        Self { desk, bots, host, door: Door::new(token), changes: TaskTracker::new(), runtime: Handle::current() }
+        Self {
+            desk,
+            bots,
+            host,
+            errands: None,
+            memory: Budget::new(MESSAGE_MEMORY),
+            door: Door::new(token),
+            changes: TaskTracker::new(),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// The same, and bots can be had to say things unasked.
+    #[must_use]
+    pub fn with_errands(self, errands: Errands) -> Self {
+        Self { errands: Some(Arc::new(errands)), ..self }
     }
 
     /// Waits until everything that was begun is done. Call it when no more requests come.
@@ -97,8 +125,13 @@ impl Api {
         self.changes.wait().await;
     }
 
-    async fn answer(&self, place: Place<'_>, query: &str, body: &[u8]) -> Result<Answer, Refusal> {
+    async fn answer(&self, place: Place<'_>, query: &str, key: Option<&str>, body: Bytes) -> Result<Answer, Refusal> {
+        let body = match place {
+            Place::Messages(bot) => return Answer::new(202, &self.send(bot, key, body).await?),
+            _ => &*body,
+        };
         match place {
+            Place::Messages(_) => Err(Refusal::new(404, "there is nothing here")),
             Place::Dead => Answer::new(200, &self.desk.dead(&route::page(query)?).await?),
             Place::Letter(number) => Answer::new(200, &self.desk.letter(route::letter(number)?).await?),
             Place::Part(key) => {
@@ -151,6 +184,13 @@ impl Api {
                 Answer::new(200, &self.see_through(change).await?)
             }
         }
+    }
+
+    /// Takes in what a bot is to say.
+    async fn send(&self, bot: &str, key: Option<&str>, body: Bytes) -> Result<Sent, Refusal> {
+        let errands = self.errands.clone().ok_or(Refusal::new(404, "there is no bot of this name"))?;
+        let (bot, key) = (bot.to_owned(), key.map(str::to_owned));
+        self.see_through(|desk| async move { desk.take_in(&errands, &bot, key.as_deref(), &body).await }).await
     }
 
     /// Does something that must come to its end, and to its line in the log, although the caller may hang up.
@@ -246,7 +286,8 @@ async fn serve(
     body: Payload,
 ) -> Result<Answer, Refusal> {
     let mut headers = Headers::default();
-    for (name, value) in http.headers().iter().filter(|(name, _)| *name == AUTHORIZATION) {
+    let is_read = |name: &HeaderName| *name == AUTHORIZATION || *name == IDEMPOTENCY_KEY;
+    for (name, value) in http.headers().iter().filter(|(name, _)| is_read(name)) {
         headers.push(name.as_str(), value.as_bytes());
     }
     api.door.admit(headers.get(AUTHORIZATION.as_str()))?;
@@ -258,13 +299,23 @@ async fn serve(
             return Ok(Answer { allow: Some(methods), ..refusal.into() });
         }
     };
-    let body = if matches!(place.method(), "POST" | "PUT") {
-        let body = body::whole(body, BODY_LIMIT, BODY_TIMEOUT).await;
-        body.map_err(|(status, text)| Refusal::new(status, text))?
-    } else {
-        Bytes::new()
+    let (limit, patience) = match place {
+        Place::Messages(_) => (MESSAGE_LIMIT, MESSAGE_TIMEOUT),
+        _ => (BODY_LIMIT, BODY_TIMEOUT),
     };
-    api.answer(place, http.query_string(), &body).await
+    // Until the answer is there: what is read is held for as long.
+    let (mut _room, mut bytes) = (None, Bytes::new());
+    if matches!(place.method(), "POST" | "PUT") {
+        let announced = http.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let most = announced.unwrap_or(limit).min(limit);
+        if let Place::Messages(_) = place {
+            _room = Some(api.memory.take(most as u64).await);
+        }
+        let limit = if announced.is_some_and(|length| length > limit) { 0 } else { most };
+        let read = body::whole(body, limit, patience).await;
+        bytes = read.map_err(|(status, text)| Refusal::new(status, text))?;
+    }
+    api.answer(place, http.query_string(), headers.get(IDEMPOTENCY_KEY), bytes).await
 }
 
 fn respond(answer: Answer) -> HttpResponse {

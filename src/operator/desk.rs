@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use tracing::{info, warn};
 
 use super::Hand;
-use super::views::{Changed, Letter, Letters, Page, PartOfReply, PauseFor, Refusal, Stands, Whom};
+use super::views::{Changed, Letter, Letters, Page, PartOfReply, PauseFor, Refusal, Sent, Stands, Whom};
 use crate::clock::{Clock, Timestamp};
+use crate::errand::{Errands, Refused};
 use crate::health::Health;
 use crate::hosting::Roster;
 use crate::message::{BotName, PartKey};
@@ -45,8 +47,37 @@ impl Desk {
     /// # Errors
     /// When it is not known (any longer), or the store fails.
     pub async fn part(&self, key: &PartKey, words: bool) -> Result<PartOfReply, Refusal> {
-        let part = self.store.part(key).await?;
-        part.map(|part| PartOfReply::of(part, words)).ok_or(Refusal::new(404, "no such part is known (any longer)"))
+        if let Some(part) = self.store.part(key).await? {
+            return Ok(PartOfReply::of(part, words));
+        }
+        if let Some((conversation, state)) = self.store.under_way(key).await? {
+            return Ok(PartOfReply::under_way(key, conversation.bot, &state));
+        }
+        // What was to be said unasked, and is dead, is known by the number in its parts' names.
+        let letter = key.as_str().rsplit('-').nth(1).and_then(|number| number.parse().ok()).map(Seq);
+        let letter = match letter {
+            Some(letter) => self.dead_letter(letter).await.ok(),
+            None => None,
+        };
+        let part = letter.and_then(|letter| PartOfReply::dead(key, letter, words));
+        part.ok_or(Refusal::new(404, "no such part is known (any longer)"))
+    }
+
+    /// Takes in what a bot is to say unasked.
+    ///
+    /// # Errors
+    /// Why it was not taken in.
+    pub async fn take_in(&self, errands: &Errands, bot: &str, key: Option<&str>, body: &[u8]) -> Result<Sent, Refusal> {
+        let taken = errands.take(bot, key, body).await;
+        info!(
+            operator.action = "send",
+            operator.bot = errands.bot(bot).as_ref().map(BotName::as_str),
+            operator.message = taken.as_ref().ok().map(|receipt| receipt.seq.0),
+            operator.parts = taken.as_ref().ok().map(|receipt| receipt.parts),
+            operator.error = taken.as_ref().err().map(Refused::code),
+            "audit"
+        );
+        Ok(Sent::of(&taken?))
     }
 
     /// How much waits.
@@ -196,6 +227,13 @@ impl Hand for Desk {
 
     async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal> {
         self.stand(&self.known(whom)?, Change::Resume).await
+    }
+
+    async fn send(&self, _: &str, _: &str, _: &Value) -> Result<Sent, Refusal> {
+        Err(Refusal::new(
+            503,
+            "threedots is not running, and nothing would be sent: start it, with an `operator.token`",
+        ))
     }
 
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Hand;
-use super::views::{Changed, Letter, Letters, Page, PauseFor, Refusal, Stands, Whom};
+use super::views::{Changed, Letter, Letters, Page, PauseFor, Refusal, Sent, Stands, Whom};
 use crate::http::{Body, Call, CallError, Transport};
 use crate::store::{Forgotten, Seq};
 
@@ -42,7 +42,7 @@ impl Remote {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
-        read(self.call("GET", path, Body::Empty, PATIENCE).await?)
+        read(self.call("GET", path, None, Body::Empty, PATIENCE).await?)
     }
 
     async fn post<T: DeserializeOwned>(
@@ -52,14 +52,23 @@ impl Remote {
         patience: Duration,
     ) -> Result<T, Refusal> {
         let body = serde_json::to_vec(body).map_err(|_| Refusal::new(400, "this has no form in JSON"))?;
-        read(self.call("POST", path, Body::Json(body.into()), patience).await?)
+        read(self.call("POST", path, None, Body::Json(body.into()), patience).await?)
     }
 
-    async fn call(&self, method: &'static str, path: &str, body: Body, timeout: Duration) -> Result<Value, Refusal> {
+    async fn call(
+        &self,
+        method: &'static str,
+        path: &str,
+        key: Option<&str>,
+        body: Body,
+        timeout: Duration,
+    ) -> Result<Value, Refusal> {
         let address = self.address;
         let url: Url = format!("http://{address}/v1/{path}").parse().map_err(|_| Refusal::new(404, "no such path"))?;
         let token = format!("Bearer {}", self.token.expose_secret());
-        let call = Call { method, url, headers: vec![("authorization".into(), token)], body, timeout, in_clear: false };
+        let mut headers = vec![("authorization".into(), token)];
+        headers.extend(key.map(|key| ("idempotency-key".into(), key.to_owned())));
+        let call = Call { method, url, headers, body, timeout, in_clear: false };
         let unreachable = |error: CallError| {
             let advice = match error {
                 CallError::NotSent(_) => {
@@ -77,7 +86,7 @@ impl Remote {
             || Refusal::new(503, format!("what answers on {address} is not the operator's API of threedots"));
         let body: Value = serde_json::from_slice(&body).map_err(|_| stranger())?;
         match (status, body["error"].as_str()) {
-            (200, _) => Ok(body),
+            (200 | 202, _) => Ok(body),
             // What was done before the store could not go on.
             (503, Some(_)) if body["done"].is_array() => Ok(body),
             (401, Some(_)) => {
@@ -124,6 +133,13 @@ impl Hand for Remote {
 
     async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal> {
         self.post("conversations/resume", whom, PATIENCE).await
+    }
+
+    async fn send(&self, bot: &str, key: &str, body: &Value) -> Result<Sent, Refusal> {
+        let mut name = url::form_urlencoded::byte_serialize(bot.as_bytes()).collect::<String>();
+        name = name.replace('+', "%20");
+        let (path, body) = (format!("bots/{name}/messages"), Body::Json(body.to_string().into()));
+        read(self.call("POST", &path, Some(key), body, PATIENCE).await?)
     }
 
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {

@@ -25,6 +25,8 @@ pub(super) enum Place<'a> {
     PauseAt(&'a str),
     ResumeAt(&'a str),
     Part(&'a str),
+    /// To this bot's contacts, unasked.
+    Messages(&'a str),
     State,
     Bots,
     Bot(&'a str),
@@ -61,7 +63,8 @@ impl<'a> Place<'a> {
         let mut segments = path.strip_prefix("/v1/")?.split('/');
         let (first, second, third) = (segments.next()?, segments.next(), segments.next());
         let place = match (first, second, third.filter(|_| segments.next().is_none())) {
-            _ if third.is_some() && first != "conversations" => return None,
+            _ if third.is_some() && !["bots", "conversations"].contains(&first) => return None,
+            ("bots", Some(bot), Some("messages")) => Self::Messages(bot),
             ("conversations", Some("pause"), None) if third.is_none() => Self::Pause,
             ("conversations", Some("resume"), None) if third.is_none() => Self::Resume,
             ("conversations", Some(letter), Some("pause")) => Self::PauseAt(letter),
@@ -82,7 +85,7 @@ impl<'a> Place<'a> {
 
     pub(super) fn method(self) -> &'static str {
         match self {
-            Self::Replay | Self::Discard | Self::Forget => "POST",
+            Self::Replay | Self::Discard | Self::Forget | Self::Messages(_) => "POST",
             Self::Pause | Self::Resume | Self::PauseAt(_) | Self::ResumeAt(_) | Self::Reload => "POST",
             Self::Dead | Self::Letter(_) | Self::Part(_) | Self::State | Self::Bots | Self::Bot(_) => "GET",
             Self::PutBot(_) => "PUT",
@@ -103,6 +106,7 @@ impl<'a> Place<'a> {
             Self::PauseAt(_) => "POST /v1/conversations/{letter}/pause",
             Self::ResumeAt(_) => "POST /v1/conversations/{letter}/resume",
             Self::Part(_) => "GET /v1/parts/{key}",
+            Self::Messages(_) => "POST /v1/bots/{bot}/messages",
             Self::State => "GET /v1/state",
             Self::Bots => "GET /v1/bots",
             Self::Bot(_) => "GET /v1/bots/{bot}",

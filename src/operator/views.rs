@@ -5,9 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{BotName, Content, Kind, Payload, Stage};
+use crate::errand::Refused;
+use crate::message::{BotName, Content, Kind, Part, PartKey, Payload, Stage};
 use crate::people::Lasting;
-use crate::store::{Backlog, DeadLetter, SentPart, Seq, StoreError};
+use crate::store::{Backlog, DeadLetter, PartState, Receipt, SentPart, Seq, StoreError};
 
 /// Which dead letters to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +62,12 @@ pub struct Letter {
     pub accepted: String,
     /// Why it is dead. Nothing of the customer's in it.
     pub reason: String,
-    /// What kind of message it is.
-    pub kind: Kind,
+    /// What kind of message it is; nothing, if it is something that was to be said unasked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// The parts of what was to be said unasked, by their keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// What is the customer's, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Private>,
@@ -97,6 +102,12 @@ impl Letter {
     /// A letter as it is shown, with the customer's words or without.
     pub(super) fn of(letter: DeadLetter, words: bool) -> Self {
         let DeadLetter { message, reason, since } = letter;
+        let parts = message.keys().iter().map(|key| key.as_str().to_owned()).collect();
+        let said = message.errand.as_ref().map(|errand| {
+            let words = errand.parts.iter().filter_map(|part| part.payload.words());
+            words.collect::<Vec<_>>().join("\n")
+        });
+        let is_errand = message.errand.is_some();
         let inbound = message.inbound;
         let at = inbound.at;
         let private = |content: Content| Private {
@@ -105,7 +116,7 @@ impl Letter {
             phone: at.phone.map(|phone| phone.as_str().to_owned()),
             group: at.group,
             written: at.time.to_utc(),
-            words: content.words().map(str::to_owned),
+            words: said.or_else(|| content.words().map(str::to_owned)),
             content,
         };
         Self {
@@ -114,7 +125,8 @@ impl Letter {
             since: since.to_utc(),
             accepted: message.accepted.to_utc(),
             reason,
-            kind: inbound.content.kind(),
+            kind: (!is_errand).then(|| inbound.content.kind()),
+            parts,
             message: words.then(|| private(inbound.content)),
         }
     }
@@ -175,14 +187,22 @@ pub struct PartOfReply {
     pub key: String,
     /// Whose it is.
     pub bot: BotName,
-    /// When it left.
-    pub sent: String,
-    /// How far it has come: `sent`, `delivered`, `read`, `played` or `failed`.
+    /// When it left; nothing if it has not, or that is not known yet.
+    pub sent: Option<String>,
+    /// How far it has come: `waiting`, `sending`, `unknown` (it may have been delivered), `sent`, `delivered`, `read`,
+    /// `played` or `failed`.
     pub stage: String,
     /// The upstream's code, if it failed and there is one.
     pub code: Option<i64>,
-    /// What kind of part it is.
-    pub kind: String,
+    /// Why it will not be sent, if it is a dead letter's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The dead letter that it is of, which can be replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letter: Option<Seq>,
+    /// What kind of part it is; nothing while it is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The upstream's name for it, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
@@ -205,13 +225,84 @@ impl PartOfReply {
         Self {
             key: part.key.as_str().to_owned(),
             bot: part.conversation.bot,
-            sent: part.sent.to_utc(),
+            sent: Some(part.sent.to_utc()),
             stage: stage.to_owned(),
             code,
-            kind: payload.name().to_owned(),
+            reason: None,
+            letter: None,
+            kind: Some(payload.name().to_owned()),
             upstream: part.message.filter(|_| words).map(|message| message.as_str().to_owned()),
             words: payload.words().filter(|_| words).map(str::to_owned),
         }
+    }
+}
+
+impl PartOfReply {
+    /// A part that has not left, or of which nobody knows.
+    pub(super) fn under_way(key: &PartKey, bot: BotName, state: &PartState) -> Self {
+        let stage = match state {
+            PartState::Waiting { .. } => "waiting",
+            PartState::Sending { .. } => "sending",
+            PartState::Sent { .. } => "sent",
+            PartState::Unknown { .. } => "unknown",
+            PartState::Failed { .. } => "failed",
+        };
+        let (key, stage) = (key.as_str().to_owned(), stage.to_owned());
+        let (sent, code, reason, letter) = (None, None, None, None);
+        Self { key, bot, sent, stage, code, reason, letter, kind: None, upstream: None, words: None }
+    }
+
+    /// A part of what was to be said unasked, and is dead; none if the letter has no such part.
+    pub(super) fn dead(key: &PartKey, letter: DeadLetter, words: bool) -> Option<Self> {
+        let DeadLetter { message, reason, .. } = letter;
+        let number = message.keys().iter().position(|known| known == key)?;
+        let Part { payload, .. } = message.errand?.parts.into_iter().nth(number)?;
+        Some(Self {
+            reason: Some(reason),
+            letter: Some(message.seq),
+            kind: Some(payload.name().to_owned()),
+            words: payload.words().filter(|_| words).map(str::to_owned),
+            ..Self::under_way(key, message.inbound.at.bot, &PartState::Failed { reason: String::new() })
+        })
+    }
+}
+
+/// What a bot is to say unasked, and where to look what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Its number: the one that the log has, and the dead letter if it comes to that.
+    pub message: Seq,
+    /// Its parts, in order.
+    pub parts: Vec<SentAt>,
+}
+
+/// A part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentAt {
+    /// Our name for it.
+    pub key: String,
+    /// Where the API says what has become of it.
+    pub path: String,
+}
+
+impl Sent {
+    pub(super) fn of(receipt: &Receipt) -> Self {
+        let at = |key: &PartKey| SentAt { key: key.as_str().to_owned(), path: format!("/v1/parts/{}", key.as_str()) };
+        Self { message: receipt.seq, parts: receipt.keys().iter().map(at).collect() }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let status = match refused {
+            Refused::Key | Refused::Form(_) => 400,
+            Refused::OptedOut | Refused::Paused => 403,
+            Refused::UnknownBot | Refused::UnknownChat => 404,
+            Refused::Taken => 409,
+            Refused::Unsendable(_) => 422,
+            Refused::Later(_) => 503,
+        };
+        Self::new(status, refused.to_string())
     }
 }
 

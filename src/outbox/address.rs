@@ -3,15 +3,10 @@
 use crate::message::{Part, PartKey};
 use crate::store::{FailedPart, Outgoing, OutgoingPart, PartState, Waiting};
 
-/// What the answer to a message, and whatever else is after it, is known by: never the same for two.
-pub fn name(newest: &Waiting) -> String {
-    format!("{}{:x}-{}", PartKey::PREFIX, newest.accepted.0, newest.seq)
-}
-
 /// Gives the parts their keys and the address they go to: ready to be recorded once it says what it answers. Their keys
 /// go on from the number `first`, where earlier ones have been used.
 pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_key: bool) -> Outgoing {
-    let name = |part: usize| format!("{}-{part}", name(newest));
+    let name = |part: usize| format!("{}-{part}", newest.name());
     let parts = parts.into_iter().enumerate().map(|(number, part)| OutgoingPart {
         key: PartKey::new(name(first + number)),
         part,
@@ -26,8 +21,18 @@ pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_k
         reports_carry_key,
         makes_up_for: 0,
         announces_person: false,
+        unasked: false,
+        despite_pause: false,
         undecided: Vec::new(),
     }
+}
+
+/// What is to be said unasked, by keys that are known since it was taken in; none if it is a message.
+pub fn errand(waiting: &Waiting, reports_carry_key: bool) -> Option<Outgoing> {
+    let errand = waiting.errand.as_ref()?;
+    let mut outgoing = address(waiting, errand.parts.clone(), 0, reports_carry_key);
+    outgoing.hold();
+    Some(Outgoing { unasked: true, despite_pause: !errand.unless_paused, ..outgoing })
 }
 
 /// One part in the place of all that has not left of `late`.
@@ -46,6 +51,7 @@ pub const AGAIN: &str = ".r";
 /// Parts in the place of others that had left and failed, so many, with keys of their own; none if there are none.
 pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, reports_carry_key: bool) -> Option<Outgoing> {
     let to = parts.first()?.0.sent.to.clone();
+    let unasked = parts.iter().any(|(failed, _)| failed.sent.unasked);
     let parts = parts.into_iter().map(|(failed, part)| OutgoingPart {
         key: PartKey::new(format!("{}{AGAIN}", failed.sent.key.as_str())),
         part,
@@ -60,6 +66,8 @@ pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, reports_carry_
         reports_carry_key,
         makes_up_for,
         announces_person: false,
+        unasked,
+        despite_pause: unasked,
         undecided: Vec::new(),
     })
 }

@@ -41,7 +41,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
-use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
 use crate::provider::whatsapp::limits::TEXT;
 pub use config::{Credentials, GatewayConfig, Read};
 use errors::{Asked, meaning};
@@ -258,6 +258,10 @@ impl Provider for Gateway {
 
     fn check(&self, part: &Part) -> Result<(), InvalidPart> {
         limits::check(part)
+    }
+
+    fn address(&self, contact: &str) -> Option<Address> {
+        outbound::address(contact)
     }
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {

@@ -50,7 +50,7 @@ use super::{
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
 use crate::message::reply::{Media, Payload};
-use crate::message::{BotName, ChatId, MediaKind, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{Address, BotName, ChatId, MediaKind, MediaRef, MessageId, MessageRef, Part, PartKey};
 pub use config::{GroupTypingPolicy, LinqConfig, PreferredService};
 use errors::Refusal;
 use inbound::Reader;
@@ -151,11 +151,20 @@ impl Linq {
         }
     }
 
-    /// Sends `parts` as one message.
-    async fn say(&self, chat: &ChatId, parts: Vec<Value>, around: &Envelope<'_>) -> Result<MessageId, ProviderError> {
-        let path = ["v3", "chats", chat.as_str(), "messages"];
-        let answer = self.post(&path, around.around(parts), Repeat::Harmless).await?;
-        Ok(named(&answer, "message", around.key))
+    /// Sends `parts` as one message. Whoever has never written has no chat yet: it begins with the message.
+    async fn say(&self, to: &MessageRef, parts: Vec<Value>, around: &Envelope<'_>) -> Result<MessageId, ProviderError> {
+        let mut body = around.around(parts);
+        if !names::is_new(to) {
+            let path = ["v3", "chats", to.chat.as_str(), "messages"];
+            let answer = self.post(&path, body.into(), Repeat::Harmless).await?;
+            return Ok(named(&answer, "message", around.key));
+        }
+        body.insert("from".to_owned(), self.number.as_str().into());
+        body.insert("to".to_owned(), vec![to.sender.as_str()].into());
+        let answer = self.post(&["v3", "chats"], body.into(), Repeat::Harmless).await?;
+        let chat = Object(&answer).object("chat").filter(|chat| chat.object("message").is_some());
+        let id = chat.unwrap_or(Object(&answer)).object("message").and_then(|message| message.text("id"));
+        Ok(id.map_or_else(|| MessageId::new(around.key.as_str()), MessageId::new))
     }
 
     /// Sends a voice memo. Such a call carries no key.
@@ -258,14 +267,19 @@ impl Provider for Linq {
         self.limits.check(part)
     }
 
+    fn address(&self, contact: &str) -> Option<Address> {
+        names::address(contact)
+    }
+
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
         let around = Envelope { key, quotes: part.quote.then_some(&to.message), service: self.service };
         match &part.payload {
-            Payload::Text { body } => self.say(&to.chat, vec![outbound::text(body)], &around).await,
-            Payload::Media(memo) if memo.kind == MediaKind::Voice && self.limits.voice_memos => {
+            Payload::Text { body } => self.say(to, vec![outbound::text(body)], &around).await,
+            // A chat that there is not yet takes no memo.
+            Payload::Media(memo) if memo.kind == MediaKind::Voice && self.limits.voice_memos && !names::is_new(to) => {
                 self.say_memo(&to.chat, memo, key).await
             }
-            Payload::Media(media) => self.say(&to.chat, outbound::medium(media)?, &around).await,
+            Payload::Media(media) => self.say(to, outbound::medium(media)?, &around).await,
             Payload::Reaction { message, emoji } => {
                 self.react(message.as_ref().unwrap_or(&to.message), emoji).await?;
                 Ok(MessageId::new(key.as_str()))

@@ -34,6 +34,7 @@ use super::answer::Repeat;
 use super::exchange::{Whole, exchange};
 use super::hosts::Hosts;
 use super::lenient::Object;
+use super::whatsapp::address::address;
 use super::whatsapp::{codes, limits, rates};
 use super::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
@@ -41,7 +42,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
-use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
 pub use config::MetaConfig;
 use errors::Refusal;
 use inbound::Reader;
@@ -189,6 +190,10 @@ impl Provider for Meta {
 
     fn check(&self, part: &Part) -> Result<(), InvalidPart> {
         limits::check(part)
+    }
+
+    fn address(&self, contact: &str) -> Option<Address> {
+        address(contact)
     }
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {

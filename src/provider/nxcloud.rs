@@ -38,6 +38,7 @@ use url::Url;
 use super::answer::Repeat;
 use super::hosts::Hosts;
 use super::lenient::Object;
+use super::whatsapp::address::address;
 use super::whatsapp::{codes, limits, rates};
 use super::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
@@ -45,7 +46,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::http::{Download, Transport};
-use crate::message::{BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
 use call::Operation;
 pub use config::{NxCloudConfig, Signing};
 use inbound::Reader;
@@ -161,6 +162,10 @@ impl Provider for NxCloud {
 
     fn check(&self, part: &Part) -> Result<(), InvalidPart> {
         limits::check(part)
+    }
+
+    fn address(&self, contact: &str) -> Option<Address> {
+        address(contact)
     }
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {

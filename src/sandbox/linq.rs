@@ -36,6 +36,8 @@ const TYPING_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// Where a call goes.
 #[derive(Clone, Copy)]
 enum Target<'a> {
+    /// A chat that begins with a message.
+    Chats,
     Messages {
         chat: &'a str,
     },
@@ -73,6 +75,7 @@ impl<'a> Target<'a> {
         let (path, _) = request.target();
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         match (request.method.as_str(), &segments[..]) {
+            ("POST", ["v3", "chats"]) => Self::Chats,
             ("POST", ["v3", "chats", chat, "messages"]) => Self::Messages { chat },
             ("POST", ["v3", "chats", chat, "voicememo"]) => Self::Memo { chat },
             ("POST", ["v3", "chats", chat, "read"]) => Self::Read { chat },
@@ -89,7 +92,7 @@ impl<'a> Target<'a> {
 
     fn call(self, method: &str) -> Call {
         match self {
-            Self::Messages { .. } | Self::Memo { .. } | Self::Reactions { .. } => Call::Send,
+            Self::Chats | Self::Messages { .. } | Self::Memo { .. } | Self::Reactions { .. } => Call::Send,
             Self::Read { .. } => Call::Read,
             Self::Typing { .. } if method == "DELETE" => Call::Stop,
             Self::Typing { .. } => Call::Typing,
@@ -205,6 +208,7 @@ impl Desk<'_> {
             _ => self.check_key(request).map_err(|refusal| refusal.denial(self.0))?,
         }
         let done = match Target::of(request) {
+            Target::Chats => return self.begin(request, deliverable),
             Target::Messages { chat } => return self.send(chat, request, deliverable),
             Target::Memo { chat } => self.memo(chat, request, deliverable),
             Target::Read { chat } => self.read(chat),

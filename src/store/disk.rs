@@ -49,8 +49,9 @@ use super::parts::Stir;
 use super::record;
 use super::schedule::Schedule;
 use super::{
-    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, May, Noted, Outgoing, PartState, Pause, Peer,
-    Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
+    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, May, Noted,
+    Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept,
+    Waiting, Whereabouts,
 };
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
@@ -61,7 +62,7 @@ use committer::{Committer, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::Kind;
 use fault::Fault;
 use guard::Guarded;
-use ledger::{Arriving, Done, Erasure, Ledger, Loaded};
+use ledger::{Arriving, Commissioning, Done, Erasure, Ledger, Loaded};
 pub use open::{OpenError, Opened, Quarantine, Settings};
 
 /// A store on disk.
@@ -177,6 +178,34 @@ impl Store for Disk {
         self.write(now, When::Durable, bytes, apply).await
     }
 
+    async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
+        let now = self.clock.now();
+        let errand = Commissioning::new(commission, now)?;
+        let (bytes, schedule) = (errand.size(), self.shared.schedule.clone());
+        let apply = move |ledger: &mut Ledger| {
+            let answer = ledger.commission(&errand, now, |bots| schedule.admit(bots))?;
+            if let Commissioned::New(_) = answer {
+                schedule.commission(errand.conversation(), now);
+            }
+            Ok(answer)
+        };
+        self.write(now, When::Durable, bytes, apply).await
+    }
+
+    async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError> {
+        let (now, asked) = (self.clock.now(), asked.clone());
+        // Through the committer: what it finds is durable when it answers.
+        self.write(now, When::Durable, 0, move |ledger| ledger.commissioned(&asked, now)).await
+    }
+
+    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
+        self.shared.read(|ledger| ledger.whereabouts(bot, name))
+    }
+
+    async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
+        self.shared.read(|ledger| ledger.under_way(key))
+    }
+
     async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
         let schedule = &self.shared.schedule;
         loop {
@@ -185,8 +214,8 @@ impl Store for Disk {
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
             if !loaded.is_nothing() {
-                let Loaded { messages, outgoing, failure_replied, failed, size } = loaded;
-                return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, size, lease });
+                let Loaded { messages, errands, outgoing, failure_replied, failed, size } = loaded;
+                return Ok(Claim { conversation, messages, errands, outgoing, failure_replied, failed, size, lease });
             }
         }
     }

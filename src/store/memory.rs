@@ -4,6 +4,7 @@
 //! the limits of its records, so that what works here works there.
 
 mod counts;
+mod errands;
 mod ledger;
 mod parts;
 mod people;
@@ -22,12 +23,14 @@ use super::allowance::Allowance;
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
-    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, MOST_RECALLED_BYTES, May, Noted, Outgoing,
-    PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
+    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten,
+    MOST_RECALLED_BYTES, May, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing,
+    Store, StoreError, Swept, Waiting, Whereabouts,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::{Count, Said, Summary};
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
+use errands::apart;
 use ledger::{Ledger, decode};
 
 /// The limits of a [`Memory`].
@@ -115,6 +118,33 @@ impl Store for Memory {
         Ok(answers)
     }
 
+    async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
+        let now = self.clock.now();
+        let mut ledger = self.ledger()?;
+        ledger.expire(now);
+        if let Some(known) = ledger.commissioned(&commission.asked) {
+            return Ok(known);
+        }
+        self.schedule.admit(&[&commission.asked.bot])?;
+        let (receipt, conversation) = ledger.commission(commission, now)?;
+        self.schedule.commission(&conversation, now);
+        Ok(Commissioned::New(receipt))
+    }
+
+    async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError> {
+        let mut ledger = self.ledger()?;
+        ledger.expire(self.clock.now());
+        Ok(ledger.commissioned(asked))
+    }
+
+    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
+        self.ledger()?.whereabouts(bot, name)
+    }
+
+    async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
+        self.ledger()?.under_way(key)
+    }
+
     async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
         loop {
             let lease = self.schedule.claim(lease, may).await?;
@@ -124,9 +154,10 @@ impl Store for Memory {
                 continue;
             };
             let mut size = known.outgoing.as_ref().map_or(0, Vec::len);
-            let (messages, failed) = (known.first_waiting(Seq(0), &mut size)?, known.first_failed(&mut size)?);
+            let (waiting, failed) = (known.first_waiting(Seq(0), &mut size)?, known.first_failed(&mut size)?);
+            let (messages, errands) = apart(waiting);
             let (outgoing, failure_replied) = (known.outgoing()?, known.failure_replied);
-            return Ok(Claim { conversation, messages, outgoing, failure_replied, failed, size, lease });
+            return Ok(Claim { conversation, messages, errands, outgoing, failure_replied, failed, size, lease });
         }
     }
 
@@ -145,7 +176,7 @@ impl Store for Memory {
             let mut heard = pin!(heard.notified());
             heard.as_mut().enable();
             let arrived = match self.ledger()?.conversations.get(&held.conversation) {
-                Some(known) => known.first_waiting(after, &mut 0)?,
+                Some(known) => apart(known.first_waiting(after, &mut 0)?).0,
                 None => Vec::new(),
             };
             if !arrived.is_empty() {
@@ -239,8 +270,9 @@ impl Store for Memory {
             Settlement::Done { endings, said, failure_replied, sent, failed } => {
                 let said: Vec<Vec<u8>> = said.iter().map(record::encode).collect::<Result<_, _>>()?;
                 let (held, mut ledger) = self.under(&claim, now)?;
-                let ended = ledger.end(&held.conversation, endings, now)?;
+                let (ended, keys) = ledger.end(&held.conversation, endings, now)?;
                 ledger.close_outgoing(&held.conversation, &sent, failed, now)?;
+                keys.iter().for_each(|key| ledger.lose(&held.conversation, key));
                 let known = ledger.known(&held.conversation, now);
                 known.failure_replied = failure_replied.or(known.failure_replied);
                 known.said.extend(said);
@@ -293,6 +325,7 @@ impl Store for Memory {
         let (seq, at) = (ledger.last, &arrival.inbound.at);
         ledger.add(seq, at, record, now);
         let conversation = at.conversation();
+        ledger.expect(&conversation, &arrival.numbered(seq).keys());
         self.schedule.add(&conversation, 1, now);
         Ok(Some(conversation))
     }

@@ -44,6 +44,12 @@ impl Trace {
     }
 }
 
+/// How far a part has come of what is outgoing, if anything is; one that is not part of that waits for its turn.
+pub(super) fn under_way(outgoing: Option<&Outgoing>, key: &PartKey) -> PartState {
+    let part = outgoing.and_then(|outgoing| outgoing.parts.iter().find(|part| part.key == *key));
+    part.map_or(PartState::Waiting { attempts: 0 }, |part| part.state.clone())
+}
+
 impl OnItsWay {
     /// A part of which nothing has been reported.
     pub(super) fn new(key: &PartKey, conversation: &Conversation) -> Self {
@@ -198,8 +204,9 @@ pub(super) fn report(
                 return Some(unchanged);
             }
             let message = message.clone();
+            let (conversation, unasked) = (&trace.conversation, outgoing.unasked);
             let failed = failed_code(&stage).map(|code| FailedPart {
-                sent: sent(key, &trace.conversation, &outgoing.to, part, message, stage.clone(), now),
+                sent: sent(key, conversation, &outgoing.to, part, message, stage.clone(), now, unasked),
                 code,
             });
             trace.reported = Some(stage);
@@ -249,13 +256,14 @@ pub(super) fn take_apart<E>(
         };
         let stage = reported(key)?.unwrap_or(Stage::Sent);
         let code = failed_code(&stage).filter(|_| !was_told);
-        let sent = sent(key, conversation, &outgoing.to, part, message.clone(), stage, now);
+        let sent = sent(key, conversation, &outgoing.to, part, message.clone(), stage, now, outgoing.unasked);
         left.failed.extend(code.map(|code| FailedPart { sent: sent.clone(), code }));
         left.sent.push(sent);
     }
     Ok(left)
 }
 
+#[expect(clippy::too_many_arguments, reason = "the fields of one record, which comes of two")]
 fn sent(
     key: &PartKey,
     conversation: &Conversation,
@@ -264,10 +272,11 @@ fn sent(
     message: MessageId,
     stage: Stage,
     sent: Timestamp,
+    unasked: bool,
 ) -> SentPart {
     let message = Some(message).filter(|message| !message.as_str().is_empty());
     let (key, conversation, to, part) = (key.clone(), conversation.clone(), to.clone(), part.clone());
-    SentPart { key, conversation, to, part, message, stage, sent }
+    SentPart { key, conversation, to, part, message, stage, sent, unasked }
 }
 
 /// The code of a failure.

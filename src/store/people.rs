@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::message::MessageRef;
+use crate::message::{Address, ChatId, ContactId, MessageRef};
 
 /// A person, by every identifier of theirs that is known.
 pub(super) struct Person(HashSet<String>);
@@ -44,7 +44,27 @@ impl Person {
     }
 }
 
+/// Where a chat is written to, by all that is known of whom it is with; a group, if that is nobody.
+pub(super) fn address<'a>(chat: &ChatId, people: impl Iterator<Item = &'a ContactId> + Clone) -> Address {
+    let is_phone = |id: &&ContactId| is_phone(id.as_str());
+    let (phone, named) = (people.clone().find(is_phone), people.clone().find(|id| !is_phone(id)));
+    let own = people.clone().find(|id| id.as_str() == chat.as_str());
+    let sender = own.or(named).or(phone).cloned();
+    Address {
+        chat: chat.clone(),
+        group: sender.is_none(),
+        sender: sender.unwrap_or_else(|| ContactId::new(chat.as_str())),
+        phone: phone.cloned(),
+    }
+}
+
+/// Whether an identifier is a phone number.
+fn is_phone(id: &str) -> bool {
+    let digits = plain(id);
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+}
+
 /// A phone number is written with a plus by people and without one by upstreams.
-fn plain(id: &str) -> &str {
+pub(super) fn plain(id: &str) -> &str {
     id.strip_prefix('+').unwrap_or(id)
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{DeadLetter, Seq, StoreError, Waiting};
+use super::{DeadLetter, Errand, Seq, StoreError, Waiting};
 use crate::clock::Timestamp;
 use crate::message::Inbound;
 
@@ -53,22 +53,33 @@ pub(super) struct Arrival<'a> {
     pub(super) inbound: Cow<'a, Inbound>,
     #[serde(default)]
     pub(super) replayed: bool,
+    /// What is to be said unasked, if it is no message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) errand: Option<Cow<'a, Errand>>,
 }
 
 impl<'a> Arrival<'a> {
     /// A message as it comes in.
     pub(super) fn new(inbound: &'a Inbound, accepted: Timestamp) -> Self {
-        Self { accepted, inbound: Cow::Borrowed(inbound), replayed: false }
+        Self { accepted, inbound: Cow::Borrowed(inbound), replayed: false, errand: None }
+    }
+
+    /// An errand as it comes in, and where it goes.
+    pub(super) fn of_errand(errand: &'a Errand, to: &'a Inbound, accepted: Timestamp) -> Self {
+        Self { errand: Some(Cow::Borrowed(errand)), ..Self::new(to, accepted) }
     }
 
     /// A message that was dead, as it comes in again.
     pub(super) fn again(letter: DeadLetter, accepted: Timestamp) -> Self {
-        Self { accepted, inbound: Cow::Owned(letter.message.inbound), replayed: true }
+        let name = letter.message.name();
+        let errand = letter.message.errand.map(|errand| Cow::Owned(Errand { name: Some(name), ..errand }));
+        Self { accepted, inbound: Cow::Owned(letter.message.inbound), replayed: true, errand }
     }
 
     /// The message, under its number.
     pub(super) fn numbered(self, seq: Seq) -> Waiting {
-        Waiting { seq, accepted: self.accepted, inbound: self.inbound.into_owned(), replayed: self.replayed }
+        let (inbound, errand) = (self.inbound.into_owned(), self.errand.map(Cow::into_owned));
+        Waiting { seq, accepted: self.accepted, inbound, replayed: self.replayed, errand }
     }
 }
 

@@ -146,6 +146,17 @@ impl Schedule {
         self.change(now, |line| line.add(conversation, messages));
     }
 
+    /// Something more is to be said unasked in a conversation. That ends a hold-back, but not the one of a reply that is
+    /// on its way.
+    pub(super) fn commission(&self, conversation: &Conversation, now: Timestamp) {
+        self.change(now, |line| {
+            line.add(conversation, 1);
+            if !line.is_outgoing(conversation) {
+                line.hurry(conversation);
+            }
+        });
+    }
+
     /// A conversation has something to do by a report.
     pub(super) fn stir(&self, stir: &Stir, now: Timestamp) {
         match stir {

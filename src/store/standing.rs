@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{Claim, DEDUPLICATED_FOR, Outgoing, Undecided};
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, ContactId, Conversation, Echo, MessageRef, Wish};
+use crate::message::{Address, BotName, ChatId, ContactId, Conversation, Echo, MessageRef, Wish};
 
 /// Whom a bot's chat is with, by every name that is known: the chat's own and, unless it is a group, the person's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,14 @@ impl Peer {
         Self::writer(at).and(at.chat.as_str())
     }
 
+    /// Whom a bot writes to at an address.
+    pub fn at(bot: &BotName, address: &Address) -> Self {
+        let peer = Self { bot: bot.clone(), names: Vec::with_capacity(2) };
+        let peer = if address.group { peer } else { peer.and(address.sender.as_str()) };
+        let peer = address.phone.iter().fold(peer, |peer, phone| peer.and(phone.as_str()));
+        peer.and(address.chat.as_str())
+    }
+
     /// The person who wrote a message, in a group or not.
     pub fn writer(at: &MessageRef) -> Self {
         let peer = Self { bot: at.bot.clone(), names: Vec::with_capacity(2) }.and(at.sender.as_str());
@@ -46,7 +54,7 @@ impl Peer {
 
     /// Whom a claimed conversation is with. Nobody, if it holds nothing.
     pub fn of_claim(claim: &Claim) -> Option<Self> {
-        let newest = claim.messages.last().map(|waiting| &waiting.inbound.at);
+        let newest = claim.messages.last().or(claim.errands.last()).map(|waiting| &waiting.inbound.at);
         let outgoing = claim.outgoing.as_ref().map(|outgoing| &outgoing.to);
         let failed = claim.failed.last().map(|failed| &failed.sent.to);
         [newest, outgoing, failed].into_iter().flatten().map(Self::of).reduce(Self::joined)
@@ -73,7 +81,7 @@ impl Peer {
     }
 
     /// The conversation that one of the names is the chat of.
-    pub(super) fn conversations(&self) -> impl Iterator<Item = Conversation> {
+    pub fn conversations(&self) -> impl Iterator<Item = Conversation> {
         let chat = |name: &String| Conversation { bot: self.bot.clone(), chat: ChatId::new(name.as_str()) };
         self.names.iter().map(chat)
     }

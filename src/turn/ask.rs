@@ -67,7 +67,7 @@ impl Attempt<'_> {
             tally: self.tools.bots.has_several().then(|| self.bot.media.clone()),
         });
         let turn = Turn {
-            id: outbox::name(batch.newest()),
+            id: batch.newest().name(),
             bot: self.bot.name.clone(),
             contact: batch.newest().inbound.contact.clone(),
             messages: batch.admitted.iter().map(|waiting| waiting.inbound.clone()).collect(),

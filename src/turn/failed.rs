@@ -41,8 +41,10 @@ impl Attempt<'_> {
         if failed.sent.key.as_str().matches(outbox::AGAIN).count() >= MOST_TIMES {
             return None;
         }
+        let unasked = failed.sent.unasked;
         let instead = match self.bot.provider.reported(failed.code) {
             ProviderError::Unauthorized { .. } => failed.sent.part.clone(),
+            ProviderError::WindowClosed { .. } if unasked => return None,
             ProviderError::WindowClosed { .. } => self.bot.delivery.window_template.as_ref()?.part(),
             _ => as_link(&failed.sent.part)?,
         };

@@ -53,7 +53,8 @@ pub(super) async fn interruption(
 
 /// Waits for a message that changes what the handler should do; for ever if none can.
 async fn message(bot: &Bot, tools: &Tools, claim: &Claim, may_restart: bool) -> Result<Interruption, StoreError> {
-    let may_restart = may_restart && bot.turn.on_new_message == OnNewMessage::Restart;
+    // What has come behind something that is to be said unasked is for a turn after that.
+    let may_restart = may_restart && bot.turn.on_new_message == OnNewMessage::Restart && claim.errands.is_empty();
     let Some(last) = claim.messages.last().filter(|_| may_restart || !bot.controls.is_empty()) else {
         return pending().await;
     };

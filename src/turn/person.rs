@@ -46,6 +46,9 @@ impl Attempt<'_> {
     /// Says nothing, calls off what was to be said, and keeps what the customer has said meanwhile.
     pub(super) async fn stand_aside(mut self, mut claim: Claim) -> Result<Report, StoreError> {
         if let Some(outgoing) = claim.outgoing.take() {
+            if outgoing.unasked {
+                return self.leave_unsaid(claim, outgoing, Vec::new(), A_PERSON.to_owned()).await;
+            }
             let left = sent(&outgoing);
             return self.call_off(claim, &outgoing, left, A_PERSON).await;
         }

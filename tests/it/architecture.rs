@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 34] = [
+const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("message", &[]),
     ("clock", &[]),
     ("budget", &["hosting"]),
@@ -38,7 +38,9 @@ const MAY_IMPORT: [(&str, &[&str]); 34] = [
     ("worker", &["budget", "hosting", "store", "turn"]),
     ("webhook", &["budget", "control", "hosting", "http", "people", "provider", "store"]),
     ("callbacks", &["body", "handler", "secret"]),
-    ("operator", &["body", "health", "hosting", "http", "people", "provider", "secret", "store"]),
+    // What is said unasked has a handler's form, and the limits of a reply.
+    ("errand", &["handler", "hosting", "outbox", "provider", "store"]),
+    ("operator", &["body", "budget", "errand", "health", "hosting", "http", "people", "provider", "secret", "store"]),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (
@@ -66,7 +68,7 @@ const MAY_IMPORT: [(&str, &[&str]); 34] = [
     ("app", &["*"]),
     ("testing", &["*"]),
     ("main", &["App", "config", "provider"]),
-    ("cli", &["App", "operator", "people", "store", "telemetry"]),
+    ("cli", &["App", "message", "operator", "people", "secret", "store", "telemetry"]),
     ("lib", &["*"]),
 ];
 

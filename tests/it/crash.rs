@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bot;
+mod errands;
 mod killing;
 mod mixed;
 

@@ -8,6 +8,7 @@ mod concurrency;
 mod configuration;
 mod crash;
 mod demo;
+mod errand;
 mod every_upstream;
 mod floods;
 mod flow;

@@ -38,7 +38,7 @@ use crate::world::{BOT, Setup, World};
 pub(crate) const TOKEN: &str = "fictional-operator-token-0123456789";
 
 /// Every route there is, and some that there are not.
-const ROUTES: [(&str, &str); 21] = [
+const ROUTES: [(&str, &str); 22] = [
     ("GET", "/v1/dead"),
     ("GET", "/v1/dead/1"),
     ("POST", "/v1/dead/replay"),
@@ -55,6 +55,7 @@ const ROUTES: [(&str, &str); 21] = [
     ("PUT", "/v1/bots/shop"),
     ("DELETE", "/v1/bots/shop"),
     ("POST", "/v1/reload"),
+    ("POST", "/v1/bots/shop/messages"),
     ("DELETE", "/v1/dead"),
     ("OPTIONS", "/v1/state"),
     ("GET", "/"),
@@ -107,7 +108,7 @@ fn api_with(store: &Arc<dyn Store>, health: Arc<Health>) -> Arc<Api> {
 }
 
 /// The bots are what they are.
-struct Fixed;
+pub(crate) struct Fixed;
 
 #[async_trait]
 impl Host for Fixed {
@@ -166,11 +167,11 @@ async fn without_the_token_everything_is_401_and_says_nothing() {
     }
     assert_eq!(world.dead().await.len(), 1, "nothing was changed");
     // With it, what is there is there, and nothing else.
-    for (method, path) in &ROUTES[..16] {
+    for (method, path) in &ROUTES[..17] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 200 | 400 | 404 | 409), "{status} {path}");
     }
-    for (method, path) in &ROUTES[16..] {
+    for (method, path) in &ROUTES[17..] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 404 | 405), "{status} {path}");
     }

@@ -173,4 +173,11 @@ contract! {
     a_counter_ends_and_another_of_its_name_begins
     a_summary_is_kept_until_the_next_and_goes_with_its_conversation
     whoever_is_forgotten_takes_along_what_summaries_say
+    an_errand_is_taken_in_once_for_its_key_and_for_as_long_as_a_message
+    an_errand_waits_apart_from_messages_and_keeps_its_place_among_them
+    a_part_that_waits_is_known_until_it_has_left_or_never_will
+    an_errand_ends_a_hold_back_but_not_that_of_a_reply_on_its_way
+    somebody_is_found_by_every_name_that_they_have_written_under
+    what_is_forgotten_of_an_errand_is_all_of_it
+    an_errand_too_long_or_one_too_many_is_not_taken_in
 }

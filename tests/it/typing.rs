@@ -9,7 +9,7 @@ use bytes::Bytes;
 use threedots::clock::{Clock, Timestamp};
 use threedots::health::Health;
 use threedots::http::Download;
-use threedots::message::{BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, Part, PartKey};
+use threedots::message::{Address, BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, Part, PartKey};
 use threedots::provider::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts, Received,
     Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
@@ -109,6 +109,10 @@ impl Provider for Upstream {
 
     fn check(&self, _: &Part) -> Result<(), InvalidPart> {
         Ok(())
+    }
+
+    fn address(&self, _: &str) -> Option<Address> {
+        None
     }
 
     async fn send(&self, _: &MessageRef, _: &Part, _: &PartKey) -> Result<MessageId, ProviderError> {

@@ -204,7 +204,7 @@ struct WireReply {
 /// One message of a reply.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum WirePart {
+pub(super) enum WirePart {
     Text {
         text: String,
         #[serde(default)]
@@ -254,7 +254,7 @@ enum WirePart {
 /// A medium: by its address, or in hand.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireOutMedia {
+pub(super) struct WireOutMedia {
     url: Option<String>,
     data: Option<String>,
     mime: Option<String>,
@@ -270,25 +270,36 @@ struct WireOutMedia {
 /// What is wrong with it, without a word of what stands in it.
 pub(super) fn reply(body: &[u8]) -> Result<Reply, String> {
     const FORM: &str = "send one of {\"text\": …}, {\"parts\": […]}, {\"silence\": true}, {\"handover\": \"why\"}";
-    let deserializer = &mut serde_json::Deserializer::from_slice(body);
-    let wire: WireReply = serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        // Its own words may quote what a customer is to read.
-        let place = error.path().to_string();
-        if place == "." { FORM.to_owned() } else { format!("{place} is not of the form that openapi.json says") }
-    })?;
+    let wire: WireReply = read(body, FORM)?;
     match (wire.text, wire.parts, wire.silence, wire.handover) {
         (Some(text), None, None, None) => Ok(Reply::text(text)),
-        (None, Some(parts), None, None) => {
-            let parts = parts
-                .into_iter()
-                .enumerate()
-                .map(|(number, part)| self::part(part).map_err(|problem| format!("parts[{number}]: {problem}")));
-            Ok(Reply::Send(parts.collect::<Result<_, _>>()?))
-        }
+        (None, Some(parts), None, None) => Ok(Reply::Send(self::parts(parts)?)),
         (None, None, Some(true), None) => Ok(Reply::Silence),
         (None, None, None, Some(reason)) => Ok(Reply::Handover { reason: one_line(&reason) }),
         _ => Err(FORM.to_owned()),
     }
+}
+
+/// Reads what has one of several forms, in all of which its fields are known.
+///
+/// # Errors
+/// Where it is not so, or `form` if that is no place.
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8], form: &str) -> Result<T, String> {
+    let deserializer = &mut serde_json::Deserializer::from_slice(body);
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        // Its own words may quote what a customer is to read.
+        let place = error.path().to_string();
+        if place == "." { form.to_owned() } else { format!("{place} is not of the form that openapi.json says") }
+    })
+}
+
+/// The messages of a reply, in order.
+///
+/// # Errors
+/// Which one is wrong, and what about it.
+pub(super) fn parts(parts: Vec<WirePart>) -> Result<Vec<Part>, String> {
+    let parts = parts.into_iter().enumerate();
+    parts.map(|(number, part)| self::part(part).map_err(|problem| format!("parts[{number}]: {problem}"))).collect()
 }
 
 fn part(part: WirePart) -> Result<Part, &'static str> {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::media;
 use crate::message::reply::{Media, MediaSource};
-use crate::message::{MediaKind, MessageId, MessageRef, Part, Payload};
+use crate::message::{Address, ChatId, ContactId, MediaKind, MessageId, MessageRef, Part, Payload};
 use crate::provider::{Code, ProviderError};
 
 /// The call that says one part.
@@ -16,6 +16,23 @@ pub(super) enum Said {
     /// To a message: takes the emoji away.
     NoReaction(MessageId, Value),
 }
+
+/// Where a person is written to who has not written: by phone number, or by the name of the chat.
+pub(super) fn address(contact: &str) -> Option<Address> {
+    let contact = contact.trim();
+    let digits: String = contact.chars().filter(|c| !c.is_whitespace() && !"+-()./".contains(*c)).collect();
+    let is_number = (7..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let name = match contact.split_once('@') {
+        None if is_number => format!("{digits}@{PERSON}"),
+        Some((user, PERSON | "lid")) if !user.is_empty() => contact.to_owned(),
+        _ => return None,
+    };
+    let phone = name.strip_suffix(PERSON).and_then(|user| user.strip_suffix('@')).map(ContactId::new);
+    Some(Address { chat: ChatId::new(name.as_str()), group: false, sender: ContactId::new(name), phone })
+}
+
+/// What stands behind the number of a person.
+const PERSON: &str = "s.whatsapp.net";
 
 /// What says `part` in answer to `to`.
 pub(super) fn said(to: &MessageRef, part: &Part) -> Result<Said, ProviderError> {

@@ -4,7 +4,28 @@
 //! us; and an edit or a reaction is news about a message that has no name at all. Both get the message's name with
 //! something after a `#`, which no UUID has, so that whatever answers them still finds the message, and the part.
 
-use crate::message::MessageId;
+use crate::message::{Address, ChatId, ContactId, MessageId, MessageRef};
+
+/// Where somebody is written to who has not written, by phone number or e-mail. Until Linq has said what it calls the chat,
+/// it goes by that.
+pub(super) fn address(contact: &str) -> Option<Address> {
+    let contact = contact.trim();
+    let digits: String = contact.chars().filter(|c| !c.is_whitespace() && !"+-()./".contains(*c)).collect();
+    if (7..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        let handle = ContactId::new(format!("+{digits}"));
+        let chat = ChatId::new(digits);
+        return Some(Address { chat, group: false, sender: handle.clone(), phone: Some(handle) });
+    }
+    let (user, host) = contact.split_once('@')?;
+    let is_email = !user.is_empty() && host.contains('.') && !contact.contains(char::is_whitespace);
+    let (chat, sender) = (ChatId::new(contact), ContactId::new(contact));
+    is_email.then_some(Address { chat, group: false, sender, phone: None })
+}
+
+/// Whether the chat with a person has no name of Linq's yet.
+pub(super) fn is_new(to: &MessageRef) -> bool {
+    !to.group && to.sender.as_str().trim_start_matches('+') == to.chat.as_str()
+}
 
 /// The name of what one part of a message says.
 pub(super) fn of_part(message: &str, part: usize) -> MessageId {

@@ -17,7 +17,7 @@ pub(super) struct Envelope<'a> {
 
 impl Envelope<'_> {
     /// The body of the call that sends `parts` as one message.
-    pub(super) fn around(&self, parts: Vec<Value>) -> Value {
+    pub(super) fn around(&self, parts: Vec<Value>) -> Map<String, Value> {
         // Linq delivers what it has under this key once, however often it is sent.
         let mut message = Map::from_iter([
             ("parts".to_owned(), parts.into()),
@@ -33,7 +33,7 @@ impl Envelope<'_> {
         if let Some(service) = self.service.on_the_wire() {
             message.insert("preferred_service".to_owned(), service.into());
         }
-        json!({ "message": message })
+        Map::from_iter([("message".to_owned(), message.into())])
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `@s.whatsapp.net` is the engine's own way to write `@c.us`, which is the one that calls take.
 
+use crate::message::{Address, ChatId, ContactId};
 use crate::provider::lenient::Object;
 
 /// The name of a chat or person as calls take it, however the engine wrote it; none if it is no name at all.
@@ -23,6 +24,14 @@ pub(super) fn name(written: &str) -> Option<String> {
 pub(super) fn named(object: Object<'_>, key: &str) -> Option<String> {
     let written = object.text(key).or_else(|| object.object(key)?.text("_serialized"))?;
     name(&written)
+}
+
+/// Where a person is written to who has not written: by phone number, or by the name of the chat.
+pub(super) fn address(contact: &str) -> Option<Address> {
+    let contact: String = contact.chars().filter(|c| !matches!(c, '-' | '(' | ')' | '/')).collect();
+    let name = name(&contact).filter(|name| name.split_once('@').is_some_and(|(_, server)| is_persons(server)))?;
+    let (chat, phone) = (ChatId::new(name.as_str()), phone(&name).map(ContactId::new));
+    Some(Address { chat, group: false, sender: ContactId::new(name), phone })
 }
 
 /// Whether a chat is a group.

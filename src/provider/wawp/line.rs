@@ -18,7 +18,7 @@ use super::verifier::Verifier;
 use super::{chat, message_id};
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
-use crate::message::{BotName, ChatId, MediaRef, MessageId, MessageRef, Part, PartKey, Payload};
+use crate::message::{Address, BotName, ChatId, MediaRef, MessageId, MessageRef, Part, PartKey, Payload};
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{Whole, download, exchange};
 use crate::provider::hosts::Hosts;
@@ -140,6 +140,10 @@ impl<D: Dialect> Provider for Line<D> {
 
     fn check(&self, part: &Part) -> Result<(), InvalidPart> {
         limits::check(part, D::TAKES)
+    }
+
+    fn address(&self, contact: &str) -> Option<Address> {
+        chat::address(contact)
     }
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {

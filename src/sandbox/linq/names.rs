@@ -34,6 +34,11 @@ pub(super) fn customer(sandbox: &Sandbox, chat: &str) -> Option<Customer> {
     sandbox.phone.find_customer(|customer| chat_of(customer).eq_ignore_ascii_case(chat))
 }
 
+/// Who is reached by this handle.
+pub(super) fn reached(sandbox: &Sandbox, by: &str) -> Option<Customer> {
+    sandbox.phone.find_customer(|customer| customer.group.is_none() && handle(customer) == by)
+}
+
 /// How a person can be reached: by phone number, or by e-mail where the number is kept back.
 pub(super) fn handle(customer: &Customer) -> String {
     if customer.hides_phone {

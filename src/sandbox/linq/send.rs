@@ -34,6 +34,35 @@ impl Desk<'_> {
         self.once(key.as_deref(), || self.send_once(&customer, &body, key.clone(), deliverable).map_err(denied))
     }
 
+    /// Sends a message to somebody, in the chat with whom it stands or in one that begins with it.
+    pub(super) fn begin(self, request: &UpstreamRequest, deliverable: bool) -> Result<UpstreamAnswer, Denial> {
+        let denied = |refusal: Refusal| refusal.denial(self.0);
+        let body = self.body(request).map_err(denied)?;
+        if text(&body, "from").map_err(denied)? != Some(format!("+{}", self.settings.display_phone_number)) {
+            return Err(denied(Refusal::invalid("from")));
+        }
+        let to = body["to"].as_array().and_then(|to| to.first()?.as_str().filter(|_| to.len() == 1));
+        let customer = to.and_then(|to| names::reached(self.0, to)).ok_or_else(|| denied(Refusal::invalid("to")))?;
+        // A stranger is sent no link first.
+        let is_new = self.phone.messages(&customer.id).is_empty();
+        if is_new && body["message"]["parts"].to_string().contains("://") {
+            return Err(denied(Refusal::invalid("message")));
+        }
+        let key = text(&body["message"], "idempotency_key").map_err(denied)?;
+        self.once(key.as_deref(), || {
+            let answer = self.send_once(&customer, &body, key.clone(), deliverable).map_err(denied)?;
+            let UpstreamAnswer::Whole { status, body, .. } = &answer else { return Ok(answer) };
+            let sent: Value = serde_json::from_slice(body).unwrap_or_default();
+            let chat = json!({
+                "id": sent["chat_id"],
+                "is_group": false,
+                "service": "iMessage",
+                "message": sent["message"],
+            });
+            Ok(UpstreamAnswer::json(*status, &json!({ "chat": chat })))
+        })
+    }
+
     fn send_once(
         self,
         customer: &Customer,

@@ -21,7 +21,7 @@ use crate::store::standing::Kept;
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.
-const KINDS: [(u8, &str); 15] = [
+const KINDS: [(u8, &str); 16] = [
     (b'c', "conversations"),
     (b'm', "messages that wait"),
     (b'o', "replies on their way"),
@@ -35,6 +35,7 @@ const KINDS: [(u8, &str); 15] = [
     (b'i', "upstreams' names of parts"),
     (b'q', "pauses and the like, by name"),
     (b'n', "counters"),
+    (b'a', "names of whom conversations are with"),
     (b'l', "the last number"),
     (b'v', "the version"),
 ];
@@ -108,7 +109,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, name) in &KINDS[..13] {
+        for (kind, name) in &KINDS[..14] {
             let tally = self.tallies.get(kind).copied().unwrap_or_default();
             writeln!(f, "{:>12}  {name}", tally.whole)?;
         }
@@ -124,7 +125,7 @@ pub(super) fn examine(engine: &dyn Engine, progress: &dyn Fn(), found: &mut dyn 
     let mut examination = Examination::default();
     for kind in 0..=u8::MAX {
         // The others have one key each, or none.
-        let many = is_chunked(kind) || matches!(kind, b'd' | b'e' | b'i' | b'n');
+        let many = is_chunked(kind) || matches!(kind, b'a' | b'd' | b'e' | b'i' | b'n');
         if !many {
             examination.range(engine, kind, &[kind], behind(&[kind]).as_deref(), found);
             continue;
@@ -288,7 +289,7 @@ fn understand_value(kind: u8, (key, value): &Pair) -> Result<(), Fault> {
     match kind {
         b'd' => ledger::read_mark(value).map(drop),
         b'e' => records::hash(key.get(5..).unwrap_or_default()).map(drop),
-        b'i' => records::hash(value).map(drop),
+        b'a' | b'i' => records::hash(value).map(drop),
         b'l' | b'n' => records::number(value).map(drop),
         b'v' => records::format(value).map(drop),
         _ => Err(Fault::damaged("it is not whole")),

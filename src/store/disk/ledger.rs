@@ -4,6 +4,7 @@
 
 mod counts;
 mod dead;
+mod errands;
 mod parts;
 mod people;
 mod standing;
@@ -30,6 +31,8 @@ use crate::store::{
     Accepted, DEDUPLICATED_FOR, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, MOST_RECALLED_BYTES, Outgoing,
     Seq, StoreError, Waiting,
 };
+pub(super) use errands::Commissioning;
+use errands::apart;
 pub(super) use people::Erasure;
 use sweep::Cursor;
 
@@ -92,6 +95,7 @@ pub(super) struct Known {
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) messages: Vec<Waiting>,
+    pub(super) errands: Vec<Waiting>,
     pub(super) outgoing: Option<Outgoing>,
     pub(super) failure_replied: Option<Timestamp>,
     pub(super) failed: Vec<FailedPart>,
@@ -111,7 +115,7 @@ pub(super) struct Done {
 impl Loaded {
     /// Whether there is nothing to do.
     pub(super) fn is_nothing(&self) -> bool {
-        self.messages.is_empty() && self.outgoing.is_none() && self.failed.is_empty()
+        self.messages.is_empty() && self.errands.is_empty() && self.outgoing.is_none() && self.failed.is_empty()
     }
 }
 
@@ -139,12 +143,14 @@ impl Known {
 impl Arriving {
     /// Gets a message ready; the record is made here, on the caller's thread.
     pub(super) fn new(inbound: &Inbound, accepted: Timestamp) -> Result<Self, StoreError> {
-        let conversation = inbound.at.conversation();
+        Ok(Self::with_record(inbound.at.clone(), record::encode(&Arrival::new(inbound, accepted))?))
+    }
+
+    fn with_record(at: MessageRef, record: Vec<u8>) -> Self {
+        let conversation = at.conversation();
         let place = Hash::of_conversation(&conversation);
-        let at = inbound.at.clone();
         let mark = Hash::of_message(&at.bot, &at.message);
-        let record = record::encode(&Arrival::new(inbound, accepted))?;
-        Ok(Self { at, conversation, place, mark, record })
+        Self { at, conversation, place, mark, record }
     }
 
     /// How many bytes it has to write.
@@ -214,18 +220,18 @@ impl Ledger {
         // All of it may have been forgotten since it was leased.
         let Some(known) = self.known(place)? else { return Ok(Loaded::default()) };
         let mut size = 0;
-        let messages = self.first_waiting(place, Seq(0), &mut size)?;
+        let (messages, errands) = apart(self.first_waiting(place, Seq(0), &mut size)?);
         let outgoing = self.tree.record(&records::of_conversation(b'o', place))?;
         size += outgoing.as_ref().map_or(0, Vec::len);
         let outgoing = outgoing.map(|record| record::decode(&record)).transpose()?;
         let failed = self.tree.records_under(&records::of_conversation(b'f', place));
         let failed = first_of(failed, &mut size, |_, record| Ok(record::decode(record)?))?;
-        Ok(Loaded { messages, outgoing, failure_replied: known.failure_replied, failed, size })
+        Ok(Loaded { messages, errands, outgoing, failure_replied: known.failure_replied, failed, size })
     }
 
     /// The oldest of what waits in a conversation, from behind a number on, as many as one claim holds.
     pub(super) fn waiting(&self, conversation: &Conversation, after: Seq) -> Result<Vec<Waiting>, Fault> {
-        self.first_waiting(Hash::of_conversation(conversation), after, &mut 0)
+        Ok(apart(self.first_waiting(Hash::of_conversation(conversation), after, &mut 0)?).0)
     }
 
     fn first_waiting(&self, place: Hash, after: Seq, size: &mut usize) -> Result<Vec<Waiting>, Fault> {
@@ -363,6 +369,7 @@ impl Ledger {
             },
         };
         if known.meet(&message.at) || new {
+            self.list(changes, message.place, known);
             self.write_known(changes, message.place, known)?;
         }
         Ok(())
@@ -423,7 +430,9 @@ fn write_mark(seq: Seq, accepted: Timestamp) -> Vec<u8> {
 /// Reads a mark's value.
 pub(super) fn read_mark(value: &[u8]) -> Result<(Seq, Timestamp), Fault> {
     match value.as_chunks() {
-        ([seq, accepted], []) => Ok((Seq(u64::from_be_bytes(*seq)), Timestamp(u64::from_be_bytes(*accepted)))),
+        ([seq, accepted] | [seq, accepted, _, _, _], []) => {
+            Ok((Seq(u64::from_be_bytes(*seq)), Timestamp(u64::from_be_bytes(*accepted))))
+        }
         _ => Err(Fault::damaged("a mark has the wrong length")),
     }
 }

@@ -13,8 +13,9 @@
 //! | `p` key | a part of a reply: where it is on its way out, or all of it once it has left |
 //! | `f` conversation, count | a part that had left, and failed |
 //! | `q` name | what stands about somebody, by one of their names |
+//! | `a` name | the direct conversation with somebody, by a name of theirs that is not the chat's |
 //! | `i` name | a part's key, by the upstream's name for it, where reports do not carry the key |
-//! | `d` mark | a message that was accepted: its number, and when |
+//! | `d` mark | a message that was accepted: its number, and when; of an errand also what was asked |
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
 //! | `n` hour, name | a counter, by the hour in which it ends |
 //!
@@ -111,6 +112,11 @@ pub(super) fn name(name: Hash) -> Vec<u8> {
 /// What stands about somebody, by one of their names.
 pub(super) fn standing(name: Hash) -> Vec<u8> {
     of_conversation(b'q', name)
+}
+
+/// Somebody, by one of their names.
+pub(super) fn person(name: Hash) -> Vec<u8> {
+    of_conversation(b'a', name)
 }
 
 /// The mark of an accepted message.

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::handler::Summary;
 use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey};
 use crate::store::allowance::Allowance;
+use crate::store::errand;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
@@ -24,6 +25,8 @@ pub(super) struct Ledger {
     /// The number given last.
     pub(super) last: Seq,
     pub(super) marks: HashMap<Mark, Seq>,
+    /// What was asked to be said unasked, by what it is known by.
+    pub(super) errands: HashMap<Mark, errand::Kept>,
     /// The marks in the order in which they were set.
     pub(super) expiry: VecDeque<(Timestamp, Mark)>,
     pub(super) conversations: BTreeMap<Conversation, Known>,
@@ -79,26 +82,28 @@ impl Ledger {
     pub(super) fn expire(&mut self, now: Timestamp) {
         while let Some((_, mark)) = self.expiry.pop_front_if(|(set, _)| now.since(*set) >= DEDUPLICATED_FOR) {
             self.marks.remove(&mark);
+            self.errands.remove(&mark);
         }
     }
 
-    /// Ends messages of a conversation. Says how many there were.
+    /// Ends messages of a conversation. Says how many there were, and which parts can have left at the most.
     pub(super) fn end(
         &mut self,
         conversation: &Conversation,
         endings: Vec<(Seq, Ending)>,
         now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        let mut ended = 0;
+    ) -> Result<(usize, Vec<PartKey>), StoreError> {
+        let (mut ended, mut keys) = (0, Vec::new());
         for (seq, ending) in endings {
             let Some(record) = self.known(conversation, now).messages.remove(&seq) else { continue };
             ended += 1;
+            let message = decode::<Arrival>(&record)?.numbered(seq);
+            keys.extend(message.keys());
             if let Ending::Dead { reason } = ending {
-                let message = decode::<Arrival>(&record)?.numbered(seq);
                 self.dead.insert(seq, DeadLetter { message, reason, since: now });
             }
         }
-        Ok(ended)
+        Ok((ended, keys))
     }
 }
 

@@ -65,10 +65,12 @@ impl Ledger {
             !gone
         });
         for at in erased {
-            self.marks.remove(&(at.bot, at.message));
+            let mark = (at.bot, at.message);
+            self.marks.remove(&mark);
+            self.errands.remove(&mark);
         }
-        let marks = &self.marks;
-        self.expiry.retain(|(_, mark): &(_, Mark)| marks.contains_key(mark));
+        let (marks, errands) = (&self.marks, &self.errands);
+        self.expiry.retain(|(_, mark): &(_, Mark)| marks.contains_key(mark) || errands.contains_key(mark));
         Ok((forgotten, changed))
     }
 

@@ -157,6 +157,11 @@ impl Line {
     }
 
     /// Whether something is outgoing in a conversation.
+    pub(super) fn is_outgoing(&self, conversation: &Conversation) -> bool {
+        self.entries.get(conversation).is_some_and(|entry| entry.work.outgoing)
+    }
+
+    /// Says whether something is outgoing in a conversation.
     pub(super) fn set_outgoing(&mut self, conversation: &Conversation, outgoing: bool) {
         if let Some(entry) = self.entries.get_mut(conversation) {
             entry.work.outgoing = outgoing;

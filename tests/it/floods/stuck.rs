@@ -10,8 +10,9 @@ use threedots::handler::{Count, Said, Summary};
 use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey};
 use threedots::store::memory::Memory;
 use threedots::store::{
-    Accepted, Backlog, Change, Claim, DeadLetter, Echoed, Forgotten, May, Noted, Outgoing, PartState, Pause, Peer,
-    Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept, Waiting,
+    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, May, Noted,
+    Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept,
+    Waiting, Whereabouts,
 };
 use tokio::sync::watch;
 
@@ -49,6 +50,22 @@ impl Store for Stuck {
     async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError> {
         self.wait().await;
         self.store.accept(messages).await
+    }
+
+    async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
+        self.store.commission(commission).await
+    }
+
+    async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError> {
+        self.store.commissioned(asked).await
+    }
+
+    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
+        self.store.whereabouts(bot, name).await
+    }
+
+    async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
+        self.store.under_way(key).await
     }
 
     async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {

@@ -61,6 +61,24 @@ impl Operator {
         serde_json::from_slice(&answer.bytes(16 << 20).await.unwrap()).unwrap()
     }
 
+    /// What a request is answered with that is known by its key; nothing if nobody answers.
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> Option<(u16, Value)> {
+        let call = Call {
+            method: "POST",
+            url: format!("http://127.0.0.1:{}{path}", self.port).parse().unwrap(),
+            headers: vec![
+                ("authorization".into(), format!("Bearer {TOKEN}")),
+                ("idempotency-key".into(), key.to_owned()),
+            ],
+            body: Body::Json(body.to_string().into()),
+            timeout: Duration::from_secs(30),
+            in_clear: false,
+        };
+        let answer = self.client.call(call).await.ok()?;
+        let status = answer.status;
+        Some((status, serde_json::from_slice(&answer.bytes(1 << 20).await.ok()?).ok()?))
+    }
+
     /// Whether nothing waits for an answer, and nothing is to be sent.
     pub(crate) async fn sees_nothing_waiting(&self) -> bool {
         let waiting = &self.get("/v1/state").await["waiting"];

@@ -352,6 +352,8 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
         reports_carry_key: true,
         makes_up_for: 0,
         announces_person: false,
+        unasked: false,
+        despite_pause: false,
         undecided: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 mod arrivals;
 mod claims;
 mod counters;
+mod errands;
 mod intake;
 mod letters;
 mod parts;
@@ -17,6 +18,7 @@ mod sweep;
 pub(super) use arrivals::*;
 pub(super) use claims::*;
 pub(super) use counters::*;
+pub(super) use errands::*;
 pub(super) use intake::*;
 pub(super) use letters::*;
 pub(super) use parts::*;

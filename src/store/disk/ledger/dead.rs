@@ -31,6 +31,10 @@ impl Ledger {
         let place = Hash::of_conversation(&conversation);
         let last = Seq(self.last.0 + 1);
         let mut changes = Changes::default();
+        if arrival.errand.is_some() {
+            let keys = record::decode::<Arrival>(&record::write(&arrival)?)?.numbered(last).keys();
+            self.expect(&mut changes, &conversation, &keys)?;
+        }
         self.tree.take_out(&mut changes, &key)?;
         // No limit here, as none when it died.
         changes.put(&records::message(place, last), &record::write(&arrival)?);

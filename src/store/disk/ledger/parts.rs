@@ -192,7 +192,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn trace(&self, part: Hash) -> Result<Option<Trace>, Fault> {
+    pub(super) fn trace(&self, part: Hash) -> Result<Option<Trace>, Fault> {
         match self.tree.record(&records::part(part))? {
             Some(record) => Ok(Some(record::decode(&record)?)),
             None => Ok(None),
@@ -219,7 +219,7 @@ impl Ledger {
         })
     }
 
-    fn write_trace(&self, changes: &mut Changes, key: &PartKey, trace: &Trace) -> Result<(), Fault> {
+    pub(super) fn write_trace(&self, changes: &mut Changes, key: &PartKey, trace: &Trace) -> Result<(), Fault> {
         self.tree.replace(changes, &records::part(Hash::of_part(key)), &record::write(trace)?)
     }
 

@@ -116,6 +116,7 @@ impl Search<'_> {
             let place = records::hash(&key[1..])?;
             let chat = known.conversation.chat.as_str();
             if person.is(chat) || known.people.iter().any(|id| person.is(id.as_str())) {
+                found.erasure.left_out.keys.extend(ledger.listed(place, &known)?);
                 found.whole.insert(place, known.conversation);
                 found.erasure.left_out.keys.insert(key);
                 found.erasure.forgotten.conversations += 1;
@@ -199,15 +200,20 @@ impl Search<'_> {
     fn parts(&mut self) -> Result<(), Fault> {
         let ledger = self.ledger;
         ledger.each::<Trace>(b"p", |key, trace| {
-            if let Trace::Sent(part) = trace
-                && self.is_theirs(Hash::of_conversation(&part.conversation), &part.to)
-            {
-                self.found.erasure.forgotten.sent += 1;
-                self.found.erasure.left_out.keys.insert(key);
-                self.unmark(&part.to)?;
-                if let Some(message) = &part.message {
-                    self.unname(message, &part.key)?;
+            match trace {
+                Trace::Sent(part) if self.is_theirs(Hash::of_conversation(&part.conversation), &part.to) => {
+                    self.found.erasure.forgotten.sent += 1;
+                    self.found.erasure.left_out.keys.insert(key);
+                    self.unmark(&part.to)?;
+                    if let Some(message) = &part.message {
+                        self.unname(message, &part.key)?;
+                    }
                 }
+                // Of what is to be said unasked, or was not said in the end.
+                Trace::Outgoing(part) if self.found.whole.contains_key(&Hash::of_conversation(&part.conversation)) => {
+                    self.found.erasure.left_out.keys.insert(key);
+                }
+                Trace::Sent(_) | Trace::Outgoing(_) => {}
             }
             Ok(())
         })

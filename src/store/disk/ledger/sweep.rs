@@ -89,6 +89,7 @@ impl Ledger {
             self.tree.take_out(changes, &said)?;
         }
         self.tree.take_out(changes, &records::of_conversation(b's', place))?;
+        self.listed(place, &known)?.into_iter().for_each(|key| changes.remove(key));
         self.tree.take_out(changes, key)?;
         swept.conversations += 1;
         Ok(true)
@@ -102,12 +103,15 @@ impl Ledger {
         now: Timestamp,
         swept: &mut Swept,
     ) -> Result<bool, Fault> {
-        if let Some(record) = self.tree.record(key)?
-            && let Trace::Sent(part) = record::decode(&record)?
-            && now.since(part.sent) >= retention.sent
-        {
-            self.forget_part(changes, key, &part)?;
-            swept.sent += 1;
+        let Some(record) = self.tree.record(key)? else { return Ok(true) };
+        match record::decode(&record)? {
+            Trace::Sent(part) if now.since(part.sent) >= retention.sent => {
+                self.forget_part(changes, key, &part)?;
+                swept.sent += 1;
+            }
+            // Of something that was not said in the end.
+            Trace::Outgoing(part) if self.state(&part)?.is_none() => drop(self.tree.take_out(changes, key)?),
+            Trace::Sent(_) | Trace::Outgoing(_) => {}
         }
         Ok(true)
     }

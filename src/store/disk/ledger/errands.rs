@@ -1,0 +1,205 @@
+//! What is to be said unasked.
+
+use std::collections::HashMap;
+
+use super::{Arriving, Fault, Known, Ledger, known, read_mark};
+use crate::clock::Timestamp;
+use crate::message::{BotName, ChatId, Conversation, PartKey};
+use crate::store::disk::records::{self, Hash, LAST};
+use crate::store::disk::tree::Changes;
+use crate::store::errand::{Kept, Receipt};
+use crate::store::parts::{self, OnItsWay, Trace};
+use crate::store::people::{address, plain};
+use crate::store::record::{self, Arrival};
+use crate::store::{
+    Asked, Commission, Commissioned, DEDUPLICATED_FOR, PartState, Seq, StoreError, Waiting, Whereabouts,
+};
+
+/// An errand on its way in.
+pub(in crate::store::disk) struct Commissioning {
+    asked: Asked,
+    arriving: Arriving,
+    parts: u64,
+}
+
+impl Commissioning {
+    /// Gets an errand ready; the record is made here, on the caller's thread.
+    pub(in crate::store::disk) fn new(commission: &Commission, now: Timestamp) -> Result<Self, StoreError> {
+        let stand_in = commission.stand_in(now);
+        let record = record::encode(&Arrival::of_errand(&commission.errand, &stand_in, now))?;
+        let parts = commission.errand.parts.len() as u64;
+        Ok(Self { asked: commission.asked.clone(), arriving: Arriving::with_record(stand_in.at, record), parts })
+    }
+
+    /// How many bytes it has to write.
+    pub(in crate::store::disk) fn size(&self) -> usize {
+        self.arriving.size()
+    }
+
+    /// Where it waits.
+    pub(in crate::store::disk) fn conversation(&self) -> &Conversation {
+        self.arriving.conversation()
+    }
+}
+
+impl Ledger {
+    /// What is known of an errand by its key.
+    pub(in crate::store::disk) fn commissioned(
+        &self,
+        asked: &Asked,
+        now: Timestamp,
+    ) -> Result<Option<Commissioned>, Fault> {
+        let mark = Hash::of_message(&asked.bot, &asked.mark());
+        let Some(value) = self.tree.value(&records::mark(mark))? else { return Ok(None) };
+        let kept = read_errand(&value)?;
+        let is_known = now.since(kept.receipt.accepted) < DEDUPLICATED_FOR;
+        Ok(is_known.then(|| kept.answer(asked)))
+    }
+
+    /// Takes an errand in, unless its key is known; `admit` is asked whether there is room for it.
+    pub(in crate::store::disk) fn commission(
+        &mut self,
+        errand: &Commissioning,
+        now: Timestamp,
+        admit: impl FnOnce(&[&BotName]) -> Result<(), StoreError>,
+    ) -> Result<Commissioned, Fault> {
+        let Commissioning { asked, arriving, parts } = errand;
+        if let Some(answer) = self.commissioned(asked, now)? {
+            return Ok(answer);
+        }
+        admit(&[&errand.conversation().bot])?;
+        let mut changes = Changes::default();
+        // One that is too old is replaced.
+        self.marked(arriving.mark, now, &mut changes)?;
+        let seq = Seq(self.last.0 + 1);
+        let receipt = Receipt { seq, accepted: now, parts: *parts };
+        let (place, conversation) = (arriving.place, arriving.conversation());
+        let mut met = HashMap::new();
+        let held_back = self.known(place)?.filter(|known| known.not_before != Timestamp::default());
+        if let Some(known) = held_back
+            && self.outgoing(place)?.is_none()
+        {
+            let known = Known { not_before: Timestamp::default(), ..known };
+            self.write_known(&mut changes, place, &known)?;
+            met.insert(place, known);
+        }
+        self.write_arriving(&mut changes, &mut met, arriving, seq, now)?;
+        let kept = Kept { receipt, fingerprint: asked.fingerprint };
+        changes.insert(records::mark(arriving.mark), &write_errand(kept));
+        self.expect(&mut changes, conversation, &receipt.keys())?;
+        changes.insert(LAST.to_vec(), &seq.0.to_be_bytes());
+        self.tree.stage(changes);
+        self.last = seq;
+        Ok(Commissioned::New(receipt))
+    }
+
+    /// Has parts be known that wait to be sent.
+    pub(super) fn expect(
+        &self,
+        changes: &mut Changes,
+        conversation: &Conversation,
+        keys: &[PartKey],
+    ) -> Result<(), Fault> {
+        for key in keys {
+            if self.trace(Hash::of_part(key))?.is_none() {
+                self.write_trace(changes, key, &Trace::Outgoing(OnItsWay::new(key, conversation)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far a part has come that has not left.
+    pub(in crate::store::disk) fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, Fault> {
+        match self.trace(Hash::of_part(key))? {
+            Some(Trace::Outgoing(part)) => Ok(self.state(&part)?.map(|state| (part.conversation, state))),
+            Some(Trace::Sent(_)) | None => Ok(None),
+        }
+    }
+
+    /// How far it has come; none if it will not be sent.
+    pub(super) fn state(&self, part: &OnItsWay) -> Result<Option<PartState>, Fault> {
+        let place = Hash::of_conversation(&part.conversation);
+        let outgoing = self.outgoing(place)?;
+        let is_part_of_it = outgoing.iter().flat_map(|outgoing| &outgoing.parts).any(|known| known.key == part.key);
+        let known = is_part_of_it || self.awaits(place, &part.key)?;
+        Ok(known.then(|| parts::under_way(outgoing.as_ref(), &part.key)))
+    }
+
+    /// Whether a part is one of an errand that waits.
+    fn awaits(&self, place: Hash, key: &PartKey) -> Result<bool, Fault> {
+        for entry in self.tree.records_under(&records::of_conversation(b'm', place)) {
+            let (stem, record) = entry?;
+            let waiting = record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&stem)?));
+            if waiting.keys().contains(key) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where a chat is written to, or a person.
+    pub(in crate::store::disk) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, Fault> {
+        let name = name.trim();
+        let person = records::person(Hash::of_name(bot, plain(name)));
+        let known = match self.tree.value(&person)? {
+            Some(place) => Some(known(&self.tree, records::hash(&place)?)?),
+            None => {
+                let chat = Conversation { bot: bot.clone(), chat: ChatId::new(name) };
+                self.known(Hash::of_conversation(&chat))?
+            }
+        };
+        let Some(known) = known else { return Ok(None) };
+        let waiting = self.first_waiting(Hash::of_conversation(&known.conversation), Seq(0), &mut 0)?;
+        Ok(Some(Whereabouts::new(address(&known.conversation.chat, known.people.iter()), &waiting)))
+    }
+
+    /// Has a conversation be found by whom it is with.
+    pub(super) fn list(&self, changes: &mut Changes, place: Hash, known: &Known) {
+        for key in listed(known) {
+            changes.insert(key, &place.0);
+        }
+    }
+
+    /// By which keys a conversation is found.
+    pub(super) fn listed(&self, place: Hash, known: &Known) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut keys = Vec::new();
+        for key in listed(known) {
+            // Somebody whose chat has another name by now is found there.
+            if self.tree.value(&key)?.is_some_and(|found| *found == place.0) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// The names of whom a conversation is with, but for the one that is the chat's own.
+fn listed(known: &Known) -> impl Iterator<Item = Vec<u8>> {
+    let Conversation { bot, chat } = &known.conversation;
+    let names = known.people.iter().map(|id| plain(id.as_str())).filter(|name| *name != chat.as_str());
+    names.map(|name| records::person(Hash::of_name(bot, name)))
+}
+
+/// Those that wait, and those of them that are errands apart.
+pub(super) fn apart(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+    if waiting.iter().all(|waiting| waiting.errand.is_none()) {
+        return (waiting, Vec::new());
+    }
+    waiting.into_iter().partition(|waiting| waiting.errand.is_none())
+}
+
+/// The value of an errand's mark: what every mark says, then the fingerprint and the number of its parts.
+fn write_errand(Kept { receipt, fingerprint }: Kept) -> Vec<u8> {
+    let Receipt { seq, accepted, parts } = receipt;
+    [&seq.0.to_be_bytes()[..], &accepted.0.to_be_bytes(), &fingerprint, &parts.to_be_bytes()].concat()
+}
+
+fn read_errand(value: &[u8]) -> Result<Kept, Fault> {
+    let (seq, accepted) = read_mark(value)?;
+    let fingerprint = value.get(16..32).and_then(|bytes| bytes.try_into().ok());
+    let parts = value.get(32..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+    let (Some(fingerprint), Some(parts)) = (fingerprint, parts) else {
+        return Err(Fault::damaged("an errand's mark has the wrong length"));
+    };
+    Ok(Kept { receipt: Receipt { seq, accepted, parts }, fingerprint })
+}

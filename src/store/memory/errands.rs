@@ -1,0 +1,79 @@
+//! What is to be said unasked.
+
+use super::ledger::{Known, Ledger, Mark};
+use crate::clock::Timestamp;
+use crate::message::{BotName, ChatId, Conversation, PartKey};
+use crate::store::errand::{Kept, Receipt};
+use crate::store::parts::{self, OnItsWay, Trace};
+use crate::store::people::{Person, address};
+use crate::store::record::{self, Arrival};
+use crate::store::{Asked, Commission, Commissioned, PartState, Seq, StoreError, Waiting, Whereabouts};
+
+impl Ledger {
+    /// What is known of an errand by its key.
+    pub(super) fn commissioned(&self, asked: &Asked) -> Option<Commissioned> {
+        self.errands.get(&mark(asked)).map(|kept| kept.answer(asked))
+    }
+
+    /// Takes an errand in that is not known, and says in which conversation it waits.
+    pub(super) fn commission(
+        &mut self,
+        commission: &Commission,
+        now: Timestamp,
+    ) -> Result<(Receipt, Conversation), StoreError> {
+        let stand_in = commission.stand_in(now);
+        let record = record::encode(&Arrival::of_errand(&commission.errand, &stand_in, now))?;
+        let seq = Seq(self.last.0 + 1);
+        let receipt = Receipt { seq, accepted: now, parts: commission.errand.parts.len() as u64 };
+        let mark = mark(&commission.asked);
+        self.last = seq;
+        self.expiry.push_back((now, mark.clone()));
+        self.errands.insert(mark, Kept { receipt, fingerprint: commission.asked.fingerprint });
+        self.add(seq, &stand_in.at, record, now);
+        let conversation = stand_in.at.conversation();
+        self.expect(&conversation, &receipt.keys());
+        Ok((receipt, conversation))
+    }
+
+    /// Has parts be known that wait to be sent.
+    pub(super) fn expect(&mut self, conversation: &Conversation, keys: &[PartKey]) {
+        for key in keys {
+            let trace = || Trace::Outgoing(OnItsWay::new(key, conversation));
+            self.parts.entry(key.clone()).or_insert_with(trace);
+        }
+    }
+
+    /// How far a part has come that has not left.
+    pub(super) fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
+        let Some(Trace::Outgoing(part)) = self.parts.get(key) else { return Ok(None) };
+        let known = self.conversations.get(&part.conversation);
+        let outgoing = known.map(Known::outgoing).transpose()?.flatten();
+        Ok(Some((part.conversation.clone(), parts::under_way(outgoing.as_ref(), key))))
+    }
+
+    /// Where a chat is written to, or a person.
+    pub(super) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
+        let Some(person) = Person::new(name) else { return Ok(None) };
+        let chat = Conversation { bot: bot.clone(), chat: ChatId::new(name) };
+        let named = self.conversations.get_key_value(&chat);
+        let of_person = || {
+            let mut mine = self.conversations.iter().filter(|(conversation, _)| conversation.bot == *bot);
+            // Those who wrote last are met under the name that they have now.
+            mine.by_ref()
+                .filter(|(_, known)| known.people.iter().any(|id| person.is(id.as_str())))
+                .max_by_key(|(_, known)| known.since)
+        };
+        let Some((conversation, known)) = of_person().or(named) else { return Ok(None) };
+        let waiting = known.first_waiting(Seq(0), &mut 0)?;
+        Ok(Some(Whereabouts::new(address(&conversation.chat, known.people.iter()), &waiting)))
+    }
+}
+
+/// Those that wait, and those of them that are errands apart.
+pub(super) fn apart(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+    waiting.into_iter().partition(|waiting| waiting.errand.is_none())
+}
+
+fn mark(asked: &Asked) -> Mark {
+    (asked.bot.clone(), asked.mark())
+}
