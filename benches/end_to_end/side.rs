@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use crate::stub::Stubs;
 use crate::wire::{ACCESS_TOKEN, APP_SECRET, SHOP, SLOW};
 
+/// Names another build of threedots, which then stands in the bare handler's place.
+const AGAINST: &str = "BENCH_AGAINST";
+
 /// Which side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -35,15 +38,19 @@ impl Side {
         // Beside the build, so that the store is on a disk: a temporary directory may be in memory.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let command = match kind {
-            Kind::Threedots => {
+        let program = match kind {
+            Kind::Threedots => Some(env!("CARGO_BIN_EXE_threedots").into()),
+            Kind::Baseline => std::env::var_os(AGAINST),
+        };
+        let command = match program {
+            Some(program) => {
                 let config = directory.path().join("threedots.toml");
                 fs::write(&config, configuration(address, directory.path(), stubs))?;
-                let mut command = Command::new(env!("CARGO_BIN_EXE_threedots"));
+                let mut command = Command::new(program);
                 command.arg("serve").arg("--config").arg(config);
                 command
             }
-            Kind::Baseline => {
+            None => {
                 let mut command = Command::new(std::env::current_exe()?);
                 let addresses = [address, stubs.graph, stubs.model].map(|address| address.to_string());
                 command.arg("--baseline").args(addresses);

@@ -50,6 +50,7 @@ pub use model::Model;
 use model::Rung;
 use prompt::Prompter;
 use steps::End;
+use tokens::Tokens;
 use tools::Toolbox;
 pub use tools::{Mcp, Tool};
 
@@ -82,6 +83,7 @@ pub struct Llm {
     guard: Guard,
     budget: Budget,
     notebook: Arc<dyn Notebook>,
+    tokens: Tokens,
     history_tokens: usize,
     summary_tokens: u32,
     max_tokens: u32,
@@ -120,6 +122,7 @@ impl Llm {
             guard,
             budget,
             notebook,
+            tokens: Tokens::default(),
             history_tokens: config.history_tokens,
             summary_tokens: config.summary_tokens,
             max_tokens: config.max_tokens,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tower::{Service, service_fn};
 
 use super::config::ModelConfig;
-use super::tokens;
+use super::tokens::{self, Tokens};
 use super::wire::{self, Chunk, Delta, Line, Offer, Request, StreamOptions, Usage, Wanted};
 use crate::clock::Clock;
 use crate::http::{self, Bare};
@@ -141,9 +141,9 @@ pub(super) struct Asked<'a> {
 
 impl Asked<'_> {
     /// About how many tokens there are to read, rounded up.
-    pub(super) fn tokens(&self, of_image: u64) -> u64 {
-        let tools = serde_json::to_string(self.tools).map_or(0, |tools| tokens::of(&tools));
-        let lines: u64 = self.messages.iter().map(|line| line.tokens(of_image)).sum();
+    pub(super) fn tokens(&self, tokens: &Tokens, of_image: u64) -> u64 {
+        let tools = serde_json::to_string(self.tools).map_or(0, |tools| tokens.of(&tools));
+        let lines: u64 = self.messages.iter().map(|line| line.tokens(tokens, of_image)).sum();
         (lines + tools).saturating_mul(11) / 10 + tokens::OF_FRAME
     }
 }

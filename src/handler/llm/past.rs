@@ -5,10 +5,11 @@
 
 use tracing::{debug, warn};
 
+use super::Llm;
 use super::budget::Refusal;
 use super::model::Asked;
+use super::tokens::{self, Tokens};
 use super::wire::Line;
-use super::{Llm, tokens};
 use crate::handler::{Said, Speaker, Summary, Turn};
 use crate::message::Conversation;
 use crate::templates::TemplateError;
@@ -30,18 +31,18 @@ impl Llm {
             return Ok(Past { summary: None, said: &[] });
         };
         if self.summary_tokens == 0 || budget == 0 {
-            return Ok(Past { summary: None, said: within(budget, &turn.history) });
+            return Ok(Past { summary: None, said: within(&self.tokens, budget, &turn.history) });
         }
         let summary = self.notebook.summary(&conversation).await.unwrap_or_else(|error| {
             warn!(%error, "what was said before could not be had: the model is given the rest");
             None
         });
         let unsummarised = after(summary.as_ref(), &turn.history);
-        let said = within(budget, unsummarised);
-        if fits(budget, unsummarised) == unsummarised.len() {
+        let said = within(&self.tokens, budget, unsummarised);
+        if fits(&self.tokens, budget, unsummarised) == unsummarised.len() {
             return Ok(Past { summary: summary.map(|summary| summary.words), said });
         }
-        let newest = within(budget / 2, unsummarised);
+        let newest = within(&self.tokens, budget / 2, unsummarised);
         let older = &unsummarised[..unsummarised.len() - newest.len()];
         match self.summarise(turn, &conversation, summary.as_ref(), older, rung).await? {
             Some(words) => Ok(Past { summary: Some(words), said: newest }),
@@ -60,7 +61,8 @@ impl Llm {
     ) -> Result<Option<String>, TemplateError> {
         let Some(until) = said.last().map(|said| said.time) else { return Ok(None) };
         let mut text = before.map(|before| format!("[Before that: {}]\n", before.words)).unwrap_or_default();
-        for said in within(self.history_tokens.saturating_mul(MOST_SUMMARISED), said) {
+        let most = self.history_tokens.saturating_mul(MOST_SUMMARISED);
+        for said in within(&self.tokens, most, said) {
             let by = match said.by {
                 Speaker::Customer => "Customer",
                 Speaker::Bot => "Bot",
@@ -102,18 +104,22 @@ fn after<'a>(summary: Option<&Summary>, history: &'a [Said]) -> &'a [Said] {
 }
 
 /// How many of the newest things said fit into `budget` tokens.
-fn fits(budget: usize, history: &[Said]) -> usize {
-    let mut left = budget;
+fn fits(tokens: &Tokens, budget: usize, history: &[Said]) -> usize {
+    let mut left = budget as u64;
+    // Most conversations are so short that nothing need be counted.
+    if history.iter().map(|said| tokens::at_most(&said.words) + tokens::OF_FRAME).sum::<u64>() <= left {
+        return history.len();
+    }
     let fits = history.iter().rev().take_while(|said| {
-        let cost = usize::try_from(tokens::of(&said.words) + tokens::OF_FRAME).unwrap_or(usize::MAX);
+        let cost = tokens.of(&said.words) + tokens::OF_FRAME;
         left.checked_sub(cost).map(|rest| left = rest).is_some()
     });
     fits.count()
 }
 
 /// The newest things said that fit into `budget` tokens, never beginning with the bot's own words.
-fn within(budget: usize, history: &[Said]) -> &[Said] {
-    let mut kept = &history[history.len() - fits(budget, history)..];
+fn within<'a>(tokens: &Tokens, budget: usize, history: &'a [Said]) -> &'a [Said] {
+    let mut kept = &history[history.len() - fits(tokens, budget, history)..];
     while let [Said { by: Speaker::Bot, .. }, rest @ ..] = kept {
         kept = rest;
     }
@@ -133,9 +139,10 @@ mod tests {
     fn what_is_kept_is_the_newest_that_fits_and_begins_with_the_customer() {
         use Speaker::{Bot, Customer};
         let history = [said(Customer, "one", 1), said(Bot, "two", 2), said(Customer, "three", 3), said(Bot, "four", 4)];
+        let tokens = Tokens::default();
         // Each is a token and its frame.
         for (budget, kept) in [(0, 0), (9, 0), (10, 2), (15, 2), (19, 2), (20, 4)] {
-            assert_eq!(within(budget, &history).len(), kept, "{budget}");
+            assert_eq!(within(&tokens, budget, &history).len(), kept, "{budget}");
         }
     }
 

@@ -7,8 +7,8 @@ use tracing::{debug, info, warn};
 
 use super::budget::Refusal;
 use super::model::{Asked, Rung, Said, Unanswered};
-use super::wire::{Line, Usage, Wanted};
-use super::{Llm, RESERVE, tokens};
+use super::wire::{Line, Usage};
+use super::{Llm, RESERVE};
 use crate::handler::{NotebookError, Turn};
 
 /// How a turn with the model ends.
@@ -118,13 +118,15 @@ impl Llm {
         if !asked.counted {
             return Ok(model.ask(asked, left).await);
         }
-        let most = Usage { read: asked.tokens(model.config.image_tokens), written: asked.max_tokens.into() };
+        let most =
+            Usage { read: asked.tokens(&self.tokens, model.config.image_tokens), written: asked.max_tokens.into() };
         let set_aside = self.budget.set_aside(turn, &model.config, most).await?;
         let answer = model.ask(asked, left).await;
         if let Some(set_aside) = set_aside {
             // Not every server says what it was.
             let used = answer.as_ref().map_err(|why| *why).map(|said| {
-                let written = tokens::of(&said.words) + said.calls.iter().map(Wanted::tokens).sum::<u64>();
+                let calls = said.calls.iter().map(|call| call.tokens(&self.tokens));
+                let written = self.tokens.of(&said.words) + calls.sum::<u64>();
                 said.usage.unwrap_or(Usage { read: most.read, written })
             });
             // What cannot be settled stays set aside: the answer is there, and the customer need not wait.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::tokens;
+use super::tokens::{self, Tokens};
 
 /// What a model is asked. Borrowed from the turn: a conversation with images in it is megabytes.
 #[derive(Serialize)]
@@ -49,8 +49,8 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// About how many tokens it is.
-    pub(super) fn tokens(&self) -> u64 {
-        tokens::of(&self.name) + tokens::of(&self.arguments) + tokens::OF_FRAME
+    pub(super) fn tokens(&self, tokens: &Tokens) -> u64 {
+        tokens.of(&self.name) + tokens.of(&self.arguments) + tokens::OF_FRAME
     }
 }
 
@@ -87,9 +87,9 @@ enum Piece {
 }
 
 impl Piece {
-    fn tokens(&self, of_image: u64) -> u64 {
+    fn tokens(&self, tokens: &Tokens, of_image: u64) -> u64 {
         match self {
-            Self::Text { text } => tokens::of(text),
+            Self::Text { text } => tokens.of(text),
             Self::ImageUrl { .. } => of_image,
         }
     }
@@ -134,13 +134,13 @@ impl<'a> Line<'a> {
     }
 
     /// About how many tokens it is, if an image is this many.
-    pub(super) fn tokens(&self, of_image: u64) -> u64 {
+    pub(super) fn tokens(&self, tokens: &Tokens, of_image: u64) -> u64 {
         let words = match &self.content {
             None => 0,
-            Some(Words::Text(text)) => tokens::of(text),
-            Some(Words::Parts(parts)) => parts.iter().map(|part| part.tokens(of_image)).sum(),
+            Some(Words::Text(text)) => tokens.of(text),
+            Some(Words::Parts(parts)) => parts.iter().map(|part| part.tokens(tokens, of_image)).sum(),
         };
-        let calls: u64 = self.tool_calls.iter().map(Wanted::tokens).sum();
+        let calls: u64 = self.tool_calls.iter().map(|call| call.tokens(tokens)).sum();
         words + calls + tokens::OF_FRAME
     }
 
