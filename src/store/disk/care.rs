@@ -106,6 +106,10 @@ fn the_one(store: &Path) -> Result<Kind, CareError> {
 
 /// Opens an engine's files as they are, or makes new ones.
 fn open(kind: Kind, directory: &Path, settings: &Settings) -> Result<Box<dyn Engine>, CareError> {
+    if directory.join("db").exists() {
+        // Nobody else has the store: threads of sled's that this process has just let go of may still hold sled's own lock.
+        wait_for(directory, settings)?;
+    }
     kind.prepare(directory).map_err(at(directory))?;
     let opened = catch_unwind(AssertUnwindSafe(|| kind.open(directory, settings.cache_bytes, &(Arc::new(|| {}) as _))));
     let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked")));
@@ -115,6 +119,11 @@ fn open(kind: Kind, directory: &Path, settings: &Settings) -> Result<Box<dyn Eng
 /// Lets go of an engine's files, and waits until it has.
 fn close(engine: Box<dyn Engine>, directory: &Path, settings: &Settings) -> Result<(), CareError> {
     drop(engine);
+    wait_for(directory, settings)
+}
+
+/// Waits until no thread holds an engine's files.
+fn wait_for(directory: &Path, settings: &Settings) -> Result<(), CareError> {
     match files::lock(&directory.join("db"), settings.lock_timeout).map_err(at(directory))? {
         Some(_) => Ok(()),
         None => Err(CareError::InUse(directory.to_owned())),
