@@ -29,6 +29,7 @@ use crate::handler::http::callbacks::Callbacks;
 use crate::handler::{Handler, Later};
 use crate::housekeeping;
 use crate::http::{Answer, Call, CallError, Client, ClientError, Transport, reach};
+use crate::meters::Meters;
 use crate::operator::Api;
 use crate::provider::Kind;
 use crate::sandbox::{PageError, Sandbox};
@@ -126,7 +127,7 @@ impl App {
         let later: Arc<dyn Handler> = Arc::new(Demo);
         let nowhere = WaysOut { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere) };
         let (callbacks, notebook) = (Comeback::nowhere(), Arc::default());
-        let bots = parts(config, self.env(), nowhere, callbacks, notebook, Some(later))
+        let bots = parts(config, self.env(), nowhere, callbacks, notebook, Meters::default(), Some(later))
             .and_then(|(parts, problems)| bots(config, &parts, problems));
         let found = [bots.map(drop), assemble::operator_token(config, &env).map(drop)];
         let problems: Vec<Problem> = found.into_iter().filter_map(Result::err).flat_map(|found| found.0).collect();
@@ -214,11 +215,12 @@ impl App {
             Some(config) => {
                 let comeback = Comeback::configured(&config)?;
                 let callbacks = Arc::clone(&comeback.callbacks);
-                let (parts, problems) =
-                    parts(&config, Arc::clone(&env), ways_out, callbacks, Arc::clone(&notebook), self.handler)?;
-                let bots = bots(&config, &parts, problems)?;
                 let listener = bind("server.listen", &config.server.listen)?;
                 let operator = Operator::bind(&config, &*env)?;
+                let (meters, notes) = (Operator::meters(operator.as_ref()), Arc::clone(&notebook));
+                let (parts, problems) =
+                    parts(&config, Arc::clone(&env), ways_out, callbacks, notes, meters, self.handler)?;
+                let bots = bots(&config, &parts, problems)?;
                 Running::start(config, bots, parts, listener, operator, comeback, &notebook).await
             }
             None => {
@@ -227,10 +229,11 @@ impl App {
                 let comeback = Comeback::bind(&ground.config, |_| playground::listen(playground::CALLBACKS_PORT))?;
                 let callbacks = Arc::clone(&comeback.callbacks);
                 let secrets = ground.with_secrets(Arc::clone(&env));
-                let (parts, problems) =
-                    parts(&ground.config, secrets, ways_out, callbacks, Arc::clone(&notebook), self.handler)?;
-                let bots = bots(&ground.config, &parts, problems)?;
                 let operator = Operator::bind(&ground.config, &*env)?;
+                let (meters, notes) = (Operator::meters(operator.as_ref()), Arc::clone(&notebook));
+                let (parts, problems) =
+                    parts(&ground.config, secrets, ways_out, callbacks, notes, meters, self.handler)?;
+                let bots = bots(&ground.config, &parts, problems)?;
                 let mut running =
                     Running::start(ground.config, bots, parts, ground.product, operator, comeback, &notebook).await?;
                 running.add_sandboxes(ground.sandboxes, ground.listening, ground.directory);
@@ -261,10 +264,11 @@ fn parts(
     ways_out: WaysOut,
     callbacks: Arc<Callbacks>,
     notebook: Arc<Later>,
+    meters: Meters,
     handler: Option<Arc<dyn Handler>>,
 ) -> Result<(Parts, Vec<Problem>), Problems> {
     let (templates, problems) = assemble::templates(config)?;
-    Ok((Parts { env, ways_out, callbacks, notebook, templates, clock: Clock::System, handler }, problems))
+    Ok((Parts { env, ways_out, callbacks, notebook, templates, meters, clock: Clock::System, handler }, problems))
 }
 
 /// The bots, or all that is wrong.
@@ -326,13 +330,15 @@ impl Running {
         comeback: Comeback,
         notebook: &Later,
     ) -> Result<Self, StartError> {
-        let clock = Clock::System;
-        let store = open(config.store.clone(), clock, disk::Settings::default().lock_timeout).await?;
+        let (clock, meters) = (Clock::System, parts.meters.clone());
+        let patience = disk::Settings::default().lock_timeout;
+        let store = open(config.store.clone(), clock, patience, meters.clone()).await?;
         notebook.is(Arc::new(Arc::clone(&store)));
         let rosters = Rosters::default();
-        let worker = Worker::new(rosters.bots.clone(), Arc::clone(&store), clock, config.worker.clone());
+        let told = meters.clone();
+        let worker = Worker::new(rosters.bots.clone(), Arc::clone(&store), clock, config.worker.clone(), told);
         let host = Host::new(&config, bots, parts, rosters.clone(), Arc::clone(&store), Arc::clone(&worker));
-        let webhooks = Arc::new(Webhooks::new(rosters.inlets, Arc::clone(&store), clock, &config.server));
+        let webhooks = Arc::new(Webhooks::new(rosters.inlets, Arc::clone(&store), clock, &config.server, meters));
         let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));
         let Listening { address, server, handle } = listening.map_err(StartError::Listen)?;
         let mut servers = vec![(handle, tokio::spawn(server))];
@@ -430,13 +436,18 @@ fn announce_phone(phone: SocketAddr) {
 }
 
 /// Opens a store, waiting for `patience` if another process has it open.
-async fn open(config: StoreConfig, clock: Clock, patience: Duration) -> Result<Arc<dyn Store>, StartError> {
+async fn open(
+    config: StoreConfig,
+    clock: Clock,
+    patience: Duration,
+    meters: Meters,
+) -> Result<Arc<dyn Store>, StartError> {
     let Some(settings) = disk::Settings::of(&config) else {
         warn!("the store is in memory: what is acknowledged is lost with the process");
         let settings = memory::Settings { max_waiting: config.max_waiting, history_kept: config.history };
         return Ok(Arc::new(Memory::new(clock, settings)));
     };
-    let settings = disk::Settings { lock_timeout: patience, ..settings };
+    let settings = disk::Settings { lock_timeout: patience, meters, ..settings };
     // Opening reads, and may repair.
     let opened = tokio::task::spawn_blocking(move || Disk::open(settings, clock)).await;
     let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;

@@ -22,7 +22,7 @@
 //! - [`health`]: whether an upstream lets a bot work; [`housekeeping`]: what has been kept for long enough goes
 //! - [`operator`]: dead letters, replay and erasure, for whoever runs it
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
-//! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see
+//! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see; [`meters`]: what is counted
 //! - [`budget`]: why the memory has a ceiling; [`hosting`]: many bots in one process
 //! - [`app`]: puts it all together
 //!
@@ -53,6 +53,7 @@ pub mod hosting;
 pub mod housekeeping;
 pub mod http;
 pub mod message;
+pub mod meters;
 pub mod operator;
 pub mod outbox;
 pub mod pace;

@@ -20,6 +20,7 @@
 //! | `PUT /v1/bots/{bot}` with its tables as JSON | [`Put`]: it works with these from now on; 201 if it is new |
 //! | `DELETE /v1/bots/{bot}` | [`Removed`]: it works no longer; what waits for it goes on waiting |
 //! | `POST /v1/reload` | [`Reloaded`]: the directory of bots was read again |
+//! | `GET /metrics` | what has been counted, in the text format of OpenMetrics: METRICS.md says what there is |
 //! | `GET /v1/state` | [`State`]: what waits, which bots are down, whether the store has failed |
 //!
 //! What a bot is to say unasked is a handler's whole answer, `text` or `parts`, as `openapi.json` has them; `contact` is a

@@ -35,8 +35,13 @@ use unknown::Unknown;
 pub enum Delivery {
     /// The upstream has every part.
     Delivered,
-    /// Not yet: go on at this time.
-    Later(Timestamp),
+    /// Not yet.
+    Later {
+        /// When to go on.
+        at: Timestamp,
+        /// What it waits for.
+        why: Held,
+    },
     /// The bot cannot send at all: go on when its operator has acted.
     Down(ProviderError),
     /// The customer's last message is too old for a free-form reply.
@@ -53,6 +58,19 @@ pub enum Delivery {
         /// Why, in codes.
         reason: String,
     },
+}
+
+/// What a reply waits for that does not leave yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Its time, for the bot keeps to what the upstream takes.
+    Pace,
+    /// The upstream has asked for time.
+    RateLimited,
+    /// The upstream to be there again.
+    Unavailable,
+    /// Whether a part has been delivered.
+    Unknown,
 }
 
 /// What a delivery works with.
@@ -128,14 +146,14 @@ impl Outbox<'_> {
             outgoing.hold();
             self.store.intend(claim, &outgoing).await?;
             dots.off().await;
-            return Ok(run.ended(Delivery::Later(at)));
+            return Ok(run.ended(Delivery::Later { at, why: Held::Pace }));
         }
         self.store.intend(claim, outgoing).await?;
         for (number, part) in outgoing.parts.iter().enumerate() {
             if number > 0 && !self.is_out_of_time(part) {
                 if let Some(at) = self.held_up(claim, 0).await? {
                     dots.off().await;
-                    return Ok(run.ended(Delivery::Later(at)));
+                    return Ok(run.ended(Delivery::Later { at, why: Held::Pace }));
                 }
                 self.store.mark(claim, number, PartState::Sending { attempts: 0 }).await?;
             }
@@ -172,7 +190,7 @@ impl Outbox<'_> {
                 let left =
                     outgoing.parts.iter().filter(|part| !matches!(part.state, PartState::Waiting { .. })).count();
                 if let Some(at) = self.held_up(claim, left).await? {
-                    return Ok(run.ended(Delivery::Later(at)));
+                    return Ok(run.ended(Delivery::Later { at, why: Held::Pace }));
                 }
                 let state = self.store.mark(claim, number, PartState::Sending { attempts }).await?;
                 if let PartState::Sent { .. } = state {
@@ -215,7 +233,7 @@ impl Outbox<'_> {
             Unknown::WaitUntil(at) => {
                 match self.store.mark(claim, number, PartState::Unknown { attempts, since }).await? {
                     PartState::Sent { .. } => Err(None),
-                    _ => Err(Some(Delivery::Later(at))),
+                    _ => Err(Some(Delivery::Later { at, why: Held::Unknown })),
                 }
             }
             Unknown::GiveUp => Err(Some(Delivery::Refused { reason: UNKNOWN.into() })),
@@ -343,16 +361,16 @@ impl Outbox<'_> {
             ProviderError::Ambiguous { .. } => {
                 let state = PartState::Unknown { attempts, since: now };
                 match unknown::decide(self.provider.abilities(), self.config, now, self.listening, now) {
-                    Unknown::SendAgain => (state, Delivery::Later(back_off)),
-                    Unknown::WaitUntil(at) => (state, Delivery::Later(at)),
+                    Unknown::SendAgain => (state, Delivery::Later { at: back_off, why: Held::Unknown }),
+                    Unknown::WaitUntil(at) => (state, Delivery::Later { at, why: Held::Unknown }),
                     Unknown::GiveUp => refused(UNKNOWN.into()),
                 }
             }
             ProviderError::RateLimited { retry_after, scope, .. } => {
                 let open = self.pace.throttled(*scope, *retry_after, &claim.conversation.chat, now);
-                (waiting, Delivery::Later(open.max(back_off)))
+                (waiting, Delivery::Later { at: open.max(back_off), why: Held::RateLimited })
             }
-            ProviderError::Transient { .. } => (waiting, Delivery::Later(back_off)),
+            ProviderError::Transient { .. } => (waiting, Delivery::Later { at: back_off, why: Held::Unavailable }),
         }
     }
 

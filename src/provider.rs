@@ -25,6 +25,7 @@ mod kind;
 mod lenient;
 pub mod linq;
 pub mod meta;
+mod metered;
 pub mod nxcloud;
 mod rate;
 mod resolve;
@@ -49,6 +50,7 @@ use crate::message::{
 };
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
+pub use metered::Metered;
 pub use rate::{Rate, SendLimits};
 pub use resolve::Resolve;
 pub use secrets::{EndingSecret, Secrets, SigningSecret};

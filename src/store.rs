@@ -580,6 +580,8 @@ pub struct Backlog {
     pub messages: usize,
     /// Conversations that have something to do.
     pub conversations: usize,
+    /// Since when the message waits that has waited for the longest; of a long queue, perhaps one before it.
+    pub oldest: Option<Timestamp>,
 }
 
 /// Why the store did not do what it should.

@@ -38,10 +38,11 @@ use crate::health::Health;
 use crate::hosting::{Roster, ShareConfig};
 use crate::http::{Answer, Body, Call, CallError, Transport};
 use crate::message::{BotName, Conversation, MessageId};
+use crate::meters::Meters;
 use crate::outbox::DeliveryConfig;
 use crate::pace::Pace;
 use crate::people::PeopleConfig;
-use crate::provider::{Around, Method, Provider, Received, WebhookRequest};
+use crate::provider::{Around, Metered, Method, Provider, Received, WebhookRequest};
 use crate::quiet::{Quiet, QuietConfig};
 use crate::sandbox::phone::What;
 use crate::sandbox::{
@@ -89,6 +90,8 @@ pub struct Setup {
     pub failure_reply: FailureReplyConfig,
     /// How turns are worked off.
     pub worker: WorkerConfig,
+    /// Who counts what happens.
+    pub meters: Meters,
     /// How the upstream behaves.
     pub sandbox: SandboxSettings,
 }
@@ -113,6 +116,7 @@ impl Setup {
             delivery: DeliveryConfig::default(),
             failure_reply: FailureReplyConfig::default(),
             worker: WorkerConfig::default(),
+            meters: Meters::default(),
             sandbox: SandboxSettings { seed: Some(7), api_url: API.into(), ..SandboxSettings::of(upstream) },
         }
     }
@@ -134,13 +138,14 @@ impl Setup {
         sandbox.phone().add(customer.clone());
 
         let store: Arc<dyn Store> = Arc::new(Memory::new(clock, Settings::default()));
-        let provider = provider(&sandbox, clock);
+        let provider: Arc<dyn Provider> = Arc::new(Metered::new(provider(&sandbox, clock), self.meters.clone()));
         let bots = inlets(Arc::clone(&provider), self.control.clone(), self.people.clone());
-        let webhooks = Arc::new(Webhooks::new(bots, Arc::clone(&store), clock, &ServerConfig::default()));
+        let webhooks =
+            Arc::new(Webhooks::new(bots, Arc::clone(&store), clock, &ServerConfig::default(), self.meters.clone()));
         assert!(courier.product.set((Arc::clone(&webhooks), Arc::clone(&provider), clock)).is_ok());
-        let worker = self.worker.clone();
+        let (worker, meters) = (self.worker.clone(), self.meters.clone());
         let bot = self.bot(Arc::clone(&provider));
-        let worker = Worker::new(alone(bot), Arc::clone(&store), clock, worker);
+        let worker = Worker::new(alone(bot), Arc::clone(&store), clock, worker, meters);
         World { sandbox, customer: customer.id, store, worker, provider, clock, heard, claims: None }
     }
 
@@ -223,9 +228,9 @@ impl World {
     /// Ends the process, and starts another one with the same store and the same upstream.
     pub async fn restart(&mut self, setup: Setup) {
         self.worker.stop().await;
-        let config = setup.worker.clone();
+        let (config, meters) = (setup.worker.clone(), setup.meters.clone());
         let bot = setup.bot(Arc::clone(&self.provider));
-        self.worker = Worker::new(alone(bot), Arc::clone(&self.store), self.clock, config);
+        self.worker = Worker::new(alone(bot), Arc::clone(&self.store), self.clock, config, meters);
         self.work();
     }
 
@@ -239,6 +244,7 @@ impl World {
             cancelled: CancellationToken::new(),
             media: Budget::new(1 << 20),
             bots: Roster::default(),
+            meters: Meters::default(),
         }
     }
 

@@ -31,6 +31,7 @@ use crate::handler::{Handler, Said, Speaker};
 use crate::health::Health;
 use crate::hosting::{Roster, ShareConfig};
 use crate::message::{BotName, MessageId, Part};
+use crate::meters::Meters;
 use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
 use crate::pace::Pace;
 use crate::people::PeopleConfig;
@@ -40,13 +41,9 @@ use crate::store::{Claim, Ending, Outgoing, Peer, Seq, Settlement, Store, StoreE
 use crate::typing::{Dots, Indicator, Quiet};
 use errand::OPTED_OUT;
 use person::A_PERSON;
-pub use report::{Outcome, Report};
+pub use report::{Later, Outcome, Report};
 pub use settings::{MergeConfig, OnNewMessage, TurnConfig};
 use window::CLOSED;
-
-/// Why a turn is given back.
-const SHUTTING_DOWN: &str = "shutting down";
-const A_CONTROL_WORD: &str = "a control word has come";
 
 /// A bot: one number on one provider, with its handler and its policies.
 pub struct Bot {
@@ -100,6 +97,8 @@ pub struct Tools {
     pub media: Budget,
     /// Who shares all this.
     pub bots: Roster<Bot>,
+    /// Who counts what happens.
+    pub meters: Meters,
 }
 
 /// Holds one turn: answers everything that is claimed of what the conversation has waiting. `room` is the memory that it
@@ -116,7 +115,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
         return Box::pin(attempt.stand_aside(claim)).await;
     }
     if let Some(until) = bot.health.wait() {
-        return attempt.give_back(claim, until, "the bot is down").await;
+        return attempt.give_back(claim, until, Later::BotDown).await;
     }
     if let Some(outgoing) = claim.outgoing.take() {
         return match attempt.order(&claim, Some(&outgoing)) {
@@ -138,7 +137,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     }
     Attempt::stop_at_errand(&mut claim);
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
-        return attempt.give_back(claim, until, "more may come").await;
+        return attempt.give_back(claim, until, Later::MoreMayCome).await;
     }
     let Some(mut batch) = attempt.pass_gates(&claim.messages) else {
         return Box::pin(attempt.keep_silent(claim, None)).await;
@@ -157,7 +156,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
         return Box::pin(attempt.keep_quiet(claim, &batch, night)).await;
     }
     if let Some(until) = attempt.outbox().closed_until(&claim).await? {
-        return attempt.give_back(claim, until, "nothing can be sent until then").await;
+        return attempt.give_back(claim, until, Later::Closed).await;
     }
     let dots = bot.indicator.show(&tools.tasks, &batch.newest().inbound.at);
     let answer = attempt.answer(&mut claim, &mut batch, history, &dots).await?;
@@ -189,8 +188,8 @@ enum Answer {
     Silence,
     /// A person is to answer, for this reason.
     HandOver(String),
-    /// The turn is given back, for this reason.
-    GivenBack(&'static str),
+    /// The turn is given back.
+    GivenBack(Later),
     Failed(String),
 }
 
@@ -223,11 +222,11 @@ impl Attempt<'_> {
         let why = match answer {
             Answer::Send(parts) => match self.quiet(&claim, dots).await? {
                 Some(quiet) => return self.deliver(claim, batch, parts, None, quiet).await,
-                None => A_PERSON,
+                None => Later::Person,
             },
             Answer::Failed(reason) => match self.quiet(&claim, dots).await? {
                 Some(quiet) => return self.fail(claim, batch, reason, quiet).await,
-                None => A_PERSON,
+                None => Later::Person,
             },
             Answer::Silence => {
                 dots.off().await;
@@ -320,10 +319,10 @@ impl Attempt<'_> {
             self.bot.health.recover();
         }
         let reason = match (delivery, outgoing.failure.clone()) {
-            (Delivery::Later(at), _) => return self.give_back(claim, at, "the upstream asked for time").await,
+            (Delivery::Later { at, why }, _) => return self.give_back(claim, at, Later::Held(why)).await,
             (Delivery::Down(error), _) => {
                 let until = self.bot.health.suffer(&error).unwrap_or(now);
-                return self.give_back(claim, until, "the bot is down").await;
+                return self.give_back(claim, until, Later::BotDown).await;
             }
             (Delivery::TakenOver { left }, _) if !outgoing.unasked => {
                 return Box::pin(self.call_off(claim, &outgoing, left, A_PERSON)).await;
@@ -378,12 +377,14 @@ impl Attempt<'_> {
         // Whoever has sent something has used it up.
         self.bot.pace.release(&claim.conversation.chat);
         let Done { endings, said, failure_replied, unrecorded: sent, failed } = done;
+        self.report.dead = endings.iter().filter(|(_, ending)| matches!(ending, Ending::Dead { .. })).count();
         self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent, failed }).await?;
         Ok(self.report)
     }
 
-    async fn give_back(mut self, claim: Claim, at: Timestamp, why: &str) -> Result<Report, StoreError> {
-        (self.report.outcome, self.report.reason) = (Outcome::Later, Some(why.to_owned()));
+    async fn give_back(mut self, claim: Claim, at: Timestamp, why: Later) -> Result<Report, StoreError> {
+        (self.report.outcome, self.report.later) = (Outcome::Later, Some(why));
+        self.report.reason = Some(why.reason().to_owned());
         self.tools.store.settle(claim, Settlement::Later { at }).await?;
         Ok(self.report)
     }

@@ -35,6 +35,7 @@ use crate::control::Controls;
 use crate::hosting::Roster;
 use crate::http::Headers;
 use crate::message::{BotName, Conversation, Echo, Inbound, Wish};
+use crate::meters::{Fact, Meters};
 use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Change, Echoed, Noted, Opted, Peer, Store, StoreError};
@@ -96,6 +97,7 @@ pub struct Webhooks {
     intake: Intake,
     body_timeout: Duration,
     store_timeout: Duration,
+    meters: Meters,
 }
 
 /// What a webhook request is answered with.
@@ -115,6 +117,21 @@ impl WebhookAnswer {
     fn no_such_bot() -> Self {
         Self::new(404, "no such bot")
     }
+
+    /// The word for it in metrics.
+    fn word(&self) -> &'static str {
+        match self.status {
+            200 => "ok",
+            400 => "not_understood",
+            401 | 403 => "not_authentic",
+            405 => "wrong_method",
+            408 => "too_slow",
+            413 => "too_large",
+            415 => "compressed",
+            // 503: the upstream delivers it again.
+            _ => "turned_back",
+        }
+    }
 }
 
 impl Webhooks {
@@ -126,26 +143,39 @@ impl Webhooks {
     }
 
     /// Takes webhooks in for these bots.
-    pub fn new(bots: Roster<Inlet>, store: Arc<dyn Store>, clock: Clock, config: &ServerConfig) -> Self {
+    pub fn new(
+        bots: Roster<Inlet>,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        config: &ServerConfig,
+        meters: Meters,
+    ) -> Self {
         let ServerConfig { body_timeout, store_timeout, .. } = *config;
-        Self { bots, store, clock, intake: Intake::new(config.body_memory), body_timeout, store_timeout }
+        Self { bots, store, clock, intake: Intake::new(config.body_memory), body_timeout, store_timeout, meters }
     }
 
     /// Answers one request. When the answer is 200, everything in it is durable.
     pub async fn receive(&self, bot: &str, request: &WebhookRequest) -> WebhookAnswer {
         let bot = BotName::new(bot);
         let Some(inlet) = self.bots.get(&bot) else { return WebhookAnswer::no_such_bot() };
-        match inlet.provider.receive(request) {
+        let answer = match inlet.provider.receive(request) {
             Ok(Received::Challenge(challenge)) => WebhookAnswer::new(200, challenge),
             Ok(Received::Events(events)) => self.accept(&bot, &inlet, events, request.body.len()).await,
             Err(refusal) => refuse(&bot, refusal),
-        }
+        };
+        self.count(&inlet, &answer);
+        answer
+    }
+
+    fn count(&self, inlet: &Inlet, answer: &WebhookAnswer) {
+        self.meters.tell(Fact::Webhook { provider: inlet.provider.name(), answer: answer.word() });
     }
 
     /// A bot's webhook that was not even read is for its operator to know; the addresses that strangers try are not.
     fn note_unread(&self, bot: &str, answer: &WebhookAnswer) {
         let bot = BotName::new(bot);
-        if self.bots.has(&bot) {
+        if let Some(inlet) = self.bots.get(&bot) {
+            self.count(&inlet, answer);
             warn!(webhook.bot = %bot, webhook.status = answer.status, webhook.refused = answer.body, "a webhook was refused");
         }
     }
@@ -169,6 +199,12 @@ impl Webhooks {
         };
         ordered.iter().for_each(|conversation| self.store.hurry(conversation));
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
+        let provider = inlet.provider.name();
+        for (what, count) in [("new", new), ("duplicate", accepted.len() - new), ("unkept", unkept)] {
+            if count > 0 {
+                self.meters.tell(Fact::Messages { provider, what, count });
+            }
+        }
         let came_out = |what| Some(noted.iter().filter(|noted| **noted == what).count()).filter(|count| *count > 0);
         info!(
             webhook.bot = %bot,

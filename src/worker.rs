@@ -20,6 +20,7 @@ use crate::budget::{Budget, Share};
 use crate::clock::{Clock, in_words};
 use crate::hosting::Roster;
 use crate::message::{BotName, Conversation};
+use crate::meters::{Fact, Meters};
 use crate::store::{Claim, Ending, LONGEST_CLAIM, MOST_RECALLED_BYTES, Settlement, Store, StoreError};
 use crate::turn::{self, Bot, Outcome, Report, Tools};
 use shares::Shares;
@@ -83,9 +84,31 @@ struct Crashes {
     paused: bool,
 }
 
+/// A turn that runs, for as long as this is there.
+struct Running<'a>(&'a Meters);
+
+impl<'a> Running<'a> {
+    fn of(worker: &'a Worker) -> Self {
+        worker.tools.meters.tell(Fact::Running(true));
+        Self(&worker.tools.meters)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.tell(Fact::Running(false));
+    }
+}
+
 impl Worker {
     /// A worker for these bots.
-    pub fn new(bots: Roster<Bot>, store: Arc<dyn Store>, clock: Clock, config: WorkerConfig) -> Arc<Self> {
+    pub fn new(
+        bots: Roster<Bot>,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        config: WorkerConfig,
+        meters: Meters,
+    ) -> Arc<Self> {
         let cancelled = CancellationToken::new();
         let memory = Budget::new(config.memory);
         Arc::new(Self {
@@ -98,6 +121,7 @@ impl Worker {
                 cancelled,
                 media: Budget::new(config.media_memory),
                 bots: bots.clone(),
+                meters,
             },
             bots,
             permits: Arc::new(Semaphore::new(config.turns)),
@@ -138,8 +162,9 @@ impl Worker {
             let number = number.unwrap_or_default();
             let span = info_span!("turn", turn.bot = %claim.conversation.bot, turn.seq = number);
             let serve = async move {
+                let running = Running::of(&worker);
                 worker.serve(claim, room).await;
-                drop((permit, place));
+                drop((running, permit, place));
             };
             self.turns.spawn(serve.instrument(span));
         }
@@ -195,19 +220,39 @@ impl Worker {
             Err(error) => return self.after_store(Err(error)),
         };
         // The handler's panics are caught in the turn. One that arrives here is ours, or a provider's.
-        match AssertUnwindSafe(turn::run(&bot, &self.tools, claim, room)).catch_unwind().await {
+        let ended = AssertUnwindSafe(turn::run(&bot, &self.tools, claim, room)).catch_unwind().await;
+        let took = began.elapsed();
+        let outcome = match ended {
             Ok(Ok(report)) => {
                 self.crashes().remove(&conversation);
-                log(&report, began.elapsed());
+                log(&report, took);
+                self.count(&bot, &report);
+                report.outcome.as_str()
             }
             Ok(Err(error)) => {
                 self.note_crash(conversation);
                 self.after_store(Err(error));
+                "unrecorded"
             }
             Err(_) => {
                 self.note_crash(conversation);
                 error!("a turn has panicked");
+                "panicked"
             }
+        };
+        self.tools.meters.tell(Fact::Turn { bot: &bot.name, outcome, took });
+    }
+
+    fn count(&self, bot: &Bot, report: &Report) {
+        let (bot, meters) = (&bot.name, &self.tools.meters);
+        for (gate, count) in &report.turned_away {
+            meters.tell(Fact::TurnedAway { gate: gate.as_str(), count: *count });
+        }
+        if let Some(why) = report.later {
+            meters.tell(Fact::GivenBack { why: why.as_str() });
+        }
+        if report.dead > 0 {
+            meters.tell(Fact::Died { bot, count: report.dead });
         }
     }
 
@@ -223,8 +268,9 @@ impl Worker {
         let settlement = if crashes >= MOST_CRASHES {
             self.crashes().remove(&claim.conversation);
             let dead = Ending::Dead { reason: "its turn could not be ended, again and again".into() };
-            let endings =
+            let endings: Vec<_> =
                 claim.messages.iter().chain(&claim.errands).map(|waiting| (waiting.seq, dead.clone())).collect();
+            self.tools.meters.tell(Fact::Died { bot: &claim.conversation.bot, count: endings.len() });
             Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 }
         } else {
             Settlement::Later { at: self.tools.clock.now().plus(Duration::from_secs(1 << crashes)) }

@@ -20,8 +20,9 @@ use crate::handler::{Handler, Notebook};
 use crate::health::Health;
 use crate::http::is_private_enough;
 use crate::message::BotName;
+use crate::meters::Meters;
 use crate::pace::Pace;
-use crate::provider::Around;
+use crate::provider::{Around, Metered, Provider};
 use crate::quiet::Quiet;
 use crate::templates::{TemplateError, Templates};
 use crate::turn::Bot;
@@ -37,6 +38,7 @@ pub(super) struct Parts {
     pub(super) callbacks: Arc<Callbacks>,
     pub(super) notebook: Arc<dyn Notebook>,
     pub(super) templates: Arc<Templates>,
+    pub(super) meters: Meters,
     pub(super) clock: Clock,
     pub(super) handler: Option<Arc<dyn Handler>>,
 }
@@ -83,7 +85,7 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
     let bot_name = BotName::new(name);
     let around = Around { bot: bot_name.clone(), transport: Arc::clone(&parts.ways_out.anywhere), clock: parts.clock };
     let provider = match bot.provider.as_ref().map(|provider| provider.connect(&*parts.env, around)) {
-        Some(Ok(provider)) => Some(provider),
+        Some(Ok(provider)) => Some(metered(provider, &parts.meters)),
         Some(Err(found)) => {
             note("provider", found);
             None
@@ -148,6 +150,11 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         share: bot.share,
         media: Tally::default(),
     })
+}
+
+/// The same provider, counted if anybody counts.
+fn metered(provider: Arc<dyn Provider>, meters: &Meters) -> Arc<dyn Provider> {
+    if meters.is_counted() { Arc::new(Metered::new(provider, meters.clone())) } else { provider }
 }
 
 type Made = Result<Arc<dyn Handler>, Vec<(String, String)>>;
@@ -228,7 +235,8 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
     }
     let (ways_out, notebook, templates) =
         (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(&parts.templates));
-    let around = llm::Around { models, tools, mcp, ways_out, notebook, templates, clock: parts.clock };
+    let (clock, meters) = (parts.clock, parts.meters.clone());
+    let around = llm::Around { models, tools, mcp, ways_out, notebook, templates, clock, meters };
     let made = Llm::new(llm.clone(), around);
     match made {
         Ok(made) if problems.is_empty() => Ok(made),

@@ -10,6 +10,7 @@ use crate::config::{Config, Problem, Problems};
 use crate::health::Health;
 use crate::http::{Client, ClientError};
 use crate::message::BotName;
+use crate::meters::Meters;
 use crate::operator::{Desk, Hand, Remote};
 use crate::store::Engine;
 
@@ -31,7 +32,7 @@ impl App {
             if !config.store.path.is_dir() {
                 return Err(HandError::NoStore(config.store.path));
             }
-            match open(config.store.clone(), Clock::System, Duration::ZERO).await {
+            match open(config.store.clone(), Clock::System, Duration::ZERO, Meters::default()).await {
                 Ok(store) => {
                     let known = |name: &String| {
                         let bot = BotName::new(name.as_str());

@@ -13,8 +13,10 @@ use crate::config::Config;
 use crate::errand::{Errands, Voice};
 use crate::health::Health;
 use crate::hosting::Roster;
+use crate::meters::Meters;
 use crate::operator::{self, Api};
 use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
 
 /// So many connections at the same time.
 const CONNECTIONS: usize = 64;
@@ -23,13 +25,20 @@ const CONNECTIONS: usize = 64;
 pub(super) struct Operator {
     listener: TcpListener,
     token: SecretString,
+    metrics: Arc<Metrics>,
 }
 
 impl Operator {
     /// Takes the port, if there is a token.
     pub(super) fn bind(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, StartError> {
         let Some(token) = assemble::operator_token(config, env)? else { return Ok(None) };
-        Ok(Some(Self { listener: bind("operator.listen", &config.operator.listen)?, token }))
+        let listener = bind("operator.listen", &config.operator.listen)?;
+        Ok(Some(Self { listener, token, metrics: Arc::default() }))
+    }
+
+    /// Where what happens is told. Without a listener nobody could ask for it, and nothing is counted.
+    pub(super) fn meters(operator: Option<&Self>) -> Meters {
+        operator.map_or_else(Meters::default, |operator| Meters::new(Arc::clone(&operator.metrics) as _))
     }
 
     /// Begins to listen.
@@ -41,7 +50,8 @@ impl Operator {
         host: Arc<dyn operator::Host>,
     ) -> Result<(Arc<Api>, Listening), StartError> {
         let errands = Errands::new(voices, Arc::clone(&store), Clock::System);
-        let api = Arc::new(Api::new(store, bots, host, self.token, Clock::System).with_errands(errands));
+        let api = Api::new(store, bots, host, self.token, self.metrics, Clock::System);
+        let api = Arc::new(api.with_errands(errands));
         let routes = operator::routes(Arc::clone(&api));
         let listening = server::serve(self.listener, CONNECTIONS, |_, _| {}, routes).map_err(StartError::Listen)?;
         let address = listening.address;

@@ -42,6 +42,7 @@ use super::{Handler, HandlerError, Notebook, NotebookError, Speaker, Turn, WaysO
 use crate::clock::Clock;
 use crate::http;
 use crate::message::Reply;
+use crate::meters::{Fact, Meters, Step};
 use crate::templates::{TemplateError, Templates};
 use budget::Budget;
 pub use config::{BudgetConfig, LlmConfig, McpConfig, ModelConfig, ToolConfig, Unusable};
@@ -73,6 +74,8 @@ pub struct Around {
     pub templates: Arc<Templates>,
     /// Where the time comes from.
     pub clock: Clock,
+    /// Who counts what happens.
+    pub meters: Meters,
 }
 
 /// The handler.
@@ -84,6 +87,7 @@ pub struct Llm {
     budget: Budget,
     notebook: Arc<dyn Notebook>,
     tokens: Tokens,
+    meters: Meters,
     history_tokens: usize,
     summary_tokens: u32,
     max_tokens: u32,
@@ -97,7 +101,7 @@ impl Llm {
     /// # Errors
     /// Everything in `config` that cannot be used, each with its key.
     pub fn new(config: LlmConfig, around: Around) -> Result<Self, Vec<Unusable>> {
-        let Around { models, tools, mcp, ways_out, notebook, templates, clock } = around;
+        let Around { models, tools, mcp, ways_out, notebook, templates, clock, meters } = around;
         let mut problems = Vec::new();
         let prompter = Prompter::new(&config, !tools.is_empty() || !mcp.is_empty(), templates, &mut problems);
         let toolbox = Toolbox::new(tools, mcp, &ways_out, clock, &mut problems);
@@ -123,12 +127,20 @@ impl Llm {
             budget,
             notebook,
             tokens: Tokens::default(),
+            meters,
             history_tokens: config.history_tokens,
             summary_tokens: config.summary_tokens,
             max_tokens: config.max_tokens,
             max_steps: config.max_steps,
             handover_after: config.handover_after,
         })
+    }
+}
+
+impl Llm {
+    /// A turn has come to a step of the ladder.
+    fn step(&self, step: Step, cause: &'static str) {
+        self.meters.tell(Fact::Step { step, cause });
     }
 }
 
@@ -143,13 +155,15 @@ impl Handler for Llm {
     async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
         let unusable = |error: TemplateError| HandlerError::new(error.to_string());
         let mut rung = 0;
+        self.step(Step::Model(rung), "asked");
         let past = self.past(turn, &mut rung).await.map_err(unusable)?;
         let messages = self.prompter.messages(turn, past, &self.guard).await.map_err(unusable)?;
         // Without the counters a hard limit is none: the turn is held again in a while.
         let uncounted = |error: NotebookError| HandlerError::temporary(error.to_string());
-        match self.converse(turn, messages, &mut rung).await.map_err(uncounted)? {
+        let cause = match self.converse(turn, messages, &mut rung).await.map_err(uncounted)? {
             End::Words(words) => return Ok(Reply::text(self.guard.pass(&words))),
             End::Handover(reason) => {
+                self.step(Step::Human, "tool");
                 info!(llm.rung = "human", "a tool has asked for a person");
                 return Ok(Reply::Handover { reason });
             }
@@ -157,13 +171,15 @@ impl Handler for Llm {
                 return Ok(Reply::text(self.prompter.limit_reply(&turn.contact).map_err(unusable)?));
             }
             End::UsedUp => return Ok(Reply::Silence),
-            End::Nothing => {}
-        }
+            End::Nothing(cause) => cause,
+        };
         let canned = self.prompter.canned_reply(&turn.contact).map_err(unusable)?;
         if self.handover_after > 0 && canned_in_a_row(&canned, turn) >= self.handover_after {
+            self.step(Step::Human, "canned_reply");
             warn!(llm.rung = "human", "no model answered, again and again: a person is to take over");
             return Ok(Reply::Handover { reason: "no model answers".into() });
         }
+        self.step(Step::Canned, cause);
         warn!(llm.rung = "canned", "no model answered: the customer gets the canned reply");
         Ok(Reply::text(canned))
     }

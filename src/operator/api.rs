@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::door::Door;
 use super::host::{Bots, Host, HostError, Hosted, Put, Removed};
@@ -29,7 +29,8 @@ use crate::health::Health;
 use crate::hosting::Roster;
 use crate::http::Headers;
 use crate::message::BotName;
-use crate::store::Store;
+use crate::store::{Backlog, Store};
+use crate::telemetry::metrics::{self, Metrics};
 
 /// The largest body, in bytes: a thousand numbers have room in it, and a bot with its tools.
 const BODY_LIMIT: usize = 256 << 10;
@@ -41,6 +42,7 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 const MESSAGE_MEMORY: u64 = 48 << 20;
 /// By what a message is known when it is sent again.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The operator's API.
 pub struct Api {
@@ -51,6 +53,8 @@ pub struct Api {
     errands: Option<Arc<Errands>>,
     memory: Budget,
     door: Door,
+    metrics: Arc<Metrics>,
+    clock: Clock,
     /// What has been begun is ended, whether or not the caller still listens.
     changes: TaskTracker,
     /// Where it is: not on a worker of the server's.
@@ -62,20 +66,26 @@ const NO_BOT: Refusal = Refusal { status: 404, text: Cow::Borrowed("there is no 
 /// What a request is answered with.
 struct Answer {
     status: u16,
-    body: Value,
+    body: Content,
     allow: Option<&'static str>,
+}
+
+enum Content {
+    Json(Value),
+    /// In the text format of OpenMetrics.
+    Metrics(String),
 }
 
 impl Answer {
     fn new(status: u16, body: &impl Serialize) -> Result<Self, Refusal> {
         let body = serde_json::to_value(body).map_err(|_| Refusal::new(503, "this has no form in JSON"))?;
-        Ok(Self { status, body, allow: None })
+        Ok(Self { status, body: Content::Json(body), allow: None })
     }
 }
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
-        Self { status: refusal.status, body: json!({ "error": refusal.text }), allow: None }
+        Self { status: refusal.status, body: Content::Json(json!({ "error": refusal.text })), allow: None }
     }
 }
 
@@ -85,19 +95,21 @@ impl From<HostError> for Answer {
             HostError::Refused(refusal) => refusal.into(),
             HostError::Wrong(problems) => {
                 let body = json!({ "error": "these settings are wrong: nothing was changed", "problems": problems });
-                Self { status: 422, body, allow: None }
+                Self { status: 422, body: Content::Json(body), allow: None }
             }
         }
     }
 }
 
 impl Api {
-    /// The API for this store and these bots, which `host` changes, behind `token`. Call it on the runtime that is to do the work.
+    /// The API for this store and these bots, which `host` changes, behind `token`, with what is
+    /// counted in `metrics`. Call it on the runtime that is to do the work.
     pub fn new(
         store: Arc<dyn Store>,
         bots: Roster<Health>,
         host: Arc<dyn Host>,
         token: SecretString,
+        metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
         let desk = Arc::new(Desk::new(store, bots.clone(), clock));
@@ -108,6 +120,8 @@ impl Api {
             errands: None,
             memory: Budget::new(MESSAGE_MEMORY),
             door: Door::new(token),
+            metrics,
+            clock,
             changes: TaskTracker::new(),
             runtime: Handle::current(),
         }
@@ -139,6 +153,7 @@ impl Api {
                 Answer::new(200, &self.desk.part(&route::key(key), words).await?)
             }
             Place::State => Answer::new(200, &self.state()),
+            Place::Metrics => Ok(Answer { status: 200, body: Content::Metrics(self.measured()), allow: None }),
             Place::Bots => Answer::new(200, &self.page_of_bots(route::bots(query)?)),
             Place::Bot(bot) => self.bot(&BotName::new(bot)).await,
             Place::PutBot(bot) => self.put_bot(BotName::new(bot), route::settings(body)?).await,
@@ -249,6 +264,17 @@ impl Api {
         }
     }
 
+    fn measured(&self) -> String {
+        let Backlog { messages, conversations, oldest } = self.desk.backlog();
+        self.metrics.text(metrics::State {
+            messages,
+            conversations,
+            oldest: oldest.map(|oldest| self.clock.now().since(oldest)).unwrap_or_default(),
+            bots: self.bots.all().into_iter().map(|(bot, health)| (bot, health.is_down())).collect(),
+            store_failed: self.desk.failure().is_some(),
+        })
+    }
+
     fn state(&self) -> State {
         State {
             waiting: self.desk.backlog().into(),
@@ -274,6 +300,10 @@ async fn handle(api: web::Data<Api>, http: HttpRequest, body: Payload) -> HttpRe
         401 => warn!(operator.request = request, operator.status = status, "the operator's token was not shown"),
         // Each was a line of its own already, as many as there may be in a second.
         429 => {}
+        // Several times a minute, for ever.
+        200 if matches!(answer.body, Content::Metrics(_)) => {
+            debug!(operator.request = request, operator.status = status, "operator");
+        }
         _ => info!(operator.request = request, operator.status = status, "operator"),
     }
     respond(answer)
@@ -333,5 +363,8 @@ fn respond(answer: Answer) -> HttpResponse {
         // There may be a body on its way, which nobody will read.
         response.force_close();
     }
-    response.json(answer.body)
+    match answer.body {
+        Content::Json(body) => response.json(body),
+        Content::Metrics(text) => response.content_type(OPEN_METRICS).body(text),
+    }
 }

@@ -33,6 +33,7 @@ pub(super) enum Place<'a> {
     PutBot(&'a str),
     RemoveBot(&'a str),
     Reload,
+    Metrics,
 }
 
 /// Why a request leads nowhere.
@@ -60,6 +61,10 @@ impl<'a> Place<'a> {
 
     /// What is on a path that takes one method.
     fn on(path: &'a str) -> Option<Self> {
+        // Where everybody expects it.
+        if path == "/metrics" {
+            return Some(Self::Metrics);
+        }
         let mut segments = path.strip_prefix("/v1/")?.split('/');
         let (first, second, third) = (segments.next()?, segments.next(), segments.next());
         let place = match (first, second, third.filter(|_| segments.next().is_none())) {
@@ -88,6 +93,7 @@ impl<'a> Place<'a> {
             Self::Replay | Self::Discard | Self::Forget | Self::Messages(_) => "POST",
             Self::Pause | Self::Resume | Self::PauseAt(_) | Self::ResumeAt(_) | Self::Reload => "POST",
             Self::Dead | Self::Letter(_) | Self::Part(_) | Self::State | Self::Bots | Self::Bot(_) => "GET",
+            Self::Metrics => "GET",
             Self::PutBot(_) => "PUT",
             Self::RemoveBot(_) => "DELETE",
         }
@@ -113,6 +119,7 @@ impl<'a> Place<'a> {
             Self::PutBot(_) => "PUT /v1/bots/{bot}",
             Self::RemoveBot(_) => "DELETE /v1/bots/{bot}",
             Self::Reload => "POST /v1/reload",
+            Self::Metrics => "GET /metrics",
         }
     }
 }

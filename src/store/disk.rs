@@ -93,8 +93,8 @@ impl Disk {
     fn start(guarded: Guarded, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
         let Guarded { ledger, found, lock, opened, place } = guarded;
         let schedule = Schedule::new(clock, settings.max_waiting);
-        for Unfinished { conversation, work, not_before } in found.unfinished {
-            schedule.restore(&conversation, work, not_before);
+        for Unfinished { conversation, work, since, not_before } in found.unfinished {
+            schedule.restore(&conversation, work, since, not_before);
         }
         let ledger = RwLock::new(Some(ledger));
         let shared = Arc::new(Shared {

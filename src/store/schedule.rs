@@ -99,10 +99,10 @@ impl Schedule {
         Arc::new(Self { clock, max_waiting, shares: Mutex::default(), line, changed, stopped })
     }
 
-    /// Takes up a conversation as it was when the store was last open.
-    pub(super) fn restore(&self, conversation: &Conversation, work: Work, not_before: Timestamp) {
+    /// Takes up a conversation as it was when the store was last open; its oldest message waits `since` then.
+    pub(super) fn restore(&self, conversation: &Conversation, work: Work, since: Timestamp, not_before: Timestamp) {
         let mut line = self.line();
-        line.add(conversation, work.messages);
+        line.add(conversation, work.messages, since);
         line.set_outgoing(conversation, work.outgoing);
         line.set_failed(conversation, work.failed);
         if not_before > self.clock.now() {
@@ -143,7 +143,7 @@ impl Schedule {
 
     /// So many messages more wait in a conversation.
     pub(super) fn add(&self, conversation: &Conversation, messages: usize, now: Timestamp) {
-        self.change(now, |line| line.add(conversation, messages));
+        self.change(now, |line| line.add(conversation, messages, now));
     }
 
     /// Something more is to be said unasked in a conversation. That ends a hold-back, but not the one of a reply that is
@@ -163,7 +163,7 @@ impl Schedule {
             Stir::Nothing => {}
             Stir::GoOn(conversation) => self.hurry(conversation, now),
             Stir::Failed(conversation) => self.change(now, |line| {
-                line.add(conversation, 0);
+                line.add(conversation, 0, now);
                 line.set_failed(conversation, true);
             }),
         }
@@ -177,7 +177,7 @@ impl Schedule {
     /// How much waits.
     pub(super) fn backlog(&self) -> Backlog {
         let line = self.line();
-        Backlog { messages: line.waiting(), conversations: line.conversations() }
+        Backlog { messages: line.waiting(), conversations: line.conversations(), oldest: line.oldest() }
     }
 
     /// Waits for a conversation that nobody holds, of a bot that may have one more, and leases it.

@@ -8,11 +8,11 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
-use super::person::A_PERSON;
 use super::upstream::Upstream;
-use super::{A_CONTROL_WORD, Answer, Attempt, Batch, SHUTTING_DOWN};
+use super::{Answer, Attempt, Batch, Later};
 use crate::handler::{Presence, Said, Turn};
 use crate::message::Reply;
+use crate::meters::Fact;
 use crate::outbox;
 use crate::store::{Claim, StoreError};
 use crate::typing::Dots;
@@ -39,8 +39,8 @@ impl Attempt<'_> {
             };
             // What takes the handler's place is rare: boxed, it takes no room where thousands of turns wait.
             let end = match interruption {
-                Interruption::Order => Some(A_CONTROL_WORD),
-                Interruption::TakenOver => Some(A_PERSON),
+                Interruption::Order => Some(Later::ControlWord),
+                Interruption::TakenOver => Some(Later::Person),
                 Interruption::More(arrived) => Box::pin(self.take_up(claim, batch, arrived, dots)).await?,
             };
             if let Some(why) = end {
@@ -85,7 +85,7 @@ impl Attempt<'_> {
             let reply = AssertUnwindSafe(self.bot.handler.reply(&turn)).catch_unwind();
             let reply = tokio::select! {
                 biased;
-                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(SHUTTING_DOWN),
+                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(Later::ShuttingDown),
                 reply = timeout_at(deadline, reply) => reply,
             };
             let may_pass = matches!(&reply, Ok(Ok(Err(error))) if error.may_pass());
@@ -94,18 +94,24 @@ impl Attempt<'_> {
             }
             self.report.retries += 1;
             tokio::select! {
-                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(SHUTTING_DOWN),
+                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(Later::ShuttingDown),
                 () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             }
         };
-        self.report.handler = Some(began.elapsed());
+        let (result, reply) = match reply {
+            Ok(Ok(Ok(Reply::Send(parts)))) => ("reply", Ok(parts)),
+            Ok(Ok(Ok(Reply::Silence))) => ("silence", Err(Answer::Silence)),
+            Ok(Ok(Ok(Reply::Handover { reason }))) => ("hand_over", Err(Answer::HandOver(reason))),
+            Ok(Ok(Err(error))) => ("error", Err(Answer::Failed(format!("the handler failed: {error}")))),
+            Ok(Err(_)) => ("panic", Err(Answer::Failed("the handler panicked".into()))),
+            Err(_) => ("timeout", Err(Answer::Failed("the handler took too long".into()))),
+        };
+        let took = began.elapsed();
+        self.report.handler = Some(took);
+        self.tools.meters.tell(Fact::Handler { result, took });
         let parts = match reply {
-            Ok(Ok(Ok(Reply::Send(parts)))) => parts,
-            Ok(Ok(Ok(Reply::Silence))) => return Answer::Silence,
-            Ok(Ok(Ok(Reply::Handover { reason }))) => return Answer::HandOver(reason),
-            Ok(Ok(Err(error))) => return Answer::Failed(format!("the handler failed: {error}")),
-            Ok(Err(_)) => return Answer::Failed("the handler panicked".into()),
-            Err(_) => return Answer::Failed("the handler took too long".into()),
+            Ok(parts) => parts,
+            Err(answer) => return answer,
         };
         match outbox::prepare(&*self.bot.provider, parts, self.bot.delivery.send_timeout).await {
             Ok(parts) => Answer::Send(parts),

@@ -2,8 +2,8 @@
 
 use std::future::pending;
 
-use super::person::{A_PERSON, taken_over};
-use super::{A_CONTROL_WORD, Attempt, Batch, Bot, Done, OnNewMessage, Outcome, Report, SHUTTING_DOWN, Tools, said};
+use super::person::taken_over;
+use super::{Attempt, Batch, Bot, Done, Later, OnNewMessage, Outcome, Report, Tools, said};
 use crate::control::Order;
 use crate::gate::TurnedAway;
 use crate::message::Part;
@@ -144,22 +144,22 @@ impl Attempt<'_> {
         batch: &mut Batch,
         mut arrived: Vec<Waiting>,
         dots: &Dots,
-    ) -> Result<Option<&'static str>, StoreError> {
+    ) -> Result<Option<Later>, StoreError> {
         while arrived.len() < MOST_CLAIMED
             && let Some(until) = self.bot.merge.wait_for_quiet(&arrived, self.tools.clock.now())
         {
             let last = arrived.last().map_or(Seq::default(), |waiting| waiting.seq);
             tokio::select! {
-                () = self.tools.cancelled.cancelled() => return Ok(Some(SHUTTING_DOWN)),
+                () = self.tools.cancelled.cancelled() => return Ok(Some(Later::ShuttingDown)),
                 () = self.tools.clock.sleep_until(until) => {}
                 more = self.tools.store.arrivals(claim, last) => arrived.extend(more?),
             }
         }
         if arrived.iter().any(|waiting| self.bot.obeys(waiting).is_some()) {
-            return Ok(Some(A_CONTROL_WORD));
+            return Ok(Some(Later::ControlWord));
         }
         if self.pause(claim).await?.is_some() {
-            return Ok(Some(A_PERSON));
+            return Ok(Some(Later::Person));
         }
         if let Some(more) = self.pass_gates(&arrived) {
             batch.admitted.extend(more.admitted);

@@ -1,13 +1,13 @@
 //! Quiet hours: nobody sees "read" or "typing", and the handler is not asked.
 
-use super::{Attempt, Batch, Report};
+use super::{Attempt, Batch, Later, Report};
 use crate::handler::Speaker;
 use crate::message::Part;
 use crate::quiet::Night;
 use crate::store::{Claim, StoreError};
 
 /// Why nothing is answered.
-const QUIET: &str = "quiet hours";
+pub(super) const QUIET: &str = "quiet hours";
 
 /// Among so many things said last, it is looked for whether the customer was told already.
 const LOOKED_AT: usize = 50;
@@ -22,7 +22,7 @@ impl Attempt<'_> {
     pub(super) async fn keep_quiet(mut self, claim: Claim, batch: &Batch, night: Night) -> Result<Report, StoreError> {
         let words = self.bot.quiet.as_ref().and_then(|quiet| quiet.words(&batch.newest().inbound));
         let Some(words) = words else {
-            return self.give_back(claim, night.ends, QUIET).await;
+            return self.give_back(claim, night.ends, Later::QuietHours).await;
         };
         self.report.reason = Some(QUIET.to_owned());
         let said = self.tools.store.history(&claim.conversation, LOOKED_AT).await?;

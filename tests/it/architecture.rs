@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 35] = [
+const MAY_IMPORT: [(&str, &[&str]); 36] = [
     ("message", &[]),
     ("clock", &[]),
     ("budget", &["hosting"]),
@@ -14,6 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("secret", &[]),
     ("http", &[]),
     ("telemetry", &[]),
+    ("meters", &[]),
     ("sandbox", &[]),
     ("handler", &["http", "secret", "templates"]),
     ("provider", &["http", "secret"]),
@@ -40,7 +41,22 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("callbacks", &["body", "handler", "secret"]),
     // What is said unasked has a handler's form, and the limits of a reply.
     ("errand", &["handler", "hosting", "outbox", "provider", "store"]),
-    ("operator", &["body", "budget", "errand", "health", "hosting", "http", "people", "provider", "secret", "store"]),
+    (
+        "operator",
+        &[
+            "body",
+            "budget",
+            "errand",
+            "health",
+            "hosting",
+            "http",
+            "people",
+            "provider",
+            "secret",
+            "store",
+            "telemetry",
+        ],
+    ),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (
@@ -72,10 +88,10 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("lib", &["*"]),
 ];
 
-const EVERYWHERE: [&str; 2] = ["message", "clock"];
+const EVERYWHERE: [&str; 3] = ["message", "clock", "meters"];
 
 /// Where the crates live that have one place each.
-const ONE_PLACE: [(&str, &[&str]); 8] = [
+const ONE_PLACE: [(&str, &[&str]); 9] = [
     ("actix_web", &["webhook", "body", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
@@ -84,6 +100,7 @@ const ONE_PLACE: [(&str, &[&str]); 8] = [
     ("rmcp", &["handler/llm"]),
     ("reqwest", &["http"]),
     ("clap", &["main", "cli"]),
+    ("prometheus_client", &["telemetry/metrics"]),
 ];
 
 fn sources() -> BTreeMap<String, String> {

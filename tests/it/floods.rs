@@ -14,6 +14,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use threedots::clock::Clock;
 use threedots::control::ControlConfig;
+use threedots::meters::Meters;
 use threedots::people::PeopleConfig;
 use threedots::provider::{Method, WebhookRequest};
 use threedots::store::memory::{Memory, Settings};
@@ -170,7 +171,7 @@ async fn deliveries_that_a_store_is_too_slow_for_are_turned_back_in_time_and_tak
     let store = Arc::new(Stuck::new(Memory::new(clock, Settings::default())));
     let config = ServerConfig { store_timeout: Duration::from_secs(4), ..ServerConfig::default() };
     let bots = world::inlets(Arc::clone(&world.provider), ControlConfig::default(), PeopleConfig::default());
-    let webhooks = Webhooks::new(bots, Arc::clone(&store) as Arc<dyn Store>, clock, &config);
+    let webhooks = Webhooks::new(bots, Arc::clone(&store) as Arc<dyn Store>, clock, &config, Meters::default());
     let messages = (0..1000).map(|id| write(&world.sandbox, &world.customer, "hello", &format!("wamid.{id}")));
     let bodies: Vec<String> = messages.map(|message| batch(&world.sandbox, &[message]).to_string()).collect();
     let deliver = async |body: &String| {

@@ -4,6 +4,7 @@ mod budget;
 mod guard;
 mod ladder;
 mod mcp;
+mod metered;
 mod past;
 mod stub;
 mod tools;
@@ -16,6 +17,7 @@ use threedots::clock::Clock;
 use threedots::handler::llm::{Around, Llm, LlmConfig, Model, ModelConfig, Tool, Unusable};
 use threedots::handler::{Later, Notebook, WaysOut};
 use threedots::http::Transport;
+use threedots::meters::Meters;
 use threedots::sandbox::{Customer, Draft};
 use threedots::templates::Templates;
 
@@ -61,6 +63,7 @@ fn around(models: Vec<ModelConfig>) -> Around {
         notebook: Arc::new(Later::default()),
         templates: Arc::new(Templates::built_in().expect("the built-in templates")),
         clock: Clock::tokio(),
+        meters: Meters::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use threedots::clock::Clock;
 use threedots::control::ControlConfig;
 use threedots::http::Headers;
 use threedots::message::{BotName, Content};
+use threedots::meters::Meters;
 use threedots::people::PeopleConfig;
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Method, Provider, WebhookRequest};
@@ -329,7 +330,8 @@ fn a_store_that_is_closed_or_full_turns_webhooks_back_without_a_word_of_them() {
             let meta: Arc<dyn Provider> = Arc::new(Meta::new(BotName::new("shop"), settings, client, Clock::System));
             let store = Arc::new(Memory::new(Clock::System, Settings { max_waiting: 1, ..Settings::default() }));
             let bots = inlets(meta, ControlConfig::default(), PeopleConfig::default());
-            let webhooks = Webhooks::new(bots, Arc::clone(&store) as _, Clock::System, &ServerConfig::default());
+            let config = ServerConfig::default();
+            let webhooks = Webhooks::new(bots, Arc::clone(&store) as _, Clock::System, &config, Meters::default());
             for problem in ["full", "closed"] {
                 let body = canaries::delivery("TURNED-BACK");
                 let signature = signature(APP_SECRET, body.as_bytes());

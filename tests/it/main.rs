@@ -24,6 +24,7 @@ mod linq;
 mod llm;
 mod logs;
 mod meta;
+mod metrics;
 mod nxcloud;
 mod operator;
 mod outage;

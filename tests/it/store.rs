@@ -154,6 +154,7 @@ contract! {
     a_full_store_replays_nothing
     a_dead_letter_that_is_discarded_is_gone
     the_backlog_is_what_waits
+    it_is_known_since_when_the_oldest_message_waits
     a_person_is_forgotten_with_all_that_is_theirs
     a_person_is_known_by_a_number_or_by_any_identifier
     whoever_another_bot_knows_is_another_person

@@ -37,12 +37,47 @@ pub(super) struct SetAside {
     until: Timestamp,
 }
 
+/// A limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    ContactTokens,
+    ContactMoney,
+    BotTokens,
+    BotMoney,
+}
+
+impl Limit {
+    /// What it limits; also the end of its counter's name.
+    fn what(self) -> &'static str {
+        match self {
+            Self::ContactTokens => "tokens of the contact",
+            Self::ContactMoney => "money of the contact",
+            Self::BotTokens => "tokens of the bot",
+            Self::BotMoney => "money of the bot",
+        }
+    }
+
+    /// The word for it in metrics.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::ContactTokens => "contact_tokens",
+            Self::ContactMoney => "contact_money",
+            Self::BotTokens => "bot_tokens",
+            Self::BotMoney => "bot_money",
+        }
+    }
+
+    fn is_money(self) -> bool {
+        matches!(self, Self::ContactMoney | Self::BotMoney)
+    }
+}
+
 /// Why nothing is set aside.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// The limit of which this is the counter has been reached.
-    #[error("the day's budget is used up: {0}")]
-    UsedUp(&'static str),
+    #[error("the day's budget is used up: {}", .0.what())]
+    UsedUp(Limit),
     /// Nobody knows what was spent.
     #[error(transparent)]
     Unknown(#[from] NotebookError),
@@ -98,12 +133,13 @@ impl Budget {
         let counters = self.counters(turn);
         let counts = counters.iter().map(|counter| Count {
             by: signed(counter.of(cost)),
-            most: Some(counter.limit).filter(|limit| *limit > 0),
+            most: Some(counter.most).filter(|most| *most > 0),
             ..counter.count(until)
         });
         match self.notebook.count(counts.collect()).await? {
             None => Ok(Some(SetAside { cost, until })),
-            Some(place) => Err(Refusal::UsedUp(counters.get(place).map_or("", |counter| counter.what))),
+            // By its place among them.
+            Some(place) => Err(Refusal::UsedUp(counters.get(place).map_or(Limit::BotMoney, |counter| counter.limit))),
         }
     }
 
@@ -142,12 +178,12 @@ impl Budget {
     fn counters(&self, turn: &Turn) -> [Counter; 4] {
         let BudgetConfig { contact_tokens, bot_tokens, contact_money, bot_money, .. } = &self.config;
         let (contact, bot) = (contact(turn), format!("budget/{}", turn.bot));
-        let counter = |of: &str, what, is_money, limit| Counter { name: format!("{of}/{what}"), what, is_money, limit };
+        let counter = |of: &str, limit: Limit, most| Counter { name: format!("{of}/{}", limit.what()), limit, most };
         [
-            counter(&contact, "tokens of the contact", false, *contact_tokens),
-            counter(&contact, "money of the contact", true, parts(*contact_money)),
-            counter(&bot, "tokens of the bot", false, *bot_tokens),
-            counter(&bot, "money of the bot", true, parts(*bot_money)),
+            counter(&contact, Limit::ContactTokens, *contact_tokens),
+            counter(&contact, Limit::ContactMoney, parts(*contact_money)),
+            counter(&bot, Limit::BotTokens, *bot_tokens),
+            counter(&bot, Limit::BotMoney, parts(*bot_money)),
         ]
     }
 
@@ -162,14 +198,14 @@ impl Budget {
 /// One limit, and what it is held against.
 struct Counter {
     name: String,
-    what: &'static str,
-    is_money: bool,
-    limit: u64,
+    limit: Limit,
+    /// None, if zero.
+    most: u64,
 }
 
 impl Counter {
     fn of(&self, cost: Cost) -> u64 {
-        if self.is_money { cost.money } else { cost.tokens }
+        if self.limit.is_money() { cost.money } else { cost.tokens }
     }
 
     fn count(&self, until: Timestamp) -> Count {
@@ -181,6 +217,11 @@ impl Counter {
 fn contact(turn: &Turn) -> String {
     let sender = turn.newest().map_or("", |message| message.at.sender.as_str());
     format!("budget/{}/{sender}", turn.bot)
+}
+
+/// What it has cost, in units of money.
+pub(super) fn money(model: &ModelConfig, used: Usage) -> f64 {
+    cost(model, used).money as f64 / PARTS
 }
 
 fn cost(model: &ModelConfig, used: Usage) -> Cost {

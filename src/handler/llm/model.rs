@@ -207,6 +207,22 @@ pub(super) enum Unanswered {
 }
 
 impl Unanswered {
+    /// The word for it in metrics.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::TimedOut => "timeout",
+            Self::Stalled => "stalled",
+            Self::Unreachable => "unreachable",
+            Self::Status(429) => "rate_limited",
+            Self::Status(500..) => "server_error",
+            Self::Status(_) => "refused",
+            Self::BrokeOff => "broke_off",
+            Self::Endless => "endless",
+            Self::NotUnderstood => "not_understood",
+            Self::Empty => "empty",
+        }
+    }
+
     fn of(error: &OpenAIError) -> Self {
         match error {
             OpenAIError::Reqwest(error) => match error.status() {

@@ -79,7 +79,7 @@ impl Llm {
             *rung = lower;
         }
         let words = match answer {
-            Ok(Some(said)) if !said.words.is_empty() => said.words,
+            Ok(Ok(said)) if !said.words.is_empty() => said.words,
             Ok(_) | Err(Refusal::UsedUp(_) | Refusal::Unknown(_)) => {
                 warn!("what was said before could not be summarised: some of it is left out");
                 return Ok(None);

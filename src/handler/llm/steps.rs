@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::budget::Refusal;
+use super::budget::{Refusal, money};
 use super::model::{Asked, Rung, Said, Unanswered};
 use super::wire::{Line, Usage};
 use super::{Llm, RESERVE};
 use crate::handler::{NotebookError, Turn};
+use crate::meters::{Fact, Step};
 
 /// How a turn with the model ends.
 pub(super) enum End {
@@ -17,8 +18,8 @@ pub(super) enum End {
     Words(String),
     /// A tool has asked for a person: why.
     Handover(String),
-    /// No model has answered.
-    Nothing,
+    /// No model has answered, for this cause, in a word.
+    Nothing(&'static str),
     /// There is no budget left to ask one.
     UsedUp,
 }
@@ -41,8 +42,8 @@ impl Llm {
             let (max_tokens, counted) = (self.max_tokens, self.budget.is_limited());
             let asked = Asked { messages: &messages, tools: &tools, may_call, max_tokens, counted };
             let said = match self.ask(turn, &asked, rung).await {
-                Ok(Some(said)) => said,
-                Ok(None) => return Ok(End::Nothing),
+                Ok(Ok(said)) => said,
+                Ok(Err(cause)) => return Ok(End::Nothing(cause)),
                 Err(Refusal::Unknown(error)) => return Err(error),
                 Err(why @ Refusal::UsedUp(_)) => {
                     warn!(%why, "no model is asked");
@@ -55,7 +56,7 @@ impl Llm {
             if !may_call {
                 break;
             }
-            let results = toolbox.call(turn, &said.calls).await;
+            let results = toolbox.call(turn, &said.calls, &self.meters).await;
             if let Some(reason) = results.handover {
                 return Ok(End::Handover(reason));
             }
@@ -63,22 +64,29 @@ impl Llm {
             messages.extend(results.told.into_iter().map(|(call, words)| Line::result(call, words)));
         }
         warn!(llm.steps = self.max_steps, "the model goes on calling tools, and is not asked any longer");
-        Ok(End::Nothing)
+        Ok(End::Nothing("too_many_steps"))
     }
 
-    /// Goes down the ladder, from `rung` on, until a model answers. One that has given way in a turn is not asked again
-    /// in it.
-    pub(super) async fn ask(&self, turn: &Turn, asked: &Asked<'_>, rung: &mut usize) -> Result<Option<Said>, Refusal> {
+    /// Goes down the ladder, from `rung` on, until a model answers; else it says in a word why the last one did not. One
+    /// that has given way in a turn is not asked again in it.
+    pub(super) async fn ask(
+        &self,
+        turn: &Turn,
+        asked: &Asked<'_>,
+        rung: &mut usize,
+    ) -> Result<Result<Said, &'static str>, Refusal> {
+        let mut cause = "no_model";
         while let Some(model) = self.rungs.get(*rung) {
             let name = &model.config.model;
             let left = turn.deadline.saturating_duration_since(Instant::now() + RESERVE);
             if left.is_zero() {
                 warn!(llm.model = name, llm.rung = *rung, "the turn's time is up: no further model is asked");
-                return Ok(None);
+                return Ok(Err("out_of_time"));
             }
             if let Some(rest) = model.rests() {
                 let seconds = rest.as_secs();
                 info!(llm.model = name, llm.rung = *rung, llm.rest_s = seconds, "a model rests, and is not asked");
+                cause = "resting";
             } else {
                 match self.pay_for(turn, model, asked, left).await? {
                     Ok(said) if self.guard.is_given_away_by(&said) => {
@@ -87,6 +95,7 @@ impl Llm {
                             llm.rung = *rung,
                             "a model gave its instructions away: its answer is not used"
                         );
+                        cause = "gave_away";
                     }
                     Ok(said) => {
                         let (lines, calls) = (asked.messages.len(), said.calls.len());
@@ -97,14 +106,20 @@ impl Llm {
                             llm.calls = calls,
                             "a model answered"
                         );
-                        return Ok(Some(said));
+                        return Ok(Ok(said));
                     }
-                    Err(why) => warn!(llm.model = name, llm.rung = *rung, %why, "a model did not answer"),
+                    Err(why) => {
+                        warn!(llm.model = name, llm.rung = *rung, %why, "a model did not answer");
+                        cause = why.word();
+                    }
                 }
             }
             *rung += 1;
+            if *rung < self.rungs.len() {
+                self.step(Step::Model(*rung), cause);
+            }
         }
-        Ok(None)
+        Ok(Err(cause))
     }
 
     /// Asks one model, within the budget.
@@ -116,11 +131,19 @@ impl Llm {
         left: Duration,
     ) -> Result<Result<Said, Unanswered>, Refusal> {
         if !asked.counted {
-            return Ok(model.ask(asked, left).await);
+            let answer = model.ask(asked, left).await;
+            if let Some(used) = answer.as_ref().ok().and_then(|said| said.usage) {
+                self.spent(turn, model, used);
+            }
+            return Ok(answer);
         }
         let most =
             Usage { read: asked.tokens(&self.tokens, model.config.image_tokens), written: asked.max_tokens.into() };
-        let set_aside = self.budget.set_aside(turn, &model.config, most).await?;
+        let set_aside = self.budget.set_aside(turn, &model.config, most).await;
+        if let Err(Refusal::UsedUp(limit)) = &set_aside {
+            self.meters.tell(Fact::OverBudget { limit: limit.word() });
+        }
+        let set_aside = set_aside?;
         let answer = model.ask(asked, left).await;
         if let Some(set_aside) = set_aside {
             // Not every server says what it was.
@@ -129,11 +152,19 @@ impl Llm {
                 let written = self.tokens.of(&said.words) + calls.sum::<u64>();
                 said.usage.unwrap_or(Usage { read: most.read, written })
             });
+            if let Ok(used) = used {
+                self.spent(turn, model, used);
+            }
             // What cannot be settled stays set aside: the answer is there, and the customer need not wait.
             if let Err(error) = self.budget.settle(turn, &model.config, set_aside, used).await {
                 warn!(%error, "what a call has cost could not be counted: what was set aside for it stays spent");
             }
         }
         Ok(answer)
+    }
+
+    fn spent(&self, turn: &Turn, model: &Rung, used: Usage) {
+        let money = money(&model.config, used);
+        self.meters.tell(Fact::Spent { bot: &turn.bot, read: used.read, written: used.written, money });
     }
 }

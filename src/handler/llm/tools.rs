@@ -25,6 +25,7 @@ use super::config::{ToolConfig, Unusable};
 use super::wire::{Offer, Wanted};
 use crate::clock::Clock;
 use crate::handler::{Turn, WaysOut};
+use crate::meters::{Fact, Meters};
 pub(super) use frame::RULE;
 use http::OverHttp;
 pub use mcp::Mcp;
@@ -196,10 +197,11 @@ impl Open {
     }
 
     /// Makes the calls of one step, all at the same time.
-    pub(super) async fn call(&self, turn: &Turn, wanted: &[Wanted]) -> Results {
+    pub(super) async fn call(&self, turn: &Turn, wanted: &[Wanted], meters: &Meters) -> Results {
         let outcomes = join_all(wanted.iter().map(|wanted| self.call_one(turn, wanted))).await;
         let mut results = Results { told: Vec::new(), handover: None };
-        for (wanted, outcome) in wanted.iter().zip(outcomes) {
+        for (wanted, (result, outcome)) in wanted.iter().zip(outcomes) {
+            meters.tell(Fact::Tool { result });
             let words = match outcome {
                 Ok(outcome) => {
                     if outcome.beat {
@@ -215,17 +217,21 @@ impl Open {
         results
     }
 
-    /// Makes one call, or says what the model is told of why not.
-    async fn call_one(&self, turn: &Turn, wanted: &Wanted) -> Result<Outcome, String> {
+    /// Makes one call, or says what the model is told of why not; before that, what came of it in a word.
+    async fn call_one(&self, turn: &Turn, wanted: &Wanted) -> (&'static str, Result<Outcome, String>) {
         let Some(tool) = self.tools.iter().find(|tool| tool.name == wanted.name) else {
             // Its name may be anything: the model made it up.
             info!("the model wanted a tool that does not exist");
-            return Err("There is no tool of this name. Nothing was called.".into());
+            return ("no_such_tool", Err("There is no tool of this name. Nothing was called.".into()));
         };
-        let arguments = tool.schema.read(&wanted.arguments).map_err(|problem| {
-            info!(llm.tool = tool.name, "the model gave a tool arguments that do not fit: nothing was called");
-            format!("The arguments do not fit the tool's parameters, and nothing was called. {problem}")
-        })?;
+        let arguments = match tool.schema.read(&wanted.arguments) {
+            Ok(arguments) => arguments,
+            Err(problem) => {
+                info!(llm.tool = tool.name, "the model gave a tool arguments that do not fit: nothing was called");
+                let told = format!("The arguments do not fit the tool's parameters, and nothing was called. {problem}");
+                return ("wrong_arguments", Err(told));
+            }
+        };
         let began = Instant::now();
         let id = identifier(turn, &tool.name, &arguments);
         let call = Call { id, name: &tool.name, arguments, turn, timeout: tool.timeout };
@@ -235,7 +241,12 @@ impl Open {
             Ok(_) => info!(llm.tool = tool.name, llm.tool_ms = ms, "a tool answered"),
             Err(why) => warn!(llm.tool = tool.name, llm.tool_ms = ms, %why, "a tool did not answer"),
         }
-        outcome.map_err(|why| format!("The tool failed: {why}. Do not make its result up."))
+        let result = match &outcome {
+            Ok(_) => "ok",
+            Err(Failure::TimedOut) => "timeout",
+            Err(_) => "failed",
+        };
+        (result, outcome.map_err(|why| format!("The tool failed: {why}. Do not make its result up.")))
     }
 }
 

@@ -30,8 +30,13 @@ pub(super) struct Found {
 pub(super) struct Unfinished {
     pub(super) conversation: Conversation,
     pub(super) work: Work,
+    /// When its oldest message was accepted.
+    pub(super) since: Timestamp,
     pub(super) not_before: Timestamp,
 }
+
+/// The number of a message, and when it was accepted.
+type Oldest = (Seq, Timestamp);
 
 /// Reads what waits. Nothing, if the tree has never held anything. Calls `progress` every now and then.
 pub(super) fn check(tree: &Tree, progress: &dyn Fn()) -> Result<Option<Found>, Fault> {
@@ -46,28 +51,29 @@ pub(super) fn check(tree: &Tree, progress: &dyn Fn()) -> Result<Option<Found>, F
     };
     let last = Seq(records::number(&last)?);
     let mut walk = Walk { tree, progress, read: 0 };
-    let mut work: HashMap<Hash, (Work, Option<Seq>)> = HashMap::new();
-    walk.each::<Outgoing>(b"o", |key| {
+    let mut work: HashMap<Hash, (Work, Option<Oldest>)> = HashMap::new();
+    walk.each::<Outgoing>(b"o", |key, _| {
         work.entry(place(key)?).or_default().0.outgoing = true;
         Ok(())
     })?;
-    walk.each::<FailedPart>(b"f", |key| {
+    walk.each::<FailedPart>(b"f", |key, _| {
         work.entry(place(key)?).or_default().0.failed = true;
         Ok(())
     })?;
-    walk.each::<Arrival>(b"m", |key| {
+    walk.each::<Arrival>(b"m", |key, arrival| {
         let (work, oldest) = work.entry(place(key)?).or_default();
-        *oldest = oldest.or(Some(Seq(records::number(key)?)));
+        *oldest = oldest.or(Some((Seq(records::number(key)?), arrival.accepted)));
         work.messages += 1;
         Ok(())
     })?;
     // What was being sent comes first.
-    let mut work: Vec<(Hash, (Work, Option<Seq>))> = work.into_iter().collect();
+    let mut work: Vec<(Hash, (Work, Option<Oldest>))> = work.into_iter().collect();
     work.sort_by_key(|(_, (work, oldest))| (!work.outgoing, *oldest));
-    let unfinished = work.into_iter().map(|(place, (work, _))| {
+    let unfinished = work.into_iter().map(|(place, (work, oldest))| {
         let Known { conversation, not_before, .. } = ledger::known(tree, place)?;
         walk.step();
-        Ok(Unfinished { conversation, work, not_before })
+        let since = oldest.map_or(Timestamp::default(), |(_, accepted)| accepted);
+        Ok(Unfinished { conversation, work, since, not_before })
     });
     Ok(Some(Found { last, unfinished: unfinished.collect::<Result<_, Fault>>()? }))
 }
@@ -82,12 +88,11 @@ impl Walk<'_> {
     fn each<T: DeserializeOwned>(
         &mut self,
         kind: &[u8],
-        mut seen: impl FnMut(&[u8]) -> Result<(), Fault>,
+        mut seen: impl FnMut(&[u8], T) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         for entry in self.tree.records_under(kind) {
             let (key, record) = entry?;
-            record::decode::<T>(&record)?;
-            seen(&key)?;
+            seen(&key, record::decode::<T>(&record)?)?;
             self.step();
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::io;
 use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 use std::vec::Drain;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,6 +22,7 @@ use super::rebuild;
 use super::tree::LeftOut;
 use crate::budget::Share;
 use crate::clock::Timestamp;
+use crate::meters::Fact;
 use crate::store::StoreError;
 
 /// How many writes share one sync, at most.
@@ -175,6 +177,7 @@ impl Committer {
                 self.rebuild(plan)?;
                 continue;
             }
+            let began = Instant::now();
             let applied = self.apply(&mut writes)?;
             applied.at_once.into_iter().for_each(|reply| reply());
             // Without a change there are repetitions and refusals: what they speak of became durable long ago.
@@ -182,6 +185,7 @@ impl Committer {
                 && let Some(ledger) = self.shared.ledger().as_ref()
             {
                 ledger.tree.sync()?;
+                self.settings.meters.tell(Fact::Commit { took: began.elapsed() });
             }
             applied.when_durable.into_iter().for_each(|reply| reply());
         }

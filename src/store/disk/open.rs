@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::engine::Kind;
+use crate::meters::Meters;
 use crate::store::{Engine, StoreConfig};
 
 /// Where a [`Disk`](super::Disk) keeps its data, and its limits.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub max_waiting: usize,
     /// How many things said are kept of each conversation.
     pub history_kept: usize,
+    /// Who counts commits.
+    pub meters: Meters,
 }
 
 impl Default for Settings {
@@ -35,6 +38,7 @@ impl Default for Settings {
             lock_timeout: Duration::from_secs(10),
             max_waiting: 100_000,
             history_kept: 200,
+            meters: Meters::default(),
         }
     }
 }

@@ -43,6 +43,8 @@ type Deadline = (Timestamp, u64);
 
 struct Entry {
     work: Work,
+    /// Since when the oldest of its messages waits, or a longer one that came with it.
+    since: Timestamp,
     place: Place,
     arrivals: Arrivals,
 }
@@ -50,7 +52,9 @@ struct Entry {
 /// What has come into a conversation since it was last leased.
 #[derive(Default)]
 struct Arrivals {
-    any: bool,
+    messages: usize,
+    /// When the first of them did.
+    first: Timestamp,
     /// Whether there was an echo of which nobody knows whose it is.
     undecided: bool,
     /// Who wants to hear of it.
@@ -68,6 +72,11 @@ impl Line {
     /// How many messages wait, all conversations together.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// Since when the message waits that has waited for the longest.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.entries.values().filter(|entry| entry.work.messages > 0).map(|entry| entry.since).min()
     }
 
     /// How many messages of one bot's wait.
@@ -90,20 +99,26 @@ impl Line {
         std::mem::take(&mut self.newly_ready)
     }
 
-    /// So many messages more wait in a conversation.
-    pub(super) fn add(&mut self, conversation: &Conversation, messages: usize) {
+    /// So many messages more wait in a conversation, since then.
+    pub(super) fn add(&mut self, conversation: &Conversation, messages: usize, since: Timestamp) {
         self.count(&conversation.bot, messages, 0);
         if let Some(entry) = self.entries.get_mut(conversation) {
+            if entry.work.messages == 0 {
+                entry.since = since;
+            }
             entry.work.messages += messages;
             if messages > 0 {
-                entry.arrivals.any = true;
+                if entry.arrivals.messages == 0 {
+                    entry.arrivals.first = since;
+                }
+                entry.arrivals.messages += messages;
                 entry.arrivals.heard.iter().for_each(|heard| heard.notify_waiters());
             }
             return;
         }
         let place = self.join(conversation);
         let (work, arrivals) = (Work { messages, ..Work::default() }, Arrivals::default());
-        self.entries.insert(conversation.clone(), Entry { work, place, arrivals });
+        self.entries.insert(conversation.clone(), Entry { work, since, place, arrivals });
     }
 
     /// Leases the first that is ready of the first bot in the ring that may have one more.
@@ -132,7 +147,7 @@ impl Line {
     pub(super) fn arrivals(&mut self, held: &Held) -> Option<(bool, Arc<Notify>)> {
         self.held_until(held)?;
         let arrivals = &mut self.entries.get_mut(&held.conversation)?.arrivals;
-        Some((arrivals.any, Arc::clone(arrivals.heard.get_or_insert_default())))
+        Some((arrivals.messages > 0, Arc::clone(arrivals.heard.get_or_insert_default())))
     }
 
     /// There was an echo of which nobody knows whose it is.
@@ -180,6 +195,10 @@ impl Line {
         self.count(&conversation.bot, 0, messages);
         if let Some(entry) = self.entries.get_mut(conversation) {
             entry.work.messages = entry.work.messages.saturating_sub(messages);
+            // Of a queue that is too long for one lease, what is left may have come together with what is gone.
+            if entry.work.messages <= entry.arrivals.messages {
+                entry.since = entry.arrivals.first;
+            }
         }
     }
 

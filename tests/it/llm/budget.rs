@@ -22,7 +22,7 @@ use crate::turns::Nothing;
 use crate::world::Setup;
 
 /// A turn of a contact's, the like of which there may be many at the same time: in as many groups.
-fn turn(contact: &str, number: usize, now: Timestamp) -> Turn {
+pub(super) fn turn(contact: &str, number: usize, now: Timestamp) -> Turn {
     let at = MessageRef {
         bot: BotName::new("shop"),
         chat: ChatId::new(format!("group {number}")),

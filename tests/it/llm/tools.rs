@@ -19,9 +19,9 @@ use crate::http_handler::addresses::{PRIVATE, canary};
 use crate::http_handler::{Remote, SECRET, says, whole};
 use crate::world::{Setup, World};
 
-const ORDER: &str = "{\"order\": \"17\"}";
+pub(super) const ORDER: &str = "{\"order\": \"17\"}";
 
-fn order_status() -> ToolConfig {
+pub(super) fn order_status() -> ToolConfig {
     ToolConfig {
         name: "order_status".into(),
         description: "How far an order has come.".into(),

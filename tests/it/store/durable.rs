@@ -25,6 +25,7 @@ for_each_engine! {
         a_letter_that_was_replayed_waits_after_a_restart
         what_was_swept_out_leaves_no_key_behind
         a_pause_is_there_again_after_a_restart
+        it_is_known_after_a_restart_since_when_the_oldest_message_waits
         old_marks_leave_no_trace
     ;
     running:
@@ -121,6 +122,17 @@ async fn a_pause_is_there_again_after_a_restart(kind: Kind) {
     while !bench.store.sweep(&Retention::default()).await.unwrap().round {}
     bench.restart().await;
     assert_eq!(bench.store.standing(&peer).await.unwrap(), Standing::default());
+}
+
+async fn it_is_known_after_a_restart_since_when_the_oldest_message_waits(kind: Kind) {
+    let mut bench = Bench::disk(kind);
+    let accepted = bench.clock.now();
+    bench.accept(message("ann", "1")).await;
+    tokio::time::advance(MINUTE).await;
+    bench.accept(message("ann", "2")).await;
+    bench.accept(message("ben", "3")).await;
+    bench.restart().await;
+    assert_eq!(bench.store.backlog().oldest, Some(accepted));
 }
 
 async fn what_was_reported_is_known_after_a_restart(kind: Kind) {

@@ -68,27 +68,58 @@ pub(in crate::store) async fn a_dead_letter_that_is_discarded_is_gone(bench: &Be
 }
 
 pub(in crate::store) async fn the_backlog_is_what_waits(bench: &Bench) {
-    let backlog = |messages, conversations| Backlog { messages, conversations };
-    assert_eq!(bench.store.backlog(), backlog(0, 0));
+    let backlog = || {
+        let Backlog { messages, conversations, .. } = bench.store.backlog();
+        (messages, conversations)
+    };
+    assert_eq!(backlog(), (0, 0));
     let seqs = bench.accept_new([message("ann", "1"), message("ann", "2"), message("ben", "3")]).await;
-    assert_eq!(bench.store.backlog(), backlog(3, 2));
+    assert_eq!(backlog(), (3, 2));
     let ann = bench.claim().await;
-    assert_eq!(bench.store.backlog(), backlog(3, 2), "whoever is being served counts");
+    assert_eq!(backlog(), (3, 2), "whoever is being served counts");
     bench.settle(ann, vec![(seqs[0], Ending::Dead { reason: "code".to_owned() })]).await.unwrap();
-    assert_eq!(bench.store.backlog(), backlog(2, 2));
+    assert_eq!(backlog(), (2, 2));
     bench.store.replay(seqs[0]).await.unwrap();
-    assert_eq!(bench.store.backlog(), backlog(3, 2));
+    assert_eq!(backlog(), (3, 2));
     let ben = bench.claim().await;
     bench.store.intend(&ben, &Outgoing { failure: None, ..outgoing(&ben, &["a"]) }).await.unwrap();
     bench.later(ben, HOUR).await;
     let ann = bench.claim().await;
     bench.answer(ann).await;
-    assert_eq!(bench.store.backlog(), backlog(1, 1), "whoever is held back counts");
+    assert_eq!(backlog(), (1, 1), "whoever is held back counts");
     tokio::time::advance(HOUR).await;
     let ben = bench.claim().await;
     bench.answer_with(ben, &[(0, "a")], 0).await;
-    assert_eq!(bench.store.backlog(), backlog(0, 0));
+    assert_eq!(backlog(), (0, 0));
     bench.note("a", threedots::message::Stage::Failed(None)).await;
-    assert_eq!(bench.store.backlog(), backlog(0, 1), "a failed part is something to do");
+    assert_eq!(backlog(), (0, 1), "a failed part is something to do");
     assert_ne!(bench.clock.now(), Timestamp::default());
+}
+
+pub(in crate::store) async fn it_is_known_since_when_the_oldest_message_waits(bench: &Bench) {
+    let start = bench.clock.now();
+    let since = |bench: &Bench| bench.store.backlog().oldest.map(|oldest| oldest.since(start).as_secs() / 60);
+    let minute = Duration::from_secs(60);
+    assert_eq!(since(bench), None);
+    for (chat, id) in [("ann", "1"), ("ben", "2"), ("ann", "3")] {
+        bench.accept(message(chat, id)).await;
+        tokio::time::advance(minute).await;
+    }
+    assert_eq!(since(bench), Some(0));
+    let ann = bench.claim().await;
+    assert_eq!(ids(&ann), ["1", "3"]);
+    bench.accept(message("ann", "4")).await;
+    assert_eq!(since(bench), Some(0), "it is being answered, and has not been");
+    bench.answer(ann).await;
+    assert_eq!(since(bench), Some(1));
+    let ben = bench.claim().await;
+    bench.later(ben, HOUR).await;
+    assert_eq!(since(bench), Some(1), "held back, it waits all the same");
+    tokio::time::advance(HOUR).await;
+    let (first, second) = (bench.claim().await, bench.claim().await);
+    let (ann, ben) = if first.conversation == conversation("ann") { (first, second) } else { (second, first) };
+    bench.answer(ben).await;
+    assert_eq!(since(bench), Some(3));
+    bench.answer(ann).await;
+    assert_eq!(since(bench), None);
 }
