@@ -229,7 +229,7 @@ impl App {
                 let comeback = Comeback::bind(&ground.config, |_| playground::listen(playground::CALLBACKS_PORT))?;
                 let callbacks = Arc::clone(&comeback.callbacks);
                 let secrets = ground.with_secrets(Arc::clone(&env));
-                let operator = Operator::bind(&ground.config, &*env)?;
+                let operator = Some(Operator::bind_for(&ground, &*env)?);
                 let (meters, notes) = (Operator::meters(operator.as_ref()), Arc::clone(&notebook));
                 let (parts, problems) =
                     parts(&ground.config, secrets, ways_out, callbacks, notes, meters, self.handler)?;

@@ -55,6 +55,7 @@ pub mod phone;
 mod server;
 mod settings;
 mod signing;
+mod takeover;
 mod upstream;
 mod waha;
 mod wawp;
@@ -63,7 +64,7 @@ mod web;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -74,6 +75,7 @@ pub use page::{Page, PageError};
 pub use phone::{Customer, CustomerId, Phone};
 pub use server::{configure, on_connect};
 pub use settings::{RetrySchedule, SandboxSettings, StatusDelays};
+pub use takeover::OperatorAccess;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -105,6 +107,7 @@ pub struct Sandbox {
     limits: limits::Limits,
     /// The answers to sends that carried a key, where the upstream gives the same answer to the same key.
     keyed: Mutex<HashMap<String, UpstreamAnswer>>,
+    operator: OnceLock<OperatorAccess>,
     runtime: Handle,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -129,6 +132,7 @@ impl Sandbox {
             held: Mutex::new(None),
             limits: limits::Limits::default(),
             keyed: Mutex::default(),
+            operator: OnceLock::new(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

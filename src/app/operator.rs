@@ -6,6 +6,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tracing::{info, warn};
 
+use super::playground::{self, Playground};
 use super::server::{self, Listening};
 use super::{StartError, assemble, bind};
 use crate::clock::Clock;
@@ -15,6 +16,7 @@ use crate::health::Health;
 use crate::hosting::Roster;
 use crate::meters::Meters;
 use crate::operator::{self, Api};
+use crate::secret::random;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -34,6 +36,19 @@ impl Operator {
         let Some(token) = assemble::operator_token(config, env)? else { return Ok(None) };
         let listener = bind("operator.listen", &config.operator.listen)?;
         Ok(Some(Self { listener, token, metrics: Arc::default() }))
+    }
+
+    /// The same, with a token that nobody knows if there is none: for the page of the playground.
+    pub(super) fn bind_for(ground: &Playground, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, StartError> {
+        let operator = match Self::bind(&ground.config, env)? {
+            Some(operator) => operator,
+            None => {
+                let listener = playground::listen(playground::OPERATOR_PORT)?;
+                Self { listener, token: random().into(), metrics: Arc::default() }
+            }
+        };
+        ground.give_operator(operator.listener.local_addr().map_err(StartError::Listen)?, &operator.token);
+        Ok(operator)
     }
 
     /// Where what happens is told. Without a listener nobody could ask for it, and nothing is counted.

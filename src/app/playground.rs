@@ -3,13 +3,14 @@
 //! The bots here are configured as any bot is, and what they talk to speaks its upstream's wire on a real socket.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::StartError;
 use super::assemble::Env;
@@ -18,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Problems};
 use crate::handler::llm::ModelConfig;
 use crate::http::{Body, Call, Transport};
-use crate::sandbox::{self, Courier, Customer, Page, Sandbox, SandboxSettings, Upstream};
+use crate::sandbox::{self, Courier, Customer, OperatorAccess, Page, Sandbox, SandboxSettings, Upstream};
 
 /// The name of the first upstream's bot, which is part of its webhook's address. The others have their upstreams'.
 const BOT: &str = "demo";
@@ -26,6 +27,7 @@ const BOT: &str = "demo";
 const PRODUCT_PORT: u16 = 8080;
 const PHONE_PORT: u16 = 3333;
 pub(super) const CALLBACKS_PORT: u16 = 8082;
+pub(super) const OPERATOR_PORT: u16 = 8081;
 /// One browser, and the product.
 const CONNECTIONS: usize = 1000;
 
@@ -82,6 +84,15 @@ impl Playground {
         let routes = sandbox::configure(&sandboxes, &page);
         let listening = server::serve(phone, CONNECTIONS, sandbox::on_connect, routes).map_err(StartError::Listen)?;
         Ok(Self { config, product, sandboxes, listening, directory })
+    }
+
+    /// Lets whoever looks at the phones have bots keep silent, and go on.
+    pub(super) fn give_operator(&self, address: SocketAddr, token: &SecretString) {
+        for (number, sandbox) in self.sandboxes.iter().enumerate() {
+            let bot = if number == 0 { BOT } else { sandbox.settings().upstream.name() };
+            let (url, token) = (format!("http://{address}"), token.expose_secret().to_owned());
+            sandbox.give_operator(OperatorAccess { url, token, bot: bot.to_owned() });
+        }
     }
 
     /// Looks secrets up: the sandboxes' own, which are the same for all of them, and behind them the environment.

@@ -118,6 +118,8 @@ impl Page {
             typing => dots.is_some(),
             dots => Value::from_safe_string(dots.unwrap_or_default()),
             switches => server::switches(sandbox),
+            tells_of_people => customer.is_some_and(|customer| sandbox.tells_of_people(customer)),
+            operator => sandbox.has_operator(),
         };
         self.render("phone.html", filled)
     }

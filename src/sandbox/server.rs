@@ -76,6 +76,8 @@ fn pages(home: &str, shell: &Data<Shell>) -> impl HttpServiceFactory + use<> {
         .route("/phone/{customer}", web::get().to(phone))
         .route("/phone/{customer}/events", web::get().to(feed::events))
         .route("/phone/{customer}/send", web::post().to(actions::send))
+        .route("/phone/{customer}/person", web::post().to(actions::person))
+        .route("/phone/{customer}/answers", web::post().to(actions::answers))
         .route("/media/{id}", web::get().to(medium))
         .route("/customers", web::post().to(actions::new_customer))
         .route("/faults", web::post().to(actions::switch))

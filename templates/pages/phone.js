@@ -181,6 +181,14 @@
     sheet.showModal();
   };
 
+  const person = one("[data-form=person]");
+  person.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { text } = person.elements;
+    pinned = true;
+    if (await post(`${base}/person`, { text: text.value })) text.value = "";
+  });
+
   document.addEventListener("click", (event) => {
     const sheet = event.target.closest("dialog");
     if (event.target === sheet) return sheet.close();
@@ -212,6 +220,10 @@
     } else if ("choice" in dataset) {
       sheet?.close();
       send({ kind: "choice", message: message.dataset.message, choice: dataset.choice });
+    } else if ("answers" in dataset) {
+      post(`${base}/answers`, { who: dataset.answers }).then((told) => {
+        one("[data-answering]").textContent = told ? dataset.told : "";
+      });
     } else if ("switch" in dataset) {
       const on = button.getAttribute("aria-checked") !== "true";
       post(`${home}/faults`, {

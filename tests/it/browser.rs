@@ -92,6 +92,37 @@ async fn the_phone_fits_narrow_and_wide_screens_in_light_and_dark() {
 
 #[tokio::test]
 #[ignore = "needs Debian's chromium and chromium-driver"]
+async fn a_person_takes_over_and_gives_the_chat_back() {
+    let phone = Visit::begin(1280, 800).await;
+    // Meta tells of what a person writes on the business's own phone; of Linq, the button does.
+    for (upstream, greeting) in [("meta", HELLO), ("linq", &HELLO.replace(", Ada", ""))] {
+        phone.find(&format!("upstream-{upstream}")).await.click().await.expect("a click");
+        let here = format!("return document.body.dataset.upstream === '{upstream}' && window.seen?.length === 0");
+        phone.wait_for(upstream, async || (phone.run(&here).await == json!(true)).then_some(())).await;
+        let words = phone.find("person-words").await;
+        words.send_keys("This is Ben").await.expect("a field");
+        phone.find("person-send").await.click().await.expect("a click");
+        let written = "return window.seen.some((seen) => seen.what === 'reply: This is Ben')";
+        phone.wait_for("Ben", async || (phone.run(written).await == json!(true)).then_some(())).await;
+        assert_eq!(phone.count("by-person").await, 1, "{upstream}");
+        if upstream == "linq" {
+            phone.answers("person", "silent").await;
+        }
+        phone.send("hello", By::Enter).await;
+        // Nothing but waiting shows that nobody answers.
+        sleep(Duration::from_secs(4)).await;
+        let story: Vec<String> = phone.seen().await.into_iter().map(|seen| seen.what).collect();
+        assert_eq!(story, ["reply: This is Ben", "wrote: hello"], "{upstream}");
+        phone.answers("bot", "again").await;
+        let story = phone.write("hello", By::Enter).await;
+        assert_eq!(story.last().map(String::as_str), Some("dots off"), "{upstream}");
+        assert!(story.contains(&greeting.to_owned()), "{upstream}: {story:?}");
+    }
+    phone.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
 async fn every_provider_has_its_own_chat_and_answers_in_it() {
     let phone = Visit::begin(1280, 800).await;
     for upstream in Upstream::ALL {

@@ -24,6 +24,7 @@ pub(super) fn view(sandbox: &Sandbox, customer: &Customer, message: &Message) ->
         customer => person(customer),
         bot => &sandbox.settings().bot_name,
         out => message.from == Side::Customer,
+        person => message.from == Side::Person,
         at_ms => message.at.0,
         time => format!("{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60),
         tick => message.tick.as_str(),

@@ -10,6 +10,7 @@ use super::{Shell, protect};
 use crate::message::MessageId;
 use crate::sandbox::Draft;
 use crate::sandbox::phone::Customer;
+use crate::sandbox::takeover::Answers;
 
 /// The longest text that WhatsApp's own apps send.
 const LONGEST_TEXT: usize = 65_536;
@@ -78,6 +79,45 @@ fn draft(shell: &Shell, customer: &Customer, act: Act) -> Result<Draft, &'static
             here(message).map(|message| Draft::reaction(&message.id, &emoji))
         }
         Act::Reaction { .. } => Err("that is no emoji"),
+    }
+}
+
+/// What a person writes on the business's own phone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Words {
+    text: String,
+}
+
+pub(super) async fn person(shell: Data<Shell>, digits: Path<String>, words: Json<Words>) -> HttpResponse {
+    let Some(customer) = shell.customer(&digits) else { return refused("there is no such customer") };
+    let text = words.text.trim();
+    if text.is_empty() || text.chars().count() > LONGEST_TEXT {
+        return refused("a message has 1 to 65,536 characters");
+    }
+    match shell.sandbox.write_as_person(&customer.id, text) {
+        Ok(_) => done(),
+        Err(_) => refused("there is no such customer"),
+    }
+}
+
+/// Who is to answer a customer.
+#[derive(Deserialize)]
+#[serde(tag = "who", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Who {
+    Person,
+    Bot,
+}
+
+pub(super) async fn answers(shell: Data<Shell>, digits: Path<String>, who: Json<Who>) -> HttpResponse {
+    let Some(customer) = shell.customer(&digits) else { return refused("there is no such customer") };
+    let who = match *who {
+        Who::Person => Answers::Person,
+        Who::Bot => Answers::Bot,
+    };
+    match shell.sandbox.set_answers(&customer.id, who).await {
+        Ok(()) => done(),
+        Err(_) => refused("the bot could not be told"),
     }
 }
 

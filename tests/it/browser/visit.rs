@@ -74,6 +74,13 @@ impl Visit {
         self.cdp("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
+    /// Presses the button that says who answers, and waits until the page says so.
+    pub(crate) async fn answers(&self, who: &str, told: &str) {
+        self.find(&format!("answers-{who}")).await.click().await.expect("a click");
+        let said = format!("return document.querySelector('[data-answering]').textContent.includes('{told}')");
+        self.wait_for(told, async || (self.run(&said).await == json!(true)).then_some(())).await;
+    }
+
     /// Has the page believe that its reader prefers `light` or `dark`.
     pub(crate) async fn prefer(&self, scheme: &str) {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });

@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use futures_util::future::poll_fn;
-use threedots::sandbox::{Customer, Draft, Page, PageError, configure};
+use threedots::sandbox::{Customer, Draft, OperatorAccess, Page, PageError, configure};
 
 use super::*;
 
@@ -423,4 +423,49 @@ async fn a_template_can_be_replaced_and_a_broken_one_is_refused_with_its_line() 
     assert!(matches!(broken, PageError::Broken { name: "wire.html", line: 2, .. }), "{broken}");
     let Err(unknown) = replaced("wires.html", "") else { panic!("it was taken") };
     assert_eq!(unknown, PageError::Unknown { name: "wires.html".to_owned() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_writes_on_the_page_and_the_upstream_tells_of_it() {
+    let world = World::quiet();
+    world.ada_writes("hello").await;
+    let path = format!("/phone/{ADA}/person");
+    assert_eq!(status(&world, post_json(&path, &json!({ "text": "This is Ben <b>" }))).await, 204);
+    seconds(1.0).await;
+    let html = shown(&world, "/").await;
+    assert_eq!(texts(&html), ["hello", "This is Ben <b>"]);
+    assert_eq!(html.matches(r#"data-test="by-person""#).count(), 1, "it says whose words those are");
+    let told = world.letterbox.posts().last().unwrap().json().to_string();
+    assert!(told.contains("smb_message_echoes") && told.contains("This is Ben"), "{told}");
+    for nonsense in [json!({ "text": " " }), json!({ "text": "a".repeat(65_537) }), json!({})] {
+        assert_eq!(status(&world, post_json(&path, &nonsense)).await, 400);
+    }
+    assert_eq!(status(&world, post_json("/phone/1/person", &json!({ "text": "hello" }))).await, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_asks_the_products_operator_to_have_the_bot_keep_silent_and_go_on() {
+    let world = World::quiet();
+    let path = format!("/phone/{ADA}/answers");
+    let answers = async |who: &str| status(&world, post_json(&path, &json!({ "who": who }))).await;
+    // Without somebody to ask there are no buttons, and nobody is asked.
+    assert!(!shown(&world, "/").await.contains("answers-person"));
+    assert_eq!((answers("person").await, world.letterbox.posts().len()), (400, 0));
+    let operator = OperatorAccess { url: "http://operator".into(), token: "a token".into(), bot: "demo".into() };
+    world.sandbox.give_operator(operator.clone());
+    assert!(!format!("{operator:?}").contains("token"));
+    let html = shown(&world, "/").await;
+    assert!(html.contains("answers-person") && html.contains("answers-bot") && !html.contains("a token"), "{html}");
+    for (who, what) in [("person", "pause"), ("bot", "resume")] {
+        assert_eq!(answers(who).await, 204);
+        let asked = world.letterbox.posts().pop().unwrap();
+        assert_eq!(asked.url, format!("http://operator/v1/conversations/{what}"));
+        assert_eq!(asked.header("authorization"), "Bearer a token");
+        assert_eq!(asked.json(), json!({ "bot": "demo", "contact": ADA }));
+    }
+    for refusal in [Some(401), None] {
+        world.letterbox.answer_next([refusal]);
+        assert_eq!(answers("bot").await, 400, "whoever pressed it is told");
+    }
+    assert_eq!(answers("nobody").await, 400);
 }
