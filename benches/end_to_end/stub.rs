@@ -18,6 +18,9 @@ use crate::wire::{GRAPH_VERSION, message_number, sender_number};
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// So many held answers are let go at the same time: at once they would need as many connections again.
 const LET_GO_AT_ONCE: usize = 200;
+/// What the model says.
+const ANSWER: &str = "Yes, we are open on Sunday from ten to four. Shall I keep a table for you?";
+/// The same as a whole answer, for who wants no stream.
 const COMPLETION: &str = concat!(
     r#"{"id":"chatcmpl-bench","object":"chat.completion","created":1767225600,"model":"stub","choices":[{"index":0,"#,
     r#""message":{"role":"assistant","content":"Yes, we are open on Sunday from ten to four. Shall I keep a table "#,
@@ -83,7 +86,7 @@ pub(crate) fn start(board: Arc<Board>) -> std::io::Result<Stubs> {
     let hold = Hold { holding: AtomicBool::new(false), held: AtomicUsize::new(0), let_go: Semaphore::new(0) };
     let hold = Arc::new(hold);
     let stubs = Stubs { graph: graph.local_addr()?, model: model.local_addr()?, hold: Arc::clone(&hold) };
-    let upstream = web::Data::new(Upstream { board, hold });
+    let upstream = web::Data::new(Upstream { board, hold, streamed: streamed() });
     let app = move || {
         App::new()
             .app_data(upstream.clone())
@@ -106,6 +109,7 @@ pub(crate) fn start(board: Arc<Board>) -> std::io::Result<Stubs> {
 struct Upstream {
     board: Arc<Board>,
     hold: Arc<Hold>,
+    streamed: Bytes,
 }
 
 /// As much of a call as tells what it is.
@@ -137,7 +141,7 @@ async fn messages(upstream: web::Data<Upstream>, body: Bytes) -> HttpResponse {
         (None, Some(sender)) => {
             // What is said when a model fails costs less than an answer: it must not pass for one.
             let words = call.text.map(|text| text.body).unwrap_or_default();
-            if !COMPLETION.contains(&*words) && !words.starts_with("That took me") {
+            if words != ANSWER && !words.starts_with("That took me") {
                 upstream.board.stray();
             }
             upstream.board.reply(sender);
@@ -151,7 +155,32 @@ async fn messages(upstream: web::Data<Upstream>, body: Bytes) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(answer)
 }
 
-async fn complete(upstream: web::Data<Upstream>, _: Bytes) -> HttpResponse {
+async fn complete(upstream: web::Data<Upstream>, body: Bytes) -> HttpResponse {
+    let streams = serde_json::from_slice::<Asked>(&body).is_ok_and(|asked| asked.stream);
     upstream.hold.wait().await;
+    if streams {
+        return HttpResponse::Ok().content_type("text/event-stream").body(upstream.streamed.clone());
+    }
     HttpResponse::Ok().content_type("application/json").body(COMPLETION)
+}
+
+/// The same words as a stream, a word at a time.
+fn streamed() -> Bytes {
+    let event = |delta: &str, reason: &str| {
+        format!(
+            "data: {{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\"model\":\"stub\",\
+             \"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{reason}}}]}}\n\n"
+        )
+    };
+    let words = ANSWER.split_inclusive(' ').map(|word| event(&format!("{{\"content\":\"{word}\"}}"), "null"));
+    let begin = event("{\"role\":\"assistant\",\"content\":\"\"}", "null");
+    let end = event("{}", "\"stop\"") + "data: [DONE]\n\n";
+    [begin].into_iter().chain(words).chain([end]).collect::<String>().into()
+}
+
+/// As much of what a model is asked as tells how it is to answer.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    stream: bool,
 }

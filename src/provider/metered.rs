@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Abilities, Activity, InvalidPart, Provider, ProviderError, Received, WebhookError, WebhookRequest};
 use crate::http::Download;
-use crate::message::{MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{Address, MediaRef, MessageId, MessageRef, Part, PartKey};
 use crate::meters::{Fact, Meters};
 
 /// A provider, and where it is told what came of its calls.
@@ -94,6 +94,10 @@ impl Provider for Metered {
 
     fn check(&self, part: &Part) -> Result<(), InvalidPart> {
         self.provider.check(part)
+    }
+
+    fn address(&self, contact: &str) -> Option<Address> {
+        self.provider.address(contact)
     }
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {

@@ -150,7 +150,7 @@ impl Schedule {
     /// on its way.
     pub(super) fn commission(&self, conversation: &Conversation, now: Timestamp) {
         self.change(now, |line| {
-            line.add(conversation, 1);
+            line.add(conversation, 1, now);
             if !line.is_outgoing(conversation) {
                 line.hurry(conversation);
             }

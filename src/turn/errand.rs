@@ -6,7 +6,7 @@
 
 use super::person::A_PERSON;
 use super::window::CLOSED;
-use super::{Attempt, Done, Outcome, Report, endings, said};
+use super::{Attempt, Done, Later, Outcome, Report, endings, said};
 use crate::clock::Timestamp;
 use crate::handler::{Said, Speaker};
 use crate::message::{MessageId, Part, Payload};
@@ -42,7 +42,7 @@ impl Attempt<'_> {
     pub(super) async fn run_errand(mut self, claim: Claim) -> Result<Report, StoreError> {
         let Some(waiting) = claim.errands.first() else {
             let now = self.tools.clock.now();
-            return self.give_back(claim, now, "there is nothing to say").await;
+            return self.give_back(claim, now, Later::NothingToSay).await;
         };
         let carries_key = self.bot.provider.abilities().statuses_carry_key;
         let Some(mut outgoing) = outbox::errand(waiting, carries_key) else {

@@ -76,6 +76,8 @@ pub enum Later {
     MoreMayCome,
     /// It is night.
     QuietHours,
+    /// There was something to be said unasked, and it is gone.
+    NothingToSay,
     /// No reply could leave soon, so that the handler was not asked.
     Closed,
     /// The reply waits.
@@ -92,6 +94,7 @@ impl Later {
             Self::BotDown => "the bot is down",
             Self::MoreMayCome => "more may come",
             Self::QuietHours => QUIET,
+            Self::NothingToSay => "there is nothing to say",
             Self::Closed | Self::Held(Held::Pace) => "nothing can be sent until then",
             Self::Held(Held::RateLimited) => "the upstream asked for time",
             Self::Held(Held::Unavailable) => "the upstream is not available",
@@ -108,6 +111,7 @@ impl Later {
             Self::BotDown => "bot_down",
             Self::MoreMayCome => "more_may_come",
             Self::QuietHours => "quiet_hours",
+            Self::NothingToSay => "nothing_to_say",
             Self::Closed | Self::Held(Held::Pace) => "pace",
             Self::Held(Held::RateLimited) => "rate_limited",
             Self::Held(Held::Unavailable) => "unavailable",

@@ -11,6 +11,7 @@ use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use async_trait::async_trait;
 use threedots::clock::Clock;
 use threedots::health::Health;
+use threedots::hosting::Roster;
 use threedots::message::{BotName, Kind};
 use threedots::meters::Meters;
 use threedots::operator::{Api, routes};
@@ -21,6 +22,7 @@ use threedots::store::{Change, Opted, Peer, Store};
 use threedots::telemetry::metrics::{Metrics, State};
 use threedots::{Handler, HandlerError, Reply, Turn};
 
+use crate::operator::Fixed;
 use crate::world::{BOT, Setup, World};
 
 const TOKEN: &str = "metrics-fe91a0d2b7c64583-not-a-secret";
@@ -48,8 +50,9 @@ impl Counted {
         if !up {
             health.suffer(&ProviderError::Unauthorized { code: Code::Network("refused") });
         }
-        let (bots, token_) = ([(BotName::new(BOT), health)].into(), TOKEN.to_owned().into());
-        let api = Api::new(Arc::clone(&world.store), bots, token_, Arc::clone(&self.metrics), world.clock);
+        let bots = Roster::from_iter([(BotName::new(BOT), health)]);
+        let (store, opens, metrics) = (Arc::clone(&world.store), TOKEN.to_owned().into(), Arc::clone(&self.metrics));
+        let api = Api::new(store, bots, Arc::new(Fixed), opens, metrics, world.clock);
         let app = init_service(actix_web::App::new().configure(routes(Arc::new(api)))).await;
         let mut request = TestRequest::get().uri("/metrics");
         if let Some(token) = token {

@@ -11,6 +11,13 @@ use threedots::sandbox::CustomerId;
 use super::PATIENCE;
 use super::upstream::Upstream;
 
+/// Names another build of the binary: what is measured is measured of a release build.
+const OTHER_BUILD: &str = "TEST_BINARY";
+
+fn program() -> PathBuf {
+    std::env::var_os(OTHER_BUILD).map_or_else(|| env!("CARGO_BIN_EXE_threedots").into(), PathBuf::from)
+}
+
 /// Where the binary lives: its configuration, its data, its log.
 pub(crate) struct Home {
     directory: TempDir,
@@ -68,7 +75,7 @@ impl Home {
     /// Starts the binary. Over the file lies what stands in `over`.
     pub(crate) fn start_with(&self, over: &[(&str, &str)]) -> Binary {
         let log = OpenOptions::new().create(true).append(true).open(self.directory.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_threedots"))
+        let child = Command::new(program())
             .args(["serve", "--config"])
             .arg(self.directory.path().join("threedots.toml"))
             .env_clear()
