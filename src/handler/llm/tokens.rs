@@ -112,7 +112,7 @@ mod tests {
         let tokens = Tokens::default();
         assert_eq!((tokens.of("hello world"), tokens.of("Größe"), tokens.of("hello world")), (2, 2, 2));
         let hash = tokens.hasher.hash_one("hello world");
-        let mut counted = tokens.counted.lock().unwrap();
+        let mut counted = tokens.counted.lock().expect("nobody panics in here");
         let flood = |counted: &mut Counted, range: std::ops::Range<usize>| {
             range.for_each(|n| counted.keep(hash.wrapping_add(n as u64), 7));
         };

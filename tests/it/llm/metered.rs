@@ -1,5 +1,6 @@
 //! What is counted of the ladder of models, of tools and of what all that costs.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::json;
 use threedots::clock::Clock;
 use threedots::handler::llm::{Around, BudgetConfig, Llm, LlmConfig, ModelConfig, Tool, ToolConfig};
 use threedots::handler::{Said, Speaker, WaysOut};
-use threedots::http::Transport;
+use threedots::http::{CallError, Transport};
 use threedots::store::Store;
 use threedots::store::memory::{Memory, Settings};
 use threedots::{Handler, Reply};
@@ -123,9 +124,9 @@ async fn tools_are_counted_by_what_came_of_them_and_none_by_its_name() {
     });
     let remote = Remote::new(|number, _| async move {
         match number {
-            1 => says(&json!("sent")),
-            2 => Err(threedots::http::CallError::NotSent("cannot connect")),
-            3 => std::future::pending().await,
+            0 => says(&json!("sent")),
+            1 => Err(CallError::NotSent("cannot connect")),
+            2 => pending().await,
             _ => says(&json!({ "result": "", "handover": "a refund" })),
         }
     });
