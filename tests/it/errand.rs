@@ -36,7 +36,8 @@ fn api(store: &Arc<dyn Store>, provider: &Arc<dyn Provider>, clock: Clock) -> Ar
     let errands = Errands::new(Roster::from_iter([(bot.clone(), Arc::new(voice))]), Arc::clone(store), clock);
     let healths = Roster::from_iter([(bot.clone(), Arc::new(Health::new(bot, clock)))]);
     Arc::new(
-        Api::new(Arc::clone(store), healths, Arc::new(Fixed), TOKEN.to_owned().into(), clock).with_errands(errands),
+        Api::new(Arc::clone(store), healths, Arc::new(Fixed), TOKEN.to_owned().into(), Arc::default(), clock)
+            .with_errands(errands),
     )
 }
 
