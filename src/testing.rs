@@ -50,6 +50,7 @@ use crate::sandbox::{
 use crate::store::memory::{Memory, Settings};
 use crate::store::{DeadLetter, Store};
 use crate::templates::Templates;
+use crate::transcription::Transcriber;
 use crate::turn::{Bot, MergeConfig, Tools, TurnConfig};
 use crate::typing::{Indicator, TypingConfig};
 use crate::webhook::{Bodies, Inlet, ServerConfig, Webhooks};
@@ -81,6 +82,8 @@ pub struct Setup {
     pub merge: MergeConfig,
     /// How turns are held.
     pub turn: TurnConfig,
+    /// What listens to voice notes; nobody, unless a test says otherwise.
+    pub transcriber: Option<Transcriber>,
     /// The dots.
     pub typing: TypingConfig,
     /// How replies are sent.
@@ -109,6 +112,7 @@ impl Setup {
             quiet: QuietConfig::default(),
             merge: MergeConfig::default(),
             turn: TurnConfig::default(),
+            transcriber: None,
             typing: TypingConfig::default(),
             delivery: DeliveryConfig::default(),
             failure_reply: FailureReplyConfig::default(),
@@ -161,6 +165,7 @@ impl Setup {
             quiet: Quiet::new(&self.quiet, &templates).expect("quiet hours"),
             merge: self.merge,
             turn: self.turn,
+            transcriber: self.transcriber,
             delivery: self.delivery,
             failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
             health,
@@ -405,7 +410,7 @@ impl Transport for Direct {
                 body
             }
             Body::Raw(body) => body,
-            Body::Multipart { fields, file, mime } => {
+            Body::Multipart { fields, file, mime, .. } => {
                 headers.push(("content-type".into(), format!("multipart/form-data; boundary={BOUNDARY}")));
                 form(&fields, &file, &mime)
             }

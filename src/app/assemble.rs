@@ -24,6 +24,7 @@ use crate::pace::Pace;
 use crate::provider::Around;
 use crate::quiet::Quiet;
 use crate::templates::{TemplateError, Templates};
+use crate::transcription::Transcriber;
 use crate::turn::Bot;
 use crate::typing::Indicator;
 
@@ -128,6 +129,14 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         note("quiet", found);
         None
     });
+    let transcriber = bot.transcription.clone().and_then(|config| {
+        let made = Transcriber::new(config, &*parts.env, Arc::clone(&parts.ways_out.anywhere), parts.clock);
+        made.map_err(|found| {
+            let found = found.into_iter().map(|(key, problem)| (key.to_owned(), problem));
+            note("transcription", found.collect());
+        })
+        .ok()
+    });
     let (Some(provider), Some(handler), true) = (provider, handler, problems.is_empty()) else { return Err(problems) };
     let health = Arc::new(Health::new(bot_name.clone(), parts.clock));
     Ok(Bot {
@@ -142,6 +151,7 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         quiet,
         merge: bot.merge.clone(),
         turn: bot.turn.clone(),
+        transcriber,
         delivery: bot.delivery.clone(),
         failure_reply,
         health,

@@ -22,13 +22,15 @@ pub(super) struct Upstream {
     pub(super) memory: Budget,
     /// How much of it the bot holds; none if it is alone.
     pub(super) tally: Option<Tally>,
+    /// How long a medium waits for memory.
+    pub(super) patience: Duration,
 }
 
 /// How long an upstream may take to say where a medium is.
 const MEDIA_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a medium waits for memory: a handler may want some more of them, and has to answer in time.
-const ROOM_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a medium of a handler's waits for memory: it may want some more of them, and has to answer in time.
+pub(super) const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A medium in memory, and the room for it.
 struct InRoom {
@@ -52,7 +54,7 @@ impl Upstream {
 #[async_trait]
 impl FetchMedia for Upstream {
     async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
-        let room = timeout(ROOM_PATIENCE, self.memory.take_for(self.tally.as_ref(), self.limit)).await;
+        let room = timeout(self.patience, self.memory.take_for(self.tally.as_ref(), self.limit)).await;
         let mut room = room.map_err(|_| MediaError("too many media are held in memory".into()))?;
         let download = self.open(media).await?;
         let mime = download.mime.clone().or_else(|| media.mime.clone());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a module may import of ours, its own inside apart. Everything may import [`EVERYWHERE`].
-const MAY_IMPORT: [(&str, &[&str]); 35] = [
+const MAY_IMPORT: [(&str, &[&str]); 36] = [
     ("message", &[]),
     ("clock", &[]),
     ("budget", &["hosting"]),
@@ -26,13 +26,28 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("people", &[]),
     ("quiet", &["templates"]),
     ("failure", &["templates"]),
+    ("transcription", &["http", "secret"]),
     ("pace", &["provider"]),
     ("outbox", &["handler", "pace", "provider", "store", "typing"]),
     (
         "turn",
         &[
-            "budget", "control", "failure", "gate", "handler", "health", "hosting", "http", "outbox", "pace", "people",
-            "provider", "quiet", "store", "typing",
+            "budget",
+            "control",
+            "failure",
+            "gate",
+            "handler",
+            "health",
+            "hosting",
+            "http",
+            "outbox",
+            "pace",
+            "people",
+            "provider",
+            "quiet",
+            "store",
+            "transcription",
+            "typing",
         ],
     ),
     ("worker", &["budget", "hosting", "store", "turn"]),
@@ -59,6 +74,7 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
             "quiet",
             "store",
             "telemetry",
+            "transcription",
             "turn",
             "typing",
             "webhook",

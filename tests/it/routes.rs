@@ -53,7 +53,16 @@ async fn words_are_whole_and_their_letters_large_or_small() {
 #[tokio::test]
 async fn kinds_and_buttons() {
     let media = |kind| {
-        Content::Media(MediaRef { kind, id: None, url: None, mime: None, sha256: None, caption: None, filename: None })
+        Content::Media(MediaRef {
+            kind,
+            id: None,
+            url: None,
+            mime: None,
+            sha256: None,
+            caption: None,
+            filename: None,
+            transcript: None,
+        })
     };
     let kinds = || RouteConfig { kinds: list(&[Kind::Voice, Kind::Image]), ..Default::default() };
     assert!(takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Image)])).await);
@@ -113,8 +122,14 @@ async fn a_language_is_told_by_what_the_customer_has_written_so_far() {
     assert!(!takes(german(), &text("ok")).await, "two letters tell nothing");
     let mut before = text("ok");
     before.history = vec![
-        Said { by: Speaker::Customer, words: long.into(), time: Timestamp::default(), who: None },
-        Said { by: Speaker::Bot, words: "Yes, we have them in red.".into(), time: Timestamp::default(), who: None },
+        Said { by: Speaker::Customer, words: long.into(), time: Timestamp::default(), who: None, transcript: false },
+        Said {
+            by: Speaker::Bot,
+            words: "Yes, we have them in red.".into(),
+            time: Timestamp::default(),
+            who: None,
+            transcript: false,
+        },
     ];
     assert!(takes(german(), &before).await);
     assert_eq!(Language::try_from("DEU".to_owned()), Language::try_from("de".to_owned()));

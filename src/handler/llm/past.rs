@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 use super::budget::Refusal;
 use super::model::Asked;
 use super::wire::Line;
-use super::{Llm, tokens};
+use super::{Llm, tokens, voice};
 use crate::handler::{Said, Speaker, Summary, Turn};
 use crate::message::Conversation;
 use crate::templates::TemplateError;
@@ -65,7 +65,7 @@ impl Llm {
                 Speaker::Customer => "Customer",
                 Speaker::Bot => "Bot",
             };
-            text.push_str(&format!("{by}: {}\n", said.words));
+            text.push_str(&format!("{by}: {}\n", voice::told(said)));
         }
         let messages = [Line::system(self.prompter.summary(&turn.bot)?), Line::user(text)];
         let (max_tokens, counted) = (self.summary_tokens, self.budget.is_limited());
@@ -105,7 +105,7 @@ fn after<'a>(summary: Option<&Summary>, history: &'a [Said]) -> &'a [Said] {
 fn fits(budget: usize, history: &[Said]) -> usize {
     let mut left = budget;
     let fits = history.iter().rev().take_while(|said| {
-        let cost = usize::try_from(tokens::of(&said.words) + tokens::OF_FRAME).unwrap_or(usize::MAX);
+        let cost = usize::try_from(tokens::of(&voice::told(said)) + tokens::OF_FRAME).unwrap_or(usize::MAX);
         left.checked_sub(cost).map(|rest| left = rest).is_some()
     });
     fits.count()
@@ -126,7 +126,7 @@ mod tests {
     use crate::clock::Timestamp;
 
     fn said(by: Speaker, words: &str, time: u64) -> Said {
-        Said { by, words: words.into(), time: Timestamp(time), who: None }
+        Said { by, words: words.into(), time: Timestamp(time), who: None, transcript: false }
     }
 
     #[test]
