@@ -1,14 +1,15 @@
 //! What is said in voice notes: found out once, before the handler is asked, and kept with the messages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::upstream::Upstream;
 use super::{Attempt, Batch};
-use crate::handler::FetchMedia;
+use crate::handler::{FetchMedia, Fetched, MediaError};
 use crate::message::{Content, MediaRef};
 use crate::store::{Claim, Seq, StoreError};
 use crate::transcription::{Transcriber, Untranscribed};
@@ -17,6 +18,9 @@ use crate::transcription::{Transcriber, Untranscribed};
 const MOST: usize = 20;
 /// So many at the same time.
 const AT_ONCE: usize = 3;
+/// So often is one fetched; and how long to wait before it is tried again, twice as long each time.
+const MOST_ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Attempt<'_> {
     /// Whether there is anything to listen to that nobody has listened to.
@@ -57,7 +61,7 @@ impl Attempt<'_> {
             let upstream = Arc::clone(&upstream);
             async move {
                 let heard = timeout_at(until, async {
-                    let sound = upstream.fetch(&media).await.map_err(|error| error.to_string())?;
+                    let sound = fetch(&upstream, &media).await.map_err(|error| error.to_string())?;
                     let heard = transcriber.transcribe(&sound.data, &sound.mime, until).await;
                     heard.map_err(|error| error.to_string())
                 });
@@ -84,6 +88,20 @@ impl Attempt<'_> {
         }
         Ok(())
     }
+}
+
+/// A voice note, from an upstream that may need a moment until it has it.
+async fn fetch(upstream: &Upstream, media: &MediaRef) -> Result<Fetched, MediaError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..MOST_ATTEMPTS {
+        match upstream.try_to_fetch(media).await {
+            Err(unfetched) if unfetched.may_pass => {}
+            done => return done.map_err(|unfetched| unfetched.error),
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+    upstream.fetch(media).await
 }
 
 impl Batch {

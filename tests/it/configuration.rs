@@ -12,6 +12,7 @@ use threedots::operator::OperatorConfig;
 use threedots::outbox::DeliveryConfig;
 use threedots::provider::KINDS;
 use threedots::provider::meta::MetaConfig;
+use threedots::transcription::TranscriptionConfig;
 
 const SECRETS: [(&str, &str); 3] =
     [("META_ACCESS_TOKEN", "a token"), ("META_APP_SECRET", "a secret"), ("META_VERIFY_TOKEN", "a word")];
@@ -137,6 +138,8 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
     let known_mcp = McpConfig { name, url, token, ..McpConfig::default() };
     let (models, tools, mcps) = (llm.models.clone(), llm.tools.clone(), llm.mcp.clone());
     let known_llm = LlmConfig { models, tools, mcp: mcps, ..LlmConfig::default() };
+    let transcription = bot.transcription.as_ref().expect("it is shown");
+    let known_transcription = TranscriptionConfig { api_key: transcription.api_key.clone(), ..Default::default() };
     let window_template = bot.delivery.window_template.clone();
     let known_delivery = DeliveryConfig { window_template, ..known_bot.delivery.clone() };
     let known_operator = OperatorConfig { token: config.operator.token.clone(), ..OperatorConfig::default() };
@@ -163,6 +166,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.quiet", json(&bot.quiet), json(&known_bot.quiet)),
         ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
         ("bots.shop.turn", json(&bot.turn), json(&known_bot.turn)),
+        ("bots.shop.transcription", json(transcription), json(&known_transcription)),
         ("bots.shop.typing", json(&bot.typing), json(&known_bot.typing)),
         ("bots.shop.delivery", json(&bot.delivery), json(&known_delivery)),
         ("bots.shop.failure_reply", json(&bot.failure_reply), json(&known_bot.failure_reply)),

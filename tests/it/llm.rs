@@ -7,6 +7,7 @@ mod mcp;
 mod past;
 mod stub;
 mod tools;
+mod voice;
 
 use std::net::TcpListener;
 use std::sync::Arc;

@@ -45,6 +45,17 @@ async fn words_are_whole_and_their_letters_large_or_small() {
     for said in ["priceless", "how many, not much", "much how", "", "👍"] {
         assert!(!takes(words(), &text(said)).await, "{said}");
     }
+    // Words that were spoken, and a kind that stays what it is.
+    let spoken = |transcript: Option<&str>| {
+        let transcript = transcript.map(str::to_owned);
+        let kind = MediaKind::Voice;
+        let media =
+            MediaRef { kind, id: None, url: None, mime: None, sha256: None, caption: None, filename: None, transcript };
+        turn(vec![Content::Media(media)])
+    };
+    let voices = || RouteConfig { kinds: list(&[Kind::Voice]), ..words() };
+    assert!(takes(voices(), &spoken(Some("Um, what's the price?"))).await);
+    assert!(!takes(voices(), &spoken(Some("priceless"))).await && !takes(voices(), &spoken(None)).await);
     // Any of the messages that are answered together.
     let several = turn(vec![Content::text("hello"), Content::text("the price?"), Content::text("thanks")]);
     assert!(takes(words(), &several).await);

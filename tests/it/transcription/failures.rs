@@ -119,6 +119,13 @@ async fn a_medium_that_the_upstream_does_not_hand_out_is_answered_without_its_wo
     world.pass(100).await;
     assert_eq!(world.replies(), [UNHEARD]);
     assert_eq!(server.asked().len(), 0);
+    // One that only needs a moment is given it.
+    let world = setup(Upstream::Meta, &server).start();
+    world.sandbox.faults().add(Fault::on(Calls::Media).fail(Failure::Broken).times(2));
+    speak(&world);
+    world.pass(100).await;
+    assert_eq!(world.replies(), ["voice saying words 1 / before: []"]);
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
