@@ -23,6 +23,7 @@ use crate::message::BotName;
 use crate::pace::Pace;
 use crate::provider::Around;
 use crate::quiet::Quiet;
+use crate::secret::SecretRef;
 use crate::templates::{TemplateError, Templates};
 use crate::transcription::Transcriber;
 use crate::turn::Bot;
@@ -234,7 +235,14 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
             problems.push((format!("mcp[{number}].token"), text));
             None
         });
-        mcp.push(llm::Mcp { config: server.clone(), token });
+        let mut environment = Vec::new();
+        for (name, value) in &server.env {
+            match SecretRef::named(value).map_or_else(|| Ok(value.clone().into()), |place| place.resolve(parts.env)) {
+                Ok(value) => environment.push((name.clone(), value)),
+                Err(text) => problems.push((format!("mcp[{number}].env.{name}"), text)),
+            }
+        }
+        mcp.push(llm::Mcp { config: server.clone(), token, environment });
     }
     let (ways_out, notebook, templates) =
         (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(&parts.templates));

@@ -46,7 +46,7 @@ use crate::http;
 use crate::message::Reply;
 use crate::templates::{TemplateError, Templates};
 use budget::Budget;
-pub use config::{BudgetConfig, LlmConfig, McpConfig, ModelConfig, ToolConfig, Unusable};
+pub use config::{BudgetConfig, LlmConfig, May, McpConfig, ModelConfig, ToolConfig, Unusable};
 use guard::Guard;
 pub use model::Model;
 use model::Rung;

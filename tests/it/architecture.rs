@@ -91,13 +91,14 @@ const MAY_IMPORT: [(&str, &[&str]); 36] = [
 const EVERYWHERE: [&str; 2] = ["message", "clock"];
 
 /// Where the crates live that have one place each.
-const ONE_PLACE: [(&str, &[&str]); 8] = [
+const ONE_PLACE: [(&str, &[&str]); 9] = [
     ("actix_web", &["webhook", "body", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
     ("async_openai", &["handler/llm"]),
     ("jsonschema", &["handler/llm"]),
     ("rmcp", &["handler/llm"]),
+    ("process_wrap", &["handler/llm"]),
     ("reqwest", &["http"]),
     ("clap", &["main", "cli"]),
 ];

@@ -58,6 +58,7 @@ struct Call<'a> {
 }
 
 /// What a tool says.
+#[derive(Default)]
 struct Outcome {
     words: String,
     /// Whether the dots are to go off for a moment.
@@ -158,7 +159,7 @@ impl Toolbox {
             }
             match Server::new(server, ways_out) {
                 Ok(server) => connectable.push(server),
-                Err((key, problem)) => wrong(key, problem),
+                Err(found) => found.into_iter().for_each(|(key, problem)| wrong(&key, problem)),
             }
         }
         Self { tools: ready, servers: connectable }
