@@ -75,6 +75,12 @@ fn made(
     Llm::new(config, Around { tools, ways_out, ..around(models) })
 }
 
+/// Whether a process is there, and not only what is left of it until somebody asks.
+pub(crate) fn lives(process: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
 /// Writes, and waits for the answer to it.
 async fn say(world: &World, words: &str) {
     let before = world.replies().len();

@@ -2,7 +2,7 @@
 //!
 //! | the tool answers with | which is |
 //! |---|---|
-//! | 200 and JSON | the result; of an object, `result` if it has one; besides, if it may, `"beat": true` and `"handover": "why"` |
+//! | 200 and JSON | the result; of an object, `result` if it has one; besides, if it may, `"beat": true` and `"handover": true` |
 //! | 200 and text | the result |
 //! | 204 | done, with nothing to say |
 //! | anything else | a failure, which the model is told of |
@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 
 use super::{Call, Callable, Failure, Outcome};
 use crate::clock::Clock;
+use crate::handler::WaysOut;
 use crate::handler::llm::config::{May, ToolConfig};
 use crate::handler::way_out::{self, WayOut};
-use crate::handler::{WaysOut, one_line};
 use crate::http::CallError;
 
 /// The version of what is posted.
@@ -95,25 +95,27 @@ impl Callable for OverHttp {
 /// Reads a tool's JSON. What it may not ask for is a field like any other.
 fn read(body: &str, may: &[May]) -> Result<Outcome, Failure> {
     let mut json: Value = serde_json::from_str(body).map_err(|_| Failure::NotUnderstood)?;
-    let (mut beat, mut handover) = (false, None);
+    let mut outcome = Outcome::default();
     if let Value::Object(fields) = &mut json {
-        if may.contains(&May::Beat) {
-            beat = fields.remove("beat") == Some(Value::Bool(true));
-        }
-        if may.contains(&May::Handover)
-            && let Some(Value::String(reason)) = fields.remove("handover")
-        {
-            handover = Some(one_line(&reason));
-        }
+        outcome.heed(may, |what| fields.get(word(what)).cloned());
+        may.iter().for_each(|what| drop(fields.remove(word(*what))));
         if let Some(result) = fields.remove("result") {
             json = result;
         }
     }
-    let words = match json {
+    outcome.words = match json {
         Value::String(words) => words,
         other => other.to_string(),
     };
-    Ok(Outcome { words, beat, handover })
+    Ok(outcome)
+}
+
+/// The field that asks for it.
+fn word(what: May) -> &'static str {
+    match what {
+        May::Beat => "beat",
+        May::Handover => "handover",
+    }
 }
 
 fn failure(error: CallError) -> Failure {

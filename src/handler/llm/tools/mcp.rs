@@ -6,7 +6,7 @@
 //! taken as has the right form.
 //!
 //! What a result may ask of the turn stands in its `_meta`, as the scope does in the call's: `"threedots/beat": true`, and
-//! `"threedots/handover": "why"`. It counts if the server's settings say that it may.
+//! `"threedots/handover": true`. It counts if the server's settings say that it may.
 
 mod process;
 mod wire;
@@ -29,7 +29,7 @@ use tracing::{info, warn};
 use super::schema::Schema;
 use super::{Call, Callable, Failure, Outcome, Ready};
 use crate::handler::llm::config::{May, McpConfig};
-use crate::handler::{WaysOut, one_line, way_out};
+use crate::handler::{WaysOut, way_out};
 use process::Program;
 use wire::Wire;
 
@@ -246,11 +246,13 @@ fn outcome(result: CallToolResult, limit: u64, may: &[May]) -> Result<Outcome, F
     if words.len() as u64 > limit {
         return Err(Failure::TooLong);
     }
-    let asks = |may_be: May, name: &str| {
-        let asked = result.meta.as_ref().and_then(|meta| meta.0.get(name));
-        asked.filter(|_| may.contains(&may_be))
-    };
-    let beat = asks(May::Beat, "threedots/beat") == Some(&Value::Bool(true));
-    let handover = asks(May::Handover, "threedots/handover").and_then(Value::as_str).map(one_line);
-    Ok(Outcome { words, beat, handover })
+    let mut outcome = Outcome { words, ..Outcome::default() };
+    outcome.heed(may, |what| {
+        let name = match what {
+            May::Beat => "threedots/beat",
+            May::Handover => "threedots/handover",
+        };
+        result.meta.as_ref()?.0.get(name).cloned()
+    });
+    Ok(outcome)
 }

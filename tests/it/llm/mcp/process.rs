@@ -21,7 +21,7 @@ use threedots::sandbox::Upstream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::llm::stub::{Does, Stub, results};
-use crate::llm::{around, patient, say};
+use crate::llm::{around, lives, patient, say};
 use crate::turns::turn;
 use crate::world::{Setup, World};
 
@@ -54,7 +54,7 @@ impl ServerHandler for Clerk {
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let schema = Arc::new(json!({ "type": "object" }).as_object().expect("an object").clone());
-        let names = ["count", "environment", "hang", "die", "shout", "whisper_too_long", "ask"];
+        let names = ["count", "environment", "hang", "die", "shout", "whisper_too_long", "ask", "fail", "refuse"];
         let tools = names.map(|name| Tool::new(name, "Does what it says.", Arc::clone(&schema)));
         Ok(ListToolsResult::with_all_items(tools.into()))
     }
@@ -80,6 +80,11 @@ impl ServerHandler for Clerk {
             "die" => std::process::exit(7),
             "shout" => "x".repeat(1 << 20),
             "whisper_too_long" => "x".repeat(20 << 10),
+            "refuse" => {
+                let gossip = std::env::var("GOSSIP").unwrap_or_default();
+                return Ok(CallToolResult::error(vec![ContentBlock::text(gossip)]).into());
+            }
+            "fail" => return Err(ErrorData::internal_error(std::env::var("GOSSIP").unwrap_or_default(), None)),
             _ => {
                 let meta = json!({ "threedots/beat": true, "threedots/handover": "a refund" });
                 let mut result = CallToolResult::success(vec![ContentBlock::text("ask them")]);
@@ -99,7 +104,7 @@ async fn a_server_of_tools() {
     let mut child = std::process::Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().expect("it sleeps");
     Clerk::note("processes", &std::process::id().to_string());
     Clerk::note("processes", &child.id().to_string());
-    eprintln!("SECRET WORDS ON STANDARD ERROR in {directory}");
+    eprintln!("{} in {directory}", std::env::var("GOSSIP").unwrap_or_default());
     let served = Clerk.serve(rmcp::transport::stdio()).await.expect("somebody is there");
     let _ = served.waiting().await;
     Clerk::note("farewells", "the input was closed");
@@ -147,12 +152,6 @@ async fn calling(tool: &'static str, config: McpConfig, upstream: Upstream) -> (
 fn diary(directory: &TempDir, file: &str) -> Vec<String> {
     let text = std::fs::read_to_string(directory.path().join(file)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
-}
-
-/// Whether a process is there, and not only what is left of it until somebody asks.
-fn lives(process: &str) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
