@@ -3,6 +3,7 @@
 mod budget;
 mod guard;
 mod ladder;
+mod local;
 mod mcp;
 mod past;
 mod stub;
