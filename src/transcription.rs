@@ -150,9 +150,8 @@ impl Transcriber {
         if config.model.is_empty() {
             wrong("model", "is empty: name the model");
         }
-        if !config.language.is_empty()
-            && !(config.language.len() == 2 && config.language.chars().all(|c| c.is_ascii_lowercase()))
-        {
+        let language = config.language.as_bytes();
+        if !language.is_empty() && (language.len() != 2 || !language.iter().all(u8::is_ascii_lowercase)) {
             wrong("language", "is no language in two letters, such as \"de\"; empty, the model finds out");
         }
         if config.kinds.is_empty() || config.kinds.iter().any(|kind| !matches!(kind, Kind::Voice | Kind::Audio)) {

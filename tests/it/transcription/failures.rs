@@ -12,6 +12,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::{Answered, Server, answered, config, heard, says_what_it_heard, setup, speak, with};
 use crate::buffer::Buffer;
 
+/// An answer, and the word of it in the log.
+type Case = (fn() -> Answered, &'static str);
+
 const UNHEARD: &str = "voice unheard / before: []";
 const SECRET: &str = "WORDS OF THE SERVER";
 
@@ -32,7 +35,7 @@ async fn unheard(config: TranscriptionConfig, answer: fn() -> Answered) -> (Vec<
 
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_three_times_and_then_the_handler_is_asked_without() {
-    let cases: [(fn() -> Answered, &str); 4] = [
+    let cases: [Case; 4] = [
         (|| answered(500, &[], SECRET), "HTTP 500"),
         (|| answered(429, &[], SECRET), "HTTP 429"),
         (|| Err(CallError::NotSent("cannot connect")), "cannot be reached"),
@@ -48,7 +51,7 @@ async fn what_may_pass_is_tried_three_times_and_then_the_handler_is_asked_withou
 
 #[tokio::test(start_paused = true)]
 async fn what_does_not_pass_is_tried_once() {
-    let cases: [(fn() -> Answered, &str); 6] = [
+    let cases: [Case; 6] = [
         (|| answered(401, &[], SECRET), "HTTP 401"),
         (|| answered(400, &[], SECRET), "HTTP 400"),
         (|| answered(302, &[("location", "https://evil.example")], ""), "HTTP 302"),

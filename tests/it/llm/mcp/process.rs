@@ -1,6 +1,7 @@
 //! A server as a process: this test's own binary, which speaks the protocol on its standard input and output.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -34,7 +35,6 @@ struct Clerk;
 impl Clerk {
     /// Adds a line to a file of the diary.
     fn note(file: &str, line: &str) {
-        use std::io::Write;
         let directory = std::env::var(DIARY).expect("a diary");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(Path::new(&directory).join(file));
         writeln!(file.expect("a file"), "{line}").expect("it is written");
@@ -104,7 +104,8 @@ async fn a_server_of_tools() {
     let mut child = std::process::Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().expect("it sleeps");
     Clerk::note("processes", &std::process::id().to_string());
     Clerk::note("processes", &child.id().to_string());
-    eprintln!("{} in {directory}", std::env::var("GOSSIP").unwrap_or_default());
+    let gossip = std::env::var("GOSSIP").unwrap_or_default();
+    writeln!(std::io::stderr(), "{gossip} in {directory}").expect("somebody reads it, or nobody");
     let served = Clerk.serve(rmcp::transport::stdio()).await.expect("somebody is there");
     let _ = served.waiting().await;
     Clerk::note("farewells", "the input was closed");
