@@ -237,7 +237,7 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
         });
         let mut environment = Vec::new();
         for (name, value) in &server.env {
-            match SecretRef::named(value).map_or_else(|| Ok(value.clone().into()), |place| place.resolve(parts.env)) {
+            match SecretRef::named(value).map_or_else(|| Ok(value.clone().into()), |place| place.resolve(&*parts.env)) {
                 Ok(value) => environment.push((name.clone(), value)),
                 Err(text) => problems.push((format!("mcp[{number}].env.{name}"), text)),
             }
