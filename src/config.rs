@@ -262,18 +262,22 @@ impl Config {
     /// What of the process's settings does not fit its bots.
     fn misfits(&self) -> Vec<(&'static str, String)> {
         let (worker, mut misfits) = (&self.worker, Vec::new());
-        let largest = self.bots.iter().map(|(name, bot)| (name, bot.turn.media_limit)).max_by_key(|(_, limit)| *limit);
-        if let Some((name, limit)) = largest.filter(|(_, limit)| worker.media_memory < *limit) {
-            let text = format!(
-                "has no room for a medium as large as bots.{name}.turn.media_limit lets through: {limit} at the least"
-            );
+        let limits = self.bots.iter().flat_map(|(name, bot)| {
+            let heard = bot.transcription.as_ref().map_or(0, |transcription| transcription.max_bytes);
+            [(name, "turn.media_limit", bot.turn.media_limit), (name, "transcription.max_bytes", heard)]
+        });
+        // Of equals the first.
+        let largest = limits.rev().max_by_key(|(_, _, limit)| *limit);
+        if let Some((name, key, limit)) = largest.filter(|(_, _, limit)| worker.media_memory < *limit) {
+            let text =
+                format!("has no room for a medium as large as bots.{name}.{key} lets through: {limit} at the least");
             misfits.push(("worker.media_memory", text));
         }
         let longest = self.bots.iter().map(|(name, bot)| (name, longest_turn(bot))).max_by_key(|(_, longest)| *longest);
         if let Some((name, longest)) = longest.filter(|(_, longest)| worker.lease <= *longest) {
             let text = format!(
                 "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, three times with restarts, two delivery.send_timeout, \
-                 three typing.call_timeout, and its pauses): raise it, or lower those",
+                 four typing.call_timeout, and its pauses): raise it, or lower those",
                 longest.as_secs()
             );
             misfits.push(("worker.lease", text));

@@ -127,9 +127,10 @@ impl Turn {
         self.messages.last()
     }
 
-    /// The words of all waiting messages, a line each.
+    /// The words of all waiting messages, a line each. Of a voice note that was transcribed, what is said in it: whether a
+    /// message's words are a transcript says its [`Content::transcript`](crate::message::Content::transcript).
     pub fn text(&self) -> String {
-        let words: Vec<&str> = self.messages.iter().filter_map(|message| message.content.words()).collect();
+        let words: Vec<&str> = self.messages.iter().flat_map(|message| message.content.written_and_said()).collect();
         words.join("\n")
     }
 }
@@ -152,6 +153,9 @@ pub struct Said {
     /// Which customer, in a group.
     #[serde(default)]
     pub who: Option<ContactId>,
+    /// Whether the words were spoken, and are what a machine has understood: mistakes are to be expected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transcript: bool,
 }
 
 impl Said {

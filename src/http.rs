@@ -59,6 +59,8 @@ pub enum Body {
         file: Bytes,
         /// Its MIME type.
         mime: String,
+        /// What it is called; some servers tell by its ending what it is.
+        name: &'static str,
     },
 }
 
@@ -331,9 +333,9 @@ impl Transport for Client {
             Body::Empty => request,
             Body::Json(bytes) => request.header("content-type", "application/json").body(bytes),
             Body::Raw(bytes) => request.body(bytes),
-            Body::Multipart { fields, file, mime } => {
+            Body::Multipart { fields, file, mime, name } => {
                 let file = reqwest::multipart::Part::stream(file)
-                    .file_name("file")
+                    .file_name(name)
                     .mime_str(&mime)
                     .map_err(|_| CallError::NotSent("the MIME type is not one"))?;
                 let form = reqwest::multipart::Form::new().part("file", file);

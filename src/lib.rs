@@ -16,6 +16,7 @@
 //! - [`webhook`]: the way in
 //! - [`store`]: the durable side; [`worker`]: claims turns and runs them
 //! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
+//! - [`transcription`]: what is said in voice notes
 //! - [`people`]: when a person takes over, and the bot keeps silent; [`quiet`]: the hours in which it answers nobody
 //! - [`outbox`]: the way out, each part once; [`pace`]: how fast; [`provider`]: the upstreams; [`http`]: how calls leave
 //! - [`errand`]: what a bot says unasked
@@ -66,6 +67,7 @@ pub mod store;
 pub mod telemetry;
 pub mod templates;
 pub mod testing;
+pub mod transcription;
 pub mod turn;
 pub mod typing;
 pub mod webhook;

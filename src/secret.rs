@@ -32,6 +32,11 @@ impl From<Written> for SecretRef {
 }
 
 impl SecretRef {
+    /// The place that `text` names, if it is one and not just text.
+    pub fn named(text: &str) -> Option<Self> {
+        (text.starts_with("env:") || text.starts_with("file:")).then(|| Self(text.to_owned()))
+    }
+
     /// Fetches the secret. `env` looks up environment variables.
     ///
     /// # Errors

@@ -129,6 +129,11 @@ pub trait Store: Send + Sync + 'static {
     /// the hold-back again.
     fn hurry(&self, conversation: &Conversation);
 
+    /// Keeps what is said in a voice note or a sound file that waits, with the message: it comes along with every later
+    /// claim, as a dead letter too, and goes with it. Of one that does not wait any longer, nothing is kept. Durable when it
+    /// returns.
+    async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError>;
+
     /// Records what is about to be sent. Durable when it returns. Replaces what the conversation had outgoing.
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError>;
 

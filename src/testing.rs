@@ -51,6 +51,7 @@ use crate::sandbox::{
 use crate::store::memory::{Memory, Settings};
 use crate::store::{DeadLetter, Store};
 use crate::templates::Templates;
+use crate::transcription::Transcriber;
 use crate::turn::{Bot, MergeConfig, Tools, TurnConfig};
 use crate::typing::{Indicator, TypingConfig};
 use crate::webhook::{Bodies, Inlet, ServerConfig, Webhooks};
@@ -82,6 +83,8 @@ pub struct Setup {
     pub merge: MergeConfig,
     /// How turns are held.
     pub turn: TurnConfig,
+    /// What listens to voice notes; nobody, unless a test says otherwise.
+    pub transcriber: Option<Transcriber>,
     /// The dots.
     pub typing: TypingConfig,
     /// How replies are sent.
@@ -112,6 +115,7 @@ impl Setup {
             quiet: QuietConfig::default(),
             merge: MergeConfig::default(),
             turn: TurnConfig::default(),
+            transcriber: None,
             typing: TypingConfig::default(),
             delivery: DeliveryConfig::default(),
             failure_reply: FailureReplyConfig::default(),
@@ -166,6 +170,7 @@ impl Setup {
             quiet: Quiet::new(&self.quiet, &templates).expect("quiet hours"),
             merge: self.merge,
             turn: self.turn,
+            transcriber: self.transcriber,
             delivery: self.delivery,
             failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
             health,
@@ -411,7 +416,7 @@ impl Transport for Direct {
                 body
             }
             Body::Raw(body) => body,
-            Body::Multipart { fields, file, mime } => {
+            Body::Multipart { fields, file, mime, .. } => {
                 headers.push(("content-type".into(), format!("multipart/form-data; boundary={BOUNDARY}")));
                 form(&fields, &file, &mime)
             }

@@ -8,6 +8,7 @@ mod ask;
 mod errand;
 mod failed;
 mod interrupt;
+mod listen;
 mod night;
 mod person;
 mod report;
@@ -38,6 +39,7 @@ use crate::people::PeopleConfig;
 use crate::provider::Provider;
 use crate::quiet::Quiet as QuietHours;
 use crate::store::{Claim, Ending, Outgoing, Peer, Seq, Settlement, Store, StoreError, Waiting};
+use crate::transcription::Transcriber;
 use crate::typing::{Dots, Indicator, Quiet};
 use errand::OPTED_OUT;
 use person::A_PERSON;
@@ -71,6 +73,8 @@ pub struct Bot {
     pub merge: MergeConfig,
     /// How its turns are held.
     pub turn: TurnConfig,
+    /// What listens to voice notes; nothing if none.
+    pub transcriber: Option<Transcriber>,
     /// What the customer is told when the handler has failed; nothing if none.
     pub failure_reply: Option<FailureReply>,
     /// Whether its upstream lets it work.
@@ -109,7 +113,7 @@ pub struct Tools {
 /// When the store fails, or the claim's lease has ended. Nothing is lost by it: what was not settled is claimed again.
 pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) -> Result<Report, StoreError> {
     let now = tools.clock.now();
-    let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None };
+    let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None, unheard: Vec::new() };
     attempt.heed_wishes(&claim).await?;
     if !Attempt::has_errands_alone(&claim) && attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
@@ -199,6 +203,8 @@ struct Attempt<'a> {
     report: Report,
     /// Until when the customer may be sent free-form replies; none if always.
     open_until: Option<Timestamp>,
+    /// What could not be transcribed in this turn.
+    unheard: Vec<Seq>,
 }
 
 impl Attempt<'_> {
@@ -430,7 +436,7 @@ fn said(claim: &Claim, outgoing: &Outgoing, now: Timestamp) -> Vec<Said> {
     for part in &outgoing.parts {
         let payload = &part.part.payload;
         let words = payload.words().map_or_else(|| format!("[{}]", payload.name()), str::to_owned);
-        said.push(Said { by: Speaker::Bot, words, time: now, who: None });
+        said.push(Said { by: Speaker::Bot, words, time: now, who: None, transcript: false });
     }
     said
 }
@@ -439,9 +445,11 @@ fn said(claim: &Claim, outgoing: &Outgoing, now: Timestamp) -> Vec<Said> {
 fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
     let heard = claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|waiting| {
         let content = &waiting.inbound.content;
-        let words = content.words().map_or_else(|| format!("[{}]", content.kind().as_str()), str::to_owned);
+        let words: Vec<&str> = content.written_and_said().collect();
+        let words = if words.is_empty() { format!("[{}]", content.kind().as_str()) } else { words.join("\n") };
+        let transcript = content.transcript().is_some_and(|said| !said.is_empty());
         let at = &waiting.inbound.at;
-        Said { by: Speaker::Customer, words, time: at.time, who: at.group.then(|| at.sender.clone()) }
+        Said { by: Speaker::Customer, words, time: at.time, who: at.group.then(|| at.sender.clone()), transcript }
     });
     heard.collect()
 }

@@ -107,7 +107,7 @@ impl Indicator {
     /// read.
     pub fn show(&self, tasks: &TaskTracker, message: &MessageRef) -> Dots {
         let (presence, requests) = Presence::channel();
-        let (wish, wishes) = watch::channel(Wish { phase: Phase::Lit, newer: None });
+        let (wish, wishes) = watch::channel(Wish { phase: Phase::Lit, since: Instant::now(), newer: None });
         let (rest, at_rest) = oneshot::channel();
         let abilities = &self.provider.abilities().typing;
         let task = Task {
@@ -123,6 +123,7 @@ impl Indicator {
             wishes,
             requests,
             led: None,
+            recorded: None,
             off_until: None,
             failures: 0,
             hopeless: false,
@@ -168,9 +169,10 @@ impl Dots {
     }
 
     /// Lets no further start out and waits for the one in flight: at most one call's timeout. And at least as long as
-    /// the upstream wants dots to precede a message, or a beat to be seen that the handler has asked for.
+    /// the upstream wants dots to precede a message, or a beat or "recording" to be seen that was asked for. Asked for at
+    /// the last moment, "recording" is a start of its own before that, unless the one in flight took half its time.
     pub async fn quiet(self) -> Quiet {
-        self.guard.wish.send_modify(|wish| wish.phase = Phase::Quiet);
+        self.guard.wish.send_modify(|wish| (wish.phase, wish.since) = (Phase::Quiet, Instant::now()));
         // An error means that the task has ended, which is as quiet as it gets.
         let _ = self.at_rest.await;
         Quiet { guard: self.guard }
@@ -204,6 +206,8 @@ impl Quiet {
 /// What the guard wants of the task.
 struct Wish {
     phase: Phase,
+    /// Since when it has come so far.
+    since: Instant,
     /// The message that the dots are for now, if it is not the first.
     newer: Option<MessageRef>,
 }
@@ -239,6 +243,8 @@ struct Task {
     lit: bool,
     /// From when on a reply may follow the dots.
     led: Option<Instant>,
+    /// From when on "recording" has been seen.
+    recorded: Option<Instant>,
     /// The end of a beat.
     off_until: Option<Instant>,
     failures: u32,
@@ -287,6 +293,7 @@ impl Task {
         self.lit |= abilities.lit_on_arrival;
         self.message = newer;
         self.activity = Activity::Typing;
+        self.recorded = None;
         self.end = Instant::now() + self.config.cap;
         self.starts = 0;
     }
@@ -343,6 +350,9 @@ impl Task {
             Ok(Ok(())) => {
                 let lead = self.provider.abilities().typing.lead.min(LONGEST_LEAD);
                 self.led.get_or_insert_with(|| Instant::now() + lead);
+                if self.activity == Activity::Recording {
+                    self.recorded.get_or_insert_with(|| Instant::now() + self.config.beat);
+                }
                 self.lit = true;
                 self.failures = 0;
                 return Some(Duration::ZERO);
@@ -403,11 +413,18 @@ impl Task {
     /// and a stop where the upstream wants one.
     async fn precede_the_reply(&mut self) {
         while let Ok(request) = self.requests.try_recv() {
-            if request == PresenceRequest::Beat {
-                self.beat().await;
+            match request {
+                PresenceRequest::Beat => {
+                    self.beat().await;
+                }
+                PresenceRequest::Recording if self.may_still_record() => {
+                    self.activity = Activity::Recording;
+                    self.start().await;
+                }
+                PresenceRequest::Recording | PresenceRequest::Typing | PresenceRequest::Pause => {}
             }
         }
-        let until = if self.is_off() { self.off_until } else { self.led.filter(|_| self.lit) };
+        let until = if self.is_off() { self.off_until } else { self.led.max(self.recorded).filter(|_| self.lit) };
         if let Some(until) = until {
             tokio::select! {
                 // An error means that the guard was dropped: there is no reply to wait with.
@@ -418,6 +435,15 @@ impl Task {
         if self.provider.abilities().typing.stop.is_some_and(|stop| stop.before_send) {
             self.take_off().await;
         }
+    }
+
+    /// Whether "recording" may take the place of "typing" although the reply is there: only where that is certain to work,
+    /// and does not keep the reply for much longer than a call may take.
+    fn may_still_record(&self) -> bool {
+        let can = self.provider.abilities().typing.recording && self.shown == GroupTyping::Show;
+        let is_new = self.activity != Activity::Recording && self.lit && self.failures == 0 && !self.hopeless;
+        let waits = self.wishes.borrow().since.elapsed();
+        can && is_new && Instant::now() < self.end && waits < self.config.call_timeout / 2
     }
 
     /// Takes the dots off for a moment, if they are on and the upstream can. Whether a beat has begun.

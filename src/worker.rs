@@ -316,6 +316,7 @@ fn log(report: &Report, total: Duration) {
                 turn.turned_away = (!turned_away.is_empty()).then(|| turned_away.join(" ")),
                 turn.retries = (report.retries > 0).then_some(report.retries),
                 turn.restarts = (report.restarts > 0).then_some(report.restarts),
+                turn.transcribed = (report.transcribed > 0).then_some(report.transcribed),
                 turn.settled_by = report.settled_by,
                 turn.handler_ms = report.handler.map(milliseconds),
                 turn.total_ms = milliseconds(total),

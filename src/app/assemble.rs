@@ -24,7 +24,9 @@ use crate::meters::Meters;
 use crate::pace::Pace;
 use crate::provider::{Around, Metered, Provider};
 use crate::quiet::Quiet;
+use crate::secret::SecretRef;
 use crate::templates::{TemplateError, Templates};
+use crate::transcription::Transcriber;
 use crate::turn::Bot;
 use crate::typing::Indicator;
 
@@ -130,6 +132,14 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         note("quiet", found);
         None
     });
+    let transcriber = bot.transcription.clone().and_then(|config| {
+        let made = Transcriber::new(config, &*parts.env, Arc::clone(&parts.ways_out.anywhere), parts.clock);
+        made.map_err(|found| {
+            let found = found.into_iter().map(|(key, problem)| (key.to_owned(), problem));
+            note("transcription", found.collect());
+        })
+        .ok()
+    });
     let (Some(provider), Some(handler), true) = (provider, handler, problems.is_empty()) else { return Err(problems) };
     let health = Arc::new(Health::new(bot_name.clone(), parts.clock));
     Ok(Bot {
@@ -144,6 +154,7 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         quiet,
         merge: bot.merge.clone(),
         turn: bot.turn.clone(),
+        transcriber,
         delivery: bot.delivery.clone(),
         failure_reply,
         health,
@@ -231,7 +242,14 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
             problems.push((format!("mcp[{number}].token"), text));
             None
         });
-        mcp.push(llm::Mcp { config: server.clone(), token });
+        let mut environment = Vec::new();
+        for (name, value) in &server.env {
+            match SecretRef::named(value).map_or_else(|| Ok(value.clone().into()), |place| place.resolve(&*parts.env)) {
+                Ok(value) => environment.push((name.clone(), value)),
+                Err(text) => problems.push((format!("mcp[{number}].env.{name}"), text)),
+            }
+        }
+        mcp.push(llm::Mcp { config: server.clone(), token, environment });
     }
     let (ways_out, notebook, templates) =
         (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(&parts.templates));

@@ -21,6 +21,7 @@ use crate::people::PeopleConfig;
 use crate::provider::{AnyProviderConfig, Kind};
 use crate::quiet::QuietConfig;
 use crate::store::DEDUPLICATED_FOR;
+use crate::transcription::TranscriptionConfig;
 use crate::turn::{MergeConfig, TurnConfig};
 use crate::typing::TypingConfig;
 
@@ -47,6 +48,8 @@ pub struct BotConfig {
     pub merge: MergeConfig,
     /// How its turns are held.
     pub turn: TurnConfig,
+    /// How voice notes are transcribed; not at all if none.
+    pub transcription: Option<TranscriptionConfig>,
     /// The dots.
     pub typing: TypingConfig,
     /// How replies are sent.
@@ -115,6 +118,16 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
         }
     }
     let routes = read_routes(source, &format!("{at}.routes"), table.remove("routes"));
+    let transcription = table.remove("transcription").map(|table| {
+        let at = format!("{at}.transcription");
+        match table {
+            toml::Value::Table(table) => source.read(&at, table),
+            _ => {
+                source.problem(&at, NO_TABLE);
+                TranscriptionConfig::default()
+            }
+        }
+    });
     let mut read = |name: &str| (format!("{at}.{name}"), source.take_from(&mut table, at, name));
     let (gate, control, people) = (read("gate"), read("control"), read("people"));
     let (quiet, merge, turn) = (read("quiet"), read("merge"), read("turn"));
@@ -134,6 +147,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
         quiet: source.read(&quiet.0, quiet.1),
         merge: source.read(&merge.0, merge.1),
         turn: source.read(&turn.0, turn.1),
+        transcription,
         typing: source.read(&typing.0, typing.1),
         delivery: source.read(&delivery.0, delivery.1),
         failure_reply: source.read(&failure_reply.0, failure_reply.1),
@@ -191,7 +205,7 @@ fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) 
 
 /// Typing before, the handler, its reply's upload and send, and typing's end.
 pub(super) fn longest_turn(bot: &BotConfig) -> Duration {
-    let around = bot.typing.call_timeout.saturating_mul(3).saturating_add(bot.delivery.send_timeout.saturating_mul(2));
+    let around = bot.typing.call_timeout.saturating_mul(4).saturating_add(bot.delivery.send_timeout.saturating_mul(2));
     bot.turn.longest(&bot.merge).saturating_add(around).saturating_add(bot.typing.longest_pause())
 }
 
@@ -205,6 +219,12 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
         ("gate.kinds", bot.gate.kinds.is_empty()),
     ] {
         must_not_be_zero(source, &format!("{at}.{key}"), zero);
+    }
+    if let Some(transcription) = &bot.transcription
+        && transcription.timeout >= bot.turn.timeout
+    {
+        let text = "leaves the handler no time: it has to be shorter than turn.timeout";
+        source.problem(&format!("{at}.transcription.timeout"), text);
     }
     for (number, route) in bot.routes.iter().enumerate() {
         let key = format!("{at}.routes[{number}].handler");

@@ -7,6 +7,7 @@
 //! | `tokens` | how many tokens words are |
 //! | `prompt` | what a model is told |
 //! | `past` | what it is given of the conversation's past |
+//! | `voice` | how it is told of what was spoken |
 //! | `model` | one model: asked, listened to, left alone while it rests |
 //! | `steps` | one turn: the model answers, or has tools called first |
 //! | `guard` | what its answer has to pass |
@@ -30,6 +31,7 @@ mod prompt;
 mod steps;
 mod tokens;
 mod tools;
+mod voice;
 mod wire;
 
 use std::sync::Arc;
@@ -45,7 +47,7 @@ use crate::message::Reply;
 use crate::meters::{Fact, Meters, Step};
 use crate::templates::{TemplateError, Templates};
 use budget::Budget;
-pub use config::{BudgetConfig, LlmConfig, McpConfig, ModelConfig, ToolConfig, Unusable};
+pub use config::{BudgetConfig, LlmConfig, May, McpConfig, ModelConfig, ToolConfig, Unusable};
 use guard::Guard;
 pub use model::Model;
 use model::Rung;

@@ -27,7 +27,8 @@ pub use when::{Day, Hours};
 pub struct RouteConfig {
     /// The handler, by its name among the bot's `handlers`.
     pub handler: String,
-    /// Words, or several in a row, that occur in what the customer wrote: whole ones, in large or small letters.
+    /// Words, or several in a row, that occur in what the customer wrote, or said in a voice note that was transcribed:
+    /// whole ones, in large or small letters.
     pub words: Vec<String>,
     /// Kinds of message.
     pub kinds: Vec<Kind>,
@@ -90,7 +91,7 @@ impl Route {
         holds(kinds.is_empty(), &|| turn.messages.iter().any(|message| kinds.contains(&message.content.kind())))
             && holds(buttons.is_empty(), &|| turn.messages.iter().any(|message| is_tapped(buttons, &message.content)))
             && holds(self.words.is_empty(), &|| {
-                turn.messages.iter().filter_map(|message| message.content.words()).any(|text| {
+                turn.messages.iter().flat_map(|message| message.content.written_and_said()).any(|text| {
                     let text = words_of(text);
                     self.words.iter().any(|words| text.windows(words.len()).any(|window| window == words))
                 })

@@ -232,6 +232,21 @@ impl Content {
             _ => None,
         }
     }
+
+    /// What is said in a voice note or a sound file, as a machine has understood it: see [`MediaRef::transcript`].
+    pub fn transcript(&self) -> Option<&str> {
+        match self {
+            Self::Media(media) => media.transcript.as_deref(),
+            Self::Edit { content, .. } => content.transcript(),
+            _ => None,
+        }
+    }
+
+    /// What the customer has written, and what they have said.
+    pub fn written_and_said(&self) -> impl Iterator<Item = &str> {
+        let said = self.transcript().filter(|said| !said.is_empty());
+        self.words().into_iter().chain(said)
+    }
 }
 
 impl fmt::Debug for Content {
@@ -262,6 +277,10 @@ pub struct MediaRef {
     /// What the document is called.
     #[serde(default)]
     pub filename: Option<String>,
+    /// What is said in it, as a machine has understood it: mistakes are to be expected. None if nobody has listened, or
+    /// nothing could be understood; empty if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<String>,
 }
 
 impl fmt::Debug for MediaRef {

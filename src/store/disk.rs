@@ -250,6 +250,18 @@ impl Store for Disk {
         self.shared.schedule.hurry(conversation, self.clock.now());
     }
 
+    async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (bytes, words) = (words.len(), words.to_owned());
+        let schedule = self.shared.schedule.clone();
+        let held = claim.lease.held(&schedule)?.clone();
+        let apply = move |ledger: &mut Ledger| {
+            schedule.check(&held, now)?;
+            ledger.transcribe(&held.conversation, message, &words)
+        };
+        self.write(now, When::Durable, bytes, apply).await
+    }
+
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
         let now = self.clock.now();
         let record = record::encode(outgoing)?;

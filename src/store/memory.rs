@@ -190,6 +190,17 @@ impl Store for Memory {
         self.schedule.hurry(conversation, self.clock.now());
     }
 
+    async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (held, mut ledger) = self.under(claim, now)?;
+        if let Some(record) = ledger.known(&held.conversation, now).messages.get_mut(&message) {
+            let mut arrival: Arrival<'_> = decode(record)?;
+            arrival.transcribe(words);
+            *record = record::encode(&arrival)?;
+        }
+        Ok(())
+    }
+
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
         let now = self.clock.now();
         let record = record::encode(outgoing)?;

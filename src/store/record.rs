@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DeadLetter, Errand, Seq, StoreError, Waiting};
 use crate::clock::Timestamp;
-use crate::message::Inbound;
+use crate::message::{Content, Inbound};
 
 /// The version that is written. A store's data may hold this one and earlier ones.
 pub(super) const VERSION: u8 = 1;
@@ -74,6 +74,13 @@ impl<'a> Arrival<'a> {
         let name = letter.message.name();
         let errand = letter.message.errand.map(|errand| Cow::Owned(Errand { name: Some(name), ..errand }));
         Self { accepted, inbound: Cow::Owned(letter.message.inbound), replayed: true, errand }
+    }
+
+    /// Adds what is said in it, if it is a medium.
+    pub(super) fn transcribe(&mut self, words: &str) {
+        if let Content::Media(media) = &mut self.inbound.to_mut().content {
+            media.transcript = Some(words.to_owned());
+        }
     }
 
     /// The message, under its number.

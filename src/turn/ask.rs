@@ -8,10 +8,10 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
-use super::upstream::Upstream;
+use super::upstream::{ROOM_PATIENCE, Upstream};
 use super::{Answer, Attempt, Batch, Later};
 use crate::handler::{Presence, Said, Turn};
-use crate::message::Reply;
+use crate::message::{MediaKind, Part, Payload, Reply};
 use crate::meters::Fact;
 use crate::outbox;
 use crate::store::{Claim, StoreError};
@@ -34,8 +34,14 @@ impl Attempt<'_> {
             let (bot, tools, may_restart) = (self.bot, self.tools, self.report.restarts < MOST_RESTARTS);
             let interruption = tokio::select! {
                 biased;
-                answer = self.ask(batch, history, dots.presence()) => return Ok(answer),
-                interruption = interruption(bot, tools, claim, may_restart) => interruption?,
+                answer = self.listen_and_ask(claim, batch, history, dots.presence()) => Err(answer?),
+                interruption = interruption(bot, tools, claim, may_restart) => Ok(interruption?),
+            };
+            // Whatever follows is about the messages with what is said in them.
+            batch.tell(claim);
+            let interruption = match interruption {
+                Ok(interruption) => interruption,
+                Err(answer) => return Ok(answer),
             };
             // What takes the handler's place is rare: boxed, it takes no room where thousands of turns wait.
             let end = match interruption {
@@ -52,11 +58,31 @@ impl Attempt<'_> {
         }
     }
 
+    /// Has what was spoken transcribed, and asks the handler: both in the time that a handler has.
+    async fn listen_and_ask(
+        &mut self,
+        claim: &Claim,
+        batch: &mut Batch,
+        history: Vec<Said>,
+        presence: Presence,
+    ) -> Result<Answer, StoreError> {
+        let deadline = Instant::now() + self.bot.turn.timeout;
+        if self.is_spoken(batch) {
+            let tools = self.tools;
+            tokio::select! {
+                biased;
+                () = tools.cancelled.cancelled() => return Ok(Answer::GivenBack(Later::ShuttingDown)),
+                // It takes no room where thousands of turns wait for their handlers.
+                listened = Box::pin(self.listen(claim, batch, deadline)) => listened?,
+            }
+        }
+        Ok(self.ask(batch, history, presence, deadline).await)
+    }
+
     /// Calls the handler and makes its reply ready to send. Whatever the handler does (answer, fail, hang, panic),
     /// this returns, in time.
-    async fn ask(&mut self, batch: &Batch, history: Vec<Said>, presence: Presence) -> Answer {
+    async fn ask(&mut self, batch: &Batch, history: Vec<Said>, presence: Presence, deadline: Instant) -> Answer {
         let began = Instant::now();
-        let deadline = began + self.bot.turn.timeout;
         // Cancels on every way out of here, this future's own end by drop included.
         let cancelled = self.tools.cancelled.child_token();
         let _cancels = cancelled.clone().drop_guard();
@@ -65,6 +91,7 @@ impl Attempt<'_> {
             limit: self.bot.turn.media_limit,
             memory: self.tools.media.clone(),
             tally: self.tools.bots.has_several().then(|| self.bot.media.clone()),
+            patience: ROOM_PATIENCE,
         });
         let turn = Turn {
             id: batch.newest().name(),
@@ -113,9 +140,18 @@ impl Attempt<'_> {
             Ok(parts) => parts,
             Err(answer) => return answer,
         };
+        // It may have to be uploaded first.
+        if is_spoken(&parts) {
+            turn.presence.recording();
+        }
         match outbox::prepare(&*self.bot.provider, parts, self.bot.delivery.send_timeout).await {
             Ok(parts) => Answer::Send(parts),
             Err(error) => Answer::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether the first that the customer gets is a voice note.
+fn is_spoken(parts: &[Part]) -> bool {
+    matches!(parts.first().map(|part| &part.payload), Some(Payload::Media(media)) if media.kind == MediaKind::Voice)
 }

@@ -32,6 +32,8 @@ pub struct Report {
     pub retries: u32,
     /// How often the handler was begun with anew because more had come.
     pub restarts: u32,
+    /// How many voice notes were transcribed.
+    pub transcribed: usize,
     /// How a part was settled of which nobody knew whether it had been delivered.
     pub settled_by: Option<&'static str>,
 }
@@ -133,6 +135,7 @@ impl Report {
             handler: None,
             retries: 0,
             restarts: 0,
+            transcribed: 0,
             settled_by: None,
         }
     }

@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use crate::budget::{Budget, Share, Tally};
 use crate::handler::{FetchMedia, Fetched, Fits, MediaError};
-use crate::http::Download;
+use crate::http::{CallError, Download};
 use crate::message::{MediaRef, Reply};
 use crate::outbox;
-use crate::provider::Provider;
+use crate::provider::{Provider, ProviderError};
 
 /// The upstream, as far as a handler may ask it something.
 pub(super) struct Upstream {
@@ -22,13 +22,15 @@ pub(super) struct Upstream {
     pub(super) memory: Budget,
     /// How much of it the bot holds; none if it is alone.
     pub(super) tally: Option<Tally>,
+    /// How long a medium waits for memory.
+    pub(super) patience: Duration,
 }
 
 /// How long an upstream may take to say where a medium is.
 const MEDIA_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a medium waits for memory: a handler may want some more of them, and has to answer in time.
-const ROOM_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a medium of a handler's waits for memory: it may want some more of them, and has to answer in time.
+pub(super) const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A medium in memory, and the room for it.
 struct InRoom {
@@ -42,28 +44,51 @@ impl AsRef<[u8]> for InRoom {
     }
 }
 
+/// Why a medium could not be fetched, and whether it is worth another try.
+pub(super) struct Unfetched {
+    pub(super) error: MediaError,
+    pub(super) may_pass: bool,
+}
+
+impl Unfetched {
+    fn because(error: impl Into<String>, may_pass: bool) -> Self {
+        Self { error: MediaError(error.into()), may_pass }
+    }
+}
+
 impl Upstream {
-    async fn open(&self, media: &MediaRef) -> Result<Download, MediaError> {
+    async fn open(&self, media: &MediaRef) -> Result<Download, Unfetched> {
         let opened = timeout(MEDIA_PATIENCE, self.provider.fetch_media(media, self.limit)).await;
-        opened.map_err(|_| MediaError("timed out".into()))?.map_err(|error| MediaError(error.to_string()))
+        opened.map_err(|_| Unfetched::because("timed out", true))?.map_err(|error| {
+            use ProviderError::{Ambiguous, RateLimited, Transient};
+            let may_pass = matches!(error, RateLimited { .. } | Transient { .. } | Ambiguous { .. });
+            Unfetched::because(error.to_string(), may_pass)
+        })
+    }
+
+    /// A medium, in memory that counts for as long as it is held.
+    pub(super) async fn try_to_fetch(&self, media: &MediaRef) -> Result<Fetched, Unfetched> {
+        let room = timeout(self.patience, self.memory.take_for(self.tally.as_ref(), self.limit)).await;
+        let mut room = room.map_err(|_| Unfetched::because("too many media are held in memory", false))?;
+        let download = self.open(media).await?;
+        let mime = download.mime.clone().or_else(|| media.mime.clone());
+        let data = download.into_memory().await;
+        let data = data.map_err(|error| Unfetched::because(error.to_string(), error != CallError::TooLarge))?;
+        room.shrink(data.len() as u64);
+        let data = Bytes::from_owner(InRoom { data, _room: room });
+        Ok(Fetched { data, mime: mime.unwrap_or_else(|| "application/octet-stream".into()) })
     }
 }
 
 #[async_trait]
 impl FetchMedia for Upstream {
     async fn fetch(&self, media: &MediaRef) -> Result<Fetched, MediaError> {
-        let room = timeout(ROOM_PATIENCE, self.memory.take_for(self.tally.as_ref(), self.limit)).await;
-        let mut room = room.map_err(|_| MediaError("too many media are held in memory".into()))?;
-        let download = self.open(media).await?;
-        let mime = download.mime.clone().or_else(|| media.mime.clone());
-        let data = download.into_memory().await.map_err(|error| MediaError(error.to_string()))?;
-        room.shrink(data.len() as u64);
-        let data = Bytes::from_owner(InRoom { data, _room: room });
-        Ok(Fetched { data, mime: mime.unwrap_or_else(|| "application/octet-stream".into()) })
+        self.try_to_fetch(media).await.map_err(|unfetched| unfetched.error)
     }
 
     async fn fetch_to(&self, media: &MediaRef, path: &Path) -> Result<u64, MediaError> {
-        self.open(media).await?.into_file(path).await.map_err(|error| MediaError(error.to_string()))
+        let download = self.open(media).await.map_err(|unfetched| unfetched.error)?;
+        download.into_file(path).await.map_err(|error| MediaError(error.to_string()))
     }
 }
 

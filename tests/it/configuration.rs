@@ -12,6 +12,7 @@ use threedots::operator::OperatorConfig;
 use threedots::outbox::DeliveryConfig;
 use threedots::provider::KINDS;
 use threedots::provider::meta::MetaConfig;
+use threedots::transcription::TranscriptionConfig;
 
 const SECRETS: [(&str, &str); 3] =
     [("META_ACCESS_TOKEN", "a token"), ("META_APP_SECRET", "a secret"), ("META_VERIFY_TOKEN", "a word")];
@@ -137,6 +138,8 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
     let known_mcp = McpConfig { name, url, token, ..McpConfig::default() };
     let (models, tools, mcps) = (llm.models.clone(), llm.tools.clone(), llm.mcp.clone());
     let known_llm = LlmConfig { models, tools, mcp: mcps, ..LlmConfig::default() };
+    let transcription = bot.transcription.as_ref().expect("it is shown");
+    let known_transcription = TranscriptionConfig { api_key: transcription.api_key.clone(), ..Default::default() };
     let window_template = bot.delivery.window_template.clone();
     let known_delivery = DeliveryConfig { window_template, ..known_bot.delivery.clone() };
     let known_operator = OperatorConfig { token: config.operator.token.clone(), ..OperatorConfig::default() };
@@ -163,6 +166,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("bots.shop.quiet", json(&bot.quiet), json(&known_bot.quiet)),
         ("bots.shop.merge", json(&bot.merge), json(&known_bot.merge)),
         ("bots.shop.turn", json(&bot.turn), json(&known_bot.turn)),
+        ("bots.shop.transcription", json(transcription), json(&known_transcription)),
         ("bots.shop.typing", json(&bot.typing), json(&known_bot.typing)),
         ("bots.shop.delivery", json(&bot.delivery), json(&known_delivery)),
         ("bots.shop.failure_reply", json(&bot.failure_reply), json(&known_bot.failure_reply)),
@@ -477,6 +481,85 @@ secret = "env:SHORT_SECRET"
         }
     }
     assert_eq!(said.len(), found.len(), "{said:#?}");
+}
+
+#[test]
+fn what_is_wrong_with_mcp_servers_and_with_transcription_is_told_with_its_line() {
+    let begin = DEFAULT.find("[bots.shop.handler]").expect("the handler's table");
+    let end = DEFAULT.find("[bots.shop.gate]").expect("the gate's table");
+    let (before, after) = (&DEFAULT[..begin], &DEFAULT[end..]);
+    let text = format!(
+        r#"{before}[bots.shop.handler]
+kind = "llm"
+[[bots.shop.handler.models]]
+[[bots.shop.handler.mcp]]
+name = "two words"
+url = "http://tools.example/mcp?key=LITERAL-SECRET"
+timeout = "0s"
+[[bots.shop.handler.mcp]]
+name = "nowhere"
+[[bots.shop.handler.mcp]]
+name = "process"
+command = "no-such-program-LITERAL-SECRET"
+env = {{ STOCK_KEY = "env:NO_SUCH_KEY" }}
+[[bots.shop.handler.mcp]]
+name = "both"
+command = "sh"
+url = "https://tools.example/both"
+token = "env:NO_SUCH_TOKEN"
+[[bots.shop.handler.mcp]]
+name = "mixed"
+command = "/bin/sh"
+private = true
+may = ["dance"]
+[bots.shop.transcription]
+base_url = "http://10.0.0.7/v1?LITERAL-SECRET"
+model = ""
+api_key = "LITERAL-SECRET"
+language = "german"
+kinds = ["voice", "image"]
+timeout = "90s"
+max_bytes = 100000000
+longest = "0s"
+speed = 2
+{after}"#
+    );
+    let (status, said) = check(&text, &[&SECRETS[..], &[("PATH", "/usr/bin:/bin")]].concat());
+    assert_eq!(status, Some(1));
+    assert!(!said.contains("LITERAL-SECRET"), "{said}");
+    let said: Vec<&str> = said.lines().collect();
+    let found = [
+        ("handler.mcp[0].name", "name = \"two", "letters, digits"),
+        ("handler.mcp[0].url", "url = \"http://tools", "set `private = true`"),
+        ("handler.mcp[0].timeout", "timeout = \"0s", "must not be zero"),
+        ("handler.mcp[1].url", "", "give the server's address, or its program"),
+        ("handler.mcp[2].command", "command = \"no", "or a name that is in PATH"),
+        ("handler.mcp[2].env.STOCK_KEY", "env = ", "NO_SUCH_KEY is not set"),
+        ("handler.mcp[3].command", "command = \"sh", "one or the other"),
+        ("handler.mcp[3].token", "token = \"env:NO", "NO_SUCH_TOKEN is not set"),
+        ("handler.mcp[4].private", "private = true", "without a `url`"),
+        ("handler.mcp[4].may[0]", "may = ", "use one of beat, handover"),
+        ("transcription.base_url", "base_url = \"http://10", "https address, or one on this machine"),
+        ("transcription.model", "model = \"\"", "name the model"),
+        ("transcription.api_key", "api_key = ", "move the secret"),
+        ("transcription.language", "language = ", "in two letters"),
+        ("transcription.kinds", "kinds = [\"voice\", \"image", "voice, audio or both"),
+        ("transcription.timeout", "timeout = \"90s", "leaves the handler no time"),
+        ("transcription.longest", "longest = ", "must not be zero"),
+        ("transcription.speed", "speed = ", "correct its name"),
+    ];
+    for (key, line, words) in found {
+        let told = said.iter().find(|told| told.contains(&format!(": bots.shop.{key}: ")));
+        let told = told.unwrap_or_else(|| panic!("nothing of {key} in {said:#?}"));
+        assert!(told.contains(words), "{told}");
+        if !line.is_empty() {
+            let line = line_of(&text, line);
+            assert!(told.starts_with(&format!("threedots.toml:{line}: ")), "{told}");
+        }
+    }
+    let memory = "bots.shop.transcription.max_bytes lets through: 100000000 at the least";
+    assert!(said.iter().any(|told| told.contains(": worker.media_memory: ") && told.contains(memory)), "{said:#?}");
+    assert_eq!(said.len(), found.len() + 1, "{said:#?}");
 }
 
 #[test]

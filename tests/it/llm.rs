@@ -3,11 +3,13 @@
 mod budget;
 mod guard;
 mod ladder;
+mod local;
 mod mcp;
 mod metered;
 mod past;
 mod stub;
 mod tools;
+mod voice;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -75,6 +77,12 @@ fn made(
 ) -> Result<Llm, Vec<Unusable>> {
     let ways_out = WaysOut { anywhere: Arc::clone(&way_out), public: way_out };
     Llm::new(config, Around { tools, ways_out, ..around(models) })
+}
+
+/// Whether a process is there, and not only what is left of it until somebody asks.
+pub(crate) fn lives(process: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 /// Writes, and waits for the answer to it.

@@ -1,5 +1,7 @@
 //! What the product writes, as a process of its own, at its most talkative: lines of JSON, and nobody's words in them.
 
+mod callouts;
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;

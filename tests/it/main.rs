@@ -39,6 +39,7 @@ mod routes;
 mod sandbox;
 mod shutdown;
 mod store;
+mod transcription;
 mod turns;
 mod typing;
 mod upstream;

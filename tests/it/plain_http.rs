@@ -41,6 +41,7 @@ fn image(url: &str) -> MediaRef {
         sha256: None,
         caption: None,
         filename: None,
+        transcript: None,
     }
 }
 

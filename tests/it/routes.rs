@@ -45,6 +45,17 @@ async fn words_are_whole_and_their_letters_large_or_small() {
     for said in ["priceless", "how many, not much", "much how", "", "👍"] {
         assert!(!takes(words(), &text(said)).await, "{said}");
     }
+    // Words that were spoken, and a kind that stays what it is.
+    let spoken = |transcript: Option<&str>| {
+        let transcript = transcript.map(str::to_owned);
+        let kind = MediaKind::Voice;
+        let media =
+            MediaRef { kind, id: None, url: None, mime: None, sha256: None, caption: None, filename: None, transcript };
+        turn(vec![Content::Media(media)])
+    };
+    let voices = || RouteConfig { kinds: list(&[Kind::Voice]), ..words() };
+    assert!(takes(voices(), &spoken(Some("Um, what's the price?"))).await);
+    assert!(!takes(voices(), &spoken(Some("priceless"))).await && !takes(voices(), &spoken(None)).await);
     // Any of the messages that are answered together.
     let several = turn(vec![Content::text("hello"), Content::text("the price?"), Content::text("thanks")]);
     assert!(takes(words(), &several).await);
@@ -53,7 +64,16 @@ async fn words_are_whole_and_their_letters_large_or_small() {
 #[tokio::test]
 async fn kinds_and_buttons() {
     let media = |kind| {
-        Content::Media(MediaRef { kind, id: None, url: None, mime: None, sha256: None, caption: None, filename: None })
+        Content::Media(MediaRef {
+            kind,
+            id: None,
+            url: None,
+            mime: None,
+            sha256: None,
+            caption: None,
+            filename: None,
+            transcript: None,
+        })
     };
     let kinds = || RouteConfig { kinds: list(&[Kind::Voice, Kind::Image]), ..Default::default() };
     assert!(takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Image)])).await);
@@ -113,8 +133,14 @@ async fn a_language_is_told_by_what_the_customer_has_written_so_far() {
     assert!(!takes(german(), &text("ok")).await, "two letters tell nothing");
     let mut before = text("ok");
     before.history = vec![
-        Said { by: Speaker::Customer, words: long.into(), time: Timestamp::default(), who: None },
-        Said { by: Speaker::Bot, words: "Yes, we have them in red.".into(), time: Timestamp::default(), who: None },
+        Said { by: Speaker::Customer, words: long.into(), time: Timestamp::default(), who: None, transcript: false },
+        Said {
+            by: Speaker::Bot,
+            words: "Yes, we have them in red.".into(),
+            time: Timestamp::default(),
+            who: None,
+            transcript: false,
+        },
     ];
     assert!(takes(german(), &before).await);
     assert_eq!(Language::try_from("DEU".to_owned()), Language::try_from("de".to_owned()));

@@ -181,4 +181,7 @@ contract! {
     somebody_is_found_by_every_name_that_they_have_written_under
     what_is_forgotten_of_an_errand_is_all_of_it
     an_errand_too_long_or_one_too_many_is_not_taken_in
+    a_transcript_stays_with_its_message_until_that_ends
+    whoever_does_not_hold_a_claim_adds_no_transcript
+    whoever_is_forgotten_takes_along_what_they_said_aloud
 }

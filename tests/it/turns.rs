@@ -52,7 +52,8 @@ pub(crate) fn turn(contents: Vec<Content>) -> Turn {
         forwarded: false,
         referral: (number % 2 == 0).then(Referral::default),
     });
-    let said = |by, who| Said { by, words: "words".into(), time: Timestamp::from_secs(1_600_000_000), who };
+    let said =
+        |by, who| Said { by, words: "words".into(), time: Timestamp::from_secs(1_600_000_000), who, transcript: false };
     Turn {
         id: "3d-1-1".into(),
         bot: BotName::new("shop"),

@@ -67,6 +67,7 @@ struct WireSaid<'a> {
     text: &'a str,
     time: String,
     sender: Option<&'a str>,
+    transcript: bool,
 }
 
 /// What a message says: its kind, and what that has.
@@ -102,6 +103,8 @@ struct WireMedia<'a> {
     mime: Option<&'a str>,
     filename: Option<&'a str>,
     text: Option<&'a str>,
+    /// What is said in it, as a machine has understood it.
+    transcript: Option<&'a str>,
 }
 
 /// Lends out a medium: its address, and until when it can be had there.
@@ -124,12 +127,13 @@ pub(super) fn turn(turn: &Turn, deadline: Timestamp, callback: Callback<'_>, len
     serde_json::to_vec(&wire).expect("text, numbers and lists have a form in JSON")
 }
 
-fn said(Said { by, words, time, who }: &Said) -> WireSaid<'_> {
+fn said(Said { by, words, time, who, transcript }: &Said) -> WireSaid<'_> {
     let by = match by {
         Speaker::Customer => "customer",
         Speaker::Bot => "bot",
     };
-    WireSaid { by, text: words, time: time.to_utc(), sender: who.as_ref().map(|who| who.as_str()) }
+    let sender = who.as_ref().map(|who| who.as_str());
+    WireSaid { by, text: words, time: time.to_utc(), sender, transcript: *transcript }
 }
 
 fn message<'a>(inbound: &'a Inbound, lend: Lend<'_>) -> WireMessage<'a> {
@@ -155,7 +159,8 @@ fn content<'a>(content: &'a Content, lend: Lend<'_>) -> WireContent<'a> {
         Content::Media(media) => {
             let (url, expires) = lend(media);
             let (mime, filename) = (media.mime.as_deref(), media.filename.as_deref());
-            let wire = WireMedia { url, expires: expires.to_utc(), mime, filename, text: media.caption.as_deref() };
+            let (text, transcript) = (media.caption.as_deref(), media.transcript.as_deref());
+            let wire = WireMedia { url, expires: expires.to_utc(), mime, filename, text, transcript };
             match media.kind {
                 MediaKind::Image => WireContent::Image(wire),
                 MediaKind::Video => WireContent::Video(wire),

@@ -1,5 +1,6 @@
 //! The settings, each with its default.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -169,6 +170,18 @@ pub struct ToolConfig {
     pub private: bool,
     /// How long an answer may be, in bytes; a longer one is thrown away.
     pub answer_limit: u64,
+    /// What its answers may ask of the turn. Nothing, unless it stands here: what a tool answers may be anybody's words.
+    pub may: Vec<May>,
+}
+
+/// What the answers of a tool may ask of the turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum May {
+    /// That the dots go off for a moment.
+    Beat,
+    /// That a person takes over.
+    Handover,
 }
 
 /// The address may hold credentials.
@@ -189,19 +202,27 @@ impl Default for ToolConfig {
             timeout: Duration::from_secs(10),
             private: false,
             answer_limit: 16 << 10,
+            may: Vec::new(),
         }
     }
 }
 
-/// An MCP server, over streamable HTTP: the model may call its tools.
+/// An MCP server, over streamable HTTP or as a process of ours: the model may call its tools.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct McpConfig {
     /// What the names of its tools begin with, for the model: letters, digits, `_` and `-`.
     pub name: String,
-    /// Where it is.
+    /// Where it is; empty if it is a process.
     pub url: String,
-    /// A bearer token, if it wants one.
+    /// The program that it is, as a path or by a name in `PATH`; empty if it has an address.
+    pub command: String,
+    /// What the program is given on its command line. Others on this machine can see it: secrets belong into `env`.
+    pub args: Vec<String>,
+    /// Its environment, besides `PATH`, `HOME` and `LANG`: nothing else of ours is passed on. A value that begins with
+    /// `env:` or `file:` is the place of a secret.
+    pub env: BTreeMap<String, String>,
+    /// A bearer token, if its address wants one.
     pub token: Option<SecretRef>,
     /// Which of its tools the model may call, by the server's names; all of them if empty.
     pub tools: Vec<String>,
@@ -215,6 +236,8 @@ pub struct McpConfig {
     pub private: bool,
     /// How long a result may be, in bytes; a longer one is thrown away.
     pub answer_limit: u64,
+    /// What its results may ask of the turn, in their `_meta`.
+    pub may: Vec<May>,
 }
 
 /// The address may hold credentials.
@@ -229,12 +252,16 @@ impl Default for McpConfig {
         Self {
             name: String::new(),
             url: String::new(),
+            command: String::new(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
             token: None,
             tools: Vec::new(),
             timeout: Duration::from_secs(10),
             refresh: Duration::from_secs(600),
             private: false,
             answer_limit: 16 << 10,
+            may: Vec::new(),
         }
     }
 }

@@ -75,6 +75,8 @@ impl Rung {
                 {
                     resting.begin(length);
                 }
+                // Whatever stands in the body: of a gateway in between, it is no answer of the protocol's.
+                let answer = answer.error_for_status().map_err(OpenAIError::Reqwest)?;
                 // Some servers cannot stream, and say nothing of that.
                 http::in_one_piece(answer, 2 * LONGEST, wire::as_event).await.map_err(OpenAIError::Reqwest)
             }

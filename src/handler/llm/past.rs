@@ -9,6 +9,7 @@ use super::Llm;
 use super::budget::Refusal;
 use super::model::Asked;
 use super::tokens::{self, Tokens};
+use super::voice;
 use super::wire::Line;
 use crate::handler::{Said, Speaker, Summary, Turn};
 use crate::message::Conversation;
@@ -67,7 +68,7 @@ impl Llm {
                 Speaker::Customer => "Customer",
                 Speaker::Bot => "Bot",
             };
-            text.push_str(&format!("{by}: {}\n", said.words));
+            text.push_str(&format!("{by}: {}\n", voice::told(said)));
         }
         let messages = [Line::system(self.prompter.summary(&turn.bot)?), Line::user(text)];
         let (max_tokens, counted) = (self.summary_tokens, self.budget.is_limited());
@@ -107,11 +108,11 @@ fn after<'a>(summary: Option<&Summary>, history: &'a [Said]) -> &'a [Said] {
 fn fits(tokens: &Tokens, budget: usize, history: &[Said]) -> usize {
     let mut left = budget as u64;
     // Most conversations are so short that nothing need be counted.
-    if history.iter().map(|said| tokens::at_most(&said.words) + tokens::OF_FRAME).sum::<u64>() <= left {
+    if history.iter().map(|said| tokens::at_most(&voice::told(said)) + tokens::OF_FRAME).sum::<u64>() <= left {
         return history.len();
     }
     let fits = history.iter().rev().take_while(|said| {
-        let cost = tokens.of(&said.words) + tokens::OF_FRAME;
+        let cost = tokens.of(&voice::told(said)) + tokens::OF_FRAME;
         left.checked_sub(cost).map(|rest| left = rest).is_some()
     });
     fits.count()
@@ -132,7 +133,7 @@ mod tests {
     use crate::clock::Timestamp;
 
     fn said(by: Speaker, words: &str, time: u64) -> Said {
-        Said { by, words: words.into(), time: Timestamp(time), who: None }
+        Said { by, words: words.into(), time: Timestamp(time), who: None, transcript: false }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::config::{LlmConfig, Unusable};
 use super::guard::Guard;
 use super::past::Past;
 use super::tools::RULE;
+use super::voice;
 use super::wire::Line;
 use crate::clock::Timestamp;
 use crate::handler::{Fetched, Speaker, Turn};
@@ -124,7 +125,7 @@ impl Prompter {
         // Not in the system role: it is made of the customer's words.
         messages.extend(past.summary.map(|words| Line::user(format!("[What was said before, in short: {words}]"))));
         messages.extend(past.said.iter().map(|said| match said.by {
-            Speaker::Customer => Line::user(said.words.as_str()),
+            Speaker::Customer => Line::user(voice::told(said)),
             Speaker::Bot => Line::assistant(said.words.as_str()),
         }));
         let images = turn.messages.iter().filter(|message| image_in(message).is_some()).count();
@@ -161,6 +162,9 @@ fn plain_name(contact: &Contact) -> String {
 
 /// A message in words.
 fn describe(message: &Inbound) -> Cow<'_, str> {
+    if let Some(heard) = voice::heard(&message.content) {
+        return heard.into();
+    }
     let kind = message.content.kind().as_str();
     let words = match (&message.content, message.content.words()) {
         (Content::Text { body }, _) => return body.into(),

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::config::{ToolConfig, Unusable};
+use super::config::{May, ToolConfig, Unusable};
 use super::wire::{Offer, Wanted};
 use crate::clock::Clock;
 use crate::handler::{Turn, WaysOut};
@@ -59,12 +59,23 @@ struct Call<'a> {
 }
 
 /// What a tool says.
+#[derive(Default)]
 struct Outcome {
     words: String,
     /// Whether the dots are to go off for a moment.
     beat: bool,
-    /// Why a person is to take over, if one is.
-    handover: Option<String>,
+    /// Whether a person is to take over.
+    handover: bool,
+}
+
+impl Outcome {
+    /// Takes in what a tool that may ask for something asks for: by `true`, or by a text. Its words go nowhere: a tool's
+    /// own are in no log.
+    fn heed(&mut self, may: &[May], asked: impl Fn(May) -> Option<Value>) {
+        let wants =
+            |what: May| may.contains(&what) && matches!(asked(what), Some(Value::Bool(true) | Value::String(_)));
+        (self.beat, self.handover) = (wants(May::Beat), wants(May::Handover));
+    }
 }
 
 /// Why there is no result, for the model and the log: nothing of the tool's own words.
@@ -159,7 +170,7 @@ impl Toolbox {
             }
             match Server::new(server, ways_out) {
                 Ok(server) => connectable.push(server),
-                Err((key, problem)) => wrong(key, problem),
+                Err(found) => found.into_iter().for_each(|(key, problem)| wrong(&key, problem)),
             }
         }
         Self { tools: ready, servers: connectable }
@@ -207,7 +218,9 @@ impl Open {
                     if outcome.beat {
                         turn.presence.beat();
                     }
-                    results.handover = results.handover.or(outcome.handover);
+                    if outcome.handover && results.handover.is_none() {
+                        results.handover = Some(format!("the tool {} asks for a person", wanted.name));
+                    }
                     frame::around(&outcome.words)
                 }
                 Err(told) => told,

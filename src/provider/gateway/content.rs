@@ -57,6 +57,7 @@ fn media(payload: Object<'_>, kind: MediaKind) -> Content {
         sha256: None,
         caption: payload.text("body"),
         filename: says("filename"),
+        transcript: None,
     })
 }
 

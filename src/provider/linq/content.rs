@@ -84,7 +84,16 @@ fn medium(part: Object<'_>) -> Option<MediaRef> {
         Some("audio") => MediaKind::Audio,
         _ => MediaKind::Document,
     };
-    Some(MediaRef { kind, id, url, mime, sha256: None, caption: None, filename: part.text("filename") })
+    Some(MediaRef {
+        kind,
+        id,
+        url,
+        mime,
+        sha256: None,
+        caption: None,
+        filename: part.text("filename"),
+        transcript: None,
+    })
 }
 
 /// The words on an app's card and where it leads; a `data:` address is the app's own state and means nothing here.

@@ -72,7 +72,7 @@ impl NxCloud {
         let ts = self.clock.now().0.saturating_add_signed(self.clock_offset.load(Ordering::Relaxed)).to_string();
         let (body, signed_body) = match said {
             Said::Json(bytes) => (Body::Json(bytes.clone()), bytes),
-            Said::Form { fields, file, mime } => (Body::Multipart { fields, file, mime }, Bytes::new()),
+            Said::Form { fields, file, mime } => (Body::Multipart { fields, file, mime, name: "file" }, Bytes::new()),
         };
         let (access_key, biz_type) = (self.access_key.expose_secret(), &*self.config.biz_type);
         let signed = Signed { access_key, action, biz_type, ts: &ts };

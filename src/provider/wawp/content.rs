@@ -99,6 +99,7 @@ fn media(payload: Object<'_>, word: Option<&str>) -> Option<Content> {
         sha256: None,
         caption: payload.text("body"),
         filename: text("filename"),
+        transcript: None,
     }))
 }
 

@@ -64,6 +64,7 @@ fn media(message: Object<'_>, name: &str, kind: MediaKind) -> Option<Content> {
         sha256: wire.text("sha256"),
         caption: wire.text("caption"),
         filename: wire.text("filename"),
+        transcript: None,
     }))
 }
 

@@ -242,6 +242,18 @@ impl Ledger {
         })
     }
 
+    /// Keeps what is said in a waiting message with it.
+    pub(super) fn transcribe(&mut self, conversation: &Conversation, seq: Seq, words: &str) -> Result<(), Fault> {
+        let key = records::message(Hash::of_conversation(conversation), seq);
+        let Some(record) = self.tree.record(&key)? else { return Ok(()) };
+        let mut arrival: Arrival<'_> = record::decode(&record)?;
+        arrival.transcribe(words);
+        let mut changes = Changes::default();
+        self.tree.replace(&mut changes, &key, &record::encode(&arrival)?)?;
+        self.tree.stage(changes);
+        Ok(())
+    }
+
     /// Ends messages, and with them what was outgoing. Says how many messages there were, and whether there are failed
     /// parts left.
     pub(super) fn done(

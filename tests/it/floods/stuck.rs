@@ -108,6 +108,10 @@ impl Store for Stuck {
         self.store.overheard(claim).await
     }
 
+    async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
+        self.store.transcribe(claim, message, words).await
+    }
+
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
         self.store.intend(claim, outgoing).await
     }

@@ -23,6 +23,7 @@ fn image(id: Option<&str>, url: Option<&str>) -> MediaRef {
         sha256: None,
         caption: None,
         filename: None,
+        transcript: None,
     }
 }
 

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use threedots::handler::llm::{LlmConfig, ModelConfig};
+use threedots::telemetry::{self, LogLevel};
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::stub::{Does, Stub};
 use super::{llm, patient, say, with};
+use crate::buffer::Buffer;
 use crate::world::Setup;
 
 /// What came of one question to two models of which the first does `does`.
@@ -31,6 +34,20 @@ async fn a_model_that_falls_silent_in_the_middle_of_its_answer_is_left_for_the_n
 async fn a_model_that_breaks_off_is_left_for_the_next() {
     for does in [Does::HangsUp("Half an "), Does::Fails("Half an ")] {
         assert_eq!(fallen_from(does, PATIENT).await, (vec!["Answer 1".into()], 1));
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_with_which_status_a_model_was_refused_whatever_its_gateway_writes() {
+    for (does, status) in [(Does::Page(502), "502"), (Does::Page(429), "429"), (Does::Refuses(401, None), "401")] {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let layer = telemetry::layer(LogLevel::Info, false, move || writer.clone());
+        let _logs = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        assert_eq!(fallen_from(does, PATIENT).await, (vec!["Answer 1".into()], 1));
+        let written = buffer.written();
+        let line = written.lines().find(|line| line.contains("a model did not answer")).expect("it is said");
+        assert!(line.contains(&format!("it answered with HTTP {status}")) && !written.contains("SECRET"), "{written}");
     }
 }
 

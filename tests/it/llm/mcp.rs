@@ -1,5 +1,8 @@
 //! An MCP server on the protocol's own SDK, used by a turn.
 
+mod process;
+mod public;
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -89,7 +92,7 @@ fn with_server(stub: &Stub, transport: Arc<dyn Transport>) -> Llm {
     let config =
         McpConfig { name: "stock".into(), url: "http://127.0.0.1/mcp".into(), private: true, ..McpConfig::default() };
     let ways_out = WaysOut { anywhere: Arc::clone(&transport), public: transport };
-    let mcp = vec![Mcp { config, token: Some("a token".to_owned().into()) }];
+    let mcp = vec![Mcp { config, token: Some("a token".to_owned().into()), environment: Vec::new() }];
     let around = Around { mcp, ways_out, ..around(vec![patient(&stub.base_url)]) };
     Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"))
 }

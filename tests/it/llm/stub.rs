@@ -26,6 +26,8 @@ pub(crate) enum Does {
     HangsUp(&'static str),
     /// Says this, and then that something went wrong.
     Fails(&'static str),
+    /// Answers with this status and a page, as a gateway in between does.
+    Page(u16),
     /// Answers with this status, and perhaps for how long it wants to be left alone.
     Refuses(u16, Option<&'static str>),
 }
@@ -101,6 +103,9 @@ fn answer(does: Does) -> HttpResponse {
         Does::Fails(words) => {
             let error = json!({ "error": { "message": "SECRET PROVIDER WORDS" } });
             streamed(tokens(words).chain([event(&error), done()]), stream::empty().boxed())
+        }
+        Does::Page(status) => {
+            HttpResponse::build(StatusCode::from_u16(status).expect("a status")).body("<h1>SECRET PROVIDER WORDS</h1>")
         }
         Does::Refuses(status, retry_after) => {
             let error = json!({ "error": { "message": "SECRET PROVIDER WORDS", "type": "server_error" } });

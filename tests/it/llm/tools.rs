@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use threedots::handler::llm::{LlmConfig, Tool, ToolConfig};
+use threedots::handler::llm::{LlmConfig, May, Tool, ToolConfig};
 use threedots::http::reach::Lookup;
 use threedots::http::{CallError, Client, Transport};
 use threedots::sandbox::Upstream;
@@ -32,6 +32,7 @@ pub(super) fn order_status() -> ToolConfig {
             "additionalProperties": false,
         }),
         url: "https://tools.example/order-status".into(),
+        may: vec![May::Beat, May::Handover],
         ..ToolConfig::default()
     }
 }
@@ -146,6 +147,40 @@ async fn a_tool_may_hand_over_to_a_person() {
     tokio::time::timeout(Duration::from_secs(60), done).await.expect("an end");
     assert_eq!(world.replies(), Vec::<String>::new());
     assert_eq!(stub.requests().len(), 1, "the model has no say any longer");
+}
+
+/// What came of a tool that asks for both, on an upstream whose dots can be taken off by a call.
+async fn asked_for_both(may: Vec<May>) -> (Vec<String>, Vec<String>, bool) {
+    let remote = Remote::new(|_, _| async { says(&json!({ "result": "sent", "beat": true, "handover": "a refund" })) });
+    let stub = Stub::scripted(|_, number| match number {
+        1 => Does::Calls(vec![("order_status", ORDER.into())]),
+        _ => Does::Says("It is on its way".into()),
+    });
+    let stub = stub.await;
+    let handed_over = may.contains(&May::Handover);
+    let tool = ToolConfig { may, ..order_status() };
+    let world = with_tool(LlmConfig::default(), tool, &stub, remote, Upstream::Linq);
+    world.write("Where is my order?");
+    let done = world.phone().wait_for(|phone| match handed_over {
+        true => !stub.requests().is_empty() && !phone.dots_showing(&world.customer),
+        false => !phone.replies(&world.customer).is_empty(),
+    });
+    tokio::time::timeout(Duration::from_secs(60), done).await.expect("an end");
+    let told = stub.requests().get(1).map(results).unwrap_or_default();
+    let beat = world.seen().iter().any(|seen| seen.contains("dots off: stopped"));
+    (world.replies(), told, beat)
+}
+
+#[tokio::test]
+async fn a_tool_asks_of_the_turn_what_its_settings_say_and_nothing_else() {
+    let framed = |words: &str| vec![format!("<tool_result>\n{words}\n</tool_result>")];
+    let on_its_way = || vec!["It is on its way".to_owned()];
+    let (replies, told, stopped) = asked_for_both(Vec::new()).await;
+    assert_eq!((replies, told, stopped), (on_its_way(), framed("sent"), false), "nothing unless it may");
+    let (replies, told, stopped) = asked_for_both(vec![May::Beat]).await;
+    assert_eq!((replies, told, stopped), (on_its_way(), framed("sent"), true), "the dots went off before the reply");
+    let (replies, told, stopped) = asked_for_both(vec![May::Handover]).await;
+    assert_eq!((replies, told, stopped), (Vec::new(), Vec::new(), true), "a person takes over: the dots went off");
 }
 
 #[tokio::test]

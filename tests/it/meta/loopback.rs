@@ -80,6 +80,7 @@ fn image_at(url: String) -> MediaRef {
         sha256: None,
         caption: None,
         filename: None,
+        transcript: None,
     }
 }
 

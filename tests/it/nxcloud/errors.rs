@@ -219,6 +219,7 @@ async fn what_shows_the_customer_nothing_can_always_be_tried_again() {
         sha256: None,
         caption: None,
         filename: None,
+        transcript: None,
     };
     let failures = || {
         [

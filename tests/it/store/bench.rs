@@ -359,7 +359,7 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
 }
 
 pub(super) fn said(words: &str) -> Said {
-    Said { by: Speaker::Customer, words: words.to_owned(), time: Timestamp(1), who: None }
+    Said { by: Speaker::Customer, words: words.to_owned(), time: Timestamp(1), who: None, transcript: false }
 }
 
 /// The identifiers of a claim's messages.

@@ -14,6 +14,7 @@ mod sharing;
 mod standing;
 mod summaries;
 mod sweep;
+mod transcripts;
 
 pub(super) use arrivals::*;
 pub(super) use claims::*;
@@ -29,3 +30,4 @@ pub(super) use sharing::*;
 pub(super) use standing::*;
 pub(super) use summaries::*;
 pub(super) use sweep::*;
+pub(super) use transcripts::*;

@@ -22,6 +22,7 @@ fn at(url: Option<&str>) -> MediaRef {
         sha256: None,
         caption: None,
         filename: None,
+        transcript: None,
     }
 }
 

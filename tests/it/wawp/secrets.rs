@@ -67,6 +67,7 @@ async fn media_show_nothing_either() {
         sha256: None,
         caption: Some("hello".into()),
         filename: None,
+        transcript: None,
     };
     assert_silent(&provider.fetch_media(&media, 10).await.err().expect("it is refused"));
     let elsewhere = MediaRef { url: Some(format!("https://evil.example/{PERSON}")), ..media };

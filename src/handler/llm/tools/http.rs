@@ -2,7 +2,7 @@
 //!
 //! | the tool answers with | which is |
 //! |---|---|
-//! | 200 and JSON | the result; of an object, `result` if it has one, and besides `"beat": true` and `"handover": "why"` |
+//! | 200 and JSON | the result; of an object, `result` if it has one; besides, if it may, `"beat": true` and `"handover": true` |
 //! | 200 and text | the result |
 //! | 204 | done, with nothing to say |
 //! | anything else | a failure, which the model is told of |
@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 
 use super::{Call, Callable, Failure, Outcome};
 use crate::clock::Clock;
-use crate::handler::llm::config::ToolConfig;
+use crate::handler::WaysOut;
+use crate::handler::llm::config::{May, ToolConfig};
 use crate::handler::way_out::{self, WayOut};
-use crate::handler::{WaysOut, one_line};
 use crate::http::CallError;
 
 /// The version of what is posted.
@@ -24,6 +24,7 @@ const VERSION: u32 = 1;
 pub(super) struct OverHttp {
     way_out: WayOut,
     answer_limit: u64,
+    may: Vec<May>,
     clock: Clock,
 }
 
@@ -51,7 +52,7 @@ impl OverHttp {
         clock: Clock,
     ) -> Result<Self, Vec<way_out::Unusable>> {
         let way_out = WayOut::new(&config.url, secret, config.private, ways_out)?;
-        Ok(Self { way_out, answer_limit: config.answer_limit, clock })
+        Ok(Self { way_out, answer_limit: config.answer_limit, may: config.may.clone(), clock })
     }
 }
 
@@ -77,38 +78,44 @@ impl Callable for OverHttp {
         let posted = self.way_out.call(&call.id, self.clock.now(), call.timeout, accept, body, call.timeout);
         let answer = self.way_out.transport.call(posted).await.map_err(failure)?;
         match answer.status {
-            204 => Ok(Outcome { words: "Done.".into(), beat: false, handover: None }),
+            204 => Ok(Outcome { words: "Done.".into(), ..Outcome::default() }),
             200 | 201 => {
                 let kind = answer.headers.get("content-type").unwrap_or_default();
                 let is_json =
                     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
                 let body = String::from_utf8(answer.bytes(self.answer_limit).await.map_err(failure)?.into())
                     .map_err(|_| Failure::NotUnderstood)?;
-                if is_json { read(&body) } else { Ok(Outcome { words: body, beat: false, handover: None }) }
+                if is_json { read(&body, &self.may) } else { Ok(Outcome { words: body, ..Outcome::default() }) }
             }
             status => Err(Failure::Status(status)),
         }
     }
 }
 
-/// Reads a tool's JSON.
-fn read(body: &str) -> Result<Outcome, Failure> {
+/// Reads a tool's JSON. What it may not ask for is a field like any other.
+fn read(body: &str, may: &[May]) -> Result<Outcome, Failure> {
     let mut json: Value = serde_json::from_str(body).map_err(|_| Failure::NotUnderstood)?;
-    let (mut beat, mut handover) = (false, None);
+    let mut outcome = Outcome::default();
     if let Value::Object(fields) = &mut json {
-        beat = fields.remove("beat") == Some(Value::Bool(true));
-        if let Some(Value::String(reason)) = fields.remove("handover") {
-            handover = Some(one_line(&reason));
-        }
+        outcome.heed(may, |what| fields.get(word(what)).cloned());
+        may.iter().for_each(|what| drop(fields.remove(word(*what))));
         if let Some(result) = fields.remove("result") {
             json = result;
         }
     }
-    let words = match json {
+    outcome.words = match json {
         Value::String(words) => words,
         other => other.to_string(),
     };
-    Ok(Outcome { words, beat, handover })
+    Ok(outcome)
+}
+
+/// The field that asks for it.
+fn word(what: May) -> &'static str {
+    match what {
+        May::Beat => "beat",
+        May::Handover => "handover",
+    }
 }
 
 fn failure(error: CallError) -> Failure {

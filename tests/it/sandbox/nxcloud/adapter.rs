@@ -76,6 +76,7 @@ async fn media_go_up_and_out_and_come_back_over_a_socket() {
         sha256: None,
         caption: None,
         filename: None,
+        transcript: None,
     };
     let download = provider.fetch_media(&medium, 1 << 20).await.expect("it is there");
     assert_eq!(download.mime.as_deref(), Some("audio/ogg; codecs=opus"));

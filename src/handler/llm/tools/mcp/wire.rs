@@ -20,7 +20,7 @@ use crate::http::{Answer, Body, Call, CallError, HeaderName, HeaderValue, Transp
 const SESSION: &str = "mcp-session-id";
 
 /// How much more than a tool's answer there may be around it, in bytes: a list of tools, for one.
-const AROUND: u64 = 256 << 10;
+pub(super) const AROUND: u64 = 256 << 10;
 
 #[derive(Clone)]
 pub(super) struct Wire {
