@@ -9,6 +9,7 @@ mod errand;
 mod failed;
 mod interrupt;
 mod night;
+mod pairing;
 mod person;
 mod report;
 mod settings;
@@ -26,7 +27,7 @@ use crate::budget::{Budget, Share, Tally};
 use crate::clock::{Clock, Timestamp};
 use crate::control::Controls;
 use crate::failure::FailureReply;
-use crate::gate::Gates;
+use crate::gate::{Gates, Members};
 use crate::handler::{Handler, Said, Speaker};
 use crate::health::Health;
 use crate::hosting::{Roster, ShareConfig};
@@ -110,7 +111,8 @@ pub struct Tools {
 /// When the store fails, or the claim's lease has ended. Nothing is lost by it: what was not settled is claimed again.
 pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) -> Result<Report, StoreError> {
     let now = tools.clock.now();
-    let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None };
+    let members = pairing::members(bot, tools, &claim.messages).await?;
+    let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None, members };
     attempt.heed_wishes(&claim).await?;
     if !Attempt::has_errands_alone(&claim) && attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
@@ -129,6 +131,9 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     }
     if !claim.failed.is_empty() {
         return Box::pin(attempt.make_up_for_failed(claim)).await;
+    }
+    if let Some(by) = attempt.let_in(&claim).await? {
+        return Box::pin(attempt.welcome(claim, by)).await;
     }
     if let Some(given) = attempt.order(&claim, None) {
         return Box::pin(attempt.obey(claim, given)).await;
@@ -200,6 +205,8 @@ struct Attempt<'a> {
     report: Report,
     /// Until when the customer may be sent free-form replies; none if always.
     open_until: Option<Timestamp>,
+    /// Who of those whose messages wait has been let in, if the bot is private.
+    members: Members,
 }
 
 impl Attempt<'_> {
@@ -207,7 +214,7 @@ impl Attempt<'_> {
     fn pass_gates(&mut self, messages: &[Waiting]) -> Option<Batch> {
         let (mut admitted, mut turned_away) = (Vec::with_capacity(messages.len()), Vec::new());
         for waiting in messages {
-            match self.bot.gates.admit(waiting) {
+            match self.bot.gates.admit(waiting, &self.members) {
                 Ok(()) => admitted.push(waiting.clone()),
                 Err(gate) => {
                     *self.report.turned_away.entry(gate).or_default() += 1;

@@ -40,7 +40,10 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("callbacks", &["body", "handler", "secret"]),
     // What is said unasked has a handler's form, and the limits of a reply.
     ("errand", &["handler", "hosting", "outbox", "provider", "store"]),
-    ("operator", &["body", "budget", "errand", "health", "hosting", "http", "people", "provider", "secret", "store"]),
+    (
+        "operator",
+        &["body", "budget", "errand", "gate", "health", "hosting", "http", "people", "provider", "secret", "store"],
+    ),
     ("housekeeping", &["store"]),
     // The sum of the small tables that live beside what they configure.
     (

@@ -28,6 +28,7 @@ mod nxcloud;
 mod operator;
 mod outage;
 mod pace;
+mod pairing;
 mod people;
 mod plain_http;
 mod product;
