@@ -149,7 +149,7 @@ impl Errands {
         let parts = outbox::prepare(&*voice.provider, parts, voice.patience).await?;
         if parts.len() > MOST_PARTS {
             return Err(Refused::Unsendable(format!(
-                "it would be more than {MOST_PARTS} messages: send some of them later"
+                "it would be more than {MOST_PARTS} messages: ask for them by turns"
             )));
         }
         let errand = Errand { parts, unless_paused, name: None };
