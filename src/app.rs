@@ -28,7 +28,7 @@ use crate::handler::http::WaysOut;
 use crate::handler::http::callbacks::Callbacks;
 use crate::handler::{Handler, Later};
 use crate::housekeeping;
-use crate::http::{Answer, Call, CallError, Client, ClientError, Transport, reach};
+use crate::http::{Answer, Call, CallError, ClientError, Shared, Transport};
 use crate::meters::Meters;
 use crate::operator::Api;
 use crate::provider::Kind;
@@ -43,7 +43,7 @@ use crate::worker::Worker;
 use assemble::{Env, Parts};
 use callbacks::Comeback;
 pub use hand::HandError;
-use host::{Host, Rosters, Shared};
+use host::{Asked, Host, Rosters};
 use operator::Operator;
 use playground::Playground;
 use server::Listening;
@@ -125,7 +125,7 @@ impl App {
         let Some(config) = &self.config else { return Ok(()) };
         let env = |name: &str| self.env.get(name).cloned();
         let later: Arc<dyn Handler> = Arc::new(Demo);
-        let nowhere = WaysOut { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere) };
+        let nowhere = WaysOut { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere), models: Shared::default() };
         let (callbacks, notebook) = (Comeback::nowhere(), Arc::default());
         let bots = parts(config, self.env(), nowhere, callbacks, notebook, Meters::default(), Some(later))
             .and_then(|(parts, problems)| bots(config, &parts, problems));
@@ -209,7 +209,7 @@ impl App {
     /// When something is wrong with the configuration, the store cannot be opened, or a port cannot be had.
     pub async fn start(self) -> Result<Running, StartError> {
         let env = self.env();
-        let ways_out = WaysOut { anywhere: Client::new()?, public: Client::public_only(Arc::new(reach::System))? };
+        let ways_out = WaysOut::open()?;
         let notebook = Arc::new(Later::default());
         match self.config {
             Some(config) => {
@@ -342,7 +342,7 @@ impl Running {
         let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));
         let Listening { address, server, handle } = listening.map_err(StartError::Listen)?;
         let mut servers = vec![(handle, tokio::spawn(server))];
-        let shared = Arc::new(Shared(Arc::clone(&host)));
+        let shared = Arc::new(Asked(Arc::clone(&host)));
         let serve = |operator: Operator| operator.serve(Arc::clone(&store), rosters.healths, rosters.voices, shared);
         let operator = operator.map(serve).transpose()?;
         let operator = operator.map(|(api, Listening { address, server, handle })| {

@@ -1,4 +1,5 @@
-//! The operator's commands: dead letters, who answers a conversation, the erasure of a person, and the care of the store.
+//! The operator's commands: dead letters, who answers a conversation, what a bot says unasked, who is let in to a private
+//! one, the erasure of a person, and the care of the store.
 
 mod show;
 pub(crate) mod store;
@@ -9,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 use threedots::App;
-use threedots::operator::{Changed, Hand, Page, PauseFor, Refusal, Stands, Whom};
+use threedots::operator::{Changed, Hand, Page, PauseFor, Refusal, Revoked, Stands, Whom};
 use threedots::people::Lasting;
 use threedots::store::Seq;
 use threedots::telemetry;
@@ -86,6 +87,71 @@ pub(crate) struct TakeOver {
     /// So long, such as 2h; if left out, until `threedots resume`.
     #[arg(long = "for", value_name = "TIME")]
     lasts: Option<String>,
+}
+
+/// Who is let in to a private bot.
+#[derive(Subcommand)]
+pub(crate) enum Pair {
+    /// Makes a code. Whoever sends it to the bot is let in: once, and it is shown this once.
+    New {
+        /// The bot's name in the configuration.
+        bot: String,
+        /// It is good for so long, such as 2h; if left out, for a day.
+        #[arg(long = "for", value_name = "TIME")]
+        lasts: Option<String>,
+    },
+    /// Lists the invitations that are open, and who is in.
+    List {
+        /// The bot's name in the configuration.
+        bot: String,
+        /// Begins behind the place where an earlier list ended.
+        #[arg(long, value_name = "PLACE")]
+        after: Option<String>,
+    },
+    /// Takes an invitation back, or has somebody be in no longer.
+    Revoke {
+        /// The bot's name in the configuration.
+        bot: String,
+        /// A phone number, or an identifier as `pair list` shows it.
+        #[arg(long, value_name = "CONTACT", allow_hyphen_values = true, required_unless_present = "number")]
+        contact: Option<String>,
+        /// The number of an invitation.
+        #[arg(long, value_name = "N", conflicts_with = "contact")]
+        number: Option<u64>,
+    },
+}
+
+/// `threedots pair …`
+pub(crate) async fn pair(what: Pair, common: &Common) -> Result<String, String> {
+    let lasts = match &what {
+        Pair::New { lasts: Some(lasts), .. } => {
+            Some(lasts.parse::<Lasting>().map_err(|wrong| format!("--for {wrong}"))?)
+        }
+        _ => None,
+    };
+    let hand = take(common).await?;
+    let said = match what {
+        Pair::New { bot, .. } => hand
+            .invite(&bot, PauseFor { lasts })
+            .await
+            .map(|invited| if common.json { json(&invited) } else { Ok(show::invited(&invited)) }),
+        Pair::List { bot, after } => hand
+            .members(&bot, after)
+            .await
+            .map(|members| if common.json { json(&members) } else { Ok(show::members(&members)) }),
+        Pair::Revoke { bot, contact, number } => {
+            let what = contact.map(Revoked::Contact).or(number.map(Revoked::Number));
+            // The arguments are refused that name neither.
+            let what = what.unwrap_or(Revoked::Number(0));
+            hand.revoke(&bot, &what).await.map(|withdrawn| match withdrawn.changed {
+                _ if common.json => json(&withdrawn),
+                true => Ok("revoked".to_owned()),
+                false => Err("there was nothing to revoke".to_owned()),
+            })
+        }
+    };
+    hand.close().await;
+    said.map_err(|refusal| refusal.to_string())?
 }
 
 /// What a bot is to say unasked.

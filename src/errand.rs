@@ -23,6 +23,9 @@ use crate::store::{Asked, Commission, Commissioned, Errand, Peer, Receipt, Store
 /// So many things said last are looked at for the customer's last word.
 const LOOKED_AT: usize = 200;
 
+/// So many messages may one errand be.
+const MOST_PARTS: usize = 100;
+
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
 
@@ -144,6 +147,11 @@ impl Errands {
             }
         }
         let parts = outbox::prepare(&*voice.provider, parts, voice.patience).await?;
+        if parts.len() > MOST_PARTS {
+            return Err(Refused::Unsendable(format!(
+                "it would be more than {MOST_PARTS} messages: ask for them by turns"
+            )));
+        }
         let errand = Errand { parts, unless_paused, name: None };
         let commission = Commission { asked, to: there.address, errand };
         receipt(self.store.commission(&commission).await?)

@@ -3,6 +3,8 @@
 //! In this order: too old, not a kind that the bot answers, blocked, not allowed, too many. Whoever is turned away
 //! sees nothing at all; the message ends as silent, with the gate's word in the turn's log line.
 
+pub mod pairing;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -29,6 +31,10 @@ pub struct GateConfig {
     pub allow: Vec<String>,
     /// These people are not answered.
     pub block: Vec<String>,
+    /// Whether only those are answered whom `allow` names, or who have been let in by a code (`threedots pair new`).
+    pub private: bool,
+    /// What somebody is told who has been let in; nothing if empty.
+    pub welcome: String,
     /// How many messages of one sender are answered in one minute. It also ends a loop of two bots.
     pub per_minute: u32,
 }
@@ -40,6 +46,8 @@ impl Default for GateConfig {
             kinds: Kind::ANSWERED.to_vec(),
             allow: Vec::new(),
             block: Vec::new(),
+            private: false,
+            welcome: "You have been let in.".into(),
             per_minute: 20,
         }
     }
@@ -48,9 +56,13 @@ impl Default for GateConfig {
 /// The lists are people's phone numbers.
 impl fmt::Debug for GateConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { max_age, kinds, allow, block, per_minute } = self;
+        let Self { max_age, kinds, allow, block, private, welcome: _, per_minute } = self;
         let (allow, block) = (allow.len(), block.len());
-        write!(f, "GateConfig({max_age:?}, {kinds:?}, {allow} allowed, {block} blocked, {per_minute} a minute)")
+        let private = if *private { "private, " } else { "" };
+        write!(
+            f,
+            "GateConfig({max_age:?}, {kinds:?}, {private}{allow} allowed, {block} blocked, {per_minute} a minute)"
+        )
     }
 }
 
@@ -63,7 +75,7 @@ pub enum TurnedAway {
     Kind,
     /// Its sender is on the block list.
     Blocked,
-    /// Its sender is not on the allow list.
+    /// Its sender is not on the allow list, and has not been let in.
     NotAllowed,
     /// Its sender writes too much.
     TooMany,
@@ -82,6 +94,27 @@ impl TurnedAway {
     }
 }
 
+/// Who has been let in to a private bot, of those who are asked about.
+#[derive(Default)]
+pub struct Members(HashSet<ContactId>);
+
+impl Members {
+    /// Adds somebody.
+    pub fn add(&mut self, sender: ContactId) {
+        self.0.insert(sender);
+    }
+
+    /// Adds all of these.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Whether somebody is one of them.
+    pub fn has(&self, sender: &ContactId) -> bool {
+        self.0.contains(sender)
+    }
+}
+
 /// The gates of one bot.
 pub struct Gates {
     config: GateConfig,
@@ -97,13 +130,35 @@ impl Gates {
         Self { allow: people(&config.allow), block: people(&config.block), config, admitted: Mutex::default() }
     }
 
-    /// Lets a message pass, or says why not. Asked again about the same message, it answers the same.
+    /// Whether it asks who has been let in.
+    pub fn is_private(&self) -> bool {
+        self.config.private
+    }
+
+    /// What somebody is told who has been let in; none if nothing.
+    pub fn welcome(&self) -> Option<&str> {
+        Some(self.config.welcome.as_str()).filter(|words| !words.is_empty())
+    }
+
+    /// Whether a message may be what lets its sender in: from somebody alone with the bot who needs that, and who is not
+    /// to be kept out.
+    pub fn may_knock(&self, waiting: &Waiting) -> bool {
+        let at = &waiting.inbound.at;
+        !at.group && !self.is_too_old(waiting) && !is_listed(&self.block, at) && !is_listed(&self.allow, at)
+    }
+
+    fn is_too_old(&self, waiting: &Waiting) -> bool {
+        !waiting.replayed && waiting.accepted.since(waiting.inbound.at.time) > self.config.max_age
+    }
+
+    /// Lets a message pass, or says why not. Asked again about the same message, it answers the same. `members` are those
+    /// who have been let in.
     ///
     /// # Errors
     /// The first gate that turned it away.
-    pub fn admit(&self, waiting: &Waiting) -> Result<(), TurnedAway> {
+    pub fn admit(&self, waiting: &Waiting, members: &Members) -> Result<(), TurnedAway> {
         let at = &waiting.inbound.at;
-        if !waiting.replayed && waiting.accepted.since(at.time) > self.config.max_age {
+        if self.is_too_old(waiting) {
             return Err(TurnedAway::TooOld);
         }
         if !self.config.kinds.contains(&waiting.inbound.content.kind()) {
@@ -112,7 +167,8 @@ impl Gates {
         if is_listed(&self.block, at) {
             return Err(TurnedAway::Blocked);
         }
-        if !self.allow.is_empty() && !is_listed(&self.allow, at) {
+        let is_member = self.config.private && members.has(&at.sender);
+        if (self.config.private || !self.allow.is_empty()) && !is_member && !is_listed(&self.allow, at) {
             return Err(TurnedAway::NotAllowed);
         }
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ pub mod reach;
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -286,9 +286,23 @@ impl Client {
 /// The client beneath, for a library that makes its calls itself.
 pub(crate) type Bare = reqwest::Client;
 
-/// A client with the settings that all of ours share, and without their rules on addresses.
-pub(crate) fn bare() -> Result<Bare, ClientError> {
-    builder().build().map_err(|_| ClientError)
+/// A client with the settings that all of ours share, and without their rules on addresses: made when it is first needed,
+/// and the same for everybody. Each takes milliseconds and a hundred kilobytes. A clone is the same.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<OnceLock<Bare>>);
+
+impl Shared {
+    /// The client.
+    ///
+    /// # Errors
+    /// When the machine's TLS roots cannot be read.
+    pub(crate) fn client(&self) -> Result<Bare, ClientError> {
+        if let Some(client) = self.0.get() {
+            return Ok(client.clone());
+        }
+        let client = builder().build().map_err(|_| ClientError)?;
+        Ok(self.0.get_or_init(|| client).clone())
+    }
 }
 
 /// The settings that every HTTP client of ours shares: see the module's first lines.

@@ -72,6 +72,13 @@ enum Command {
         #[command(flatten)]
         common: cli::Common,
     },
+    /// Invites people to a private bot by a code, and shows who is in.
+    Pair {
+        #[command(subcommand)]
+        what: cli::Pair,
+        #[command(flatten)]
+        common: cli::Common,
+    },
     /// Has a bot of the threedots that is running say something unasked.
     Send {
         #[command(flatten)]
@@ -104,6 +111,7 @@ async fn main() -> ExitCode {
         Some(Command::Dead { what, common }) => cli::dead(what, &common).await.map(|said| say(&said)),
         Some(Command::Pause { pause, common }) => cli::pause(pause, &common).await.map(|said| say(&said)),
         Some(Command::Resume { talk, common }) => cli::resume(talk, &common).await.map(|said| say(&said)),
+        Some(Command::Pair { what, common }) => cli::pair(what, &common).await.map(|said| say(&said)),
         Some(Command::Send { saying, common }) => cli::send(saying, &common).await.map(|said| say(&said)),
         Some(Command::Forget { whom, common }) => cli::forget(whom, &common).await.map(|said| say(&said)),
         Some(Command::Store { task }) => cli::store::run(task).map(|said| say(&said)),

@@ -14,6 +14,9 @@
 //! | `POST /v1/conversations/resume` with `{"bot": "…", "contact": "…"}` | [`Stands`]: the bot answers again |
 //! | `POST /v1/conversations/{letter}/pause` with `{"for": "2h"}` or nothing, `…/{letter}/resume` | the same, for the conversation that a dead letter stands in |
 //! | `POST /v1/bots/{bot}/messages` with `{"contact": "…", "text": "…"}` | 202 and [`Sent`]: the bot says so, unasked |
+//! | `POST /v1/bots/{bot}/invite` with `{"for": "24h"}` or nothing | [`Invited`]: a code that lets somebody in to a private bot, once, who sends it to the bot; it is shown this once |
+//! | `GET /v1/bots/{bot}/members?after=…` | [`Members`]: the invitations that are open, and who is in; by name only with `&show=words` |
+//! | `POST /v1/bots/{bot}/revoke` with `{"contact": "…"}` or `{"number": N}` | [`Withdrawn`]: somebody is in no longer, or an invitation is good no longer |
 //! | `GET /v1/parts/{key}` | [`PartOfReply`]: what became of a part of a reply, by its key in the log; what it says with `?show=words` |
 //! | `GET /v1/bots?after=BOT&most=N` | [`Bots`]: behind `after`, `most` at most (100; up to 1,000) |
 //! | `GET /v1/bots/{bot}` | [`Hosted`]: how it stands, and its settings without its secrets |
@@ -38,24 +41,26 @@
 //! | 404 | no such route, letter, part, bot or chat |
 //! | 405 | another method's route |
 //! | 408, 413 | a body that takes over 5 s, or is larger than 256 KiB; with a message for a bot over 30 s, and 24 MiB |
-//! | 409 | the `idempotency-key` was used for something else: to mend the body would change nothing about that; the bot stands in the configuration file, or there is no `bots_dir` |
+//! | 409 | the `idempotency-key` was used for something else: to mend the body would change nothing about that; the bot stands in the configuration file, or there is no `bots_dir`; ten invitations are open |
 //! | 422 | the upstream does not take it: a limit of its, a form that it has not, or more than an approved template for somebody who has not written lately; or these settings are wrong: `problems` says of each `key` what the `problem` is, as `threedots check` does |
 //! | 429 | there were ten wrong tokens within a second: for the rest of it no token is looked at |
 //! | 503 | the store cannot do it; of several letters, [`Changed`] says which were done |
 //!
 //! In the settings of a bot, `{"$secret": "…"}` stands where a secret goes: it is kept in a file of its own that only
 //! threedots may read, and never shown. What is shown in its place, `{"$secret": null}`, keeps it when it is put again.
-//! `"env:NAME"` names a variable as in a file; files cannot be named.
+//! `"env:NAME"` names a variable as in a file. Files and commands of this machine cannot be named; addresses of its network
+//! can, with `private = true`: do not pass on unseen what your own customers write.
 //!
 //! A conversation is named in the body, or by the number of a dead letter: no phone number stands in an address, which
-//! proxies log. Each replay, discard, pause, resumption, erasure, message and change of a bot writes one line of the log
-//! (`audit`), in numbers. A caller who hangs up in the
+//! proxies log. Each replay, discard, pause, resumption, erasure, message, invitation, revocation and change of a bot writes
+//! one line of the log (`audit`), in numbers. A caller who hangs up in the
 //! middle changes nothing about that.
 
 mod api;
 mod desk;
 mod door;
 mod host;
+mod pairing;
 mod remote;
 mod route;
 mod views;
@@ -72,6 +77,7 @@ use crate::store::{Forgotten, Seq};
 pub use api::{Api, routes};
 pub use desk::Desk;
 pub use host::{Bots, Flaw, Host, HostError, Hosted, Put, Reloaded, Removed};
+pub use pairing::{Invited, LetIn, Members, Open, Revoked, Withdrawn};
 pub use remote::Remote;
 pub use views::{
     BotState, Changed, Letter, Letters, Page, PartOfReply, PauseFor, Private, Refusal, Sent, SentAt, Stands, State,
@@ -143,6 +149,15 @@ pub trait Hand: Send + Sync {
 
     /// Has a bot say something unasked, once for a key: `body` is that of `POST /v1/bots/{bot}/messages`.
     async fn send(&self, bot: &str, key: &str, body: &Value) -> Result<Sent, Refusal>;
+
+    /// Makes a code that lets somebody in to a private bot, once.
+    async fn invite(&self, bot: &str, lasts: PauseFor) -> Result<Invited, Refusal>;
+
+    /// Who is let in to a private bot, by name, behind the place where an earlier list ended; and who may be.
+    async fn members(&self, bot: &str, after: Option<String>) -> Result<Members, Refusal>;
+
+    /// Takes an invitation back, or has somebody be in no longer.
+    async fn revoke(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, Refusal>;
 
     /// Erases a person.
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal>;

@@ -13,6 +13,7 @@
 mod allowance;
 pub mod disk;
 mod errand;
+mod invitations;
 pub mod memory;
 mod parts;
 mod people;
@@ -35,6 +36,7 @@ use crate::message::{
     BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
 };
 pub use errand::{Asked, Commission, Commissioned, Errand, Receipt, Whereabouts};
+pub use invitations::{Invitation, MOST_INVITATIONS, Member};
 pub use schedule::Lease;
 pub use standing::{By, Change, Opted, Pause, Peer, Standing};
 
@@ -166,6 +168,30 @@ pub trait Store: Send + Sync + 'static {
     /// A pause ends the hold-back of the chat that goes by one of the names. Takes effect at once; durable when it
     /// returns.
     async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError>;
+
+    /// Keeps an invitation to a bot, good until then, under the digest of its code. None if [`MOST_INVITATIONS`] of the bot
+    /// are open. Durable when it returns.
+    async fn invite(&self, bot: &BotName, digest: [u8; 32], until: Timestamp)
+    -> Result<Option<Invitation>, StoreError>;
+
+    /// Takes up the invitation of this digest by a message, and lets whoever wrote it in: both, or neither. Whether there
+    /// is such an invitation; for the same message again, if it was taken up by that. Durable when it returns.
+    async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError>;
+
+    /// A bot's invitations that are open.
+    async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError>;
+
+    /// Takes an invitation back that is open. Whether there was one. Durable when it returns.
+    async fn withdraw(&self, bot: &BotName, number: u64) -> Result<bool, StoreError>;
+
+    /// Those who are let in to a bot, `most` at most, behind the place where an earlier list ended; and where this one
+    /// ends, if there may be more.
+    async fn members(
+        &self,
+        bot: &BotName,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<(Vec<Member>, Option<String>), StoreError>;
 
     /// Waits until a person answers somebody in the bot's place, and returns the pause; at once if that is so. Waits for
     /// ever if it never comes to that.

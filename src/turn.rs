@@ -10,6 +10,7 @@ mod failed;
 mod interrupt;
 mod listen;
 mod night;
+mod pairing;
 mod person;
 mod report;
 mod settings;
@@ -27,7 +28,7 @@ use crate::budget::{Budget, Share, Tally};
 use crate::clock::{Clock, Timestamp};
 use crate::control::Controls;
 use crate::failure::FailureReply;
-use crate::gate::Gates;
+use crate::gate::{Gates, Members};
 use crate::handler::{Handler, Said, Speaker};
 use crate::health::Health;
 use crate::hosting::{Roster, ShareConfig};
@@ -113,7 +114,9 @@ pub struct Tools {
 /// When the store fails, or the claim's lease has ended. Nothing is lost by it: what was not settled is claimed again.
 pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) -> Result<Report, StoreError> {
     let now = tools.clock.now();
-    let mut attempt = Attempt { bot, tools, report: Report::of(&claim), open_until: None, unheard: Vec::new() };
+    let members = pairing::members(bot, tools, &claim.messages).await?;
+    let mut attempt =
+        Attempt { bot, tools, report: Report::of(&claim), open_until: None, unheard: Vec::new(), members };
     attempt.heed_wishes(&claim).await?;
     if !Attempt::has_errands_alone(&claim) && attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
@@ -132,6 +135,9 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     }
     if !claim.failed.is_empty() {
         return Box::pin(attempt.make_up_for_failed(claim)).await;
+    }
+    if let Some(by) = attempt.let_in(&claim).await? {
+        return Box::pin(attempt.welcome(claim, by)).await;
     }
     if let Some(given) = attempt.order(&claim, None) {
         return Box::pin(attempt.obey(claim, given)).await;
@@ -205,6 +211,8 @@ struct Attempt<'a> {
     open_until: Option<Timestamp>,
     /// What could not be transcribed in this turn.
     unheard: Vec<Seq>,
+    /// Who of those whose messages wait has been let in, if the bot is private.
+    members: Members,
 }
 
 impl Attempt<'_> {
@@ -212,7 +220,7 @@ impl Attempt<'_> {
     fn pass_gates(&mut self, messages: &[Waiting]) -> Option<Batch> {
         let (mut admitted, mut turned_away) = (Vec::with_capacity(messages.len()), Vec::new());
         for waiting in messages {
-            match self.bot.gates.admit(waiting) {
+            match self.bot.gates.admit(waiting, &self.members) {
                 Ok(()) => admitted.push(waiting.clone()),
                 Err(gate) => {
                     *self.report.turned_away.entry(gate).or_default() += 1;

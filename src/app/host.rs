@@ -178,7 +178,7 @@ fn unkept(error: std::io::Error) -> HostError {
 }
 
 #[async_trait]
-impl crate::operator::Host for Shared {
+impl crate::operator::Host for Asked {
     async fn settings(&self, bot: &BotName) -> Result<Option<Map<String, Value>>, HostError> {
         let host = &self.0;
         let Some((file, files)) = host.file(bot).zip(host.files.as_ref()) else { return Ok(None) };
@@ -251,7 +251,7 @@ impl crate::operator::Host for Shared {
 
 /// What the operator's API is given: it outlives a request.
 #[derive(Clone)]
-pub(super) struct Shared(pub(super) Arc<Host>);
+pub(super) struct Asked(pub(super) Arc<Host>);
 
 impl Host {
     /// What the directory says now, and the bots that are made of it: all of them, since what a secret's reference leads to
@@ -295,7 +295,7 @@ impl Host {
     /// Reads the directory again because a signal says so.
     pub(super) async fn hang_up(self: &Arc<Self>) {
         use crate::operator::Host as _;
-        match Shared(Arc::clone(self)).reload().await {
+        match Asked(Arc::clone(self)).reload().await {
             Ok(reloaded) => {
                 for Flaw { key, problem } in &reloaded.problems {
                     warn!(key, problem, "a bot goes on as it was");

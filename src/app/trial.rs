@@ -12,7 +12,6 @@ use crate::callbacks::CallbacksConfig;
 use crate::clock::Clock;
 use crate::config::{Problem, Problems};
 use crate::handler::http::{Http, HttpConfig, WaysOut};
-use crate::http::{Client, reach};
 use crate::sandbox::Upstream;
 use crate::sandbox::phone::{Moment, What, Why};
 use crate::testing::{Setup, World};
@@ -31,7 +30,7 @@ pub(super) async fn talk(
     lines: impl BufRead + Send + 'static,
     mut screen: impl Write,
 ) -> Result<(), StartError> {
-    let ways_out = WaysOut { anywhere: Client::new()?, public: Client::public_only(Arc::new(reach::System))? };
+    let ways_out = WaysOut::open()?;
     let comeback = Comeback::at(playground::listen(playground::CALLBACKS_PORT)?, &CallbacksConfig::default())?;
     let config = HttpConfig { url: url.to_owned(), private: true, ..HttpConfig::default() };
     let secret = secret.map(Into::into);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use threedots::message::Kind;
-use threedots::operator::{Changed, Letter, Letters, Sent, Stands};
+use threedots::operator::{Changed, Invited, Letter, Letters, Members, Sent, Stands};
 use threedots::store::{Forgotten, Seq};
 
 /// One line a letter.
@@ -117,6 +117,23 @@ pub(super) fn tamed_json(json: &str) -> String {
 fn is_wild(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns
+}
+
+/// A code, and what to do with it.
+pub(super) fn invited(Invited { code, number, until }: &Invited) -> String {
+    format!("{code}\ninvitation {number}: whoever sends this to the bot until {until} is let in, once")
+}
+
+/// The invitations that are open, and who is in.
+pub(super) fn members(Members { open, members, next }: &Members) -> String {
+    let mut lines = Vec::new();
+    lines.extend(
+        open.iter().map(|open| format!("invitation {}: made {}, good until {}", open.number, open.made, open.until)),
+    );
+    lines
+        .extend(members.iter().map(|member| format!("in since {}: {}", member.since, tamed(&member.names.join(", ")))));
+    lines.extend(next.iter().map(|next| format!("there may be more: --after {next}")));
+    if lines.is_empty() { "nobody is in, and nobody is invited".to_owned() } else { lines.join("\n") }
 }
 
 /// What a bot is to say, and where to look what becomes of it.

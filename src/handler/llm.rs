@@ -42,7 +42,6 @@ use tracing::{info, warn};
 
 use super::{Handler, HandlerError, Notebook, NotebookError, Speaker, Turn, WaysOut};
 use crate::clock::Clock;
-use crate::http;
 use crate::message::Reply;
 use crate::meters::{Fact, Meters, Step};
 use crate::templates::{TemplateError, Templates};
@@ -111,7 +110,7 @@ impl Llm {
         let time_zone = prompter.time_zone.clone();
         let guard = Guard::new(&config);
         let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
-        let rungs = match http::bare() {
+        let rungs = match ways_out.models.client() {
             Ok(http) => models.into_iter().map(|model| Rung::new(model, clock, http.clone())).collect(),
             Err(error) => {
                 problems.push(Unusable::new("models", error.to_string()));

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::sign::SigningKey;
 use crate::clock::Timestamp;
-use crate::http::{Body, Call, Transport, reach};
+use crate::http::{Body, Call, Client, ClientError, Shared, Transport, reach};
 
 /// The ways out that a handler may take.
 #[derive(Clone)]
@@ -17,6 +17,19 @@ pub struct WaysOut {
     pub anywhere: Arc<dyn Transport>,
     /// To the public internet alone.
     pub public: Arc<dyn Transport>,
+    /// To language models.
+    pub models: Shared,
+}
+
+impl WaysOut {
+    /// Those to the world. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the machine's TLS roots cannot be read.
+    pub fn open() -> Result<Self, ClientError> {
+        let public = Client::public_only(Arc::new(reach::System))?;
+        Ok(Self { anywhere: Client::new()?, public, models: Shared::default() })
+    }
 }
 
 /// A setting that cannot be used: its key, and what to do.

@@ -145,6 +145,20 @@ impl Api {
             _ => &*body,
         };
         match place {
+            Place::Invite(bot) => {
+                let (bot, lasts) = (bot.to_owned(), route::pause_for(body)?);
+                let change = |desk: Arc<Desk>| async move { desk.invite(&bot, lasts).await };
+                Answer::new(200, &self.see_through(change).await?)
+            }
+            Place::Members(bot) => {
+                let (after, words) = route::members(query)?;
+                Answer::new(200, &self.desk.list_members(bot, after, words).await?)
+            }
+            Place::Revoke(bot) => {
+                let (bot, what) = (bot.to_owned(), route::revoked(body)?);
+                let change = |desk: Arc<Desk>| async move { desk.revoke(&bot, &what).await };
+                Answer::new(200, &self.see_through(change).await?)
+            }
             Place::Messages(_) => Err(Refusal::new(404, "there is nothing here")),
             Place::Dead => Answer::new(200, &self.desk.dead(&route::page(query)?).await?),
             Place::Letter(number) => Answer::new(200, &self.desk.letter(route::letter(number)?).await?),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::Hand;
+use super::pairing::{Invited, Members, Revoked, Withdrawn};
 use super::views::{Changed, Letter, Letters, Page, PartOfReply, PauseFor, Refusal, Sent, Stands, Whom};
 use crate::clock::{Clock, Timestamp};
 use crate::errand::{Errands, Refused};
@@ -18,10 +19,10 @@ use crate::store::{Backlog, By, Change, DeadLetter, Forgotten, Pause, Peer, Seq,
 
 /// An operator with the store before him.
 pub struct Desk {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     /// Their names may be logged. Anything else that stands in their place may be a person's.
-    bots: Roster<Health>,
-    clock: Clock,
+    pub(super) bots: Roster<Health>,
+    pub(super) clock: Clock,
 }
 
 /// What is done with dead letters.
@@ -192,7 +193,7 @@ fn numbers(letters: &[Seq]) -> String {
 }
 
 /// A phone number without what people put between its digits; anything else as it is.
-fn plainly(contact: &str) -> String {
+pub(super) fn plainly(contact: &str) -> String {
     let contact = contact.trim();
     let is_between = |c: char| c.is_whitespace() || "()-./".contains(c);
     let is_number = contact.strip_prefix('+').is_some_and(|rest| {
@@ -234,6 +235,18 @@ impl Hand for Desk {
             503,
             "threedots is not running, and nothing would be sent: start it, with an `operator.token`",
         ))
+    }
+
+    async fn invite(&self, bot: &str, lasts: PauseFor) -> Result<Invited, Refusal> {
+        self.make_invitation(bot, lasts).await
+    }
+
+    async fn members(&self, bot: &str, after: Option<String>) -> Result<Members, Refusal> {
+        self.list_members(bot, after, true).await
+    }
+
+    async fn revoke(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, Refusal> {
+        self.take_back(bot, what).await
     }
 
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {

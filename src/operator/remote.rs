@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Hand;
+use super::pairing::{Invited, Members, Revoked, Withdrawn};
 use super::views::{Changed, Letter, Letters, Page, PauseFor, Refusal, Sent, Stands, Whom};
 use crate::http::{Body, Call, CallError, Transport};
 use crate::store::{Forgotten, Seq};
@@ -98,6 +99,11 @@ impl Remote {
     }
 }
 
+/// What somebody has put into a path, as it stands there.
+fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
 fn read<T: DeserializeOwned>(body: Value) -> Result<T, Refusal> {
     let other = "the running threedots answers in another form: use the command of its own version";
     serde_json::from_value(body).map_err(|_| Refusal::new(503, other))
@@ -136,10 +142,21 @@ impl Hand for Remote {
     }
 
     async fn send(&self, bot: &str, key: &str, body: &Value) -> Result<Sent, Refusal> {
-        let mut name = url::form_urlencoded::byte_serialize(bot.as_bytes()).collect::<String>();
-        name = name.replace('+', "%20");
-        let (path, body) = (format!("bots/{name}/messages"), Body::Json(body.to_string().into()));
+        let (path, body) = (format!("bots/{}/messages", segment(bot)), Body::Json(body.to_string().into()));
         read(self.call("POST", &path, Some(key), body, PATIENCE).await?)
+    }
+
+    async fn invite(&self, bot: &str, lasts: PauseFor) -> Result<Invited, Refusal> {
+        self.post(&format!("bots/{}/invite", segment(bot)), &lasts, PATIENCE).await
+    }
+
+    async fn members(&self, bot: &str, after: Option<String>) -> Result<Members, Refusal> {
+        let after = after.map_or_else(String::new, |after| format!("&after={}", segment(&after)));
+        self.get(&format!("bots/{}/members?show=words{after}", segment(bot))).await
+    }
+
+    async fn revoke(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, Refusal> {
+        self.post(&format!("bots/{}/revoke", segment(bot)), what, PATIENCE).await
     }
 
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {

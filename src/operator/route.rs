@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::pairing::Revoked;
 use super::views::{Page, PauseFor, Refusal, Whom};
 use crate::message::{BotName, PartKey};
 use crate::people::Lasting;
@@ -27,6 +28,10 @@ pub(super) enum Place<'a> {
     Part(&'a str),
     /// To this bot's contacts, unasked.
     Messages(&'a str),
+    /// To this bot, if it is private.
+    Invite(&'a str),
+    Members(&'a str),
+    Revoke(&'a str),
     State,
     Bots,
     Bot(&'a str),
@@ -70,6 +75,9 @@ impl<'a> Place<'a> {
         let place = match (first, second, third.filter(|_| segments.next().is_none())) {
             _ if third.is_some() && !["bots", "conversations"].contains(&first) => return None,
             ("bots", Some(bot), Some("messages")) => Self::Messages(bot),
+            ("bots", Some(bot), Some("invite")) => Self::Invite(bot),
+            ("bots", Some(bot), Some("members")) => Self::Members(bot),
+            ("bots", Some(bot), Some("revoke")) => Self::Revoke(bot),
             ("conversations", Some("pause"), None) if third.is_none() => Self::Pause,
             ("conversations", Some("resume"), None) if third.is_none() => Self::Resume,
             ("conversations", Some(letter), Some("pause")) => Self::PauseAt(letter),
@@ -91,9 +99,10 @@ impl<'a> Place<'a> {
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Replay | Self::Discard | Self::Forget | Self::Messages(_) => "POST",
+            Self::Invite(_) | Self::Revoke(_) => "POST",
             Self::Pause | Self::Resume | Self::PauseAt(_) | Self::ResumeAt(_) | Self::Reload => "POST",
-            Self::Dead | Self::Letter(_) | Self::Part(_) | Self::State | Self::Bots | Self::Bot(_) => "GET",
-            Self::Metrics => "GET",
+            Self::Dead | Self::Letter(_) | Self::Part(_) | Self::Members(_) => "GET",
+            Self::State | Self::Bots | Self::Bot(_) | Self::Metrics => "GET",
             Self::PutBot(_) => "PUT",
             Self::RemoveBot(_) => "DELETE",
         }
@@ -113,6 +122,9 @@ impl<'a> Place<'a> {
             Self::ResumeAt(_) => "POST /v1/conversations/{letter}/resume",
             Self::Part(_) => "GET /v1/parts/{key}",
             Self::Messages(_) => "POST /v1/bots/{bot}/messages",
+            Self::Invite(_) => "POST /v1/bots/{bot}/invite",
+            Self::Members(_) => "GET /v1/bots/{bot}/members",
+            Self::Revoke(_) => "POST /v1/bots/{bot}/revoke",
             Self::State => "GET /v1/state",
             Self::Bots => "GET /v1/bots",
             Self::Bot(_) => "GET /v1/bots/{bot}",
@@ -179,6 +191,24 @@ pub(super) fn shows_words(query: &str) -> Result<bool, Refusal> {
         "show=words" => Ok(true),
         _ => Err(Refusal::new(400, "there is: show=words")),
     }
+}
+
+/// Where a list of members goes on, and whether with their names.
+pub(super) fn members(query: &str) -> Result<(Option<String>, bool), Refusal> {
+    let (mut place, mut words) = (None, false);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match (&*name, &*value) {
+            ("after", after) => place = Some(after.to_owned()),
+            ("show", "words") => words = true,
+            _ => return Err(Refusal::new(400, "there are: after=…; show=words")),
+        }
+    }
+    Ok((place, words))
+}
+
+/// What is to be taken back.
+pub(super) fn revoked(body: &[u8]) -> Result<Revoked, Refusal> {
+    serde_json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"contact\": \"…\"} or {\"number\": 1}"))
 }
 
 /// Whose conversation is to be paused, and for how long.

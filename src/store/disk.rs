@@ -49,9 +49,9 @@ use super::parts::Stir;
 use super::record;
 use super::schedule::Schedule;
 use super::{
-    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, May, Noted,
-    Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept,
-    Waiting, Whereabouts,
+    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation, May,
+    Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError,
+    Swept, Waiting, Whereabouts,
 };
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
@@ -323,6 +323,40 @@ impl Store for Disk {
             Ok(changed)
         };
         self.write(now, When::Durable, 0, apply).await
+    }
+
+    async fn invite(
+        &self,
+        bot: &BotName,
+        digest: [u8; 32],
+        until: Timestamp,
+    ) -> Result<Option<Invitation>, StoreError> {
+        let (now, bot) = (self.clock.now(), bot.clone());
+        self.write(now, When::Durable, 0, move |ledger| ledger.invite(&bot, digest, until, now)).await
+    }
+
+    async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+        let (now, peer) = (self.clock.now(), peer.clone());
+        self.write(now, When::Durable, 0, move |ledger| ledger.take_up(&peer, &digest, by, now)).await
+    }
+
+    async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError> {
+        let now = self.clock.now();
+        self.shared.read(|ledger| Ok(ledger.invitations(bot)?.open(now)))
+    }
+
+    async fn withdraw(&self, bot: &BotName, number: u64) -> Result<bool, StoreError> {
+        let bot = bot.clone();
+        self.write(self.clock.now(), When::Durable, 0, move |ledger| ledger.withdraw(&bot, number)).await
+    }
+
+    async fn members(
+        &self,
+        bot: &BotName,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<(Vec<Member>, Option<String>), StoreError> {
+        self.shared.read(|ledger| ledger.members(bot, after.as_deref(), most))
     }
 
     async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {

@@ -5,6 +5,7 @@
 
 mod counts;
 mod errands;
+mod invitations;
 mod ledger;
 mod parts;
 mod people;
@@ -23,9 +24,9 @@ use super::allowance::Allowance;
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
-    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten,
-    MOST_RECALLED_BYTES, May, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing,
-    Store, StoreError, Swept, Waiting, Whereabouts,
+    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation,
+    MOST_RECALLED_BYTES, May, Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement,
+    Standing, Store, StoreError, Swept, Waiting, Whereabouts,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::{Count, Said, Summary};
@@ -238,6 +239,36 @@ impl Store for Memory {
             self.schedule.hand_over(peer, now);
         }
         Ok(changed)
+    }
+
+    async fn invite(
+        &self,
+        bot: &BotName,
+        digest: [u8; 32],
+        until: Timestamp,
+    ) -> Result<Option<Invitation>, StoreError> {
+        Ok(self.ledger()?.invitations(bot).add(digest, until, self.clock.now()))
+    }
+
+    async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+        Ok(self.ledger()?.take_up(peer, &digest, by, self.clock.now()))
+    }
+
+    async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError> {
+        Ok(self.ledger()?.invitations(bot).open(self.clock.now()))
+    }
+
+    async fn withdraw(&self, bot: &BotName, number: u64) -> Result<bool, StoreError> {
+        Ok(self.ledger()?.invitations(bot).withdraw(number))
+    }
+
+    async fn members(
+        &self,
+        bot: &BotName,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<(Vec<Member>, Option<String>), StoreError> {
+        Ok(self.ledger()?.members(bot, after, most))
     }
 
     async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {

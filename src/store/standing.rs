@@ -75,6 +75,11 @@ impl Peer {
         names.filter_map(|name| Self::named(bot, name)).reduce(Self::joined)
     }
 
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Whose bot it is.
     pub fn bot(&self) -> &BotName {
         &self.bot
@@ -181,6 +186,8 @@ pub struct Standing {
     pub resumed: Option<Timestamp>,
     /// What the person has last said about being sent things unasked.
     pub opted: Option<Opted>,
+    /// Since when the person is let in to a private bot.
+    pub admitted: Option<Timestamp>,
 }
 
 /// Whether somebody wants to be sent things unasked.
@@ -202,6 +209,10 @@ pub enum Change {
     Resume,
     /// The person opts out, or in again. What was said later stays.
     Opt(Opted),
+    /// The person is let in.
+    Admit,
+    /// The person is not in any longer.
+    Expel,
 }
 
 impl Standing {
@@ -219,7 +230,7 @@ impl Standing {
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         // For as long as upstreams may repeat what had begun an earlier pause.
         let resumed = self.resumed.is_some_and(|resumed| now.since(resumed) < DEDUPLICATED_FOR);
-        self.pause(now).is_none() && !resumed && self.opted_out().is_none()
+        self.pause(now).is_none() && !resumed && self.opted_out().is_none() && self.admitted.is_none()
     }
 
     /// Whether a pause comes of a message that was written before the bot was last told to go on: it may be repeated.
@@ -234,7 +245,8 @@ impl Standing {
             (one, other) => one.or(other),
         };
         let opted = [self.opted, other.opted].into_iter().flatten().max_by_key(|opted| opted.since);
-        Self { paused, resumed: self.resumed.max(other.resumed), opted }
+        let admitted = [self.admitted, other.admitted].into_iter().flatten().min();
+        Self { paused, resumed: self.resumed.max(other.resumed), opted, admitted }
     }
 
     /// The same, after a change.
@@ -247,6 +259,8 @@ impl Standing {
             }
             Change::Resume if self.pause(now).is_none() => self,
             Change::Resume => Self { paused: None, resumed: Some(now), ..self },
+            Change::Admit => Self { admitted: self.admitted.or(Some(now)), ..self },
+            Change::Expel => Self { admitted: None, ..self },
             Change::Opt(opted) => match self.opted {
                 Some(known) if known.since > opted.since || known.out == opted.out => self,
                 None if !opted.out => self,

@@ -2,10 +2,11 @@
 
 use std::future::pending;
 
+use super::pairing::members;
 use super::person::taken_over;
 use super::{Attempt, Batch, Bot, Done, Later, OnNewMessage, Outcome, Report, Tools, said};
 use crate::control::Order;
-use crate::gate::TurnedAway;
+use crate::gate::{Members, TurnedAway};
 use crate::message::Part;
 use crate::store::{By, Claim, Ending, MOST_CLAIMED, Outgoing, Seq, StoreError, Waiting};
 use crate::typing::Dots;
@@ -62,10 +63,11 @@ async fn message(bot: &Bot, tools: &Tools, claim: &Claim, may_restart: bool) -> 
     loop {
         let arrived = tools.store.arrivals(claim, last).await?;
         last = arrived.last().map_or(last, |waiting| waiting.seq);
-        if arrived.iter().any(|waiting| bot.obeys(waiting).is_some()) {
+        let members = members(bot, tools, &arrived).await?;
+        if arrived.iter().any(|waiting| bot.obeys(waiting, &members).is_some()) {
             return Ok(Interruption::Order);
         }
-        if may_restart && arrived.iter().any(|waiting| bot.gates.admit(waiting).is_ok()) {
+        if may_restart && arrived.iter().any(|waiting| bot.gates.admit(waiting, &members).is_ok()) {
             return Ok(Interruption::More(arrived));
         }
     }
@@ -74,9 +76,9 @@ async fn message(bot: &Bot, tools: &Tools, claim: &Claim, may_restart: bool) -> 
 impl Bot {
     /// What a message orders, if it is a control word of somebody whom the bot answers. One that says too much may
     /// still say "stop".
-    fn obeys(&self, waiting: &Waiting) -> Option<Order> {
+    fn obeys(&self, waiting: &Waiting, members: &Members) -> Option<Order> {
         let order = self.controls.order(&waiting.inbound)?;
-        matches!(self.gates.admit(waiting), Ok(()) | Err(TurnedAway::TooMany)).then_some(order)
+        matches!(self.gates.admit(waiting, members), Ok(()) | Err(TurnedAway::TooMany)).then_some(order)
     }
 }
 
@@ -90,7 +92,9 @@ impl Attempt<'_> {
             outgoing.is_some_and(|outgoing| outgoing.answers.contains(seq) || outgoing.turned_away.contains(seq))
         };
         let fresh = claim.messages.iter().rev().filter(|waiting| !is_dealt_with(&waiting.seq));
-        fresh.filter_map(|waiting| Some(Given { order: self.bot.obeys(waiting)?, seq: waiting.seq })).next()
+        fresh
+            .filter_map(|waiting| Some(Given { order: self.bot.obeys(waiting, &self.members)?, seq: waiting.seq }))
+            .next()
     }
 
     /// Ends whatever waits, up to the control word, and says so if the bot is set to.
@@ -155,7 +159,8 @@ impl Attempt<'_> {
                 more = self.tools.store.arrivals(claim, last) => arrived.extend(more?),
             }
         }
-        if arrived.iter().any(|waiting| self.bot.obeys(waiting).is_some()) {
+        self.members.extend(members(self.bot, self.tools, &arrived).await?);
+        if arrived.iter().any(|waiting| self.bot.obeys(waiting, &self.members).is_some()) {
             return Ok(Some(Later::ControlWord));
         }
         if self.pause(claim).await?.is_some() {

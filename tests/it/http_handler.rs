@@ -144,7 +144,11 @@ fn world(upstream: Upstream, remote: &Arc<Remote>) -> (World, Arc<Callbacks>) {
 fn setup(upstream: Upstream, remote: &Arc<Remote>) -> (Setup, Arc<Callbacks>) {
     let callbacks = Callbacks::new("http://127.0.0.1:8082", Clock::tokio());
     let config = HttpConfig { url: "https://handler.example/reply".into(), ..HttpConfig::default() };
-    let ways_out = WaysOut { anywhere: Arc::clone(remote) as _, public: Arc::clone(remote) as _ };
+    let ways_out = WaysOut {
+        anywhere: Arc::clone(remote) as _,
+        public: Arc::clone(remote) as _,
+        models: threedots::http::Shared::default(),
+    };
     let secret = SECRET.to_owned().into();
     let http = Http::new(config, Some(&secret), &ways_out, Arc::clone(&callbacks), Clock::tokio());
     (Setup::on(upstream, http.unwrap_or_else(|problems| panic!("{problems:?}"))), callbacks)

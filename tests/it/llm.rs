@@ -61,7 +61,11 @@ fn around(models: Vec<ModelConfig>) -> Around {
         models,
         tools: Vec::new(),
         mcp: Vec::new(),
-        ways_out: WaysOut { anywhere: Arc::clone(&nowhere) as _, public: nowhere },
+        ways_out: WaysOut {
+            anywhere: Arc::clone(&nowhere) as _,
+            public: nowhere,
+            models: threedots::http::Shared::default(),
+        },
         notebook: Arc::new(Later::default()),
         templates: Arc::new(Templates::built_in().expect("the built-in templates")),
         clock: Clock::tokio(),
@@ -75,7 +79,8 @@ fn made(
     tools: Vec<Tool>,
     way_out: Arc<dyn Transport>,
 ) -> Result<Llm, Vec<Unusable>> {
-    let ways_out = WaysOut { anywhere: Arc::clone(&way_out), public: way_out };
+    let ways_out =
+        WaysOut { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };
     Llm::new(config, Around { tools, ways_out, ..around(models) })
 }
 

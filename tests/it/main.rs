@@ -29,6 +29,7 @@ mod nxcloud;
 mod operator;
 mod outage;
 mod pace;
+mod pairing;
 mod people;
 mod plain_http;
 mod product;

@@ -38,7 +38,7 @@ use crate::world::{BOT, Setup, World};
 pub(crate) const TOKEN: &str = "fictional-operator-token-0123456789";
 
 /// Every route there is, and some that there are not.
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 25] = [
     ("GET", "/v1/dead"),
     ("GET", "/v1/dead/1"),
     ("POST", "/v1/dead/replay"),
@@ -56,6 +56,9 @@ const ROUTES: [(&str, &str); 22] = [
     ("DELETE", "/v1/bots/shop"),
     ("POST", "/v1/reload"),
     ("POST", "/v1/bots/shop/messages"),
+    ("POST", "/v1/bots/shop/invite"),
+    ("GET", "/v1/bots/shop/members"),
+    ("POST", "/v1/bots/shop/revoke"),
     ("DELETE", "/v1/dead"),
     ("OPTIONS", "/v1/state"),
     ("GET", "/"),
@@ -167,11 +170,11 @@ async fn without_the_token_everything_is_401_and_says_nothing() {
     }
     assert_eq!(world.dead().await.len(), 1, "nothing was changed");
     // With it, what is there is there, and nothing else.
-    for (method, path) in &ROUTES[..17] {
+    for (method, path) in &ROUTES[..20] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 200 | 400 | 404 | 409), "{status} {path}");
     }
-    for (method, path) in &ROUTES[17..] {
+    for (method, path) in &ROUTES[20..] {
         let status = ask(&api, method, path, Some(&format!("Bearer {TOKEN}")), "?").await.status;
         assert!(matches!(status, 404 | 405), "{status} {path}");
     }

@@ -174,6 +174,9 @@ contract! {
     a_counter_ends_and_another_of_its_name_begins
     a_summary_is_kept_until_the_next_and_goes_with_its_conversation
     whoever_is_forgotten_takes_along_what_summaries_say
+    an_invitation_is_taken_up_once_and_by_one_message
+    invitations_end_are_taken_back_and_are_only_so_many
+    members_are_listed_page_by_page_each_once
     an_errand_is_taken_in_once_for_its_key_and_for_as_long_as_a_message
     an_errand_waits_apart_from_messages_and_keeps_its_place_among_them
     a_part_that_waits_is_known_until_it_has_left_or_never_will

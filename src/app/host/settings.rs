@@ -47,6 +47,11 @@ fn show(value: toml::Value, is_secret: &impl Fn(&str) -> bool) -> Value {
     }
 }
 
+/// Whether something stands there that is run as a process: whoever puts bots is not to be whoever has this machine.
+fn is_command(at: &[Step]) -> bool {
+    matches!(at, [.., Step::Key(servers), Step::Place(_), Step::Key(setting)] if servers == "mcp" && setting == "command")
+}
+
 /// A step on the way to a setting.
 enum Step {
     Key(String),
@@ -81,6 +86,10 @@ impl Reader<'_, '_> {
                 (None, Some(number)) => Some(number.into()),
                 _ => self.flaw(at, "is too large a number"),
             },
+            Value::String(_) if is_command(at) => self.flaw(
+                at,
+                "is a command of this machine's, which cannot be named here: put the bot into a file yourself",
+            ),
             // It may name any file of this machine's; unless it stands there already.
             Value::String(text) if text.starts_with("file:") && self.known(at) != Some(text.as_str()) => self
                 .flaw(at, "names a file, which cannot be done here: send {\"$secret\": \"…\"}, or name \"env:NAME\""),

@@ -15,13 +15,14 @@ use super::ledger::{self, Known};
 use super::records::{self, Hash, is_chunked, without_chunk};
 use super::tree::{behind, join};
 use crate::handler::{Said, Summary};
+use crate::store::invitations::Invitations;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::standing::Kept;
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.
-const KINDS: [(u8, &str); 16] = [
+const KINDS: [(u8, &str); 17] = [
     (b'c', "conversations"),
     (b'm', "messages that wait"),
     (b'o', "replies on their way"),
@@ -35,6 +36,7 @@ const KINDS: [(u8, &str); 16] = [
     (b'i', "upstreams' names of parts"),
     (b'q', "pauses and the like, by name"),
     (b'n', "counters"),
+    (b'w', "bots' invitations"),
     (b'a', "names of whom conversations are with"),
     (b'l', "the last number"),
     (b'v', "the version"),
@@ -109,7 +111,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, name) in &KINDS[..14] {
+        for (kind, name) in &KINDS[..15] {
             let tally = self.tallies.get(kind).copied().unwrap_or_default();
             writeln!(f, "{:>12}  {name}", tally.whole)?;
         }
@@ -265,6 +267,7 @@ fn understand(kind: u8, stem: &[u8], record: &[u8]) -> Result<Option<Known>, Fau
         b's' => return decode::<Summary>(record),
         b'x' => return decode::<DeadLetter>(record),
         b'q' => return decode::<Kept>(record),
+        b'w' => return decode::<Invitations>(record),
         _ => return decode::<Trace>(record),
     };
     at_home(stem, &conversation)?;

@@ -5,6 +5,7 @@
 mod counts;
 mod dead;
 mod errands;
+mod invitations;
 mod parts;
 mod people;
 mod standing;

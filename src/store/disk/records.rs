@@ -14,13 +14,14 @@
 //! | `f` conversation, count | a part that had left, and failed |
 //! | `q` name | what stands about somebody, by one of their names |
 //! | `a` name | the direct conversation with somebody, by a name of theirs that is not the chat's |
+//! | `w` bot | the bot's invitations |
 //! | `i` name | a part's key, by the upstream's name for it, where reports do not carry the key |
 //! | `d` mark | a message that was accepted: its number, and when; of an errand also what was asked |
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
 //! | `n` hour, name | a counter, by the hour in which it ends |
 //!
 //! Conversations, marks, keys and names of any kind stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
-//! keys of `m`, `o`, `c`, `h`, `s`, `x`, `p`, `f` and `q` goes on with the number of a chunk.
+//! keys of `m`, `o`, `c`, `h`, `s`, `x`, `p`, `f`, `q` and `w` goes on with the number of a chunk.
 
 use sha2::{Digest, Sha256};
 
@@ -119,6 +120,11 @@ pub(super) fn person(name: Hash) -> Vec<u8> {
     of_conversation(b'a', name)
 }
 
+/// A bot's invitations.
+pub(super) fn invitations(bot: Hash) -> Vec<u8> {
+    of_conversation(b'w', bot)
+}
+
 /// The mark of an accepted message.
 pub(super) fn mark(mark: Hash) -> Vec<u8> {
     [b"d", &mark.0[..]].concat()
@@ -196,7 +202,7 @@ pub(super) fn stem(key: &[u8]) -> Result<&[u8], Fault> {
 
 /// Whether what is under a kind is cut up into chunks.
 pub(super) fn is_chunked(kind: u8) -> bool {
-    matches!(kind, b'm' | b'o' | b'c' | b'h' | b's' | b'x' | b'p' | b'f' | b'q')
+    matches!(kind, b'm' | b'o' | b'c' | b'h' | b's' | b'x' | b'p' | b'f' | b'q' | b'w')
 }
 
 /// The key of a chunk of a record.

@@ -11,6 +11,7 @@ use crate::handler::Summary;
 use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey};
 use crate::store::allowance::Allowance;
 use crate::store::errand;
+use crate::store::invitations::Invitations;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
@@ -40,6 +41,8 @@ pub(super) struct Ledger {
     pub(super) notices: Arc<Notices>,
     /// Counters, by when they end and what they are called.
     pub(super) counters: BTreeMap<(Timestamp, String), u64>,
+    /// Invitations to private bots.
+    pub(super) invitations: BTreeMap<BotName, Invitations>,
     /// How far the sweep has come.
     pub(super) cursor: Cursor,
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threedots::Inbound;
+use threedots::clock::Timestamp;
 use threedots::handler::{Count, Said, Summary};
 use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey};
 use threedots::store::memory::Memory;
 use threedots::store::{
-    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, May, Noted,
-    Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError, Swept,
-    Waiting, Whereabouts,
+    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation, May,
+    Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError,
+    Swept, Waiting, Whereabouts,
 };
 use tokio::sync::watch;
 
@@ -94,6 +95,36 @@ impl Store for Stuck {
 
     async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
         self.store.stand(peer, change).await
+    }
+
+    async fn invite(
+        &self,
+        bot: &BotName,
+        digest: [u8; 32],
+        until: Timestamp,
+    ) -> Result<Option<Invitation>, StoreError> {
+        self.store.invite(bot, digest, until).await
+    }
+
+    async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+        self.store.take_up(peer, digest, by).await
+    }
+
+    async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError> {
+        self.store.invitations(bot).await
+    }
+
+    async fn withdraw(&self, bot: &BotName, number: u64) -> Result<bool, StoreError> {
+        self.store.withdraw(bot, number).await
+    }
+
+    async fn members(
+        &self,
+        bot: &BotName,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<(Vec<Member>, Option<String>), StoreError> {
+        self.store.members(bot, after, most).await
     }
 
     async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {

@@ -125,6 +125,7 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_left_of_it() {
         (json!({ "provider": { "access_token": { "$secret": 5 } } }), 422),
         (json!({ "handler": { "kind": "llm", "models": [{ "api_key": "file:/etc/passwd" }] } }), 422),
         (json!({ "provider": { "access_token": { "$secret": "CANARY", "until": "now" } } }), 422),
+        (json!({ "handler": { "kind": "llm", "mcp": [{ "name": "x", "command": "/bin/sh" }] } }), 422),
     ] {
         assert_eq!(house.put("bakery", &settings).await.0, status, "{settings}");
     }

@@ -65,7 +65,11 @@ fn contents() -> Vec<Content> {
 /// A handler with `remote` at its other end.
 fn http(remote: &Arc<Remote>) -> Http {
     let config = HttpConfig { url: "https://handler.example/".into(), ..HttpConfig::default() };
-    let ways_out = WaysOut { anywhere: Arc::clone(remote) as _, public: Arc::clone(remote) as _ };
+    let ways_out = WaysOut {
+        anywhere: Arc::clone(remote) as _,
+        public: Arc::clone(remote) as _,
+        models: threedots::http::Shared::default(),
+    };
     let callbacks = Callbacks::new("http://127.0.0.1:8082", Clock::tokio());
     Http::new(config, None, &ways_out, callbacks, Clock::tokio()).unwrap_or_else(|problems| panic!("{problems:?}"))
 }

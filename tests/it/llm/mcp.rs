@@ -91,7 +91,8 @@ impl Transport for InProcess {
 fn with_server(stub: &Stub, transport: Arc<dyn Transport>) -> Llm {
     let config =
         McpConfig { name: "stock".into(), url: "http://127.0.0.1/mcp".into(), private: true, ..McpConfig::default() };
-    let ways_out = WaysOut { anywhere: Arc::clone(&transport), public: transport };
+    let ways_out =
+        WaysOut { anywhere: Arc::clone(&transport), public: transport, models: threedots::http::Shared::default() };
     let mcp = vec![Mcp { config, token: Some("a token".to_owned().into()), environment: Vec::new() }];
     let around = Around { mcp, ways_out, ..around(vec![patient(&stub.base_url)]) };
     Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"))

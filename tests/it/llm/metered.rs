@@ -34,7 +34,8 @@ fn with_tool(
     let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::System, Settings::default()));
     let mut around = Around { notebook: Arc::new(store), meters: counted.meters(), ..around(models) };
     if let Some(way_out) = way_out {
-        around.ways_out = WaysOut { anywhere: Arc::clone(&way_out), public: way_out };
+        around.ways_out =
+            WaysOut { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };
         let config = ToolConfig { timeout: Duration::from_millis(200), ..order_status() };
         around.tools = vec![Tool { config, secret: None }];
     }
@@ -63,7 +64,7 @@ async fn each_step_of_the_ladder_is_counted_with_what_led_there() {
         match failing.reply(&asked).await.expect("a reply") {
             Reply::Send(parts) => {
                 let words = parts[0].payload.words().expect("words").to_owned();
-                asked.history.push(Said { by: Speaker::Bot, words, time: asked.now, who: None });
+                asked.history.push(Said { by: Speaker::Bot, words, time: asked.now, who: None, transcript: false });
             }
             reply => assert!(number == 2 && matches!(reply, Reply::Handover { .. }), "{reply:?}"),
         }

@@ -1,0 +1,42 @@
+//! Invitations to private bots, and who has taken one up.
+
+use std::ops::Bound;
+
+use super::ledger::Ledger;
+use crate::clock::Timestamp;
+use crate::message::BotName;
+use crate::store::invitations::Invitations;
+use crate::store::{Change, Member, Peer, Seq};
+
+impl Ledger {
+    /// A bot's invitations.
+    pub(super) fn invitations(&mut self, bot: &BotName) -> &mut Invitations {
+        self.invitations.entry(bot.clone()).or_insert_with(|| Invitations::of(bot))
+    }
+
+    /// Takes an invitation up, and lets somebody in.
+    pub(super) fn take_up(&mut self, peer: &Peer, digest: &[u8; 32], by: Seq, now: Timestamp) -> bool {
+        let found = self.invitations(peer.bot()).take_up(digest, by, now);
+        if found {
+            self.stand(peer, Change::Admit, now);
+        }
+        found
+    }
+
+    /// Those who are let in to a bot.
+    pub(super) fn members(&self, bot: &BotName, after: Option<String>, most: usize) -> (Vec<Member>, Option<String>) {
+        let first =
+            after.map_or(Bound::Included((bot.clone(), String::new())), |name| Bound::Excluded((bot.clone(), name)));
+        let mut members = Vec::new();
+        for ((of, name), kept) in self.standings.range((first, Bound::Unbounded)).take_while(|((of, _), _)| of == bot) {
+            // Under each of the names stands the same.
+            if let Some(since) = kept.standing.admitted.filter(|_| of == bot && kept.peer.names.first() == Some(name)) {
+                members.push(Member { names: kept.peer.names.clone(), since });
+            }
+            if members.len() >= most {
+                return (members, Some(name.clone()));
+            }
+        }
+        (members, None)
+    }
+}

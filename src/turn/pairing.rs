@@ -1,0 +1,80 @@
+//! Who is let in to a private bot, and how: by a code that its operator has given them.
+//!
+//! Whoever is not in sees nothing, whatever they write, but for the one message that says a code that is good.
+
+use super::{Attempt, Batch, Bot, Report, Tools};
+use crate::clock::Timestamp;
+use crate::gate::pairing::{MOST_BY_ALL, MOST_BY_ONE, digest};
+use crate::gate::{Members, TurnedAway};
+use crate::handler::Count;
+use crate::message::{Content, Part};
+use crate::store::{Claim, Peer, Seq, StoreError, Waiting};
+
+const LET_IN: &str = "let in by a code";
+const HOUR: u64 = 3_600_000;
+
+/// Who of those who wrote these has been let in, if that is asked.
+pub(super) async fn members(bot: &Bot, tools: &Tools, waiting: &[Waiting]) -> Result<Members, StoreError> {
+    let mut members = Members::default();
+    if bot.gates.is_private() {
+        for waiting in waiting {
+            let at = &waiting.inbound.at;
+            if !members.has(&at.sender) && tools.store.standing(&Peer::writer(at)).await?.admitted.is_some() {
+                members.add(at.sender.clone());
+            }
+        }
+    }
+    Ok(members)
+}
+
+impl Attempt<'_> {
+    /// The first message that says a code which is good. Whoever wrote it is in from then on.
+    pub(super) async fn let_in(&self, claim: &Claim) -> Result<Option<Seq>, StoreError> {
+        if !self.bot.gates.is_private() {
+            return Ok(None);
+        }
+        for waiting in &claim.messages {
+            if self.bot.gates.may_knock(waiting) && self.is_let_in(waiting).await? {
+                return Ok(Some(waiting.seq));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn is_let_in(&self, waiting: &Waiting) -> Result<bool, StoreError> {
+        let (bot, at) = (&self.bot.name, &waiting.inbound.at);
+        let Content::Text { body } = &waiting.inbound.content else { return Ok(false) };
+        let Some(digest) = digest(bot, body) else { return Ok(false) };
+        // Whoever is in may only be here again after a crash, with the code that let them in.
+        if !self.members.has(&at.sender) {
+            let hour = self.tools.clock.now().0 / HOUR;
+            let until = Timestamp((hour + 1) * HOUR);
+            let count = |name: String, most| Count { name, by: 1, most: Some(most), until };
+            let one = count(format!("pairing {bot} {}", at.sender.as_str()), MOST_BY_ONE);
+            let all = count(format!("pairing {bot}"), MOST_BY_ALL);
+            if self.tools.store.count(vec![one, all]).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        self.tools.store.take_up(&Peer::of(at), digest, waiting.seq).await
+    }
+
+    /// Says so to somebody who has been let in, if the bot is set to. The code is no part of what was said, and what they
+    /// wrote before it stays unseen.
+    pub(super) async fn welcome(mut self, mut claim: Claim, by: Seq) -> Result<Report, StoreError> {
+        claim.messages.retain(|waiting| waiting.seq <= by);
+        self.report.reason = Some(LET_IN.to_owned());
+        let before = claim.messages.len() - 1;
+        if before > 0 {
+            self.report.turned_away.insert(TurnedAway::NotAllowed, before);
+        }
+        let turned_away: Vec<Seq> = claim.messages.iter().map(|waiting| waiting.seq).collect();
+        let (Some(words), Some(code)) = (self.bot.gates.welcome(), claim.messages.last().cloned()) else {
+            return self.keep_silent(claim, None).await;
+        };
+        let batch = Batch { admitted: vec![code], turned_away: Vec::new() };
+        let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
+        (outgoing.answers, outgoing.turned_away) = (Vec::new(), turned_away);
+        self.send_without_dots(claim, outgoing).await
+    }
+}
