@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart, StoreError, Undecided};
+use super::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart, Seq, StoreError, Undecided};
 use crate::clock::Timestamp;
 use crate::message::{Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage};
 
@@ -24,6 +24,9 @@ pub(super) struct OnItsWay {
     /// How far it has come, by the upstream's reports.
     #[serde(default)]
     pub(super) reported: Option<Stage>,
+    /// The errand that it is of, while that waits for its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) errand: Option<Seq>,
 }
 
 impl Trace {
@@ -53,7 +56,7 @@ pub(super) fn under_way(outgoing: Option<&Outgoing>, key: &PartKey) -> PartState
 impl OnItsWay {
     /// A part of which nothing has been reported.
     pub(super) fn new(key: &PartKey, conversation: &Conversation) -> Self {
-        Self { key: key.clone(), conversation: conversation.clone(), reported: None }
+        Self { key: key.clone(), conversation: conversation.clone(), reported: None, errand: None }
     }
 }
 

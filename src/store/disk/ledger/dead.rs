@@ -33,7 +33,7 @@ impl Ledger {
         let mut changes = Changes::default();
         if arrival.errand.is_some() {
             let keys = record::decode::<Arrival>(&record::write(&arrival)?)?.numbered(last).keys();
-            self.expect(&mut changes, &conversation, &keys)?;
+            self.expect(&mut changes, &conversation, &keys, last)?;
         }
         self.tree.take_out(&mut changes, &key)?;
         // No limit here, as none when it died.

@@ -86,23 +86,26 @@ impl Ledger {
         self.write_arriving(&mut changes, &mut met, arriving, seq, now)?;
         let kept = Kept { receipt, fingerprint: asked.fingerprint };
         changes.insert(records::mark(arriving.mark), &write_errand(kept));
-        self.expect(&mut changes, conversation, &receipt.keys())?;
+        self.expect(&mut changes, conversation, &receipt.keys(), seq)?;
         changes.insert(LAST.to_vec(), &seq.0.to_be_bytes());
         self.tree.stage(changes);
         self.last = seq;
         Ok(Commissioned::New(receipt))
     }
 
-    /// Has parts be known that wait to be sent.
+    /// Has the parts of an errand be known, which wait to be sent.
     pub(super) fn expect(
         &self,
         changes: &mut Changes,
         conversation: &Conversation,
         keys: &[PartKey],
+        errand: Seq,
     ) -> Result<(), Fault> {
         for key in keys {
-            if self.trace(Hash::of_part(key))?.is_none() {
-                self.write_trace(changes, key, &Trace::Outgoing(OnItsWay::new(key, conversation)))?;
+            // What had left before the errand was dead stays what it is.
+            if !matches!(self.trace(Hash::of_part(key))?, Some(Trace::Sent(_))) {
+                let part = OnItsWay { errand: Some(errand), ..OnItsWay::new(key, conversation) };
+                self.write_trace(changes, key, &Trace::Outgoing(part))?;
             }
         }
         Ok(())
@@ -121,20 +124,9 @@ impl Ledger {
         let place = Hash::of_conversation(&part.conversation);
         let outgoing = self.outgoing(place)?;
         let is_part_of_it = outgoing.iter().flat_map(|outgoing| &outgoing.parts).any(|known| known.key == part.key);
-        let known = is_part_of_it || self.awaits(place, &part.key)?;
+        let waits = |errand| self.tree.any(&records::message(place, errand));
+        let known = is_part_of_it || part.errand.map_or(Ok(false), waits)?;
         Ok(known.then(|| parts::under_way(outgoing.as_ref(), &part.key)))
-    }
-
-    /// Whether a part is one of an errand that waits.
-    fn awaits(&self, place: Hash, key: &PartKey) -> Result<bool, Fault> {
-        for entry in self.tree.records_under(&records::of_conversation(b'm', place)) {
-            let (stem, record) = entry?;
-            let waiting = record::decode::<Arrival>(&record)?.numbered(Seq(records::number(&stem)?));
-            if waiting.keys().contains(key) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Where a chat is written to, or a person.
