@@ -154,6 +154,8 @@ kind = "llm"
 [[bots.{}.handler.models]]
 base_url = "http://{}/v1"
 model = "stub"
+timeout = "80s"
+stall = "80s"
 {}
 [bots.{}.handler]
 kind = "demo"
