@@ -116,7 +116,8 @@ impl Drop for Side {
     }
 }
 
-/// The defaults, but for the addresses and for what keeps one sender from writing so much.
+/// The defaults, but for the addresses, for what keeps one sender from writing so much, and for the turns: of two bots, each
+/// may take half of them.
 fn configuration(listen: SocketAddr, directory: &Path, stubs: &Stubs) -> String {
     let bot = |name: &str, number: &str| {
         format!(
@@ -145,6 +146,9 @@ listen = "{listen}"
 [store]
 path = '{}'
 
+[worker]
+turns = 20000
+
 [log]
 level = "error"
 {}
@@ -154,6 +158,8 @@ kind = "llm"
 [[bots.{}.handler.models]]
 base_url = "http://{}/v1"
 model = "stub"
+timeout = "80s"
+stall = "80s"
 {}
 [bots.{}.handler]
 kind = "demo"

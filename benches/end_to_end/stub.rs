@@ -65,11 +65,10 @@ impl Hold {
         if !self.holding.load(Relaxed) {
             return;
         }
-        self.held.fetch_add(1, Relaxed);
+        let _held = Held::of(&self.held);
         if let Ok(turn) = self.let_go.acquire().await {
             turn.forget();
         }
-        self.held.fetch_sub(1, Relaxed);
     }
 
     /// A reply has arrived: one more may go.
@@ -77,6 +76,22 @@ impl Hold {
         if self.held.load(Relaxed) > 0 && !self.holding.load(Relaxed) {
             self.let_go.add_permits(1);
         }
+    }
+}
+
+/// An answer that is held, until it goes or its caller has hung up.
+struct Held<'a>(&'a AtomicUsize);
+
+impl<'a> Held<'a> {
+    fn of(held: &'a AtomicUsize) -> Self {
+        held.fetch_add(1, Relaxed);
+        Self(held)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
