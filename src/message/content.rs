@@ -283,6 +283,13 @@ pub struct MediaRef {
     pub transcript: Option<String>,
 }
 
+impl MediaRef {
+    /// A medium of which nothing else is known yet.
+    pub fn of(kind: MediaKind) -> Self {
+        Self { kind, id: None, url: None, mime: None, sha256: None, caption: None, filename: None, transcript: None }
+    }
+}
+
 impl fmt::Debug for MediaRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MediaRef({:?})", self.kind)

@@ -61,6 +61,9 @@ pub struct Api {
     runtime: Handle,
 }
 
+/// Said of settings that are wrong. What is wrong speaks of files, as `threedots check` does.
+const WRONG: &str = "these settings are wrong, and nothing was changed: see `problems` (a secret goes in as {\"$secret\": \"…\"}, or stands in the environment as \"env:NAME\")";
+
 const NO_BOT: Refusal = Refusal { status: 404, text: Cow::Borrowed("there is no bot of this name") };
 
 /// What a request is answered with.
@@ -94,7 +97,7 @@ impl From<HostError> for Answer {
         match error {
             HostError::Refused(refusal) => refusal.into(),
             HostError::Wrong(problems) => {
-                let body = json!({ "error": "these settings are wrong: nothing was changed", "problems": problems });
+                let body = json!({ "error": WRONG, "problems": problems });
                 Self { status: 422, body: Content::Json(body), allow: None }
             }
         }

@@ -33,16 +33,7 @@ fn numbers(more: &str, transport: &Arc<impl Transport>) -> [Arc<dyn Provider>; 2
 }
 
 fn image(url: &str) -> MediaRef {
-    MediaRef {
-        kind: MediaKind::Image,
-        id: None,
-        url: Some(url.to_owned()),
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    }
+    MediaRef { url: Some(url.to_owned()), ..MediaRef::of(MediaKind::Image) }
 }
 
 #[test]

@@ -49,8 +49,7 @@ async fn words_are_whole_and_their_letters_large_or_small() {
     let spoken = |transcript: Option<&str>| {
         let transcript = transcript.map(str::to_owned);
         let kind = MediaKind::Voice;
-        let media =
-            MediaRef { kind, id: None, url: None, mime: None, sha256: None, caption: None, filename: None, transcript };
+        let media = MediaRef { transcript, ..MediaRef::of(kind) };
         turn(vec![Content::Media(media)])
     };
     let voices = || RouteConfig { kinds: list(&[Kind::Voice]), ..words() };
@@ -63,18 +62,7 @@ async fn words_are_whole_and_their_letters_large_or_small() {
 
 #[tokio::test]
 async fn kinds_and_buttons() {
-    let media = |kind| {
-        Content::Media(MediaRef {
-            kind,
-            id: None,
-            url: None,
-            mime: None,
-            sha256: None,
-            caption: None,
-            filename: None,
-            transcript: None,
-        })
-    };
+    let media = |kind| Content::Media(MediaRef::of(kind));
     let kinds = || RouteConfig { kinds: list(&[Kind::Voice, Kind::Image]), ..Default::default() };
     assert!(takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Image)])).await);
     assert!(!takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Document)])).await);

@@ -50,14 +50,12 @@ fn media(payload: Object<'_>, kind: MediaKind) -> Content {
     let described = payload.object("media");
     let says = |key| described.and_then(|described| described.text(key));
     Content::Media(MediaRef {
-        kind,
         id: says("id"),
         url: says("url"),
         mime: says("mimetype"),
-        sha256: None,
         caption: payload.text("body"),
         filename: says("filename"),
-        transcript: None,
+        ..MediaRef::of(kind)
     })
 }
 

@@ -84,16 +84,7 @@ fn medium(part: Object<'_>) -> Option<MediaRef> {
         Some("audio") => MediaKind::Audio,
         _ => MediaKind::Document,
     };
-    Some(MediaRef {
-        kind,
-        id,
-        url,
-        mime,
-        sha256: None,
-        caption: None,
-        filename: part.text("filename"),
-        transcript: None,
-    })
+    Some(MediaRef { id, url, mime, filename: part.text("filename"), ..MediaRef::of(kind) })
 }
 
 /// The words on an app's card and where it leads; a `data:` address is the app's own state and means nothing here.

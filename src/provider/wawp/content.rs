@@ -91,15 +91,13 @@ fn media(payload: Object<'_>, word: Option<&str>) -> Option<Content> {
     }
     let text = |key: &str| wire.and_then(|wire| wire.text(key));
     let mime = text("mimetype");
+    let kind = kind(word, mime.as_deref());
     Some(Content::Media(MediaRef {
-        kind: kind(word, mime.as_deref()),
-        id: None,
         url: text("url"),
         mime,
-        sha256: None,
         caption: payload.text("body"),
         filename: text("filename"),
-        transcript: None,
+        ..MediaRef::of(kind)
     }))
 }
 

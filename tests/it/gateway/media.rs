@@ -16,14 +16,10 @@ const ASKED: &str = "https://gateway.example/api/v1/media/01J0ASSET";
 
 fn image(id: Option<&str>, url: Option<&str>) -> MediaRef {
     MediaRef {
-        kind: MediaKind::Image,
         id: id.map(Into::into),
         url: url.map(Into::into),
         mime: Some("image/jpeg".into()),
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
+        ..MediaRef::of(MediaKind::Image)
     }
 }
 

@@ -19,16 +19,7 @@ const STORE: &str = "https://store.example/put/1?signature=fiction";
 
 fn image(id: Option<&str>, url: Option<&str>) -> MediaRef {
     let (id, url) = (id.map(Into::into), url.map(Into::into));
-    MediaRef {
-        kind: MediaKind::Image,
-        id,
-        url,
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    }
+    MediaRef { id, url, ..MediaRef::of(MediaKind::Image) }
 }
 
 fn picture() -> Given {

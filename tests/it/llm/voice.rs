@@ -10,16 +10,7 @@ use crate::turns::turn;
 
 fn spoken(kind: MediaKind, transcript: Option<&str>) -> Content {
     let transcript = transcript.map(str::to_owned);
-    Content::Media(MediaRef {
-        kind,
-        id: None,
-        url: None,
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript,
-    })
+    Content::Media(MediaRef { transcript, ..MediaRef::of(kind) })
 }
 
 #[tokio::test]

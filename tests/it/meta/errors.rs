@@ -299,16 +299,7 @@ async fn a_receipt_for_a_message_that_meta_does_not_know_is_refused_for_good() {
 
 #[tokio::test]
 async fn what_shows_the_customer_nothing_can_always_be_tried_again() {
-    let image = MediaRef {
-        kind: MediaKind::Image,
-        id: Some("770000000000001".into()),
-        url: None,
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    };
+    let image = MediaRef { id: Some("770000000000001".into()), ..MediaRef::of(MediaKind::Image) };
     let failures = || {
         [
             Given::body(503, "<html>"),

@@ -72,16 +72,7 @@ fn is_complete(request: &[u8]) -> bool {
 }
 
 fn image_at(url: String) -> MediaRef {
-    MediaRef {
-        kind: MediaKind::Image,
-        id: None,
-        url: Some(url),
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    }
+    MediaRef { url: Some(url), ..MediaRef::of(MediaKind::Image) }
 }
 
 fn chunked(pieces: &[&[u8]]) -> Vec<u8> {

@@ -17,16 +17,7 @@ const DESCRIBED: &str = "https://graph.facebook.com/v25.0/770000000000001?phone_
 
 fn image(id: Option<&str>, url: Option<&str>) -> MediaRef {
     let (id, url) = (id.map(Into::into), url.map(Into::into));
-    MediaRef {
-        kind: MediaKind::Image,
-        id,
-        url,
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    }
+    MediaRef { id, url, ..MediaRef::of(MediaKind::Image) }
 }
 
 fn by_id() -> MediaRef {

@@ -211,16 +211,7 @@ async fn an_error_text_holds_codes_and_nothing_that_anybody_said() {
 
 #[tokio::test]
 async fn what_shows_the_customer_nothing_can_always_be_tried_again() {
-    let image = MediaRef {
-        kind: MediaKind::Image,
-        id: Some("770000000000001".into()),
-        url: None,
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    };
+    let image = MediaRef { id: Some("770000000000001".into()), ..MediaRef::of(MediaKind::Image) };
     let failures = || {
         [
             Given::body(503, "<html>"),

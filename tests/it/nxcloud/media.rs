@@ -16,16 +16,7 @@ const ASKED: &str = "https://api2.nxcloud.com/api/wa/getMedia";
 
 fn image(id: Option<&str>, url: Option<&str>) -> MediaRef {
     let (id, url) = (id.map(Into::into), url.map(Into::into));
-    MediaRef {
-        kind: MediaKind::Image,
-        id,
-        url,
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    }
+    MediaRef { id, url, ..MediaRef::of(MediaKind::Image) }
 }
 
 fn by_id() -> MediaRef {

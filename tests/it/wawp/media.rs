@@ -14,16 +14,7 @@ use crate::upstream::{Given, Upstream};
 use crate::world::{Setup, echo};
 
 fn at(url: Option<&str>) -> MediaRef {
-    MediaRef {
-        kind: MediaKind::Image,
-        id: None,
-        url: url.map(str::to_owned),
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    }
+    MediaRef { url: url.map(str::to_owned), ..MediaRef::of(MediaKind::Image) }
 }
 
 #[tokio::test]

@@ -59,16 +59,7 @@ async fn an_error_shows_nothing_of_what_was_said() {
 async fn media_show_nothing_either() {
     let provider = wawp("", &Upstream::answering([gossip(403)]));
     let url = Some(format!("https://api.wawp.net/api/files/false_{PERSON}@c.us_AA.jpg"));
-    let media = MediaRef {
-        kind: MediaKind::Image,
-        id: None,
-        url,
-        mime: None,
-        sha256: None,
-        caption: Some("hello".into()),
-        filename: None,
-        transcript: None,
-    };
+    let media = MediaRef { url, caption: Some("hello".into()), ..MediaRef::of(MediaKind::Image) };
     assert_silent(&provider.fetch_media(&media, 10).await.err().expect("it is refused"));
     let elsewhere = MediaRef { url: Some(format!("https://evil.example/{PERSON}")), ..media };
     assert_silent(&provider.fetch_media(&elsewhere, 10).await.err().expect("it is refused"));

@@ -68,16 +68,7 @@ async fn media_go_up_and_out_and_come_back_over_a_socket() {
     world.sandbox.write(&world.ada, Draft::voice()).unwrap();
     world.sandbox.phone().wait_for(|_| world.letterbox.posts().len() == 2).await;
     let voice = world.letterbox.posts().pop().unwrap().json()["messages"][0]["voice"].clone();
-    let medium = MediaRef {
-        kind: MediaKind::Voice,
-        id: voice["id"].as_str().map(Into::into),
-        url: None,
-        mime: None,
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    };
+    let medium = MediaRef { id: voice["id"].as_str().map(Into::into), ..MediaRef::of(MediaKind::Voice) };
     let download = provider.fetch_media(&medium, 1 << 20).await.expect("it is there");
     assert_eq!(download.mime.as_deref(), Some("audio/ogg; codecs=opus"));
     assert!(download.into_memory().await.expect("it can be read").starts_with(b"OggS"));

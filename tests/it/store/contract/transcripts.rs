@@ -8,16 +8,8 @@ use threedots::store::{Claim, Seq, StoreError};
 use crate::store::bench::{Bench, message, new};
 
 fn voice_note(chat: &str, id: &str) -> Inbound {
-    let media = MediaRef {
-        kind: MediaKind::Voice,
-        id: Some("medium".into()),
-        url: None,
-        mime: Some("audio/ogg".into()),
-        sha256: None,
-        caption: None,
-        filename: None,
-        transcript: None,
-    };
+    let media =
+        MediaRef { id: Some("medium".into()), mime: Some("audio/ogg".into()), ..MediaRef::of(MediaKind::Voice) };
     Inbound { content: Content::Media(media), ..message(chat, id) }
 }
 
