@@ -107,7 +107,14 @@ fn api_of(store: &Arc<dyn Store>) -> Arc<Api> {
 
 fn api_with(store: &Arc<dyn Store>, health: Arc<Health>) -> Arc<Api> {
     let bots = Roster::from_iter([(BotName::new(BOT), health)]);
-    Arc::new(Api::new(Arc::clone(store), bots, Arc::new(Fixed), TOKEN.to_owned().into(), Arc::default(), Clock::System))
+    Arc::new(Api::new(
+        Arc::clone(store),
+        bots,
+        Arc::new(Fixed),
+        TOKEN.to_owned().into(),
+        Arc::default(),
+        Clock::tokio(),
+    ))
 }
 
 /// The bots are what they are.
