@@ -14,6 +14,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::engine::Engine;
 use super::fault::Fault;
@@ -23,6 +24,9 @@ use super::ledger::Ledger;
 use super::open::{OpenError, Settings};
 use super::tree::{LeftOut, Tree};
 use crate::store::record::VERSION;
+
+/// How long threads of an engine's may go on after their owner has let go of its files.
+const LETTING_GO: Duration = Duration::from_secs(10);
 
 /// Copies a tree without what is left out. Durable when it returns.
 pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut) -> Result<(), Fault> {
@@ -40,7 +44,7 @@ fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut
     let mut engine = open(&place.new, settings)?;
     tree.copy_into(&mut *engine, without)?;
     drop(engine);
-    wait_until_closed(place, &place.new, settings)?;
+    wait_until_closed(place, &place.new)?;
     files::secure(&place.new)?;
     // Says that the rest is there.
     files::write(&place.new.join("format"), &VERSION.to_string())?;
@@ -50,7 +54,7 @@ fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut
 /// Puts the copy in the place of what it was made of, and goes on with it.
 pub(super) fn swap(place: &Place, settings: &Settings, ledger: Ledger) -> Result<Ledger, Fault> {
     let closed = ledger.close();
-    wait_until_closed(place, &place.tree, settings)?;
+    wait_until_closed(place, &place.tree)?;
     files::rename(&place.tree, &place.old)?;
     files::rename(&place.new, &place.tree)?;
     let tree = Tree::new(open(&place.tree, settings)?);
@@ -92,9 +96,10 @@ fn open(directory: &Path, settings: &Settings) -> Result<Box<dyn Engine>, Fault>
     settings.kind.open(directory, settings.cache_bytes, &(Arc::new(|| {}) as _))
 }
 
-/// sled's threads may hold its files for a moment longer than its owner does.
-fn wait_until_closed(place: &Place, tree: &Path, settings: &Settings) -> Result<(), Fault> {
-    match place.lock(&tree.join("db"), settings.lock_timeout) {
+/// sled's threads may hold its files for a moment longer than its owner does. However long a command waits for others: these
+/// are our own.
+fn wait_until_closed(place: &Place, tree: &Path) -> Result<(), Fault> {
+    match place.lock(&tree.join("db"), LETTING_GO) {
         Ok(_) => Ok(()),
         Err(OpenError::Io { error, .. }) => Err(Fault::Disk(error)),
         Err(_) => Err(Fault::damaged("the engine does not let go of its files")),

@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use threedots::Inbound;
+use threedots::clock::Clock;
 use threedots::message::{BotName, Contact, ContactId, Content, MessageId};
-use threedots::store::disk::{Disk, Kind};
+use threedots::store::disk::{self, Disk, Kind};
 use threedots::store::{Accepted, Ending, Forgotten, Settlement, Store, StoreError};
 
-use super::bench::{LEASE, Place, conversation, copy, group_message, ids, key, message, new, outgoing, said};
+use super::bench::{
+    LEASE, Place, conversation, copy, group_message, ids, key, message, message_saying, new, outgoing, said,
+    settings_in,
+};
 
 for_each_engine! {
     paused:
@@ -19,6 +24,7 @@ for_each_engine! {
         a_crash_at_any_point_leaves_the_old_files_or_the_new_ones
         a_copy_that_fails_forgets_nobody_and_ends_nothing
         others_are_served_while_somebody_is_forgotten
+        whoever_waits_for_no_other_process_waits_for_its_own_engine
 }
 
 /// What must not be found, each in another place.
@@ -237,4 +243,20 @@ async fn others_are_served_while_somebody_is_forgotten(kind: Kind) {
     assert_eq!(left.messages, left.conversations);
     store.close().await;
     assert_eq!(place.open().opened().waiting, left.messages);
+}
+
+/// As a command does it, which would rather ask a server than wait for the store.
+async fn whoever_waits_for_no_other_process_waits_for_its_own_engine(kind: Kind) {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = disk::Settings { lock_timeout: Duration::ZERO, ..settings_in(kind, &directory) };
+    let store = Disk::open(settings, Clock::System).unwrap();
+    for round in 0..20 {
+        // So much that sled's threads are still at it.
+        let others = (0..50).map(|n| message_saying("others", &format!("{round}-{n}"), "words ".repeat(500)));
+        store.accept(&others.collect::<Vec<_>>()).await.unwrap();
+        store.accept(&[canary(&round.to_string(), CANARIES[4])]).await.unwrap();
+        let forgotten = store.forget(&BotName::new("shop"), CANARIES[1]).await.unwrap();
+        assert_eq!((forgotten.conversations, forgotten.waiting), (1, 1), "round {round}");
+    }
+    store.close().await;
 }
