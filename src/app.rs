@@ -22,7 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, Problem, Problems};
+use crate::config::{self, Config, Problem, Problems};
 use crate::handler::demo::Demo;
 use crate::handler::http::WaysOut;
 use crate::handler::http::callbacks::Callbacks;
@@ -107,16 +107,10 @@ impl App {
         Self::with_problems(config, Vec::new(), environment())
     }
 
-    fn with_problems(
-        config: Config,
-        mut problems: Vec<Problem>,
-        env: HashMap<String, String>,
-    ) -> Result<Self, Problems> {
+    fn with_problems(config: Config, problems: Vec<Problem>, env: HashMap<String, String>) -> Result<Self, Problems> {
         let app = Self { config: Some(config), handler: None, env };
-        // A key that could not be read stands at its default, of which there is nothing to say.
         let found = app.assemble_without_handler().err().map(|found| found.0).unwrap_or_default();
-        let found: Vec<Problem> = found.into_iter().filter(|new| !problems.iter().any(|old| old.covers(new))).collect();
-        problems.extend(found);
+        let problems = config::join(problems, found);
         if problems.is_empty() { Ok(app) } else { Err(Problems(problems)) }
     }
 

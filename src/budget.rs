@@ -63,11 +63,7 @@ impl Budget {
             let mut rings = pin!(self.bell.rings());
             // Before the look at what is left, so that no change after it goes unnoticed.
             rings.as_mut().enable();
-            if self.is_fair(tally) {
-                break;
-            }
-            self.bell.want();
-            if self.is_fair(tally) {
+            if self.bell.ask(|| self.is_fair(tally)) {
                 break;
             }
             rings.await;
@@ -146,9 +142,13 @@ impl Tally {
 }
 
 impl Bell {
-    /// Somebody waits.
-    pub fn want(&self) {
-        self.wanted.store(true, Ordering::SeqCst);
+    /// Whether somebody may go on; if not, it rings for them. They are asked again in case that something was given back
+    /// before it was known that they wait.
+    pub fn ask(&self, may: impl Fn() -> bool) -> bool {
+        may() || {
+            self.wanted.store(true, Ordering::SeqCst);
+            may()
+        }
     }
 
     /// Something was given back.

@@ -27,6 +27,7 @@ use bot::longest_turn;
 pub use bot::{BotConfig, HandlerConfig};
 pub use directory::BotFile;
 use problem::NO_TABLE;
+pub(crate) use problem::join;
 pub use problem::{Problem, Problems};
 use source::Source;
 
@@ -201,15 +202,16 @@ impl Config {
             source.problem(&format!("bots.{name}"), &text);
         }
         let mut problems = source.problems;
-        let places = Places { file: path, text: text.clone(), env };
-        let origin = Origin { files: [(name.clone(), places)].into(), ..self.process() };
-        let config = Self { bots: [(name.clone(), bot)].into(), origin, ..self.without_bots() };
+        let mut config = self.process();
+        config.bots.insert(name.clone(), bot);
+        config.origin.files.insert(name.clone(), Places { file: path, text: text.clone(), env });
         problems.extend(config.misfits().into_iter().map(|(key, text)| self.problem(key, text)));
         (config, problems)
     }
 
     /// All but the bots.
-    pub fn without_bots(&self) -> Self {
+    fn process(&self) -> Self {
+        let Origin { places, overlay, kinds, .. } = &self.origin;
         Self {
             server: self.server.clone(),
             store: self.store.clone(),
@@ -221,13 +223,19 @@ impl Config {
             templates: self.templates.clone(),
             bots_dir: self.bots_dir.clone(),
             bots: BTreeMap::new(),
-            origin: self.process(),
+            origin: Origin {
+                places: places.clone(),
+                overlay: overlay.clone(),
+                kinds: kinds.clone(),
+                files: BTreeMap::new(),
+            },
         }
     }
 
-    fn process(&self) -> Origin {
-        let Origin { places, overlay, kinds, .. } = &self.origin;
-        Origin { places: places.clone(), overlay: overlay.clone(), kinds: kinds.clone(), files: BTreeMap::new() }
+    /// All but the bots that have files of their own.
+    pub fn without_files(&self) -> Self {
+        let bots = self.bots.iter().filter(|(bot, _)| !self.origin.files.contains_key(*bot));
+        Self { bots: bots.map(|(bot, its)| (bot.clone(), its.clone())).collect(), ..self.process() }
     }
 
     /// The files of the bots that have one of their own.
@@ -238,11 +246,6 @@ impl Config {
             path: file.into(),
             text: text.clone(),
         })
-    }
-
-    /// Whether a bot has a file of its own.
-    pub fn has_file(&self, bot: &str) -> bool {
-        self.origin.files.contains_key(bot)
     }
 
     /// A problem with a key of this configuration, for whoever finds it after reading.

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::assemble::{self, Parts};
-use crate::config::{BotFile, Config, Problem, Problems};
+use crate::config::{self, BotFile, Config, Problem, Problems};
 use crate::errand::Voice;
 use crate::health::Health;
 use crate::hosting::Roster;
@@ -57,10 +57,8 @@ impl Rosters {
 
 /// Changes the bots.
 pub(super) struct Host {
-    /// Whatever is not about one bot alone.
+    /// What stands in the configuration file: the bots in there are not to be changed here.
     process: Config,
-    /// The bots that stand in the configuration file: not to be changed here.
-    fixed: Vec<String>,
     parts: Parts,
     files: Option<Files>,
     /// The files of the bots that have one, as they are at work.
@@ -84,8 +82,7 @@ impl Host {
     ) -> Arc<Self> {
         let hosted = config.files().map(|file| (BotName::new(file.name.as_str()), file)).collect();
         let host = Self {
-            process: config.without_bots(),
-            fixed: config.bots.keys().filter(|bot| !config.has_file(bot)).cloned().collect(),
+            process: config.without_files(),
             parts,
             files: config.bots_dir.clone().map(Files::new),
             hosted: RwLock::new(hosted),
@@ -100,14 +97,12 @@ impl Host {
 
     /// Makes a bot of its file. Connects to nothing.
     fn make(&self, file: &BotFile) -> Result<Bot, Vec<Flaw>> {
-        let (config, mut problems) = self.process.with(file);
+        let (config, problems) = self.process.with(file);
         match assemble::bots(&config, &self.parts) {
             Ok(mut bots) if problems.is_empty() => bots.pop().ok_or_else(Vec::new),
             made => {
                 let found = made.err().map_or_else(Vec::new, |Problems(found)| found);
-                let found: Vec<Problem> =
-                    found.into_iter().filter(|new| !problems.iter().any(|old| old.covers(new))).collect();
-                problems.extend(found);
+                let problems = config::join(problems, found);
                 Err(problems.into_iter().map(|Problem { key, text, .. }| Flaw { key, problem: text }).collect())
             }
         }
@@ -134,7 +129,7 @@ impl Host {
 
     /// Where bots can be put, unless this one stands in the configuration file.
     fn files_for(&self, bot: &BotName) -> Result<&Files, HostError> {
-        if self.fixed.iter().any(|fixed| fixed == bot.as_str()) {
+        if self.process.bots.contains_key(bot.as_str()) {
             let text = "this bot stands in the configuration file: change it there, and start threedots again";
             return Err(Refusal::new(409, text).into());
         }
@@ -267,11 +262,6 @@ impl Host {
         let is_whole = reloaded.problems.is_empty();
         for file in files {
             let name = BotName::new(file.name.as_str());
-            if self.fixed.contains(&file.name) {
-                let problem = "stands in the configuration file as well: take one of the two out".to_owned();
-                reloaded.problems.push(Flaw { key: format!("bots.{name}"), problem });
-                continue;
-            }
             match self.make(&file) {
                 Ok(bot) => {
                     match self.file(&name) {

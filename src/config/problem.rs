@@ -19,7 +19,7 @@ pub(super) const NO_TABLE: &str = "must be a table";
 impl Problem {
     /// Whether `other` is only what this one leads to: it is about the same key, about something in a table that could
     /// not be read, or about a list that has lost an element.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
+    fn covers(&self, other: &Self) -> bool {
         let unread = self.key.strip_suffix(".kind").or_else(|| (self.text == NO_TABLE).then_some(&*self.key));
         let inside = |outer: &str| other.key.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
         self.key == other.key || unread.is_some_and(inside) || self.is_in_list(&other.key)
@@ -29,6 +29,14 @@ impl Problem {
     pub(super) fn is_in_list(&self, key: &str) -> bool {
         self.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('['))
     }
+}
+
+/// Adds what was found later to what was found in reading, but for what that has led to: a key that could not be read stands
+/// at its default, of which there is nothing to say.
+pub(crate) fn join(mut problems: Vec<Problem>, later: Vec<Problem>) -> Vec<Problem> {
+    let later: Vec<Problem> = later.into_iter().filter(|new| !problems.iter().any(|old| old.covers(new))).collect();
+    problems.extend(later);
+    problems
 }
 
 impl fmt::Display for Problem {

@@ -1,6 +1,5 @@
 //! The operator's API on HTTP: who asks, for what, and in which form the answer goes out.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use actix_web::web::{self, Bytes, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
@@ -19,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::door::Door;
 use super::host::{Bots, Host, HostError, Hosted, Put, Removed};
 use super::route::{self, Astray, Place};
-use super::views::{BotState, Refusal, Sent, State};
+use super::views::{BotState, NO_BOT, Refusal, Sent, State};
 use super::{Desk, Hand};
 use crate::body;
 use crate::budget::Budget;
@@ -63,8 +62,6 @@ pub struct Api {
 
 /// Said of settings that are wrong. What is wrong speaks of files, as `threedots check` does.
 const WRONG: &str = "these settings are wrong, and nothing was changed: see `problems` (a secret goes in as {\"$secret\": \"…\"}, or stands in the environment as \"env:NAME\")";
-
-const NO_BOT: Refusal = Refusal { status: 404, text: Cow::Borrowed("there is no bot of this name") };
 
 /// What a request is answered with.
 struct Answer {
@@ -172,15 +169,8 @@ impl Api {
             Place::State => Answer::new(200, &self.state()),
             Place::Metrics => Ok(Answer { status: 200, body: Content::Metrics(self.measured()), allow: None }),
             Place::Bots => Answer::new(200, &self.page_of_bots(route::bots(query)?)),
-            Place::Bot(bot) => self.bot(&BotName::new(bot)).await,
-            Place::PutBot(bot) => self.put_bot(BotName::new(bot), route::settings(body)?).await,
-            Place::RemoveBot(bot) => self.remove_bot(BotName::new(bot)).await,
-            Place::Reload => {
-                let host = Arc::clone(&self.host);
-                match self.see_to_it(async move { host.reload().await }).await? {
-                    Ok(reloaded) => Answer::new(200, &reloaded),
-                    Err(error) => Ok(error.into()),
-                }
+            Place::Bot(_) | Place::PutBot(_) | Place::RemoveBot(_) | Place::Reload => {
+                Ok(self.host(place, body).await.unwrap_or_else(Answer::from))
             }
             Place::Replay | Place::Discard => {
                 let (letters, replay) = (route::letters(body)?, matches!(place, Place::Replay));
@@ -220,7 +210,7 @@ impl Api {
 
     /// Takes in what a bot is to say.
     async fn send(&self, bot: &str, key: Option<&str>, body: Bytes) -> Result<Sent, Refusal> {
-        let errands = self.errands.clone().ok_or(Refusal::new(404, "there is no bot of this name"))?;
+        let errands = self.errands.clone().ok_or(NO_BOT)?;
         let (bot, key) = (bot.to_owned(), key.map(str::to_owned));
         self.see_through(|desk| async move { desk.take_in(&errands, &bot, key.as_deref(), &body).await }).await
     }
@@ -256,29 +246,33 @@ impl Api {
         Hosted { down: health.is_down(), waiting: self.desk.waiting(&bot), settings: None, bot }
     }
 
-    async fn bot(&self, bot: &BotName) -> Result<Answer, Refusal> {
-        let health = self.bots.get(bot).ok_or(NO_BOT)?;
-        match self.host.settings(bot).await {
-            Ok(settings) => Answer::new(200, &Hosted { settings, ..self.hosted(bot.clone(), &health) }),
-            Err(error) => Ok(error.into()),
-        }
-    }
-
-    async fn put_bot(&self, bot: BotName, settings: Map<String, Value>) -> Result<Answer, Refusal> {
-        let (host, name) = (Arc::clone(&self.host), bot.clone());
-        match self.see_to_it(async move { host.put(&name, settings).await }).await? {
-            Ok(new) => Answer::new(if new { 201 } else { 200 }, &Put { bot, new }),
-            Err(error) => Ok(error.into()),
-        }
-    }
-
-    async fn remove_bot(&self, bot: BotName) -> Result<Answer, Refusal> {
-        let (host, name) = (Arc::clone(&self.host), bot.clone());
-        match self.see_to_it(async move { host.remove(&name).await }).await? {
-            Ok(true) => Answer::new(200, &Removed { waiting: self.desk.waiting(&bot), bot }),
-            Ok(false) => Err(NO_BOT),
-            Err(error) => Ok(error.into()),
-        }
+    /// What is about which bots there are.
+    async fn host(&self, place: Place<'_>, body: &[u8]) -> Result<Answer, HostError> {
+        let host = Arc::clone(&self.host);
+        let answer = match place {
+            Place::PutBot(bot) => {
+                let (bot, settings) = (BotName::new(bot), route::settings(body)?);
+                let name = bot.clone();
+                let new = self.see_to_it(async move { host.put(&name, settings).await }).await??;
+                Answer::new(if new { 201 } else { 200 }, &Put { bot, new })
+            }
+            Place::RemoveBot(bot) => {
+                let bot = BotName::new(bot);
+                let name = bot.clone();
+                if !self.see_to_it(async move { host.remove(&name).await }).await?? {
+                    return Err(NO_BOT.into());
+                }
+                Answer::new(200, &Removed { waiting: self.desk.waiting(&bot), bot })
+            }
+            Place::Bot(bot) => {
+                let bot = BotName::new(bot);
+                let health = self.bots.get(&bot).ok_or(NO_BOT)?;
+                let settings = host.settings(&bot).await?;
+                Answer::new(200, &Hosted { settings, ..self.hosted(bot, &health) })
+            }
+            _ => Answer::new(200, &self.see_to_it(async move { host.reload().await }).await??),
+        };
+        Ok(answer?)
     }
 
     fn measured(&self) -> String {

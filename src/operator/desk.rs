@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::Hand;
 use super::pairing::{Invited, Members, Revoked, Withdrawn};
-use super::views::{Changed, Letter, Letters, Page, PartOfReply, PauseFor, Refusal, Sent, Stands, Whom};
+use super::views::{Changed, Letter, Letters, NO_BOT, Page, PartOfReply, PauseFor, Refusal, Sent, Stands, Whom};
 use crate::clock::{Clock, Timestamp};
 use crate::errand::{Errands, Refused};
 use crate::health::Health;
@@ -154,11 +154,13 @@ impl Desk {
     /// Whom an operator means, who may write a phone number as people do. A bot that does not exist pauses nobody, and the
     /// operator would never know.
     fn known(&self, Whom { bot, contact }: &Whom) -> Result<Peer, Refusal> {
-        let bot = BotName::new(bot.trim());
-        if !self.bots.has(&bot) {
-            return Err(Refusal::new(404, "there is no bot of this name"));
-        }
+        let bot = self.bot(bot)?;
         Peer::named(&bot, &plainly(contact)).ok_or(Refusal::new(400, "name the bot and the contact"))
+    }
+
+    /// The bot of this name.
+    pub(super) fn bot(&self, name: &str) -> Result<BotName, Refusal> {
+        Some(BotName::new(name.trim())).filter(|bot| self.bots.has(bot)).ok_or(NO_BOT)
     }
 
     fn loggable<'a>(&self, bot: &'a BotName) -> Option<&'a str> {

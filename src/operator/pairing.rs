@@ -147,11 +147,6 @@ impl Desk {
         Ok(Withdrawn { changed: changed? })
     }
 
-    fn bot(&self, name: &str) -> Result<BotName, Refusal> {
-        let bot = Some(BotName::new(name.trim())).filter(|bot| self.bots.has(bot));
-        bot.ok_or(Refusal::new(404, "there is no bot of this name"))
-    }
-
     fn note(&self, action: &str, bot: &BotName, number: Option<u64>) {
         info!(operator.action = action, operator.bot = bot.as_str(), operator.invitation = number, "audit");
     }

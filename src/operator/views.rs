@@ -351,6 +351,9 @@ pub struct Refusal {
     pub text: Cow<'static, str>,
 }
 
+/// Said of a bot that does not exist.
+pub(super) const NO_BOT: Refusal = Refusal { status: 404, text: Cow::Borrowed("there is no bot of this name") };
+
 impl Refusal {
     /// With this status and these words.
     pub fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {

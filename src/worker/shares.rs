@@ -59,11 +59,7 @@ impl Shares {
             let leaves = || leaves_enough(taken.turns as u64, 1, left) && memory.is_fair(&taken.memory);
             (most == 0 || taken.turns < most) && (!has_others || leaves())
         };
-        // Asked again, in case that something was given back before it was known that somebody waits for it.
-        may() || {
-            self.bell.want();
-            may()
-        }
+        self.bell.ask(may)
     }
 
     /// A bot has one more turn.
