@@ -15,6 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::handler::Speaker;
 use crate::handler::http::unasked::{To, Unasked, unasked};
 use crate::hosting::Roster;
+use crate::json;
 use crate::message::{Address, BotName, Conversation, Part, Payload};
 use crate::outbox::{self, Unsendable};
 use crate::provider::Provider;
@@ -218,7 +219,7 @@ fn is_approved(part: &Part) -> bool {
 
 /// Stands for all that a body says, in whatever order its fields are.
 fn fingerprint(body: &[u8]) -> Result<[u8; 16], Refused> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| Refused::Form("this is not JSON".into()))?;
+    let body: Value = json::from_slice(body).map_err(|_| Refused::Form("this is not JSON".into()))?;
     let mut hash = Sha256::new();
     digest(&body, &mut hash);
     let mut fingerprint = [0; 16];

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures_util::stream;
 pub(crate) use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use url::Url;
 
 use crate::clock::Timestamp;
+use crate::json::WholePieces;
 
 /// How an HTTP call leaves. The product's is [`Client`]; a test may put a sandbox in its place.
 #[async_trait]
@@ -400,6 +402,23 @@ pub(crate) async fn in_one_piece(
     let mut stream = ::http::Response::new(event(&whole));
     stream.headers_mut().insert("content-type", HeaderValue::from_static("text/event-stream"));
     Ok(stream.into())
+}
+
+/// An answer that holds JSON, or events of it, without halves of pairs in it: for a library that parses it itself.
+pub(crate) fn whole_characters(answer: reqwest::Response) -> reqwest::Response {
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let next = |(answer, mut pieces): (Option<reqwest::Response>, WholePieces)| async move {
+        let mut answer = answer?;
+        match answer.chunk().await {
+            Ok(Some(chunk)) => Some((Ok(pieces.take_in(chunk)), (Some(answer), pieces))),
+            Ok(None) => Some((Ok(pieces.rest()), (None, pieces))),
+            Err(error) => Some((Err(error), (None, pieces))),
+        }
+    };
+    let stream = stream::unfold((Some(answer), WholePieces::default()), next);
+    let mut whole = ::http::Response::new(reqwest::Body::wrap_stream(stream));
+    (*whole.status_mut(), *whole.headers_mut()) = (status, headers);
+    whole.into()
 }
 
 /// Whether tokens may travel to `url`: https, or plain http that stays on this machine.

@@ -23,6 +23,7 @@
 //! - [`health`]: whether an upstream lets a bot work; [`housekeeping`]: what has been kept for long enough goes
 //! - [`operator`]: dead letters, replay and erasure, for whoever runs it
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
+//! - [`json`]: what others write, read leniently in one respect
 //! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see; [`meters`]: what is counted
 //! - [`budget`]: why the memory has a ceiling; [`hosting`]: many bots in one process
 //! - [`app`]: puts it all together
@@ -53,6 +54,7 @@ pub mod health;
 pub mod hosting;
 pub mod housekeeping;
 pub mod http;
+pub mod json;
 pub mod message;
 pub mod meters;
 pub mod operator;

@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::clock::{Clock, in_words};
 use crate::http::{Body, Call, CallError, Transport, is_private_enough, retry_after};
+use crate::json;
 use crate::message::{Content, Kind, MediaRef};
 use crate::secret::SecretRef;
 
@@ -232,7 +233,7 @@ impl Transcriber {
             return Err((Untranscribed::Status(answer.status), wanted));
         }
         let body = answer.bytes(LONGEST_ANSWER).await.map_err(|error| (failure(error), None))?;
-        let Answered { text } = serde_json::from_slice(&body).map_err(|_| (Untranscribed::NotUnderstood, None))?;
+        let Answered { text } = json::from_slice(&body).map_err(|_| (Untranscribed::NotUnderstood, None))?;
         let mut words = text.trim();
         words = &words[..words.floor_char_boundary(LONGEST_TRANSCRIPT)];
         Ok(words.to_owned())

@@ -15,6 +15,7 @@ use super::Hand;
 use super::pairing::{Invited, Members, Revoked, Withdrawn};
 use super::views::{Changed, Letter, Letters, Page, PauseFor, Refusal, Sent, Stands, Whom};
 use crate::http::{Body, Call, CallError, Transport};
+use crate::json;
 use crate::store::{Forgotten, Seq};
 
 /// How long an answer may take. What is erased is also taken out of the files, which takes as long as they are.
@@ -85,7 +86,7 @@ impl Remote {
         let body = answer.bytes(LONGEST).await.map_err(unreachable)?;
         let stranger =
             || Refusal::new(503, format!("what answers on {address} is not the operator's API of threedots"));
-        let body: Value = serde_json::from_slice(&body).map_err(|_| stranger())?;
+        let body: Value = json::from_slice(&body).map_err(|_| stranger())?;
         match (status, body["error"].as_str()) {
             (200 | 202, _) => Ok(body),
             // What was done before the store could not go on.
@@ -106,7 +107,7 @@ fn segment(text: &str) -> String {
 
 fn read<T: DeserializeOwned>(body: Value) -> Result<T, Refusal> {
     let other = "the running threedots answers in another form: use the command of its own version";
-    serde_json::from_value(body).map_err(|_| Refusal::new(503, other))
+    json::from_value(body).map_err(|_| Refusal::new(503, other))
 }
 
 #[async_trait]

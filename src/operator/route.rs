@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::pairing::Revoked;
 use super::views::{Page, PauseFor, Refusal, Whom};
+use crate::json;
 use crate::message::{BotName, PartKey};
 use crate::people::Lasting;
 use crate::store::Seq;
@@ -181,7 +182,7 @@ pub(super) fn bots(query: &str) -> Result<(Option<BotName>, usize), Refusal> {
 /// A bot's settings.
 pub(super) fn settings(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let form = "send the bot's tables as one JSON object: {\"provider\": {\"kind\": \"…\", …}, \"handler\": {…}, …}";
-    serde_json::from_slice(body).map_err(|_| Refusal::new(400, form))
+    json::from_slice(body).map_err(|_| Refusal::new(400, form))
 }
 
 /// The one parameter that other requests have: whether words are shown.
@@ -208,7 +209,7 @@ pub(super) fn members(query: &str) -> Result<(Option<String>, bool), Refusal> {
 
 /// What is to be taken back.
 pub(super) fn revoked(body: &[u8]) -> Result<Revoked, Refusal> {
-    serde_json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"contact\": \"…\"} or {\"number\": 1}"))
+    json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"contact\": \"…\"} or {\"number\": 1}"))
 }
 
 /// Whose conversation is to be paused, and for how long.
@@ -222,7 +223,7 @@ pub(super) fn pause(body: &[u8]) -> Result<(Whom, PauseFor), Refusal> {
         lasts: Option<Lasting>,
     }
     let form = "send {\"bot\": \"…\", \"contact\": \"…\", \"for\": \"2h\"}; without `for` until it is resumed";
-    let Pause { bot, contact, lasts } = serde_json::from_slice(body).map_err(|_| Refusal::new(400, form))?;
+    let Pause { bot, contact, lasts } = json::from_slice(body).map_err(|_| Refusal::new(400, form))?;
     Ok((Whom { bot, contact }, PauseFor { lasts }))
 }
 
@@ -231,12 +232,12 @@ pub(super) fn pause_for(body: &[u8]) -> Result<PauseFor, Refusal> {
     if body.is_empty() {
         return Ok(PauseFor::default());
     }
-    serde_json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"for\": \"2h\"}, or nothing"))
+    json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"for\": \"2h\"}, or nothing"))
 }
 
 /// Who is meant.
 pub(super) fn whom(body: &[u8]) -> Result<Whom, Refusal> {
-    serde_json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"bot\": \"…\", \"contact\": \"…\"}"))
+    json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"bot\": \"…\", \"contact\": \"…\"}"))
 }
 
 /// The letters that are to be changed.
@@ -248,7 +249,7 @@ struct Named {
 
 /// The letters that a body names.
 pub(super) fn letters(body: &[u8]) -> Result<Vec<Seq>, Refusal> {
-    let named: Option<Named> = serde_json::from_slice(body).ok();
+    let named: Option<Named> = json::from_slice(body).ok();
     let named = named.filter(|named| (1..=Page::LONGEST).contains(&named.letters.len()));
     named.map(|named| named.letters).ok_or(Refusal::new(400, "send {\"letters\": [1, 2]}: 1,000 numbers at the most"))
 }

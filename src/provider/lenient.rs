@@ -5,6 +5,7 @@
 //! object apart without looking into its values, however deep or broken those are; [`Object`] is a view of one that
 //! has been read.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -12,14 +13,21 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::json;
+
+/// The text of a delivery, if it is text. What is taken apart into text that is read later has to have been through this:
+/// half a character would be found only then.
+pub(crate) fn whole(body: &[u8]) -> Option<Cow<'_, str>> {
+    std::str::from_utf8(body).ok().map(json::whole)
+}
 
 /// An object whose values are still text.
 pub(crate) struct Shallow<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 impl<'a> Shallow<'a> {
-    /// Takes `json` apart, if it is an object.
+    /// Takes `json` apart, if it is an object. It has gone through [`whole`].
     pub(crate) fn read(json: &'a str) -> Option<Self> {
-        serde_json::from_str(json).ok()
+        json::borrowed(json).ok()
     }
 
     /// The text of a value.
@@ -30,7 +38,7 @@ impl<'a> Shallow<'a> {
 
     /// A value that is text itself.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
-        text(&serde_json::from_str(self.get(key)?).ok()?)
+        text(&json::from_str(self.get(key)?).ok()?)
     }
 
     /// A value that is an object, taken apart likewise.
@@ -45,7 +53,7 @@ impl<'a> Shallow<'a> {
 
     /// A value that is a list: the text of each element.
     pub(crate) fn list(&self, key: &str) -> Option<Vec<&'a str>> {
-        let elements: Vec<&RawValue> = serde_json::from_str(self.get(key)?).ok()?;
+        let elements: Vec<&RawValue> = json::borrowed(self.get(key)?).ok()?;
         Some(elements.into_iter().map(RawValue::get).collect())
     }
 
@@ -80,14 +88,14 @@ impl<'de> Deserialize<'de> for Shallow<'de> {
 /// Whether a key, as it stands in the text, is `key`.
 fn is_key(quoted: &str, key: &str) -> bool {
     if quoted.contains('\\') {
-        return serde_json::from_str::<String>(quoted).is_ok_and(|known| known == key);
+        return json::from_str::<String>(quoted).is_ok_and(|known| known == key);
     }
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) == Some(key)
 }
 
 /// Reads `json` wholly, if it is an object and no deeper than serde_json goes (128 levels).
 pub(crate) fn object(json: &str) -> Option<Map<String, Value>> {
-    serde_json::from_str(json).ok()
+    json::from_str(json).ok()
 }
 
 /// Whether `value` is nested no deeper than `levels`. What is kept as it came has to go into records of ours, a few

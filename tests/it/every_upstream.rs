@@ -3,4 +3,5 @@
 mod configuration;
 mod contract;
 mod flow;
+mod halves;
 mod table;

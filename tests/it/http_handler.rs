@@ -189,6 +189,15 @@ async fn every_form_of_an_answer_is_understood() {
         (200, "application/json", r#"{"handover": "too hard"}"#, vec![]),
         (200, "text/plain; charset=utf-8", "just words", vec!["just words"]),
         (201, "application/json; charset=utf-8", r#"{"text": "made"}"#, vec!["made"]),
+        // Half a surrogate pair.
+        (200, "application/json", r#"{"text": "nice \ud83d"}"#, vec!["nice \u{fffd}"]),
+        (
+            200,
+            "application/json",
+            r#"{"parts": [{"type": "text", "text": "\ude00 \\ud83d"}]}"#,
+            vec!["\u{fffd} \\ud83d"],
+        ),
+        (200, "text/event-stream", "event: reply\ndata: {\"text\": \"nice \\ud83d\"}\n\n", vec!["nice \u{fffd}"]),
         (
             200,
             "application/json",

@@ -2,6 +2,7 @@
 
 mod budget;
 mod guard;
+mod halves;
 mod ladder;
 mod local;
 mod mcp;

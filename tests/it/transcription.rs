@@ -179,6 +179,15 @@ async fn a_voice_note_reaches_the_handler_with_what_is_said_in_it_and_later_turn
 }
 
 #[tokio::test(start_paused = true)]
+async fn half_a_pair_in_what_was_heard_is_a_sign() {
+    let server = Server::new(|_| async { answered(200, &[], r#"{"text": "nice \ud83d"}"#) });
+    let world = setup(Upstream::Meta, &server).start();
+    speak(&world);
+    world.pass(60).await;
+    assert_eq!(world.replies(), ["voice saying nice \u{fffd} / before: []"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_server_is_asked_in_the_form_that_it_knows() {
     let server = Server::new(|_| async { heard("  Guten Tag \n") });
     let config = TranscriptionConfig {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::wire;
 use crate::clock::{Clock, Timestamp};
 use crate::handler::{FetchMedia, Fits, Presence, Turn};
+use crate::json;
 use crate::message::{MediaRef, Reply};
 use crate::secret::{random, same_token};
 
@@ -123,7 +124,7 @@ impl Callbacks {
     /// When it is refused.
     pub fn steer(&self, turn: &str, token: Option<&str>, body: &[u8]) -> Result<(), Refused> {
         let presence = self.find(turn, token, |expected| expected.presence.clone())?;
-        let show: Option<Show> = serde_json::from_slice(body).ok();
+        let show: Option<Show> = json::from_slice(body).ok();
         let Some(Show { show }) = show else {
             return Err(Refused::Invalid("send {\"show\": \"typing\"}, or recording, beat, pause".into()));
         };

@@ -5,11 +5,13 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::handler::{Said, Speaker, Turn, one_line};
+use crate::json;
 use crate::message::content::{ContactCard, OrderItem};
 use crate::message::reply::{Choice, Media, MediaSource, Section};
 use crate::message::{Content, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Referral, Reply};
@@ -289,8 +291,9 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, String> {
 ///
 /// # Errors
 /// Where it is not so, or `form` if that is no place.
-pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8], form: &str) -> Result<T, String> {
-    let deserializer = &mut serde_json::Deserializer::from_slice(body);
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], form: &str) -> Result<T, String> {
+    let body = json::whole_bytes(body);
+    let deserializer = &mut serde_json::Deserializer::from_slice(&body);
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         // Its own words may quote what a customer is to read.
         let place = error.path().to_string();

@@ -78,7 +78,9 @@ impl Rung {
                 // Whatever stands in the body: of a gateway in between, it is no answer of the protocol's.
                 let answer = answer.error_for_status().map_err(OpenAIError::Reqwest)?;
                 // Some servers cannot stream, and say nothing of that.
-                http::in_one_piece(answer, 2 * LONGEST, wire::as_event).await.map_err(OpenAIError::Reqwest)
+                http::in_one_piece(http::whole_characters(answer), 2 * LONGEST, wire::as_event)
+                    .await
+                    .map_err(OpenAIError::Reqwest)
             }
         });
         let client = Client::build(http, openai).with_http_service(service);

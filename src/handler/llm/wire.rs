@@ -163,7 +163,7 @@ pub(super) struct Chunk {
 /// A whole answer as the one event of a stream.
 pub(super) fn as_event(whole: &[u8]) -> String {
     // What is not understood here is not understood there either.
-    let mut answer: Value = serde_json::from_slice(whole).unwrap_or_default();
+    let mut answer: Value = crate::json::from_slice(whole).unwrap_or_default();
     let choices = answer.get_mut("choices").and_then(Value::as_array_mut);
     for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
         let message = choice.remove("message").unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::message::{
     BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
 };
-use crate::provider::lenient::{Object, Shallow};
+use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Events, WebhookError};
 
 /// Whose delivery it is, and when it came.
@@ -32,8 +32,8 @@ enum Kind {
 impl Reader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
-        let body = std::str::from_utf8(body).map_err(|_| WebhookError::Malformed)?;
-        let envelope = Shallow::read(body).ok_or(WebhookError::Malformed)?;
+        let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
+        let envelope = Shallow::read(&body).ok_or(WebhookError::Malformed)?;
         let mut events = Events::default();
         let session = envelope.text("session");
         let elsewhere = self.session.is_some_and(|ours| session.is_some_and(|theirs| theirs != ours));

@@ -5,7 +5,7 @@ use super::event::Event;
 use super::{names, reaction};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, Content, DeliveryStatus, Inbound, MessageId, MessageRef, PartKey, Stage};
-use crate::provider::lenient::{Object, Shallow};
+use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Events, WebhookError};
 
 /// Whose delivery it is, and when it came.
@@ -19,8 +19,8 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
-        let body = std::str::from_utf8(body).map_err(|_| WebhookError::Malformed)?;
-        let envelope = Shallow::read(body).ok_or(WebhookError::Malformed)?;
+        let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
+        let envelope = Shallow::read(&body).ok_or(WebhookError::Malformed)?;
         let mut events = Events::default();
         if self.event(&envelope, &mut events).is_none() {
             events.ignored.malformed += 1;

@@ -23,8 +23,8 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
-        let body = std::str::from_utf8(body).map_err(|_| WebhookError::Malformed)?;
-        let root = Shallow::read(body).ok_or(WebhookError::Malformed)?;
+        let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
+        let root = Shallow::read(&body).ok_or(WebhookError::Malformed)?;
         let mut events = Events::default();
         let elsewhere = root.text("messaging_product").is_some_and(|product| product != "whatsapp");
         let (messages, statuses) = (root.get("messages").is_some(), root.get("statuses").is_some());

@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use super::{chat, content, message_id};
 use crate::clock::Timestamp;
+use crate::json;
 use crate::message::{
     BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
 };
-use crate::provider::lenient::{Object, Shallow};
+use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Events, WebhookError};
 
 /// Times from here on, in seconds, lie in the year 5138: they are milliseconds.
@@ -57,8 +58,8 @@ enum Read {
 impl Reader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
-        let body = std::str::from_utf8(body).map_err(|_| WebhookError::Malformed)?;
-        let envelope = Shallow::read(body).ok_or(WebhookError::Malformed)?;
+        let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
+        let envelope = Shallow::read(&body).ok_or(WebhookError::Malformed)?;
         let mut events = Events::default();
         let session = envelope.text("session");
         if self.session.is_some_and(|ours| session.is_some_and(|theirs| theirs != ours)) {
@@ -232,7 +233,7 @@ fn fields(payload: &str) -> Option<Map<String, Value>> {
         "editedMessageId", "revokedMessageId", "after", "before", "_data",
     ];
     let payload = Shallow::read(payload)?;
-    let field = |key: &str| Some((key.to_owned(), serde_json::from_str(payload.get(key)?).ok()?));
+    let field = |key: &str| Some((key.to_owned(), json::from_str(payload.get(key)?).ok()?));
     Some(FIELDS.into_iter().filter_map(field).collect())
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::json;
 use crate::message::MessageId;
 use crate::message::content::{ContactCard, Content, MediaKind, MediaRef, OrderItem};
 use crate::provider::lenient::{Object, is_within};
@@ -116,7 +117,7 @@ fn choice(id: Option<String>, title: Option<String>) -> Option<Content> {
 fn form(wire: Object<'_>) -> Content {
     let answers = match wire.get("response_json") {
         Some(Value::String(json)) => {
-            let read = serde_json::from_str(json).ok().filter(|answers| is_within(answers, DEEPEST));
+            let read = json::from_str(json).ok().filter(|answers| is_within(answers, DEEPEST));
             read.unwrap_or_else(|| Value::String(json.clone()))
         }
         Some(read) if is_within(read, DEEPEST) => read.clone(),

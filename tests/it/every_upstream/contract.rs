@@ -33,13 +33,13 @@ impl Courier for Kept {
 }
 
 /// A provider, and a delivery that its upstream has signed: a customer's message.
-struct Delivered {
-    provider: Arc<dyn Provider>,
-    request: WebhookRequest,
+pub(super) struct Delivered {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) request: WebhookRequest,
 }
 
 impl Delivered {
-    async fn by(upstream: Upstream) -> Self {
+    pub(super) async fn by(upstream: Upstream) -> Self {
         let (clock, kept) = (Clock::tokio(), Arc::new(Kept::default()));
         let settings = SandboxSettings { seed: Some(7), ..SandboxSettings::of(upstream) };
         let sandbox = Sandbox::new(settings, clock, Arc::clone(&kept) as Arc<dyn Courier>);

@@ -27,11 +27,11 @@ use super::{around, patient, say};
 use crate::world::Setup;
 
 /// Calls, each with the scope that came along.
-type Calls = Arc<Mutex<Vec<(Value, Value)>>>;
+pub(super) type Calls = Arc<Mutex<Vec<(Value, Value)>>>;
 
 /// A server with a stock to ask after, and a tool whose name no model takes.
 #[derive(Clone, Default)]
-struct Stock(Calls);
+pub(super) struct Stock(Calls);
 
 impl ServerHandler for Stock {
     fn get_info(&self) -> ServerConfig {
@@ -64,7 +64,7 @@ impl ServerHandler for Stock {
 }
 
 /// The server's HTTP, without a socket.
-struct InProcess(StreamableHttpService<Stock, LocalSessionManager>);
+pub(super) struct InProcess(pub(super) StreamableHttpService<Stock, LocalSessionManager>);
 
 #[async_trait]
 impl Transport for InProcess {
@@ -88,7 +88,7 @@ impl Transport for InProcess {
     }
 }
 
-fn with_server(stub: &Stub, transport: Arc<dyn Transport>) -> Llm {
+pub(super) fn with_server(stub: &Stub, transport: Arc<dyn Transport>) -> Llm {
     let config =
         McpConfig { name: "stock".into(), url: "http://127.0.0.1/mcp".into(), private: true, ..McpConfig::default() };
     let ways_out =

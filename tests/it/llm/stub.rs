@@ -18,6 +18,8 @@ pub(crate) enum Does {
     SaysAtOnce(Value),
     /// Says this, and how many tokens it has read and written.
     Costs(&'static str, u64, u64),
+    /// Writes these pieces of its stream, as they are.
+    Writes(&'static [&'static str]),
     /// Wants these tools called, with these arguments.
     Calls(Vec<(&'static str, String)>),
     /// Says this, and then nothing any more.
@@ -94,6 +96,9 @@ fn answer(does: Does) -> HttpResponse {
             let usage = json!({ "prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written });
             let usage = event(&json!({ "choices": [], "usage": usage }));
             streamed(tokens(words).chain([last("stop"), usage, done()]), stream::empty().boxed())
+        }
+        Does::Writes(pieces) => {
+            streamed(pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())), stream::empty().boxed())
         }
         Does::Calls(calls) => {
             streamed(calls_in_pieces(&calls).chain([last("tool_calls"), done()]), stream::empty().boxed())

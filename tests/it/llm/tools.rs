@@ -38,7 +38,7 @@ pub(super) fn order_status() -> ToolConfig {
 }
 
 /// A model that calls the tool with these arguments and then says what it was told; and a world around it.
-async fn asking(tool: ToolConfig, arguments: &str, way_out: Arc<dyn Transport>) -> (World, Stub) {
+pub(super) async fn asking(tool: ToolConfig, arguments: &str, way_out: Arc<dyn Transport>) -> (World, Stub) {
     let arguments = arguments.to_owned();
     let stub = Stub::scripted(move |_, number| match number {
         1 => Does::Calls(vec![("order_status", arguments.clone())]),

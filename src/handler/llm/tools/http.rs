@@ -17,6 +17,7 @@ use crate::handler::WaysOut;
 use crate::handler::llm::config::{May, ToolConfig};
 use crate::handler::way_out::{self, WayOut};
 use crate::http::CallError;
+use crate::json;
 
 /// The version of what is posted.
 const VERSION: u32 = 1;
@@ -94,7 +95,7 @@ impl Callable for OverHttp {
 
 /// Reads a tool's JSON. What it may not ask for is a field like any other.
 fn read(body: &str, may: &[May]) -> Result<Outcome, Failure> {
-    let mut json: Value = serde_json::from_str(body).map_err(|_| Failure::NotUnderstood)?;
+    let mut json: Value = json::from_str(body).map_err(|_| Failure::NotUnderstood)?;
     let mut outcome = Outcome::default();
     if let Value::Object(fields) = &mut json {
         outcome.heed(may, |what| fields.get(word(what)).cloned());

@@ -3,6 +3,8 @@
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
+use crate::json;
+
 /// So many mistakes are told of at once.
 const MOST_TOLD: usize = 5;
 /// How much of one is told, in characters.
@@ -26,7 +28,7 @@ impl Schema {
                     }
                     None => text.clone(),
                 };
-                serde_json::from_str(&text).map_err(|error| format!("is no JSON (line {})", error.line()))?
+                json::from_str(&text).map_err(|error| format!("is no JSON (line {})", error.line()))?
             }
             other => other.clone(),
         };
@@ -59,7 +61,7 @@ impl Schema {
     /// What is wrong with them, for the model, which may mend it.
     pub(super) fn read(&self, arguments: &str) -> Result<Map<String, Value>, String> {
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-        let arguments: Value = serde_json::from_str(arguments)
+        let arguments: Value = json::from_str(arguments)
             .map_err(|error| format!("They are no JSON (line {}, column {}).", error.line(), error.column()))?;
         let mistakes: Vec<String> = self.validator.iter_errors(&arguments).take(MOST_TOLD).map(told).collect();
         match arguments {

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::wire::AROUND;
 use crate::handler::llm::config::McpConfig;
+use crate::json::WholeReader;
 
 /// What it gets of our own environment.
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -76,7 +77,7 @@ impl Program {
         let mut child = command.wrap(ProcessGroup::leader()).spawn()?;
         let (output, input) = (child.stdout().take(), child.stdin().take());
         let (Some(output), Some(input)) = (output, input) else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        let lines = AsyncRwTransport::new(output, input).with_max_line_length(self.longest_line);
+        let lines = AsyncRwTransport::new(WholeReader::new(output), input).with_max_line_length(self.longest_line);
         Ok(Process { group: Group(child), lines, deaths })
     }
 }
@@ -92,7 +93,7 @@ fn is_there(command: &str) -> bool {
 
 /// A server that runs.
 pub(super) struct Process {
-    lines: AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>,
+    lines: AsyncRwTransport<RoleClient, WholeReader<ChildStdout>, ChildStdin>,
     group: Group,
     /// Tells that one of our processes has ended, whichever.
     deaths: Signal,

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::handler::llm::config::McpConfig;
 use crate::http::{Answer, Body, Call, CallError, HeaderName, HeaderValue, Transport};
+use crate::json::{self, WholePieces};
 
 /// The header that a session is known by.
 const SESSION: &str = "mcp-session-id";
@@ -84,7 +85,7 @@ impl StreamableHttpClient for Wire {
             // Errors of the protocol's come with other statuses, too.
             200 | 400..=499 if kind.starts_with("application/json") => {
                 let body = answer.bytes(self.limit).await.map_err(Failed::Client)?;
-                Ok(StreamableHttpPostResponse::Json(serde_json::from_slice::<ServerJsonRpcMessage>(&body)?, named))
+                Ok(StreamableHttpPostResponse::Json(json::from_slice::<ServerJsonRpcMessage>(&body)?, named))
             }
             status => Err(Failed::UnexpectedServerResponse(format!("HTTP {status}").into())),
         }
@@ -113,17 +114,18 @@ impl StreamableHttpClient for Wire {
     }
 }
 
-/// An answer's bytes as they come, up to the limit.
+/// An answer's bytes as they come, up to the limit. They are events, which end with a line: what the SDK reads of them has
+/// no half of a pair in it.
 fn bytes(answer: Answer, limit: u64) -> BoxStream<'static, Result<bytes::Bytes, CallError>> {
-    let next = |(mut answer, left): (Answer, u64)| async move {
+    let next = |(mut answer, left, mut pieces): (Answer, u64, WholePieces)| async move {
         match answer.chunk().await {
             Ok(None) => None,
             Ok(Some(chunk)) => match left.checked_sub(chunk.len() as u64) {
-                Some(left) => Some((Ok(chunk), (answer, left))),
-                None => Some((Err(CallError::TooLarge), (answer, 0))),
+                Some(left) => Some((Ok(pieces.take_in(chunk)), (answer, left, pieces))),
+                None => Some((Err(CallError::TooLarge), (answer, 0, pieces))),
             },
-            Err(error) => Some((Err(error), (answer, 0))),
+            Err(error) => Some((Err(error), (answer, 0, pieces))),
         }
     };
-    stream::unfold((answer, limit), next).boxed()
+    stream::unfold((answer, limit, WholePieces::default()), next).boxed()
 }
