@@ -14,7 +14,7 @@
 //! world.write("hello");
 //! world.pass(5).await;
 //! assert_eq!(world.replies(), ["You said: hello"]);
-//! assert_eq!(world.calls(), ["0 s: read and typing", "0 s: send"]);
+//! assert_eq!(world.calls(), ["0 s: read", "0 s: send"]);
 //! # });
 //! # Ok::<(), std::io::Error>(())
 //! ```

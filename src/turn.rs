@@ -250,8 +250,13 @@ impl Attempt<'_> {
                 dots.off().await;
                 return self.hand_over(claim, batch, reason).await;
             }
-            Answer::GivenBack(why) => {
+            // A control word ends what had been read. Whoever else goes on with it marks it.
+            Answer::GivenBack(why @ Later::ControlWord) => {
                 dots.off().await;
+                why
+            }
+            Answer::GivenBack(why) => {
+                dots.abandon().await;
                 why
             }
         };

@@ -55,6 +55,11 @@ pub struct TypingConfig {
     /// How long the dots stay off in a beat that a handler asks for: long enough to be seen.
     #[serde(with = "in_words")]
     pub beat: Duration,
+    /// How long a turn lasts before the dots are lit where no call takes them off again. What is decided sooner (an
+    /// instant reply, silence, a handover) gets the read receipt alone, so that no dots are shown that nothing follows.
+    /// Zero lights them at once.
+    #[serde(with = "in_words")]
+    pub delay: Duration,
 }
 
 impl TypingConfig {
@@ -71,6 +76,7 @@ impl Default for TypingConfig {
             call_timeout: Duration::from_secs(3),
             cap: Duration::from_secs(120),
             beat: Duration::from_millis(600),
+            delay: Duration::from_millis(300),
         }
     }
 }
@@ -104,7 +110,8 @@ impl Indicator {
     /// Lights the dots for `message` and keeps them lit until the guard says otherwise.
     ///
     /// The first call is made even if the answer is there at once: on some upstreams it is what marks the message as
-    /// read.
+    /// read. Where no call takes the dots off again, they are lit after [`TypingConfig::delay`], and what is decided
+    /// before that is marked as read without them.
     pub fn show(&self, tasks: &TaskTracker, message: &MessageRef) -> Dots {
         let (presence, requests) = Presence::channel();
         let (wish, wishes) = watch::channel(Wish { phase: Phase::Lit, since: Instant::now(), newer: None });
@@ -119,6 +126,7 @@ impl Indicator {
             health: Arc::clone(&self.health),
             stops: Arc::clone(&self.stops),
             activity: Activity::Typing,
+            lights_at: Instant::now() + self.config.delay,
             end: Instant::now() + self.config.cap,
             wishes,
             requests,
@@ -178,9 +186,16 @@ impl Dots {
         Quiet { guard: self.guard }
     }
 
-    /// Takes the dots off and waits until they are, so that the conversation's next turn finds none: at most the
-    /// timeouts of the call in flight and of the one that takes them off.
+    /// Ends a turn that says nothing. Takes the dots off and waits until they are, so that the conversation's next turn
+    /// finds none: at most the timeouts of the call in flight and of the one that takes them off. The message was read,
+    /// and is marked so if no call has done that yet.
     pub async fn off(self) {
+        self.guard.wish.send_modify(|wish| wish.phase = Phase::Over);
+        self.guard.off().await;
+    }
+
+    /// Ends a turn that somebody else goes on with: the same, and a message that has not been marked as read is left so.
+    pub async fn abandon(self) {
         self.guard.off().await;
     }
 }
@@ -212,12 +227,14 @@ struct Wish {
     newer: Option<MessageRef>,
 }
 
-/// How far a turn has come. A dropped sender is the fourth phase: ended, without a delivered reply.
+/// How far a turn has come. A dropped sender is the last phase: ended, without a delivered reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Lit,
     Quiet,
     Cleared,
+    /// Decided without a reply: the sender is dropped right behind.
+    Over,
 }
 
 impl Wish {
@@ -236,6 +253,8 @@ struct Task {
     stops: Arc<Stops>,
     shown: GroupTyping,
     activity: Activity,
+    /// From when on dots are lit that no call takes off.
+    lights_at: Instant,
     end: Instant,
     wishes: watch::Receiver<Wish>,
     requests: mpsc::Receiver<PresenceRequest>,
@@ -268,7 +287,7 @@ impl Task {
             }
         }
         // A closed channel is a dropped guard.
-        if self.wishes.has_changed().is_ok() {
+        if self.wishes.has_changed().is_ok() && self.phase() != Phase::Over {
             self.precede_the_reply().await;
         }
         // From here on no start is in flight: the guard may let the reply go.
@@ -307,6 +326,12 @@ impl Task {
         if !marks_read {
             self.mark_read().await;
         }
+        if !self.is_worth_lighting().await {
+            if marks_read && self.was_read() {
+                self.mark_read().await;
+            }
+            return;
+        }
         let begins = match self.shown {
             // A reply that is there already is announced only where that marks the message as read, or where dots
             // have to precede it.
@@ -333,6 +358,28 @@ impl Task {
                 return;
             }
         }
+    }
+
+    /// Waits, where no call takes the dots off again, until it is likely that something follows them; says whether it is.
+    async fn is_worth_lighting(&mut self) -> bool {
+        let stays = self.provider.abilities().typing.stop.is_none() && self.shown == GroupTyping::Show;
+        !stays || self.lit || self.config.delay.is_zero() || self.wait(self.lights_at).await
+    }
+
+    /// Whether the message counts as read although no dots were lit for it: not if a newer one takes its place, nor if
+    /// the turn was cut off, which is then another's to show. The newest is the one that was read.
+    fn was_read(&mut self) -> bool {
+        let (phase, newer) = (self.phase(), self.wishes.borrow().newer.clone());
+        let is_open = self.wishes.has_changed().is_ok();
+        let turns = phase == Phase::Lit && newer.as_ref().is_some_and(|newer| newer.message != self.message.message);
+        if let Some(newer) = newer.filter(|_| !turns) {
+            self.message = newer;
+        }
+        !turns && (is_open || phase == Phase::Over)
+    }
+
+    fn phase(&self) -> Phase {
+        self.wishes.borrow().phase
     }
 
     /// Makes one start call. Says how long the upstream wants to be left alone after it; none if no other start may
@@ -491,8 +538,9 @@ impl Task {
 
     /// Whether somebody works on a reply, or holds one back that dots have to precede.
     fn is_wanted(&self, lead: bool) -> bool {
+        let phase = self.phase();
         // A closed channel is a dropped guard.
-        self.wishes.has_changed().is_ok() && (lead || self.wishes.borrow().phase == Phase::Lit)
+        self.wishes.has_changed().is_ok() && (phase == Phase::Lit || lead && phase == Phase::Quiet)
     }
 }
 

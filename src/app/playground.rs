@@ -23,6 +23,10 @@ use crate::sandbox::{self, Courier, Customer, OperatorAccess, Page, Sandbox, San
 
 /// The name of the first upstream's bot, which is part of its webhook's address. The others have their upstreams'.
 const BOT: &str = "demo";
+/// Messages cost nothing here, and a reply is what takes the dots off where there is no call for it: each failure is told
+/// of, and so is a stop.
+const FAILURE_REPLY: &str = "every = \"0s\"";
+const CONTROL: &str = "stop_reply = \"I have stopped.\"";
 /// The ports that are tried first: a bookmark goes on working.
 const PRODUCT_PORT: u16 = 8080;
 const PHONE_PORT: u16 = 3333;
@@ -70,6 +74,7 @@ impl Playground {
             let provider = settings.provider_table(&api_url);
             // As anybody would write it, so that `THREEDOTS_BOTS__DEMO__…` works here too.
             text.push_str(&format!("[bots.{bot}.provider]\n{provider}\n[bots.{bot}.handler]\n{handler}\n"));
+            text.push_str(&format!("[bots.{bot}.failure_reply]\n{FAILURE_REPLY}\n[bots.{bot}.control]\n{CONTROL}\n"));
             let sandbox = Sandbox::new(settings, Clock::System, Arc::clone(&courier));
             sandbox.phone().add(Customer::new("15550100001", "Ada"));
             sandboxes.push(sandbox);

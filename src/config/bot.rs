@@ -242,6 +242,10 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
     for list in bot.control.unusable() {
         source.problem(&format!("{at}.control.{list}"), "holds a word without a letter or a digit: remove it");
     }
+    if bot.typing.delay >= bot.typing.cap {
+        let text = "leaves the dots no time: it has to be shorter than typing.cap";
+        source.problem(&format!("{at}.typing.delay"), text);
+    }
     if bot.gate.max_age > DEDUPLICATED_FOR {
         // A message that is repeated later than that would be taken for a new one, and answered again.
         source.problem(&format!("{at}.gate.max_age"), "is longer than a message is known for: 192h at the most");

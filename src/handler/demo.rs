@@ -6,7 +6,8 @@
 //! | `fail` | fails |
 //! | `panic` | panics |
 //! | `hang` | never answers |
-//! | `silent` | answers nothing, on purpose |
+//! | `silent` | answers nothing, on purpose, and knows that at once |
+//! | `silent 5` | works for 5 seconds (300 at most) before it answers nothing |
 //! | `long` | answers with more than fits into one message |
 //! | `buttons` | asks a question with buttons |
 //! | `beat` | takes the dots off for a moment between "searching" and "found", where the upstream can |
@@ -40,7 +41,7 @@ impl Handler for Demo {
         let (first, second) = (words.next().unwrap_or_default().to_lowercase(), words.next());
         match first.as_str() {
             "slow" => {
-                let seconds = second.and_then(|number| number.parse().ok()).unwrap_or(40).min(SLOWEST);
+                let seconds = number(second).unwrap_or(40);
                 sleep(Duration::from_secs(seconds)).await;
                 Ok(Reply::text(format!("That took me {seconds} seconds. Did the dots hold out?")))
             }
@@ -54,7 +55,7 @@ impl Handler for Demo {
             }
             "hang" => std::future::pending().await,
             "silent" => {
-                sleep(THINKING * 2).await;
+                sleep(Duration::from_secs(number(second).unwrap_or_default())).await;
                 Ok(Reply::silence())
             }
             "long" => {
@@ -75,6 +76,11 @@ impl Handler for Demo {
             _ => Ok(say(Reply::text(answer(turn))).await),
         }
     }
+}
+
+/// How many seconds a word asks for.
+fn number(word: Option<&str>) -> Option<u64> {
+    Some(word?.parse::<u64>().ok()?.min(SLOWEST))
 }
 
 /// What the customer wants: a button of ours is named after the words that it stands for.

@@ -30,7 +30,7 @@ async fn the_dots_come_after_the_ticks_and_go_with_the_reply_the_failure_and_the
     assert_eq!(phone.write("fail", By::Enter).await, ["wrote: fail", "read", "dots on", SORRY, "dots off"]);
 
     let known = phone.seen().await.len();
-    assert_eq!(phone.write("silent", By::Click).await, ["wrote: silent", "read", "dots on", "dots off"]);
+    assert_eq!(phone.write("silent 5", By::Click).await, ["wrote: silent 5", "read", "dots on", "dots off"]);
     let seen = phone.seen().await;
     let shown = seen[known + 3].at - seen[known + 2].at;
     assert!(shown < LIFETIME + SLACK, "the dots showed for {shown} ms");

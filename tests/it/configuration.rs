@@ -278,6 +278,9 @@ human = ["a person", "?!"]
 [bots.shop.tpying]
 show = "typing"
 
+[bots.shop.typing]
+delay = "2m"
+
 [bots.shop.failure_reply]
 template = "replies/none.txt"
 enabled = "LITERAL-SECRET"
@@ -317,7 +320,8 @@ timeout = 3
 
 /// Everything that is wrong with [`WRONG`]: the key, the beginning of the line that it stands on or the variable, and
 /// a word of what to do.
-const FOUND: [(&str, &str, &str); 54] = [
+const FOUND: [(&str, &str, &str); 55] = [
+    ("bots.shop.typing.delay", "delay = ", "shorter than typing.cap"),
     ("templates", "templates = ", "template prompts/broken.txt: syntax error (line 2)"),
     ("telemetry", "telemetry = ", "remove it"),
     ("server.listen", "listen = ", "such as \"127.0.0.1:8080\""),

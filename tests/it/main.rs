@@ -31,6 +31,7 @@ mod outage;
 mod pace;
 mod pairing;
 mod people;
+mod phantom;
 mod plain_http;
 mod product;
 mod quiet;

@@ -241,7 +241,7 @@ async fn a_poison_message_delays_nobody_ends_dead_and_is_answered_once_the_handl
     world.pass(5).await;
     assert_eq!(world.replies().last().map(String::as_str), Some("You said: poison"));
     let calls: Vec<_> = world.calls().split_off(calls);
-    assert!(calls[0].ends_with("read and typing") && calls[1].ends_with("send"), "a whole turn: {calls:?}");
+    assert!(calls[0].ends_with("read") && calls[1].ends_with("send"), "a whole turn: {calls:?}");
     assert_eq!(get(&api, "/v1/dead").await.1, json!({ "letters": [], "next": null }));
     let (status, _) = get(&api, &format!("/v1/dead/{again}")).await;
     assert_eq!(status, 404);

@@ -1,5 +1,7 @@
 //! The typing guard alone, on an upstream that has a call for taking the dots off.
 
+mod delay;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +27,10 @@ struct Upstream {
     began: Instant,
     /// How long a start takes, and what it comes to.
     start: Mutex<(Duration, Result<(), ProviderError>)>,
+    /// How long a read call takes.
+    read: Mutex<Duration>,
+    /// Whether it remembers the message of a call as well.
+    names: bool,
 }
 
 impl Upstream {
@@ -59,7 +65,27 @@ impl Upstream {
             calls: Mutex::default(),
             began: Instant::now(),
             start: Mutex::new((Duration::ZERO, Ok(()))),
+            read: Mutex::default(),
+            names: false,
         })
+    }
+
+    /// One that remembers which message a call names.
+    fn naming(change: impl FnOnce(&mut TypingAbilities)) -> Arc<Self> {
+        let mut upstream = Self::new(change);
+        Arc::get_mut(&mut upstream).expect("nobody else holds it").names = true;
+        upstream
+    }
+
+    fn reads_take(&self, seconds: u64) {
+        *self.read.lock().expect("no test panics in here") = Duration::from_secs(seconds);
+    }
+
+    fn note_about(&self, call: &str, message: &MessageRef) {
+        match self.names {
+            true => self.note(&format!("{call} {}", message.message.as_str())),
+            false => self.note(call),
+        }
     }
 
     fn starts_come_to(&self, takes: u64, result: Result<(), ProviderError>) {
@@ -90,13 +116,15 @@ impl Provider for Upstream {
         Err(WebhookError::WrongMethod)
     }
 
-    async fn mark_read(&self, _: &MessageRef) -> Result<(), ProviderError> {
-        self.note("read");
+    async fn mark_read(&self, message: &MessageRef) -> Result<(), ProviderError> {
+        self.note_about("read", message);
+        let takes = *self.read.lock().expect("no test panics in here");
+        sleep(takes).await;
         Ok(())
     }
 
-    async fn start_typing(&self, _: &MessageRef, activity: Activity) -> Result<(), ProviderError> {
-        self.note(if activity == Activity::Recording { "recording" } else { "start" });
+    async fn start_typing(&self, message: &MessageRef, activity: Activity) -> Result<(), ProviderError> {
+        self.note_about(if activity == Activity::Recording { "recording" } else { "start" }, message);
         let (takes, result) = self.start.lock().expect("no test panics in here").clone();
         sleep(takes).await;
         result
@@ -135,6 +163,10 @@ impl Provider for Upstream {
 
 fn message() -> MessageRef {
     message_in("chat", false)
+}
+
+fn message_named(name: &str) -> MessageRef {
+    MessageRef { message: MessageId::new(name), ..message() }
 }
 
 fn message_in(chat: &str, group: bool) -> MessageRef {

@@ -260,8 +260,8 @@ async fn the_directory_is_read_again_and_a_file_that_is_wrong_changes_nothing() 
         assert_eq!(house.write(bot, bot, bot).await, 200);
         house.upstream.sent(&format!("You said: {bot}")).await;
     }
-    let typed = house.upstream.seen().iter().filter(|call| call.json()["typing_indicator"].is_object()).count();
-    assert_eq!(typed, 2, "the bakery shows nothing from now on");
+    let read = house.upstream.seen().iter().filter(|call| call.json()["status"] == json!("read")).count();
+    assert_eq!(read, 2, "the bakery shows nothing from now on");
     house.product.stop().await;
 }
 
