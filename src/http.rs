@@ -4,6 +4,7 @@
 //! retry, https unless the host is this machine or a call says otherwise, an answer no longer than its limit, and
 //! errors that name no address.
 
+pub mod names;
 pub mod reach;
 
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ use url::Url;
 
 use crate::clock::Timestamp;
 use crate::json::WholePieces;
+use names::{Lane, Names};
 
 /// How an HTTP call leaves. The product's is [`Client`]; a test may put a sandbox in its place.
 #[async_trait]
@@ -267,7 +269,15 @@ impl Client {
     /// # Errors
     /// When the machine's TLS roots cannot be read.
     pub fn new() -> Result<Arc<Self>, ClientError> {
-        Self::built(builder(), false)
+        Self::looking_up(Names::system())
+    }
+
+    /// The same, where `lookup` says what a name leads to.
+    ///
+    /// # Errors
+    /// When the machine's TLS roots cannot be read.
+    pub fn looking_up(lookup: Arc<dyn reach::Lookup>) -> Result<Arc<Self>, ClientError> {
+        Self::built(builder().dns_resolver(reach::Anywhere(lookup)), false)
     }
 
     /// One for addresses that others have chosen: it reaches the public internet, over https, and nothing else. What a
@@ -290,20 +300,47 @@ pub(crate) type Bare = reqwest::Client;
 
 /// A client with the settings that all of ours share, and without their rules on addresses: made when it is first needed,
 /// and the same for everybody. Each takes milliseconds and a hundred kilobytes. A clone is the same.
-#[derive(Clone, Default)]
-pub struct Shared(Arc<OnceLock<Bare>>);
+#[derive(Clone)]
+pub struct Shared {
+    client: Arc<OnceLock<Bare>>,
+    lookup: Arc<dyn reach::Lookup>,
+    lane: Lane,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::looking_up(Names::system())
+    }
+}
 
 impl Shared {
+    /// A client to which `lookup` says what a name leads to.
+    pub fn looking_up(lookup: Arc<dyn reach::Lookup>) -> Self {
+        Self { client: Arc::default(), lookup, lane: Lane::default() }
+    }
+
+    /// The same client, for one bot.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { lane, ..self.clone() }
+    }
+
+    /// Where its look-ups are counted: for the calls that are made with the client.
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane.clone()
+    }
+
     /// The client.
     ///
     /// # Errors
     /// When the machine's TLS roots cannot be read.
     pub(crate) fn client(&self) -> Result<Bare, ClientError> {
-        if let Some(client) = self.0.get() {
+        if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let client = builder().build().map_err(|_| ClientError)?;
-        Ok(self.0.get_or_init(|| client).clone())
+        let resolver = reach::Anywhere(Arc::clone(&self.lookup));
+        let client = builder().dns_resolver(resolver).build().map_err(|_| ClientError)?;
+        Ok(self.client.get_or_init(|| client).clone())
     }
 }
 

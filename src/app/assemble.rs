@@ -34,6 +34,7 @@ use crate::typing::Indicator;
 pub(super) type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What is needed besides the configuration.
+#[derive(Clone)]
 pub(super) struct Parts {
     pub(super) env: Env,
     pub(super) ways_out: WaysOut,
@@ -78,6 +79,7 @@ pub(super) fn bots(config: &Config, parts: &Parts) -> Result<Vec<Bot>, Problems>
 }
 
 fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<Bot, Vec<Problem>> {
+    let parts = &Parts { ways_out: parts.ways_out.of_one_bot(), ..parts.clone() };
     let templates = &parts.templates;
     let problem = |key: &str, text: String| config.problem(&format!("bots.{name}.{key}"), text);
     let mut problems = Vec::new();

@@ -111,7 +111,9 @@ impl Llm {
         let guard = Guard::new(&config);
         let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
         let rungs = match ways_out.models.client() {
-            Ok(http) => models.into_iter().map(|model| Rung::new(model, clock, http.clone())).collect(),
+            Ok(http) => {
+                models.into_iter().map(|model| Rung::new(model, clock, http.clone(), ways_out.models.lane())).collect()
+            }
             Err(error) => {
                 problems.push(Unusable::new("models", error.to_string()));
                 Vec::new()

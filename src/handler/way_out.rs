@@ -8,7 +8,9 @@ use url::Url;
 
 use super::sign::SigningKey;
 use crate::clock::Timestamp;
-use crate::http::{Body, Call, Client, ClientError, Shared, Transport, reach};
+use crate::http::names::{InLane, Lane, Names};
+use crate::http::reach::{self, Lookup};
+use crate::http::{Body, Call, Client, ClientError, Shared, Transport};
 
 /// The ways out that a handler may take.
 #[derive(Clone)]
@@ -27,8 +29,29 @@ impl WaysOut {
     /// # Errors
     /// When the machine's TLS roots cannot be read.
     pub fn open() -> Result<Self, ClientError> {
-        let public = Client::public_only(Arc::new(reach::System))?;
-        Ok(Self { anywhere: Client::new()?, public, models: Shared::default() })
+        Self::looking_up(Names::system())
+    }
+
+    /// The same, where `lookup` says what a name leads to.
+    ///
+    /// # Errors
+    /// When the machine's TLS roots cannot be read.
+    pub fn looking_up(lookup: Arc<dyn Lookup>) -> Result<Self, ClientError> {
+        let anywhere = Client::looking_up(Arc::clone(&lookup))?;
+        Ok(Self { anywhere, public: Client::public_only(Arc::clone(&lookup))?, models: Shared::looking_up(lookup) })
+    }
+
+    /// The same ways for one bot: names that do not resolve hold up its own calls, and not those of others.
+    #[must_use]
+    pub fn of_one_bot(&self) -> Self {
+        let lane = Lane::default();
+        let in_lane =
+            |transport: &Arc<dyn Transport>| -> Arc<dyn Transport> { InLane::new(Arc::clone(transport), lane.clone()) };
+        Self {
+            anywhere: in_lane(&self.anywhere),
+            public: in_lane(&self.public),
+            models: self.models.in_lane(lane.clone()),
+        }
     }
 }
 

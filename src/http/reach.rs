@@ -22,13 +22,16 @@ pub trait Lookup: Send + Sync + 'static {
     async fn lookup(&self, name: &str) -> std::io::Result<Vec<IpAddr>>;
 }
 
-/// What the machine itself would connect to.
-pub struct System;
+/// Resolves names to wherever they lead.
+pub(super) struct Anywhere(pub(super) Arc<dyn Lookup>);
 
-#[async_trait]
-impl Lookup for System {
-    async fn lookup(&self, name: &str) -> std::io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+impl Resolve for Anywhere {
+    fn resolve(&self, name: Name) -> Resolving {
+        let lookup = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = lookup.lookup(name.as_str()).await?;
+            Ok(Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+        })
     }
 }
 

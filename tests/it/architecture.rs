@@ -109,7 +109,7 @@ const MAY_IMPORT: [(&str, &[&str]); 38] = [
 const EVERYWHERE: [&str; 4] = ["message", "clock", "meters", "json"];
 
 /// Where the crates live that have one place each.
-const ONE_PLACE: [(&str, &[&str]); 10] = [
+const ONE_PLACE: [(&str, &[&str]); 11] = [
     ("actix_web", &["webhook", "body", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
@@ -118,6 +118,7 @@ const ONE_PLACE: [(&str, &[&str]); 10] = [
     ("rmcp", &["handler/llm"]),
     ("process_wrap", &["handler/llm"]),
     ("reqwest", &["http"]),
+    ("hickory_resolver", &["http/names"]),
     ("clap", &["main", "cli"]),
     ("prometheus_client", &["telemetry/metrics"]),
 ];

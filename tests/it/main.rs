@@ -25,6 +25,7 @@ mod llm;
 mod logs;
 mod meta;
 mod metrics;
+mod names;
 mod nxcloud;
 mod operator;
 mod outage;

@@ -17,6 +17,7 @@ use super::config::ModelConfig;
 use super::tokens::{self, Tokens};
 use super::wire::{self, Chunk, Delta, Line, Offer, Request, StreamOptions, Usage, Wanted};
 use crate::clock::Clock;
+use crate::http::names::Lane;
 use crate::http::{self, Bare};
 
 /// The longest answer that is listened to, in bytes: one that never ends must not fill the memory.
@@ -58,7 +59,7 @@ impl Rest {
 }
 
 impl Rung {
-    pub(super) fn new(model: Model, clock: Clock, http: Bare) -> Self {
+    pub(super) fn new(model: Model, clock: Clock, http: Bare, lane: Lane) -> Self {
         let mut openai = OpenAIConfig::new().with_api_base(model.config.base_url.trim_end_matches('/'));
         openai = openai.with_api_key(model.api_key.as_ref().map_or("none", |key| key.expose_secret()));
         let rest = Arc::new(Rest::default());
@@ -66,9 +67,9 @@ impl Rung {
         // do not carry the header that says for how long.
         let (bare, resting) = (ReqwestService::new(http.clone()), Arc::clone(&rest));
         let service = service_fn(move |request: HttpRequestFactory| {
-            let (mut bare, resting) = (bare.clone(), Arc::clone(&resting));
+            let (mut bare, resting, lane) = (bare.clone(), Arc::clone(&resting), lane.clone());
             async move {
-                let answer = bare.call(request).await?;
+                let answer = lane.scope(bare.call(request)).await?;
                 if matches!(answer.status().as_u16(), 429 | 503)
                     && let Some(length) = answer.headers().get("retry-after").and_then(|value| value.to_str().ok())
                     && let Some(length) = http::retry_after(length, clock.now())

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use threedots::http::reach::{Lookup, System, is_public, may_be_public};
+use threedots::http::names::Names;
+use threedots::http::reach::{Lookup, is_public, may_be_public};
 use threedots::http::{Body, Call, CallError, Client, Transport};
 use tokio::net::TcpListener;
 use url::Url;
@@ -144,7 +145,7 @@ impl Lookup for Turncoat {
 #[tokio::test]
 async fn nothing_on_this_machine_is_reached_by_any_name_or_number() {
     let (port, arrived) = canary().await;
-    let client = Client::public_only(Arc::new(System)).expect("a client");
+    let client = Client::public_only(Names::system()).expect("a client");
     let hosts = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"];
     let named = ["localhost", "localhost.", "LOCALHOST", "ip6-localhost"];
     for host in hosts.into_iter().chain(named) {
