@@ -22,9 +22,9 @@ use threedots::message::{
 use threedots::provider::answer::{Repeat, by_status};
 use threedots::provider::exchange::exchange;
 use threedots::provider::{
-    Abilities, Activity, Around, Code, Events, GroupTyping, InvalidPart, KeyedBy, Kind, Method, Provider,
-    ProviderConfig, ProviderError, Rate, ReadReceipts, Received, Resolve, SendLimits, StopAbilities, TypingAbilities,
-    WebhookError, WebhookRequest,
+    Abilities, Activity, Around, CaptionLimits, Code, Events, GroupTyping, InvalidPart, KeyedBy, Kind, Method,
+    Provider, ProviderConfig, ProviderError, Rate, ReadReceipts, Received, Resolve, SendLimits, StopAbilities,
+    TypingAbilities, WebhookError, WebhookRequest,
 };
 use threedots::secret::SecretRef;
 use threedots::secret::same_token;
@@ -92,7 +92,8 @@ fn abilities() -> Abilities {
             pair: Vec::new(),
         },
         text_limit: 280,
-        choices: false,
+        captions: CaptionLimits { length: 0, never_on: &[] },
+        choices: None,
         places: false,
         idempotent_sends: true,
         statuses_carry_key: false,

@@ -43,6 +43,8 @@ pub struct Voice {
     pub provider: Arc<dyn Provider>,
     /// How long a medium may take to be uploaded.
     pub patience: Duration,
+    /// What opens a list that questions with too many buttons become.
+    pub list_button: String,
 }
 
 /// Why an errand was not taken in. Nothing of it stands in there.
@@ -147,7 +149,7 @@ impl Errands {
                 return Err(Refused::Unsendable(CLOSED.to_owned()));
             }
         }
-        let parts = outbox::prepare(&*voice.provider, parts, voice.patience).await?;
+        let parts = outbox::prepare(&*voice.provider, parts, &voice.list_button, voice.patience).await?.whole()?;
         if parts.len() > MOST_PARTS {
             return Err(Refused::Unsendable(format!(
                 "it would be more than {MOST_PARTS} messages: ask for them by turns"

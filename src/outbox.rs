@@ -6,9 +6,12 @@
 //! given back to the store until later, so it holds back that conversation alone and keeps no task busy.
 
 mod address;
+mod changes;
+mod choices;
 mod plain;
 mod prepare;
 mod settings;
+mod shorten;
 mod split;
 mod unknown;
 
@@ -25,7 +28,8 @@ use crate::provider::{Code, Provider, ProviderError, Scope};
 use crate::store::{By, Claim, Outgoing, OutgoingPart, PartState, Pause, Peer, Store, StoreError};
 use crate::typing::Quiet;
 pub use address::{AGAIN, address, again, errand, instead};
-pub use prepare::{Unsendable, prepare, shape};
+pub use changes::Changes;
+pub use prepare::{Prepared, Shaped, Unsendable, prepare, shape};
 pub use settings::{DeliveryConfig, WindowTemplate};
 pub use unknown::OnUnknown;
 use unknown::Unknown;
@@ -102,6 +106,29 @@ pub struct Sent {
     pub settled_by: Option<SettledBy>,
 }
 
+/// Why nothing more was sent.
+pub enum Undelivered {
+    /// The store has failed, or the claim is no longer held.
+    Store(StoreError),
+    /// The store takes no such record. Nothing was sent: who holds the dots may send something else.
+    Unrecordable(StoreError, Quiet),
+}
+
+impl Undelivered {
+    fn of(error: StoreError, dots: Quiet) -> Self {
+        match error {
+            StoreError::TooLarge { .. } | StoreError::Invalid(_) => Self::Unrecordable(error, dots),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<StoreError> for Undelivered {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// How a part was settled of which nobody knew whether it was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettledBy {
@@ -138,17 +165,22 @@ impl Outbox<'_> {
     /// Records the intent, then sends the parts in order.
     ///
     /// # Errors
-    /// When the store fails. Whatever was sent by then is recorded, or unknown.
-    pub async fn deliver(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Sent, StoreError> {
+    /// When the store fails: whatever was sent by then is recorded, or unknown. When it takes no such record: nothing was
+    /// sent, and something else may be.
+    pub async fn deliver(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Sent, Undelivered> {
         let mut run = Run::default();
         if let Some(at) = self.held_up(claim, 0).await? {
             let mut outgoing = outgoing.clone();
             outgoing.hold();
-            self.store.intend(claim, &outgoing).await?;
+            if let Err(error) = self.store.intend(claim, &outgoing).await {
+                return Err(Undelivered::of(error, dots));
+            }
             dots.off().await;
             return Ok(run.ended(Delivery::Later { at, why: Held::Pace }));
         }
-        self.store.intend(claim, outgoing).await?;
+        if let Err(error) = self.store.intend(claim, outgoing).await {
+            return Err(Undelivered::of(error, dots));
+        }
         for (number, part) in outgoing.parts.iter().enumerate() {
             if number > 0 && !self.is_out_of_time(part) {
                 if let Some(at) = self.held_up(claim, 0).await? {

@@ -27,6 +27,7 @@ pub mod linq;
 pub mod meta;
 mod metered;
 pub mod nxcloud;
+mod part_limits;
 mod rate;
 mod resolve;
 mod secrets;
@@ -51,6 +52,7 @@ use crate::message::{
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
 pub use metered::Metered;
+pub use part_limits::{CaptionLimits, ChoiceLimits, ListLimits};
 pub use rate::{Rate, SendLimits};
 pub use resolve::Resolve;
 pub use secrets::{EndingSecret, Secrets, SigningSecret};
@@ -124,8 +126,11 @@ pub struct Abilities {
     pub limits: SendLimits,
     /// The longest text that one message takes, in characters.
     pub text_limit: usize,
-    /// Whether it shows buttons and lists. Where it does not, the outbox writes the choices out, with numbers.
-    pub choices: bool,
+    /// How long captions may be. What is longer, the outbox goes on with as text.
+    pub captions: CaptionLimits,
+    /// What it takes of buttons and lists; none if it shows none. What it does not take, the outbox gives another form,
+    /// and in the end writes the choices out, with numbers.
+    pub choices: Option<ChoiceLimits>,
     /// Whether it takes a place as a message. Where it does not, the outbox writes it out, with a link to a map.
     pub places: bool,
     /// Whether a send that is repeated with the same key is delivered once.

@@ -348,6 +348,9 @@ pub struct Outgoing {
     /// Why the messages are dead all the same, if this is only a failure reply.
     #[serde(default)]
     pub failure: Option<String>,
+    /// What was left out of it and why, if something was: the newest message is a dead letter then, although it is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
     /// Whether the upstream's reports carry our keys. Where they do not, a part is found by the upstream's own name.
     #[serde(default)]
     pub reports_carry_key: bool,

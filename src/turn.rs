@@ -34,7 +34,7 @@ use crate::health::Health;
 use crate::hosting::{Roster, ShareConfig};
 use crate::message::{BotName, MessageId, Part};
 use crate::meters::Meters;
-use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Sent, SettledBy};
+use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Prepared, Sent, SettledBy, Undelivered};
 use crate::pace::Pace;
 use crate::people::PeopleConfig;
 use crate::provider::Provider;
@@ -194,7 +194,7 @@ struct Batch {
 
 /// What came of asking the handler.
 enum Answer {
-    Send(Vec<Part>),
+    Send(Prepared),
     Silence,
     /// A person is to answer, for this reason.
     HandOver(String),
@@ -234,8 +234,12 @@ impl Attempt<'_> {
     /// Ends the turn by what came of asking. Whoever holds a [`Quiet`] may send; nobody else can.
     async fn end(self, claim: Claim, batch: &Batch, answer: Answer, dots: Dots) -> Result<Report, StoreError> {
         let why = match answer {
-            Answer::Send(parts) => match self.quiet(&claim, dots).await? {
-                Some(quiet) => return self.deliver(claim, batch, parts, None, quiet).await,
+            Answer::Send(reply) => match self.quiet(&claim, dots).await? {
+                Some(quiet) => {
+                    let left_out = reply.left_out;
+                    let outgoing = Outgoing { left_out, ..batch.outgoing(reply.parts, None, 0, self.bot) };
+                    return self.deliver(claim, batch, outgoing, quiet).await;
+                }
                 None => Later::Person,
             },
             Answer::Failed(reason) => match self.quiet(&claim, dots).await? {
@@ -279,7 +283,10 @@ impl Attempt<'_> {
         let now = self.tools.clock.now();
         let due = self.bot.failure_reply.as_ref().filter(|reply| reply.is_due(claim.failure_replied, now));
         match due.and_then(|reply| reply.words(&batch.newest().inbound)) {
-            Some(words) => self.deliver(claim, batch, vec![Part::text(words)], Some(reason), dots).await,
+            Some(words) => {
+                let outgoing = batch.outgoing(vec![Part::text(words)], Some(reason), 0, self.bot);
+                self.deliver(claim, batch, outgoing, dots).await
+            }
             None => {
                 dots.off().await;
                 self.bury(claim, batch, reason).await
@@ -288,19 +295,18 @@ impl Attempt<'_> {
     }
 
     /// Sends, and settles by what came of it.
-    async fn deliver(
-        self,
-        claim: Claim,
-        batch: &Batch,
-        parts: Vec<Part>,
-        failure: Option<String>,
-        dots: Quiet,
-    ) -> Result<Report, StoreError> {
-        let outgoing = batch.outgoing(parts, failure, 0, self.bot);
+    async fn deliver(self, claim: Claim, batch: &Batch, outgoing: Outgoing, dots: Quiet) -> Result<Report, StoreError> {
         let sent = match self.outbox().deliver(&claim, &outgoing, dots).await {
+            Ok(sent) => sent,
+            Err(Undelivered::Store(error)) => return Err(error),
             // What cannot be recorded is the handler's doing, and will not be recorded tomorrow.
-            Err(error @ (StoreError::TooLarge { .. } | StoreError::Invalid(_))) => Sent::refused(error.to_string()),
-            sent => sent?,
+            Err(Undelivered::Unrecordable(error, dots)) if outgoing.failure.is_none() => {
+                return Box::pin(self.fail(claim, batch, format!("the reply cannot be recorded: {error}"), dots)).await;
+            }
+            Err(Undelivered::Unrecordable(error, dots)) => {
+                dots.off().await;
+                Sent::refused(error.to_string())
+            }
         };
         self.close(claim, outgoing, sent).await
     }
@@ -352,9 +358,9 @@ impl Attempt<'_> {
                 return Box::pin(self.send_template(claim, outgoing)).await;
             }
             (Delivery::Delivered, None) => {
-                let (endings, said) = (endings(&outgoing, None), said(&claim, &outgoing, now));
+                let (endings, said) = (answered(&outgoing), said(&claim, &outgoing, now));
                 let done = Done { endings, said, unrecorded, failed, ..Done::default() };
-                let reason = self.report.reason.clone();
+                let reason = outgoing.left_out.or(self.report.reason.take());
                 return self.settle(claim, Outcome::Answered, reason, done).await;
             }
             (Delivery::WindowClosed, failure) => {
@@ -442,6 +448,24 @@ fn endings(outgoing: &Outgoing, dead: Option<&str>) -> Vec<(Seq, Ending)> {
     let answered = outgoing.answers.iter().map(|seq| (*seq, ending.clone()));
     answered.chain(outgoing.turned_away.iter().map(|seq| (*seq, Ending::Silent))).collect()
 }
+
+/// The answered messages end as answered. If something was left out of the reply, the newest is a dead letter all the same:
+/// so its operator sees what the customer has not got, and can ask again.
+fn answered(outgoing: &Outgoing) -> Vec<(Seq, Ending)> {
+    let mut endings = endings(outgoing, None);
+    if let Some(why) = &outgoing.left_out
+        && let Some(newest) = outgoing.answers.last()
+    {
+        let reason = format!("{LEFT_OUT}: {why}");
+        endings.iter_mut().filter(|(seq, _)| seq == newest).for_each(|(_, ending)| {
+            *ending = Ending::Dead { reason: reason.clone() };
+        });
+    }
+    endings
+}
+
+/// Why a message is a dead letter although it was answered.
+const LEFT_OUT: &str = "answered, but for what was left out of the reply";
 
 /// What the conversation's history gains by a reply.
 fn said(claim: &Claim, outgoing: &Outgoing, now: Timestamp) -> Vec<Said> {

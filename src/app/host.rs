@@ -41,7 +41,11 @@ impl Rosters {
         // Who answers is there before anything comes in for it.
         self.bots.put(name.clone(), Arc::clone(&bot));
         self.healths.put(name.clone(), health);
-        let voice = Voice { provider: Arc::clone(&provider), patience: bot.delivery.send_timeout };
+        let voice = Voice {
+            provider: Arc::clone(&provider),
+            patience: bot.delivery.send_timeout,
+            list_button: bot.delivery.list_button.clone(),
+        };
         self.voices.put(name.clone(), Arc::new(voice));
         let bodies = self.inlets.get(&name).map(|before| before.bodies.clone()).unwrap_or_default();
         self.inlets.put(name, Arc::new(Inlet { provider, controls, people: bot.people.clone(), bodies }));

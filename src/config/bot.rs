@@ -246,6 +246,9 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
         let text = "leaves the dots no time: it has to be shorter than typing.cap";
         source.problem(&format!("{at}.typing.delay"), text);
     }
+    if !(1..=20).contains(&bot.delivery.list_button.trim().chars().count()) {
+        source.problem(&format!("{at}.delivery.list_button"), "must have 1 to 20 characters: WhatsApp takes no more");
+    }
     if bot.gate.max_age > DEDUPLICATED_FOR {
         // A message that is repeated later than that would be taken for a new one, and answered again.
         source.problem(&format!("{at}.gate.max_age"), "is longer than a message is known for: 192h at the most");

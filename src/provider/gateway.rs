@@ -42,7 +42,7 @@ use super::{
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
 use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
-use crate::provider::whatsapp::limits::TEXT;
+use crate::provider::whatsapp::limits::{CAPTIONS, TEXT};
 pub use config::{Credentials, GatewayConfig, Read};
 use errors::{Asked, meaning};
 use inbound::Reader;
@@ -202,8 +202,9 @@ fn abilities(config: &GatewayConfig) -> Abilities {
             pair: Vec::new(),
         },
         text_limit: TEXT,
+        captions: CAPTIONS,
         // It has buttons and lists, and says itself that an accepted one may show nowhere.
-        choices: false,
+        choices: None,
         places: true,
         idempotent_sends: true,
         statuses_carry_key: false,

@@ -44,8 +44,9 @@ use super::exchange::exchange;
 use super::hosts::Hosts;
 use super::lenient::Object;
 use super::{
-    Abilities, Activity, Around, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate,
-    ReadReceipts, Received, SendLimits, SigningSecret, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, Around, CaptionLimits, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider,
+    ProviderError, Rate, ReadReceipts, Received, SendLimits, SigningSecret, StopAbilities, TypingAbilities,
+    WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
@@ -220,7 +221,12 @@ fn abilities(config: &LinqConfig) -> Abilities {
             pair: Rate::window(config.pair_messages, config.pair_period).into_iter().collect(),
         },
         text_limit: config.text_limit,
-        choices: false,
+        captions: CaptionLimits {
+            length: config.text_limit,
+            // A voice note that goes out as a voice memo takes no words.
+            never_on: if config.voice_memos { &[MediaKind::Voice] } else { &[] },
+        },
+        choices: None,
         places: false,
         // A voice memo carries no key.
         idempotent_sends: !config.voice_memos,

@@ -99,7 +99,8 @@ fn abilities(config: &NxCloudConfig) -> Abilities {
         reads: ReadReceipts::Message,
         limits: rates::sends(config.messages_per_second, config.pair_every, config.pair_burst),
         text_limit: limits::TEXT,
-        choices: true,
+        captions: limits::CAPTIONS,
+        choices: Some(limits::CHOICES),
         places: true,
         // A message takes the name that we give it; whether a second one of that name is turned away is not said.
         idempotent_sends: false,

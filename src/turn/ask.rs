@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::warn;
 
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
 use super::upstream::{ROOM_PATIENCE, Upstream};
@@ -92,6 +93,7 @@ impl Attempt<'_> {
             memory: self.tools.media.clone(),
             tally: self.tools.bots.has_several().then(|| self.bot.media.clone()),
             patience: ROOM_PATIENCE,
+            list_button: self.bot.delivery.list_button.clone(),
         });
         let turn = Turn {
             id: batch.newest().name(),
@@ -144,8 +146,14 @@ impl Attempt<'_> {
         if is_spoken(&parts) {
             turn.presence.recording();
         }
-        match outbox::prepare(&*self.bot.provider, parts, self.bot.delivery.send_timeout).await {
-            Ok(parts) => Answer::Send(parts),
+        let delivery = &self.bot.delivery;
+        match outbox::prepare(&*self.bot.provider, parts, &delivery.list_button, delivery.send_timeout).await {
+            Ok(prepared) => {
+                if let Some(why) = &prepared.left_out {
+                    warn!(why, "a part of a reply was left out, for the provider takes it in no form");
+                }
+                Answer::Send(prepared)
+            }
             Err(error) => Answer::Failed(error.to_string()),
         }
     }

@@ -56,6 +56,7 @@ impl Attempt<'_> {
             memory: tools.media.clone(),
             tally: tools.bots.has_several().then(|| bot.media.clone()),
             patience: config.timeout,
+            list_button: bot.delivery.list_button.clone(),
         });
         let hear = |(seq, media): (Seq, MediaRef)| {
             let upstream = Arc::clone(&upstream);

@@ -24,6 +24,8 @@ pub(super) struct Upstream {
     pub(super) tally: Option<Tally>,
     /// How long a medium waits for memory.
     pub(super) patience: Duration,
+    /// What opens a list that questions with too many buttons become.
+    pub(super) list_button: String,
 }
 
 /// How long an upstream may take to say where a medium is.
@@ -95,6 +97,10 @@ impl FetchMedia for Upstream {
 impl Fits for Upstream {
     fn fits(&self, reply: &Reply) -> Result<(), String> {
         let Reply::Send(parts) = reply else { return Ok(()) };
-        outbox::shape(&*self.provider, parts.clone()).map(drop).map_err(|error| error.to_string())
+        let prepared = outbox::shape(&*self.provider, parts.clone(), &self.list_button).end();
+        match prepared.map_err(|error| error.to_string())?.left_out {
+            None => Ok(()),
+            Some(why) => Err(why),
+        }
     }
 }

@@ -32,7 +32,8 @@ const ADA: &str = "+1 (555) 010-0001";
 
 fn api(store: &Arc<dyn Store>, provider: &Arc<dyn Provider>, clock: Clock) -> Arc<Api> {
     let bot = BotName::new(BOT);
-    let voice = Voice { provider: Arc::clone(provider), patience: Duration::from_secs(20) };
+    let (patience, list_button) = (Duration::from_secs(20), "Options".into());
+    let voice = Voice { provider: Arc::clone(provider), patience, list_button };
     let errands = Errands::new(Roster::from_iter([(bot.clone(), Arc::new(voice))]), Arc::clone(store), clock);
     let healths = Roster::from_iter([(bot.clone(), Arc::new(Health::new(bot, clock)))]);
     Arc::new(

@@ -269,8 +269,8 @@ async fn what_cannot_be_taken_is_a_failure_with_a_reason_and_without_anybodys_wo
         (
             200,
             "application/json",
-            json!({ "parts": [{ "type": "buttons", "text": CANARY, "buttons": vec![json!({ "id": "1", "title": CANARY }); 11] }] }),
-            "breaks a limit of the provider's",
+            json!({ "parts": [{ "type": "image", "url": format!("http://{CANARY}.example/x.png") }] }),
+            "breaks a limit of the provider's: part 1 (media): the link to the medium is not an https address",
         ),
     ] {
         let remote = Remote::always(status, kind, &body.to_string());

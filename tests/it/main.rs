@@ -40,6 +40,7 @@ mod real;
 mod replays;
 mod routes;
 mod sandbox;
+mod shaping;
 mod shutdown;
 mod store;
 mod transcription;

@@ -13,8 +13,8 @@ use threedots::health::Health;
 use threedots::http::Download;
 use threedots::message::{Address, BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, Part, PartKey};
 use threedots::provider::{
-    Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts, Received,
-    Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, CaptionLimits, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts,
+    Received, Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use threedots::typing::{Dots, Indicator, Show, TypingConfig};
 use tokio::time::{Instant, sleep};
@@ -55,7 +55,8 @@ impl Upstream {
                 reads: ReadReceipts::Message,
                 limits: SendLimits::default(),
                 text_limit: 4096,
-                choices: true,
+                captions: CaptionLimits { length: 1024, never_on: &[] },
+                choices: None,
                 places: true,
                 idempotent_sends: false,
                 statuses_carry_key: false,

@@ -30,7 +30,8 @@ fn medium(media: &Media) -> Result<(), InvalidPart> {
         MediaKind::Sticker => rule(caption.is_empty(), "a sticker takes no caption")?,
         MediaKind::Image | MediaKind::Video | MediaKind::Document => {
             let length = caption.chars().count();
-            rule(length <= 1024, &format!("the caption has {length} characters: WhatsApp takes 0 to 1024"))?;
+            let most = limits::CAPTIONS.length;
+            rule(length <= most, &format!("the caption has {length} characters: WhatsApp takes 0 to {most}"))?;
         }
     }
     match &media.source {

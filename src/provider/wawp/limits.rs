@@ -6,11 +6,10 @@ use url::Url;
 use super::file;
 use crate::message::{Media, MediaKind, MediaSource, Part, Payload};
 use crate::provider::InvalidPart;
+use crate::provider::whatsapp::limits::CAPTIONS;
 
 /// The longest text message, in characters.
 pub(super) const TEXT: usize = 4096;
-
-const CAPTION: usize = 1024;
 
 /// What one of the two takes and the other does not.
 #[derive(Clone, Copy)]
@@ -47,7 +46,9 @@ fn medium(media: &Media, takes: Takes) -> Result<(), InvalidPart> {
             rule(caption.is_empty(), "a sticker takes no caption")?;
         }
         MediaKind::Audio | MediaKind::Voice => rule(caption.is_empty(), "a sound takes no caption")?,
-        MediaKind::Image | MediaKind::Video | MediaKind::Document => length("the caption", caption, 0, CAPTION)?,
+        MediaKind::Image | MediaKind::Video | MediaKind::Document => {
+            length("the caption", caption, 0, CAPTIONS.length)?
+        }
     }
     match &media.source {
         MediaSource::Link(link) => {

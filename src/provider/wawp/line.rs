@@ -22,6 +22,7 @@ use crate::message::{Address, BotName, ChatId, MediaRef, MessageId, MessageRef, 
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{Whole, download, exchange};
 use crate::provider::hosts::Hosts;
+use crate::provider::whatsapp::limits::CAPTIONS;
 use crate::provider::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts,
     Received, Resolve, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
@@ -216,7 +217,8 @@ impl Manners<'_> {
                 pair: Vec::new(),
             },
             text_limit: limits::TEXT,
-            choices: false,
+            captions: CAPTIONS,
+            choices: None,
             places: takes.places,
             idempotent_sends: false,
             statuses_carry_key: false,

@@ -6,10 +6,30 @@ use url::Url;
 
 use crate::message::reply::{Choice, Media, MediaSource, Payload, Section};
 use crate::message::{MediaKind, Part};
-use crate::provider::InvalidPart;
+use crate::provider::{CaptionLimits, ChoiceLimits, InvalidPart, ListLimits};
 
 /// The longest text message, in characters.
 pub(crate) const TEXT: usize = 4096;
+
+/// Captions.
+pub(crate) const CAPTIONS: CaptionLimits =
+    CaptionLimits { length: 1024, never_on: &[MediaKind::Audio, MediaKind::Voice, MediaKind::Sticker] };
+
+/// Buttons, and lists below.
+pub(crate) const CHOICES: ChoiceLimits =
+    ChoiceLimits { buttons: 3, body: 1024, footer: 60, title: 20, id: 256, lists: Some(LISTS) };
+
+const LISTS: ListLimits = ListLimits {
+    // WhatsApp counts the rows of all sections together.
+    rows: 10,
+    sections: 10,
+    body: 4096,
+    button: 20,
+    section_title: 24,
+    title: 24,
+    description: 72,
+    id: 200,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -19,14 +39,14 @@ pub(crate) fn check(part: &Part) -> Result<(), InvalidPart> {
         Payload::Text { body } => length("the text", body, 1, TEXT),
         Payload::Media(media) => medium(media),
         Payload::Buttons { body, footer, buttons: all } => {
-            length("the question", body, 1, 1024)?;
-            length("the footer", footer.as_deref().unwrap_or_default(), 0, 60)?;
+            length("the question", body, 1, CHOICES.body)?;
+            length("the footer", footer.as_deref().unwrap_or_default(), 0, CHOICES.footer)?;
             buttons(all)
         }
         Payload::List { body, button, footer, sections: all } => {
-            length("the question", body, 1, 4096)?;
-            length("the button that opens the list", button, 1, 20)?;
-            length("the footer", footer.as_deref().unwrap_or_default(), 0, 60)?;
+            length("the question", body, 1, LISTS.body)?;
+            length("the button that opens the list", button, 1, LISTS.button)?;
+            length("the footer", footer.as_deref().unwrap_or_default(), 0, CHOICES.footer)?;
             sections(all)
         }
         Payload::Location { latitude, longitude, .. } => {
@@ -42,27 +62,26 @@ pub(crate) fn check(part: &Part) -> Result<(), InvalidPart> {
 }
 
 fn buttons(buttons: &[Choice]) -> Result<(), InvalidPart> {
-    count("buttons", buttons.len(), 3)?;
+    count("buttons", buttons.len(), CHOICES.buttons)?;
     for button in buttons {
-        length("the title of a button", &button.title, 1, 20)?;
-        length("the identifier of a button", &button.id, 1, 256)?;
+        length("the title of a button", &button.title, 1, CHOICES.title)?;
+        length("the identifier of a button", &button.id, 1, CHOICES.id)?;
     }
     rule(all_differ(buttons.iter().map(|button| &button.title)), "two buttons have the same title")?;
     rule(all_differ(buttons.iter().map(|button| &button.id)), "two buttons have the same identifier")
 }
 
 fn sections(sections: &[Section]) -> Result<(), InvalidPart> {
-    count("sections", sections.len(), 10)?;
-    // WhatsApp counts the rows of all sections together.
-    count("rows", sections.iter().map(|section| section.rows.len()).sum(), 10)?;
+    count("sections", sections.len(), LISTS.sections)?;
+    count("rows", sections.iter().map(|section| section.rows.len()).sum(), LISTS.rows)?;
     for section in sections {
         rule(!section.rows.is_empty(), "a section has no rows")?;
         // A lone section needs no heading.
-        length("the title of a section", &section.title, usize::from(sections.len() > 1), 24)?;
+        length("the title of a section", &section.title, usize::from(sections.len() > 1), LISTS.section_title)?;
         for row in &section.rows {
-            length("the identifier of a row", &row.id, 1, 200)?;
-            length("the title of a row", &row.title, 1, 24)?;
-            length("the description of a row", row.description.as_deref().unwrap_or_default(), 0, 72)?;
+            length("the identifier of a row", &row.id, 1, LISTS.id)?;
+            length("the title of a row", &row.title, 1, LISTS.title)?;
+            length("the description of a row", row.description.as_deref().unwrap_or_default(), 0, LISTS.description)?;
         }
     }
     let rows = sections.iter().flat_map(|section| &section.rows);
@@ -74,7 +93,9 @@ fn medium(media: &Media) -> Result<(), InvalidPart> {
     match media.kind {
         MediaKind::Audio | MediaKind::Voice => rule(caption.is_empty(), "a sound takes no caption")?,
         MediaKind::Sticker => rule(caption.is_empty(), "a sticker takes no caption")?,
-        MediaKind::Image | MediaKind::Video | MediaKind::Document => length("the caption", caption, 0, 1024)?,
+        MediaKind::Image | MediaKind::Video | MediaKind::Document => {
+            length("the caption", caption, 0, CAPTIONS.length)?
+        }
     }
     match &media.source {
         MediaSource::Link(link) => {

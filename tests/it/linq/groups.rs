@@ -114,7 +114,7 @@ fn its_abilities_are_linqs() {
     let abilities = provider.abilities();
     assert_eq!((provider.name(), abilities.reads, abilities.text_limit), ("linq", ReadReceipts::Chat, 10_000));
     assert!(abilities.idempotent_sends && !abilities.statuses_carry_key);
-    assert!(!abilities.choices && !abilities.places);
+    assert!(abilities.choices.is_none() && !abilities.places);
     let typing = &abilities.typing;
     assert_eq!(typing.keyed_by, KeyedBy::Chat);
     assert_eq!((typing.lifetime, typing.refresh), (Duration::from_secs(60), Some(Duration::from_secs(45))));

@@ -156,7 +156,7 @@ fn the_core_learns_how_the_dots_behave() {
     let provider = waha("", &Upstream::answering([]));
     let abilities = provider.abilities();
     assert_eq!(provider.name(), "waha");
-    assert!(abilities.typing.recording && abilities.places && !abilities.choices);
+    assert!(abilities.typing.recording && abilities.places && abilities.choices.is_none());
     assert_eq!(abilities.typing.stop, Some(StopAbilities { per_second: Some(3), before_send: false }));
     assert_eq!(abilities.typing.lifetime, Duration::from_secs(10));
     assert_eq!(abilities.reads, ReadReceipts::Message);

@@ -143,7 +143,12 @@ fn the_core_learns_how_the_dots_behave() {
     assert!(!typing.start_marks_read && !typing.lit_on_arrival && !typing.recording);
     assert_eq!(typing.shown_in(&received_in_group()), GroupTyping::Show);
     assert_eq!((abilities.reads, abilities.text_limit), (ReadReceipts::Message, 4096));
-    assert!(!abilities.choices && !abilities.places && !abilities.idempotent_sends && !abilities.statuses_carry_key);
+    assert!(
+        abilities.choices.is_none()
+            && !abilities.places
+            && !abilities.idempotent_sends
+            && !abilities.statuses_carry_key
+    );
 }
 
 #[test]

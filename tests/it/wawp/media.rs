@@ -73,7 +73,7 @@ async fn a_medium_in_hand_travels_inside_the_call() {
     let source = MediaSource::Bytes { data: Bytes::from("OggS"), mime: "audio/ogg; codecs=opus".into() };
     let media = Media { kind: MediaKind::Voice, source, caption: None, filename: None };
     let parts = vec![Payload::Media(media).into()];
-    let parts = outbox::prepare(&*provider, parts, Duration::from_secs(1)).await.expect("it is small");
+    let parts = outbox::prepare(&*provider, parts, "Options", Duration::from_secs(1)).await.expect("it is small").parts;
     provider.send(&received_message(), &parts[0], &key()).await.expect("sent");
     let body = only(&upstream).body;
     assert_eq!(body["file[url]"], "data:audio/ogg;codecs=opus;base64,T2dnUw==");
