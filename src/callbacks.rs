@@ -97,6 +97,8 @@ enum Place<'a> {
 
 impl<'a> Place<'a> {
     fn find(path: &'a str) -> Option<Self> {
+        // With a slash at its end it is the same address.
+        let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.strip_prefix("/v1/")?.split('/');
         match (segments.next()?, segments.next()?, segments.next(), segments.next()) {
             ("turns", turn, Some("reply"), None) => Some(Self::Reply(turn)),

@@ -286,6 +286,52 @@ pub struct Events {
     pub wishes: Vec<Wish>,
     /// What was left out.
     pub ignored: Ignored,
+    /// For whom the first element is that was meant for another number than this bot's.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+impl Events {
+    /// Leaves out an element that is meant for another number.
+    pub(crate) fn leave_out(&mut self, elsewhere: Elsewhere) {
+        self.ignored.not_ours += 1;
+        self.elsewhere.get_or_insert(elsewhere);
+    }
+}
+
+/// How a delivery says that it is meant for another number than this bot's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Elsewhere {
+    /// The setting of the provider's that says which deliveries are this bot's, such as `phone_number_id`.
+    pub setting: &'static str,
+    /// What of both values may be shown, if anything.
+    pub digits: Option<LastDigits>,
+}
+
+impl Elsewhere {
+    /// By this setting, whose value is not shown.
+    pub(crate) fn by(setting: &'static str) -> Self {
+        Self { setting, digits: None }
+    }
+}
+
+/// The last four digits of two identifiers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LastDigits {
+    /// Of what the delivery names.
+    pub theirs: String,
+    /// Of what the setting says.
+    pub ours: String,
+}
+
+impl LastDigits {
+    /// Of these two. A sign that is no digit stands as a question mark.
+    pub(crate) fn of(theirs: &str, ours: &str) -> Self {
+        let last = |id: &str| {
+            let start = id.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+            id[start..].chars().map(|c| if c.is_ascii_digit() { c } else { '?' }).collect()
+        };
+        Self { theirs: last(theirs), ours: last(ours) }
+    }
 }
 
 /// How many elements of a delivery were left out, and why.

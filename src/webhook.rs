@@ -3,12 +3,12 @@
 //! | what arrives | answer |
 //! |---|---|
 //! | a delivery that is durable, or was before | 200 |
-//! | an authentic delivery with nothing in it for this bot | 200 |
+//! | an authentic delivery with nothing in it for this bot | 200; if it is for another number, a line of the log once a minute |
 //! | a handshake with our token | 200 and the challenge |
 //! | not JSON, not UTF-8, not of the provider's form | 400 |
 //! | no signature, or not ours | 401 |
 //! | a handshake with another token | 403 |
-//! | no such bot | 404 |
+//! | no such bot | 404, and a line of the log once a minute |
 //! | a method that the provider does not use | 405 |
 //! | a body that takes longer than the configured time | 408 |
 //! | a body over 4 MiB | 413 |
@@ -16,6 +16,7 @@
 //! | the store cannot make it durable, or not in time | 503, and the upstream delivers it again |
 //! | as many bodies are being read and handled as there is memory for | 503, and the upstream delivers it again |
 
+mod astray;
 mod intake;
 
 use std::fmt::Display;
@@ -39,6 +40,7 @@ use crate::meters::{Fact, Meters};
 use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use crate::store::{Accepted, Change, Echoed, Noted, Opted, Peer, Store, StoreError};
+use astray::Astray;
 pub use intake::Bodies;
 use intake::{Crowded, Intake, Room, SMALL};
 
@@ -98,6 +100,7 @@ pub struct Webhooks {
     body_timeout: Duration,
     store_timeout: Duration,
     meters: Meters,
+    astray: Astray,
 }
 
 /// What a webhook request is answered with.
@@ -151,13 +154,17 @@ impl Webhooks {
         meters: Meters,
     ) -> Self {
         let ServerConfig { body_timeout, store_timeout, .. } = *config;
-        Self { bots, store, clock, intake: Intake::new(config.body_memory), body_timeout, store_timeout, meters }
+        let (intake, astray) = (Intake::new(config.body_memory), Astray::default());
+        Self { bots, store, clock, intake, body_timeout, store_timeout, meters, astray }
     }
 
     /// Answers one request. When the answer is 200, everything in it is durable.
     pub async fn receive(&self, bot: &str, request: &WebhookRequest) -> WebhookAnswer {
         let bot = BotName::new(bot);
-        let Some(inlet) = self.bots.get(&bot) else { return WebhookAnswer::no_such_bot() };
+        let Some(inlet) = self.bots.get(&bot) else {
+            self.astray.nobody(Some(bot.as_str()));
+            return WebhookAnswer::no_such_bot();
+        };
         let answer = match inlet.provider.receive(request) {
             Ok(Received::Challenge(challenge)) => WebhookAnswer::new(200, challenge),
             Ok(Received::Events(events)) => self.accept(&bot, &inlet, events, request.body.len()).await,
@@ -171,18 +178,20 @@ impl Webhooks {
         self.meters.tell(Fact::Webhook { provider: inlet.provider.name(), answer: answer.word() });
     }
 
-    /// A bot's webhook that was not even read is for its operator to know; the addresses that strangers try are not.
+    /// A webhook that was not even read is for its operator to know.
     fn note_unread(&self, bot: &str, answer: &WebhookAnswer) {
         let bot = BotName::new(bot);
         if let Some(inlet) = self.bots.get(&bot) {
             self.count(&inlet, answer);
             warn!(webhook.bot = %bot, webhook.status = answer.status, webhook.refused = answer.body, "a webhook was refused");
+        } else {
+            self.astray.nobody(Some(bot.as_str()));
         }
     }
 
     async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
-        let Events { messages, statuses, echoes, wishes, ignored } = events;
+        let Events { messages, statuses, echoes, wishes, ignored, elsewhere } = events;
         let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let reported = statuses.len();
@@ -224,6 +233,9 @@ impl Webhooks {
             webhook.store_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             "webhook"
         );
+        if let Some(elsewhere) = elsewhere {
+            self.astray.other_number(bot, elsewhere);
+        }
         WebhookAnswer::new(200, &*inlet.provider.abilities().acknowledgement)
     }
 
@@ -288,12 +300,21 @@ fn turned_back(bot: &BotName, why: impl Display) -> WebhookAnswer {
     WebhookAnswer::new(503, "try again")
 }
 
-/// Adds `GET` and `POST /webhooks/{bot}` to a server.
+/// Adds `GET` and `POST /webhooks/{bot}` to a server. With a slash at its end it is the same address.
 pub fn routes(webhooks: Arc<Webhooks>) -> impl FnOnce(&mut ServiceConfig) {
     move |server| {
         let webhooks = web::Data::from(webhooks);
-        server.app_data(webhooks).service(web::resource("/webhooks/{bot}").route(web::route().to(handle)));
+        server
+            .app_data(webhooks)
+            .service(web::resource(["/webhooks/{bot}", "/webhooks/{bot}/"]).route(web::route().to(handle)))
+            .service(web::resource(["/webhooks", "/webhooks/{rest:.*}"]).route(web::route().to(nowhere)));
     }
+}
+
+/// Answers a webhook whose address names no bot at all.
+async fn nowhere(webhooks: web::Data<Webhooks>) -> HttpResponse {
+    webhooks.astray.nobody(None);
+    respond(WebhookAnswer::no_such_bot(), true)
 }
 
 async fn handle(
@@ -312,6 +333,11 @@ async fn handle(
             answer
         }
     };
+    respond(answer, unread)
+}
+
+/// The answer, on the wire. `unread`: the body has not been read, or not to its end.
+fn respond(answer: WebhookAnswer, unread: bool) -> HttpResponse {
     let status = actix_web::http::StatusCode::from_u16(answer.status).unwrap_or_default();
     let mut response = HttpResponse::build(status);
     // The challenge is whatever the caller sent: as plain text it can do no harm in a browser.

@@ -53,6 +53,8 @@ pub(super) enum Astray {
 impl<'a> Place<'a> {
     /// What a request leads to.
     pub(super) fn find(method: &str, path: &'a str) -> Result<Self, Astray> {
+        // With a slash at its end it is the same address.
+        let path = path.strip_suffix('/').unwrap_or(path);
         if let Some(bot) = path.strip_prefix("/v1/bots/").filter(|bot| !bot.is_empty() && !bot.contains('/')) {
             return match method {
                 "GET" => Ok(Self::Bot(bot)),

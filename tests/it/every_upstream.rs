@@ -1,5 +1,6 @@
 //! What holds for every upstream alike, on its own wire.
 
+mod astray;
 mod configuration;
 mod contract;
 mod flow;

@@ -284,10 +284,35 @@ async fn a_compressed_body_another_method_and_another_bot_are_refused() {
         let answer = world.answers(&signed(&[], method, WEBHOOK), 405).await;
         assert_eq!(answer.header("allow"), Some("GET, POST"), "{method}");
     }
-    for path in ["/webhooks/other", "/webhooks/Shop", "/webhooks/", "/webhooks/shop/", "/webhooks/..%2fshop", "/", "//"]
-    {
+    for path in [
+        "/webhooks/other",
+        "/webhooks/Shop",
+        "/webhooks/",
+        "/webhooks/shop//",
+        "/webhooks/shop/x",
+        "/webhooks",
+        "/webhooks/..%2fshop",
+        "/",
+        "//",
+    ] {
         world.answers(&signed(&[], "POST", path), 404).await;
     }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn an_address_with_a_slash_at_its_end_is_the_same_address() {
+    let world = World::open().await;
+    let address = format!("{WEBHOOK}/");
+    let body = delivery(&[text("slash", "behind a slash")]);
+    let signature = signature(SECRET, body.as_bytes());
+    let headers = [("x-hub-signature-256", signature.as_str())];
+    assert_eq!(world.product.ask(&request("POST", &address, &headers, body.as_bytes())).await.status, 200);
+    world.upstream.sent("behind a slash").await;
+    assert_eq!(world.product.ask(&request("POST", &address, &[], body.as_bytes())).await.status, 401);
+    let handshake = format!("{address}?hub.mode=subscribe&hub.challenge=77&hub.verify_token={VERIFY_TOKEN}");
+    let answer = world.product.ask(&request("GET", &handshake, &[], b"")).await;
+    assert_eq!((answer.status, answer.body.as_slice()), (200, &b"77"[..]));
     world.close().await;
 }
 

@@ -10,7 +10,7 @@ use crate::message::{
     BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
 };
 use crate::provider::lenient::{self, Object, Shallow};
-use crate::provider::{Events, WebhookError};
+use crate::provider::{Elsewhere, Events, WebhookError};
 
 /// Whose delivery it is, and when it came.
 pub(super) struct Reader<'a> {
@@ -38,7 +38,7 @@ impl Reader<'_> {
         let session = envelope.text("session");
         let elsewhere = self.session.is_some_and(|ours| session.is_some_and(|theirs| theirs != ours));
         if elsewhere {
-            events.ignored.not_ours += 1;
+            events.leave_out(Elsewhere::by("session"));
         } else if self.event(&envelope, &mut events).is_none() {
             events.ignored.malformed += 1;
         }

@@ -6,7 +6,7 @@ use super::{names, reaction};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, Content, DeliveryStatus, Inbound, MessageId, MessageRef, PartKey, Stage};
 use crate::provider::lenient::{self, Object, Shallow};
-use crate::provider::{Events, WebhookError};
+use crate::provider::{Elsewhere, Events, WebhookError};
 
 /// Whose delivery it is, and when it came.
 pub(super) struct Reader<'a> {
@@ -36,7 +36,7 @@ impl Reader<'_> {
         let data = envelope.object("data")?;
         let event = Event::new(envelope, Object(&data), self.received);
         if event.line().is_some_and(|line| !self.serves(&line)) {
-            events.ignored.not_ours += 1;
+            events.leave_out(Elsewhere::by("number"));
             return Some(());
         }
         match news {

@@ -8,7 +8,7 @@ use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::whatsapp::content;
 use crate::provider::whatsapp::inbound::{Around, each, stage, time};
 use crate::provider::whatsapp::sender::{Sender, phone};
-use crate::provider::{Events, WebhookError};
+use crate::provider::{Elsewhere, Events, LastDigits, WebhookError};
 
 /// Whose delivery it is, and when it came.
 pub(super) struct Reader<'a> {
@@ -43,8 +43,10 @@ impl Reader<'_> {
         }
         let value = change.shallow("value")?;
         let metadata = value.object("metadata")?;
-        if Object(&metadata).text("phone_number_id")? != self.phone_number_id {
-            events.ignored.not_ours += 1;
+        let number = Object(&metadata).text("phone_number_id")?;
+        if number != self.phone_number_id {
+            let digits = Some(LastDigits::of(&number, self.phone_number_id));
+            events.leave_out(Elsewhere { setting: "phone_number_id", digits });
             return Some(());
         }
         if field == "smb_message_echoes" {

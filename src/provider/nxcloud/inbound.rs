@@ -8,7 +8,7 @@ use crate::message::{BotName, DeliveryStatus, MessageId, PartKey};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::whatsapp::inbound::{Around, each, stage, time};
 use crate::provider::whatsapp::sender::{Sender, phone};
-use crate::provider::{Events, WebhookError};
+use crate::provider::{Elsewhere, Events, WebhookError};
 
 /// Whose callback it is, when it came, and what its fields are called.
 pub(super) struct Reader<'a> {
@@ -35,7 +35,7 @@ impl Reader<'_> {
         // Statuses in NXCloud's samples name no number: the address they came to is this bot's own.
         let number = self.own_number_fields.iter().find_map(|field| root.text(field));
         if number.is_some_and(|number| phone(&number).as_deref() != Some(self.own)) {
-            events.ignored.not_ours += 1;
+            events.leave_out(Elsewhere::by("business_phone"));
             return Ok(events);
         }
         if messages {

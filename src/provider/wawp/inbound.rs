@@ -10,7 +10,7 @@ use crate::message::{
     BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
 };
 use crate::provider::lenient::{self, Object, Shallow};
-use crate::provider::{Events, WebhookError};
+use crate::provider::{Elsewhere, Events, WebhookError};
 
 /// Times from here on, in seconds, lie in the year 5138: they are milliseconds.
 const NO_SECONDS: f64 = 1e11;
@@ -63,7 +63,7 @@ impl Reader<'_> {
         let mut events = Events::default();
         let session = envelope.text("session");
         if self.session.is_some_and(|ours| session.is_some_and(|theirs| theirs != ours)) {
-            events.ignored.not_ours += 1;
+            events.leave_out(Elsewhere::by("session"));
             return Ok(events);
         }
         match self.event(&envelope) {

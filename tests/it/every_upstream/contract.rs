@@ -175,7 +175,7 @@ async fn whatever_is_no_customers_message_is_none_in_any_upstreams_form() {
 }
 
 /// A world, and all that it logs.
-fn logged(upstream: Upstream, level: LogLevel) -> (World, Buffer, tracing::subscriber::DefaultGuard) {
+pub(super) fn logged(upstream: Upstream, level: LogLevel) -> (World, Buffer, tracing::subscriber::DefaultGuard) {
     let buffer = Buffer::default();
     let writer = buffer.clone();
     let layer = telemetry::layer(level, true, move || writer.clone());
