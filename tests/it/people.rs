@@ -325,3 +325,55 @@ fn what_is_no_time_is_no_pause() {
     assert_eq!(config.bots["shop"].people.pause, Lasting::UntilResumed);
     assert_eq!(Lasting::UntilResumed.until(Clock::tokio().now()), None);
 }
+
+/// An event of WhatsApp Web's, as WAHA and Wawp deliver it.
+fn event(world: &World, name: &str, payload: &serde_json::Value) -> String {
+    let session = &world.sandbox.settings().account_id;
+    json!({ "id": "evt_1", "session": session, "event": name, "payload": payload }).to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_by_two_events_is_answered_once() {
+    for upstream in [Upstream::Wawp, Upstream::Waha] {
+        let world = Setup::on(upstream, echo()).start();
+        let (chat, id) = ("15550100001@c.us", "false_15550100001@c.us_3EB0AA");
+        let payload = json!({ "id": id, "from": chat, "fromMe": false, "source": "app", "body": "hello" });
+        for name in ["message", "message.any", "message"] {
+            assert_eq!(world.sandbox.inject(event(&world, name, &payload)).await, Some(200), "{upstream:?}");
+        }
+        world.pass(30).await;
+        assert_eq!(world.replies(), ["You said: hello"], "{upstream:?}");
+        // So is what a person writes on the phone: told of again by the other event, it pauses nothing anew.
+        let (id, now) = ("true_15550100001@c.us_3EB0BB", world.clock.now().0 / 1000);
+        let payload =
+            json!({ "id": id, "to": chat, "fromMe": true, "source": "app", "timestamp": now, "body": "I am here" });
+        world.sandbox.inject(event(&world, "message.any", &payload)).await;
+        assert_eq!(pause(&world).await.map(|pause| pause.by), Some(By::Phone), "{upstream:?}");
+        world.pass(30).await;
+        resume(&world).await;
+        world.sandbox.inject(event(&world, "message", &payload)).await;
+        assert_eq!(pause(&world).await, None, "{upstream:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_bot_itself_has_sent_takes_nothing_over_whatever_the_engine_says_of_it() {
+    for upstream in [Upstream::Wawp, Upstream::Waha] {
+        let world = Setup::on(upstream, echo()).start();
+        world.write("hello");
+        world.pass(30).await;
+        let reply = world.phone().replies(&world.customer).pop().expect("a reply").id;
+        for source in ["api", "app"] {
+            let to = "15550100001@c.us";
+            let own =
+                json!({ "id": reply.as_str(), "to": to, "fromMe": true, "source": source, "body": "You said: hello" });
+            for name in ["message.any", "message"] {
+                assert_eq!(world.sandbox.inject(event(&world, name, &own)).await, Some(200));
+                assert_eq!(pause(&world).await, None, "{upstream:?}: {name}, {source}");
+            }
+        }
+        world.write("and?");
+        world.pass(30).await;
+        assert_eq!(world.replies().len(), 2, "{upstream:?}");
+    }
+}

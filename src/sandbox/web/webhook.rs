@@ -65,7 +65,7 @@ pub(in crate::sandbox) fn message(sandbox: &Sandbox, accent: &Accent, written: &
     envelope(sandbox, accent, "message", payload, at)
 }
 
-/// A message that somebody wrote on the phone of the session.
+/// A message that somebody wrote on the phone of the session. `message` tells of customers' messages alone.
 pub(in crate::sandbox) fn echo(sandbox: &Sandbox, accent: &Accent, echoed: &Echoed<'_>) -> Bytes {
     let payload = json!({
         "id": echoed.id.as_str(),
@@ -77,7 +77,7 @@ pub(in crate::sandbox) fn echo(sandbox: &Sandbox, accent: &Accent, echoed: &Echo
         "body": echoed.words,
         "hasMedia": false,
     });
-    envelope(sandbox, accent, "message", payload, echoed.at)
+    envelope(sandbox, accent, "message.any", payload, echoed.at)
 }
 
 /// How far a message of the bot's has come. A group's members each tell for themselves.

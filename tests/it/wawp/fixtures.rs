@@ -62,10 +62,11 @@ fn what_is_ours_or_public_is_no_message() {
 }
 
 #[test]
-fn message_any_is_read_only_on_request_and_then_as_message_is() {
+fn message_any_is_read_as_message_is_unless_it_is_switched_off() {
     let body = fixture("wawp", "message_any");
-    assert!(deliver(&body).expect("a delivery").messages.is_empty());
-    let any = wawp("message_any = true", &Upstream::answering([]));
+    let none = wawp("message_any = false", &Upstream::answering([]));
+    assert!(super::events(&*none, &signed(&body)).expect("a delivery").messages.is_empty());
+    let any = wawp("", &Upstream::answering([]));
     let both = [body.clone(), String::from_utf8(body).expect("text").replace("message.any", "message").into()];
     let read = both.map(|body| super::events(&*any, &signed(&body)).expect("a delivery"));
     assert_eq!(read[0].messages.len(), 1);

@@ -45,7 +45,7 @@ pub struct WawpConfig {
     pub seen: Seen,
     /// The path that shows "recording"; empty if there is none: then it is "typing".
     pub recording_path: String,
-    /// Whether `message.any` is read as well as `message`.
+    /// Whether `message.any` is read as well as `message`: it alone tells of what a person writes on the phone.
     pub message_any: bool,
     /// From where media may be fetched besides `base_url`, without credentials: hosts, or `*.` and a domain.
     pub media_hosts: Vec<String>,
@@ -132,7 +132,7 @@ impl Default for WawpConfig {
             media_style: MediaStyle::Brackets,
             seen: Seen::Message,
             recording_path: String::new(),
-            message_any: false,
+            message_any: true,
             media_hosts: vec!["*.wawp.net".to_owned()],
             timeout: Duration::from_secs(15),
             lead: Duration::from_secs(2),

@@ -40,7 +40,7 @@ pub struct WahaConfig {
     pub own_message_ids: bool,
     /// Whether the dots are taken off by a call before a message leaves.
     pub stop_before_send: bool,
-    /// Whether `message.any` is read as well as `message`.
+    /// Whether `message.any` is read as well as `message`: it alone tells of what a person writes on the phone.
     pub message_any: bool,
     /// From where media may be fetched besides `base_url`, without the key: hosts, or `*.` and a domain.
     pub media_hosts: Vec<String>,
@@ -84,7 +84,7 @@ impl Default for WahaConfig {
             seen: Seen::Message,
             own_message_ids: false,
             stop_before_send: false,
-            message_any: false,
+            message_any: true,
             media_hosts: Vec::new(),
             timeout: Duration::from_secs(15),
             lead: Duration::from_secs(2),
