@@ -34,6 +34,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use url::Url;
 
+/// What a pigeon carries, in characters.
+const TEXT_LIMIT: usize = 280;
+
 /// The `provider` table of a bot with `kind = "pigeon"`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,6 +54,10 @@ impl ProviderConfig for PigeonConfig {
 
     fn timeout(&self) -> Duration {
         Duration::from_secs(10)
+    }
+
+    fn text_limit(&self) -> usize {
+        TEXT_LIMIT
     }
 
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
@@ -91,7 +98,7 @@ fn abilities() -> Abilities {
             number: vec![Rate::Bucket { every: Duration::from_secs(60), burst: 5 }],
             pair: Vec::new(),
         },
-        text_limit: 280,
+        text_limit: TEXT_LIMIT,
         captions: CaptionLimits { length: 0, never_on: &[] },
         choices: None,
         places: false,

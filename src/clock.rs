@@ -2,12 +2,14 @@
 //!
 //! Lifetimes, back-offs and windows run on [`Clock`], so that a test which pauses tokio's clock pauses all of them.
 
+use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,6 +79,29 @@ impl Clock {
     }
 }
 
+/// A timer that fires so long after its time did not run: the process stood still.
+const STALLED: Duration = Duration::from_secs(1);
+/// What has come meanwhile has so long to be noticed.
+const COMING_TO: Duration = Duration::from_secs(5);
+
+/// Waits for `future`, for `limit` at the most. If the process as a whole stood still meanwhile (stopped, or starved), the
+/// answer may have come and waits to be read: then it has a moment more.
+///
+/// # Errors
+/// When the time is over.
+pub async fn timeout_awake<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    let mut due = Instant::now() + limit;
+    loop {
+        let late = match timeout_at(due, &mut future).await {
+            Ok(output) => return Ok(output),
+            Err(elapsed) if due.elapsed() < STALLED => return Err(elapsed),
+            Err(_) => limit.min(COMING_TO),
+        };
+        due = Instant::now() + late;
+    }
+}
+
 fn system_now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
@@ -107,5 +132,41 @@ pub mod in_words {
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         let span = SignedDuration::try_from(*duration).unwrap_or(SignedDuration::MAX);
         serializer.collect_str(&format_args!("{span:#}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+    use tokio::time::{Instant, advance, sleep};
+
+    use super::timeout_awake;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_came_while_the_process_stood_still_is_noticed() {
+        let (answer, answered) = oneshot::channel();
+        let waiting = tokio::spawn(timeout_awake(LIMIT, answered));
+        sleep(Duration::from_secs(5)).await;
+        advance(Duration::from_mins(10)).await;
+        // Whoever reads it comes to a moment later, too.
+        sleep(Duration::from_secs(1)).await;
+        assert!(answer.send("here").is_ok());
+        assert_eq!(waiting.await.ok().and_then(Result::ok), Some(Ok("here")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_answer_is_waited_for_any_longer_than_its_time_and_a_moment() {
+        let began = Instant::now();
+        assert!(timeout_awake(LIMIT, std::future::pending::<()>()).await.is_err());
+        assert_eq!(began.elapsed(), LIMIT);
+        let waiting = tokio::spawn(timeout_awake(LIMIT, std::future::pending::<()>()));
+        sleep(Duration::from_secs(5)).await;
+        advance(Duration::from_mins(10)).await;
+        assert!(waiting.await.is_ok_and(|ended| ended.is_err()));
+        assert_eq!(began.elapsed(), Duration::from_secs(20 + 5 + 600 + 5));
     }
 }

@@ -23,8 +23,8 @@ use crate::store::{Retention, StoreConfig};
 use crate::telemetry::LogConfig;
 use crate::webhook::{self, ServerConfig};
 use crate::worker::{LONGEST_TURN, WorkerConfig};
-use bot::longest_turn;
 pub use bot::{BotConfig, HandlerConfig};
+use bot::{longest_turn, most_parts};
 pub use directory::BotFile;
 use problem::NO_TABLE;
 pub(crate) use problem::join;
@@ -279,9 +279,11 @@ impl Config {
         let longest = self.bots.iter().map(|(name, bot)| (name, longest_turn(bot))).max_by_key(|(_, longest)| *longest);
         if let Some((name, longest)) = longest.filter(|(_, longest)| worker.lease <= *longest) {
             let text = format!(
-                "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, three times with restarts, two delivery.send_timeout, \
-                 four typing.call_timeout, and its pauses): raise it, or lower those",
-                longest.as_secs()
+                "is not longer than a turn of bots.{name} may take ({} s: its turn.timeout, three times with restarts, a \
+                 delivery.send_timeout for an upload and for each of the parts that handler.max_reply may be split into \
+                 (here {}), four typing.call_timeout, and its pauses): raise it, or lower those",
+                longest.as_secs(),
+                self.bots.get(name).map_or(1, most_parts)
             );
             misfits.push(("worker.lease", text));
         }

@@ -20,7 +20,7 @@ pub(crate) use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, timeout_awake};
 use crate::json::WholePieces;
 use names::{Lane, Names};
 
@@ -150,7 +150,7 @@ impl Download {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
-        let chunk = tokio::time::timeout(self.patience, self.answer.chunk());
+        let chunk = timeout_awake(self.patience, self.answer.chunk());
         let Some(chunk) = chunk.await.map_err(|_| CallError::Unanswered("timed out"))?? else { return Ok(None) };
         self.limit = self.limit.checked_sub(chunk.len() as u64).ok_or(CallError::TooLarge)?;
         Ok(Some(chunk))
@@ -396,7 +396,7 @@ impl Transport for Client {
             }
         };
         // The head has this long; the body is bounded where it is read.
-        let response = tokio::time::timeout(call.timeout, request.send());
+        let response = timeout_awake(call.timeout, request.send());
         let response = response.await.map_err(|_| CallError::Unanswered("timed out"))?;
         let response = response.map_err(|error| classify(&error))?;
         let mut headers = Headers::default();

@@ -17,10 +17,9 @@ mod unknown;
 
 use std::time::Duration;
 
-use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, timeout_awake};
 use crate::handler::Speaker;
 use crate::message::{MessageId, Payload};
 use crate::pace::Pace;
@@ -31,6 +30,7 @@ pub use address::{AGAIN, address, again, errand, instead};
 pub use changes::Changes;
 pub use prepare::{Prepared, Shaped, Unsendable, prepare, shape};
 pub use settings::{DeliveryConfig, WindowTemplate};
+pub(crate) use split::most_pieces;
 pub use unknown::OnUnknown;
 use unknown::Unknown;
 
@@ -302,11 +302,12 @@ impl Outbox<'_> {
                 return Ok(None);
             }
         }
-        // The last look before it leaves: nothing is awaited between this and the call.
         if let Some(end) = self.called_off(outgoing, number).await? {
             self.store.mark(claim, number, PartState::Waiting { attempts }).await?;
             return Ok(Some(end));
         }
+        // The last look before it leaves, after all that was awaited; nothing is awaited between this and the call.
+        self.store.may_send(claim)?;
         let error = match self.call(outgoing, part).await {
             // The settlement that follows the last part records it just as well, with one write less.
             Ok(message) if number + 1 == outgoing.parts.len() => {
@@ -373,7 +374,7 @@ impl Outbox<'_> {
 
     async fn call(&self, outgoing: &Outgoing, part: &OutgoingPart) -> Result<MessageId, ProviderError> {
         let sent = self.provider.send(&outgoing.to, &part.part, &part.key);
-        let sent = timeout(self.config.send_timeout, sent).await;
+        let sent = timeout_awake(self.config.send_timeout, sent).await;
         sent.unwrap_or(Err(ProviderError::Ambiguous { code: Code::Network("timed out") }))
     }
 

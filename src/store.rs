@@ -99,7 +99,8 @@ pub trait Store: Send + Sync + 'static {
     /// one of the upstream's own identifiers. None if nobody of that name has written.
     async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError>;
 
-    /// Waits until a conversation has something to do that nobody else is doing, and leases it.
+    /// Waits until a conversation has something to do that nobody else is doing, and leases it. A lease is how long a
+    /// claim may go on without a sign of life: each of the claim's writes begins it anew.
     ///
     /// Of a long queue the claim holds the oldest messages, [`MOST_CLAIMED`] and [`MOST_CLAIMED_BYTES`] at the most; the
     /// others go on waiting, and are for the claims that follow.
@@ -126,6 +127,18 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Cancel-safe.
     async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError>;
+
+    /// Says whether a claim's part may leave now: the last look before every call that sends, with nothing awaited
+    /// between it and the call. [`StoreError::Fenced`] if the lease has ended: then somebody else may be sending.
+    ///
+    /// From then on the store gives the conversation to nobody else, however long the call takes and whatever the clock
+    /// does, until the claim's next write, which says what came of the call, or until the claim is dropped. The caller
+    /// bounds the call.
+    fn may_send(&self, claim: &Claim) -> Result<(), StoreError>;
+
+    /// Begins a claim's lease anew, as each of its writes does: for whoever is at work and writes nothing meanwhile.
+    /// [`StoreError::Fenced`] if it has ended.
+    fn renew(&self, claim: &Claim) -> Result<(), StoreError>;
 
     /// Ends a conversation's hold-back, if it is held back: it is ready at once. Not durable: the next start knows of
     /// the hold-back again.

@@ -31,7 +31,8 @@ use shares::Shares;
 pub struct WorkerConfig {
     /// How many turns run at the same time, over all bots.
     pub turns: usize,
-    /// How long one turn may hold its conversation. Must be longer than any bot's handler and sends may take.
+    /// How long one turn may hold its conversation without a sign of life: it begins anew with everything that the turn
+    /// writes down, so with every part that it sends. Must be longer than any bot's handler and sends may take.
     #[serde(with = "in_words")]
     pub lease: Duration,
     /// At a shutdown, how long turns may go on before they are given back.

@@ -16,7 +16,7 @@ use crate::handler::http::HttpConfig;
 use crate::handler::llm::LlmConfig;
 use crate::handler::route::RouteConfig;
 use crate::hosting::ShareConfig;
-use crate::outbox::DeliveryConfig;
+use crate::outbox::{DeliveryConfig, most_pieces};
 use crate::people::PeopleConfig;
 use crate::provider::{AnyProviderConfig, Kind};
 use crate::quiet::QuietConfig;
@@ -203,9 +203,20 @@ fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) 
     }
 }
 
-/// Typing before, the handler, its reply's upload and send, and typing's end.
+/// Into how many parts the longest reply may be split that a model of the bot's may give, as far as that is bounded.
+pub(super) fn most_parts(bot: &BotConfig) -> u32 {
+    let Some(limit) = bot.provider.as_ref().map(|provider| provider.text_limit()) else { return 1 };
+    let longest = bot.all_handlers().filter_map(|handler| match handler {
+        HandlerConfig::Llm(llm) => Some(llm.max_reply),
+        HandlerConfig::Demo | HandlerConfig::Http(_) | HandlerConfig::Custom => None,
+    });
+    longest.max().map_or(1, |longest| most_pieces(longest, limit).try_into().unwrap_or(u32::MAX))
+}
+
+/// Typing before, the handler, its reply's upload and the sends of its parts, and typing's end.
 pub(super) fn longest_turn(bot: &BotConfig) -> Duration {
-    let around = bot.typing.call_timeout.saturating_mul(4).saturating_add(bot.delivery.send_timeout.saturating_mul(2));
+    let sends = bot.delivery.send_timeout.saturating_mul(most_parts(bot).saturating_add(1));
+    let around = bot.typing.call_timeout.saturating_mul(4).saturating_add(sends);
     bot.turn.longest(&bot.merge).saturating_add(around).saturating_add(bot.typing.longest_pause())
 }
 

@@ -18,6 +18,12 @@ pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
     pieces
 }
 
+/// How many pieces a text of so many characters may become. A piece holds more than a third of what fits, unless the
+/// text has words without end.
+pub(crate) fn most_pieces(characters: usize, limit: usize) -> usize {
+    if characters <= limit { 1 } else { characters.div_ceil((limit / 3).max(1)) }
+}
+
 /// The best place to cut `text` at or before byte `end`.
 fn cut(text: &str, end: usize) -> usize {
     let window = &text[..end];
@@ -58,12 +64,21 @@ fn last_grapheme_boundary(text: &str, end: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{most_pieces, split};
 
     #[test]
     fn a_text_that_fits_stays_whole() {
         assert_eq!(split("  hello  ", 5), ["hello"]);
         assert!(split("   ", 5).is_empty());
+    }
+
+    #[test]
+    fn no_text_becomes_more_pieces_than_are_counted_for_it() {
+        // Each cut is as early as one may be.
+        let text = format!("{}\n\n{}", "a".repeat(34), "b".repeat(64)).repeat(20);
+        let characters = text.chars().count();
+        assert!((characters / 100 + 1..=most_pieces(characters, 100)).contains(&split(&text, 100).len()));
+        assert_eq!(most_pieces(4096, 4096), 1);
     }
 
     #[test]

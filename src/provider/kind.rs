@@ -26,6 +26,9 @@ pub trait ProviderConfig: DeserializeOwned + Default + Debug + Send + Sync + 'st
     /// How long one call may take.
     fn timeout(&self) -> Duration;
 
+    /// How long one text may be, in characters: as [`Abilities::text_limit`](super::Abilities::text_limit) says.
+    fn text_limit(&self) -> usize;
+
     /// Makes the provider. Connects to nothing. Whatever is wrong is noted in `resolve`, all of it; then what is
     /// returned is thrown away.
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider>;
@@ -50,6 +53,9 @@ pub trait AnyProviderConfig: Debug + Send + Sync + 'static {
     /// How long one call may take.
     fn timeout(&self) -> Duration;
 
+    /// How long one text may be, in characters.
+    fn text_limit(&self) -> usize;
+
     /// Makes the provider.
     ///
     /// # Errors
@@ -71,6 +77,10 @@ impl<C: ProviderConfig> AnyProviderConfig for C {
 
     fn timeout(&self) -> Duration {
         ProviderConfig::timeout(self)
+    }
+
+    fn text_limit(&self) -> usize {
+        ProviderConfig::text_limit(self)
     }
 
     fn connect(

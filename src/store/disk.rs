@@ -44,6 +44,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::parts::Stir;
 use super::record;
@@ -246,6 +247,16 @@ impl Store for Disk {
         }
     }
 
+    fn may_send(&self, claim: &Claim) -> Result<(), StoreError> {
+        let schedule = &self.shared.schedule;
+        schedule.may_send(claim.lease.held(schedule)?)
+    }
+
+    fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
+        let schedule = &self.shared.schedule;
+        schedule.check(claim.lease.held(schedule)?, Instant::now())
+    }
+
     fn hurry(&self, conversation: &Conversation) {
         self.shared.schedule.hurry(conversation, self.clock.now());
     }
@@ -253,10 +264,10 @@ impl Store for Disk {
     async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
         let (bytes, words) = (words.len(), words.to_owned());
-        let schedule = self.shared.schedule.clone();
+        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
         let held = claim.lease.held(&schedule)?.clone();
         let apply = move |ledger: &mut Ledger| {
-            schedule.check(&held, now)?;
+            schedule.check(&held, asked)?;
             ledger.transcribe(&held.conversation, message, &words)
         };
         self.write(now, When::Durable, bytes, apply).await
@@ -268,10 +279,10 @@ impl Store for Disk {
         // What is outgoing goes along as it is.
         let bytes = 2 * record.len();
         let outgoing = outgoing.clone();
-        let schedule = self.shared.schedule.clone();
+        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
         let held = claim.lease.held(&schedule)?.clone();
         let apply = move |ledger: &mut Ledger| {
-            schedule.check(&held, now)?;
+            schedule.check(&held, asked)?;
             ledger.intend(&held.conversation, &outgoing, &record)?;
             schedule.intended(&held);
             Ok(())
@@ -281,10 +292,10 @@ impl Store for Disk {
 
     async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
         let now = self.clock.now();
-        let schedule = self.shared.schedule.clone();
+        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
         let held = claim.lease.held(&schedule)?.clone();
         let apply = move |ledger: &mut Ledger| {
-            schedule.check(&held, now)?;
+            schedule.check(&held, asked)?;
             ledger.mark(&held.conversation, part, state, now)
         };
         self.write(now, When::Durable, 0, apply).await
@@ -397,13 +408,13 @@ impl Store for Disk {
 
     async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let schedule = self.shared.schedule.clone();
+        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
         let lease = claim.lease;
         match settlement {
             Settlement::Later { at } => {
                 let apply = move |ledger: &mut Ledger| {
                     let held = lease.held(&schedule)?;
-                    schedule.check(held, now)?;
+                    schedule.check(held, asked)?;
                     ledger.later(&held.conversation, at)?;
                     schedule.later(held, at, now);
                     Ok(())
@@ -416,7 +427,7 @@ impl Store for Disk {
                 let done = Done { endings, said, failure_replied, sent, failed };
                 let apply = move |ledger: &mut Ledger| {
                     let held = lease.held(&schedule)?;
-                    schedule.check(held, now)?;
+                    schedule.check(held, asked)?;
                     let (ended, failed) = ledger.done(&held.conversation, done, now)?;
                     schedule.done(held, ended, failed, now);
                     Ok(())

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::allowance::Allowance;
 use super::record::{self, Arrival};
@@ -72,10 +73,10 @@ impl Memory {
     }
 
     /// The ledger, if the claim still holds; while it is locked, nobody loads what is about to change.
-    fn under<'a>(&'a self, claim: &'a Claim, now: Timestamp) -> Result<(&'a Held, MutexGuard<'a, Ledger>), StoreError> {
+    fn under<'a>(&'a self, claim: &'a Claim) -> Result<(&'a Held, MutexGuard<'a, Ledger>), StoreError> {
         let held = claim.lease.held(&self.schedule)?;
         let ledger = self.ledger()?;
-        self.schedule.check(held, now)?;
+        self.schedule.check(held, Instant::now())?;
         Ok((held, ledger))
     }
 }
@@ -187,13 +188,21 @@ impl Store for Memory {
         }
     }
 
+    fn may_send(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.schedule.may_send(claim.lease.held(&self.schedule)?)
+    }
+
+    fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.schedule.check(claim.lease.held(&self.schedule)?, Instant::now())
+    }
+
     fn hurry(&self, conversation: &Conversation) {
         self.schedule.hurry(conversation, self.clock.now());
     }
 
     async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let (held, mut ledger) = self.under(claim, now)?;
+        let (held, mut ledger) = self.under(claim)?;
         if let Some(record) = ledger.known(&held.conversation, now).messages.get_mut(&message) {
             let mut arrival: Arrival<'_> = decode(record)?;
             arrival.transcribe(words);
@@ -205,7 +214,7 @@ impl Store for Memory {
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
         let now = self.clock.now();
         let record = record::encode(outgoing)?;
-        let (held, mut ledger) = self.under(claim, now)?;
+        let (held, mut ledger) = self.under(claim)?;
         ledger.intend(&held.conversation, outgoing, record, now)?;
         self.schedule.intended(held);
         Ok(())
@@ -213,7 +222,7 @@ impl Store for Memory {
 
     async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
         let now = self.clock.now();
-        let (held, mut ledger) = self.under(claim, now)?;
+        let (held, mut ledger) = self.under(claim)?;
         ledger.mark(&held.conversation, part, state, now)
     }
 
@@ -306,12 +315,12 @@ impl Store for Memory {
         let now = self.clock.now();
         match settlement {
             Settlement::Later { at } => {
-                let (held, _ledger) = self.under(&claim, now)?;
+                let (held, _ledger) = self.under(&claim)?;
                 self.schedule.later(held, at, now);
             }
             Settlement::Done { endings, said, failure_replied, sent, failed } => {
                 let said: Vec<Vec<u8>> = said.iter().map(record::encode).collect::<Result<_, _>>()?;
-                let (held, mut ledger) = self.under(&claim, now)?;
+                let (held, mut ledger) = self.under(&claim)?;
                 let (ended, keys) = ledger.end(&held.conversation, endings, now)?;
                 ledger.close_outgoing(&held.conversation, &sent, failed, now)?;
                 keys.iter().for_each(|key| ledger.lose(&held.conversation, key));

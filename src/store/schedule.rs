@@ -12,16 +12,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use super::parts::Stir;
 use super::{Backlog, Echoed, May, Peer, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::hosting::leaves_enough;
 use crate::message::{BotName, Conversation};
-use line::Line;
+use line::{Earliest, Line};
 
 /// A lease on a conversation. Dropped before it is settled, it gives the conversation back at once, with no runtime
 /// needed for that. Past its end, somebody else may have the conversation, and no write under it succeeds.
+///
+/// It begins anew with every write, and does not end while a send is on its way: only whoever gives no sign of life
+/// loses it. It is measured by a clock that nobody can set.
 pub struct Lease {
     held: Held,
     schedule: Arc<Schedule>,
@@ -55,6 +59,8 @@ impl fmt::Debug for Lease {
 pub(super) struct Held {
     pub(super) conversation: Conversation,
     token: u64,
+    /// How long it may go on without a sign of life.
+    lease: Duration,
 }
 
 /// What a conversation has to do.
@@ -190,32 +196,39 @@ impl Schedule {
             changed.as_mut().enable();
             self.running()?;
             let now = self.clock.now();
-            if let Some(held) = self.change(now, |line| line.take(now, lease, may)) {
+            let take = |line: &mut Line| {
+                let now = Instant::now();
+                line.end_leases(now);
+                line.take(now, lease, may)
+            };
+            if let Some(held) = self.change(now, take) {
                 return Ok(Lease { held, schedule: self.clone() });
             }
-            let earliest = self.line().earliest();
-            match earliest {
-                None => changed.await,
-                Some(at) => tokio::select! {
-                    () = changed => {}
-                    () = self.clock.sleep_until(at) => {}
-                },
+            let Earliest { hold_back, lease } = self.line().earliest();
+            tokio::select! {
+                () = changed => {}
+                () = self.clock.sleep_until(hold_back.unwrap_or_default()), if hold_back.is_some() => {}
+                () = sleep_until(lease.unwrap_or_else(Instant::now)), if lease.is_some() => {}
             }
         }
     }
 
-    /// Whether a conversation is still held.
-    pub(super) fn check(&self, held: &Held, now: Timestamp) -> Result<(), StoreError> {
-        match self.line().held_until(held) {
-            Some(until) if now < until => Ok(()),
-            _ => Err(StoreError::Fenced),
-        }
+    /// Whether a conversation was still held when that was asked. If so, its lease begins anew.
+    pub(super) fn check(&self, held: &Held, asked: Instant) -> Result<(), StoreError> {
+        self.alter(self.line(), |line| line.renew(held, asked)).then_some(()).ok_or(StoreError::Fenced)
+    }
+
+    /// Whether a conversation is still held by whoever is about to send. If so, nobody else has it before the send has
+    /// been written down, or its lease is dropped.
+    pub(super) fn may_send(&self, held: &Held) -> Result<(), StoreError> {
+        self.running()?;
+        self.line().pin(held, Instant::now()).then_some(()).ok_or(StoreError::Fenced)
     }
 
     /// Whether messages have come into a conversation since it was leased, and what is notified of more.
     pub(super) fn arrivals(&self, held: &Held) -> Result<(bool, Arc<Notify>), StoreError> {
         self.running()?;
-        self.line().arrivals(held).ok_or(StoreError::Fenced)
+        self.line().arrivals(held, Instant::now()).ok_or(StoreError::Fenced)
     }
 
     /// Ends a hold-back.
@@ -289,9 +302,13 @@ impl Schedule {
         let mut line = self.line();
         // First those who were due before.
         line.promote(now);
+        self.alter(line, change)
+    }
+
+    fn alter<T>(&self, mut line: MutexGuard<'_, Line>, change: impl FnOnce(&mut Line) -> T) -> T {
         let earliest = line.earliest();
         let outcome = change(&mut line);
-        let sooner = line.earliest().is_some_and(|at| earliest.is_none_or(|known| at < known));
+        let sooner = line.earliest().is_sooner_than(earliest);
         let ready = line.newly_ready();
         drop(line);
         self.wake(ready);

@@ -1,11 +1,12 @@
 //! Asking the handler: in time, again where an error may pass, and anew where a newer message changes the question.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
@@ -32,6 +33,8 @@ impl Attempt<'_> {
         dots: &Dots,
     ) -> Result<Answer, StoreError> {
         loop {
+            // Each go has the time of a whole turn.
+            self.tools.store.renew(claim)?;
             let (bot, tools, may_restart) = (self.bot, self.tools, self.report.restarts < MOST_RESTARTS);
             let interruption = tokio::select! {
                 biased;
@@ -77,12 +80,19 @@ impl Attempt<'_> {
                 listened = Box::pin(self.listen(claim, batch, deadline)) => listened?,
             }
         }
-        Ok(self.ask(batch, history, presence, deadline).await)
+        Ok(self.ask(claim, batch, history, presence, deadline).await)
     }
 
     /// Calls the handler and makes its reply ready to send. Whatever the handler does (answer, fail, hang, panic),
     /// this returns, in time.
-    async fn ask(&mut self, batch: &Batch, history: Vec<Said>, presence: Presence, deadline: Instant) -> Answer {
+    async fn ask(
+        &mut self,
+        claim: &Claim,
+        batch: &Batch,
+        history: Vec<Said>,
+        presence: Presence,
+        deadline: Instant,
+    ) -> Answer {
         let began = Instant::now();
         // Cancels on every way out of here, this future's own end by drop included.
         let cancelled = self.tools.cancelled.child_token();
@@ -147,7 +157,8 @@ impl Attempt<'_> {
             turn.presence.recording();
         }
         let delivery = &self.bot.delivery;
-        match outbox::prepare(&*self.bot.provider, parts, &delivery.list_button, delivery.send_timeout).await {
+        let prepared = outbox::prepare(&*self.bot.provider, parts, &delivery.list_button, delivery.send_timeout);
+        match self.holding(claim, prepared).await {
             Ok(prepared) => {
                 if let Some(why) = &prepared.left_out {
                     warn!(why, "a part of a reply was left out, for the provider takes it in no form");
@@ -155,6 +166,18 @@ impl Attempt<'_> {
                 Answer::Send(prepared)
             }
             Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+
+    /// Keeps the claim while uploads go on, however many there are: each of them ends by itself.
+    async fn holding<T>(&self, claim: &Claim, uploads: impl Future<Output = T>) -> T {
+        let mut uploads = pin!(uploads);
+        loop {
+            // If it was lost, the next write says so.
+            drop(self.tools.store.renew(claim));
+            if let Ok(done) = timeout(self.bot.delivery.send_timeout, &mut uploads).await {
+                return done;
+            }
         }
     }
 }

@@ -5,4 +5,5 @@ mod configuration;
 mod contract;
 mod flow;
 mod halves;
+mod lease;
 mod table;

@@ -1,7 +1,7 @@
 //! Many at once, and anything at all: the others are served meanwhile.
 
 mod memory;
-mod stuck;
+pub(crate) mod stuck;
 mod turns;
 
 use std::sync::Arc;

@@ -111,6 +111,13 @@ contract! {
     a_lease_that_has_ended_lets_another_in_and_fences_the_first
     a_lease_that_has_ended_fences_even_if_nobody_else_came
     a_claim_of_another_store_is_fenced
+    a_lease_begins_anew_with_every_write
+    a_send_on_its_way_keeps_the_lease_from_ending
+    nothing_may_be_sent_under_a_lease_that_has_ended
+    a_claim_that_is_dropped_in_a_send_is_given_back_at_once
+    nothing_may_be_sent_by_a_claim_of_another_store
+    whoever_waits_is_woken_by_the_end_of_a_lease_that_a_send_had_kept
+    nothing_may_be_sent_once_the_store_is_closed
     all_who_wait_are_woken_by_a_batch
     a_claim_that_is_dropped_wakes_who_waits
     a_hold_back_wakes_who_waits_when_it_ends

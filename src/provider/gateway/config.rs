@@ -14,6 +14,7 @@ use crate::clock::in_words;
 use crate::message::ChatId;
 use crate::provider::hosts::Hosts;
 use crate::provider::signature::SigningKey512;
+use crate::provider::whatsapp::limits;
 use crate::provider::{Around, GroupTyping, Provider, ProviderConfig, Resolve};
 use crate::secret::SecretRef;
 
@@ -136,6 +137,10 @@ impl ProviderConfig for GatewayConfig {
 
     fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    fn text_limit(&self) -> usize {
+        limits::TEXT
     }
 
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {

@@ -138,6 +138,10 @@ impl ProviderConfig for LinqConfig {
         self.timeout
     }
 
+    fn text_limit(&self) -> usize {
+        self.text_limit
+    }
+
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
         let api_key = resolve.secret("api_key", &self.api_key);
         let secrets = self.secrets(resolve);

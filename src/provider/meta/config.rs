@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Meta, MetaSettings};
 use crate::clock::in_words;
 use crate::provider::secrets::Secrets;
-use crate::provider::whatsapp::rates;
+use crate::provider::whatsapp::{limits, rates};
 use crate::provider::{Around, Provider, ProviderConfig, Resolve};
 use crate::secret::SecretRef;
 
@@ -88,6 +88,10 @@ impl ProviderConfig for MetaConfig {
 
     fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    fn text_limit(&self) -> usize {
+        limits::TEXT
     }
 
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {

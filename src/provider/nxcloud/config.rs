@@ -13,8 +13,8 @@ use super::webhook::Verifier;
 use super::{LIFETIME, NxCloud, abilities};
 use crate::clock::in_words;
 use crate::provider::hosts::Hosts;
-use crate::provider::whatsapp::rates;
 use crate::provider::whatsapp::sender::phone;
+use crate::provider::whatsapp::{limits, rates};
 use crate::provider::{Around, Provider, ProviderConfig, Resolve};
 use crate::secret::SecretRef;
 
@@ -151,6 +151,10 @@ impl ProviderConfig for NxCloudConfig {
 
     fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    fn text_limit(&self) -> usize {
+        limits::TEXT
     }
 
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {

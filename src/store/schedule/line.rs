@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::{Held, Work};
 use crate::clock::Timestamp;
@@ -18,8 +19,11 @@ pub(super) struct Line {
     lanes: HashMap<BotName, Lane>,
     /// The bots that have something ready: they take turns, so that none waits for all that another has.
     ring: BTreeMap<u64, BotName>,
-    /// The ends of hold-backs and of leases.
-    deadlines: BTreeMap<Deadline, Conversation>,
+    /// The ends of hold-backs, by the time of day: it was a time of day that was asked for.
+    hold_backs: BTreeMap<(Timestamp, u64), Conversation>,
+    /// The ends of leases, by a clock that nobody can set, and that stands still while the machine sleeps; not of those
+    /// under which a send is on its way.
+    leases: BTreeMap<(Instant, u64), Conversation>,
     /// The last number given to a place, a hold-back or a lease.
     last: u64,
     /// How many messages wait, all conversations together.
@@ -38,8 +42,22 @@ struct Lane {
     waiting: usize,
 }
 
-/// When, and the number that tells it from others of the same time. A lease's number is its token.
-type Deadline = (Timestamp, u64);
+/// The next ends of a hold-back and of a lease.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Earliest {
+    pub(super) hold_back: Option<Timestamp>,
+    pub(super) lease: Option<Instant>,
+}
+
+impl Earliest {
+    /// Whether one of the ends is sooner than it was.
+    pub(super) fn is_sooner_than(self, before: Self) -> bool {
+        fn sooner<T: Ord>(now: Option<T>, before: Option<T>) -> bool {
+            now.is_some_and(|now| before.is_none_or(|before| now < before))
+        }
+        sooner(self.hold_back, before.hold_back) || sooner(self.lease, before.lease)
+    }
+}
 
 struct Entry {
     work: Work,
@@ -64,8 +82,28 @@ struct Arrivals {
 #[derive(Clone, Copy)]
 enum Place {
     Ready(u64),
-    HeldBack(Deadline),
-    Held(Deadline),
+    HeldBack((Timestamp, u64)),
+    Held(Term),
+}
+
+/// A lease: its token, and its end; none while a send is on its way, which ends by itself.
+#[derive(Clone, Copy)]
+struct Term {
+    token: u64,
+    until: Option<Instant>,
+}
+
+impl Term {
+    fn lasts(self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// Where a lease ends that is longer than can be told.
+const FAR: Duration = Duration::from_hours(24 * 365);
+
+fn end_of(lease: Duration, now: Instant) -> Instant {
+    now.checked_add(lease).unwrap_or_else(|| now + FAR)
 }
 
 impl Line {
@@ -89,9 +127,12 @@ impl Line {
         self.entries.len()
     }
 
-    /// The next end of a hold-back or of a lease.
-    pub(super) fn earliest(&self) -> Option<Timestamp> {
-        self.deadlines.first_key_value().map(|((at, _), _)| *at)
+    /// The next ends of a hold-back and of a lease.
+    pub(super) fn earliest(&self) -> Earliest {
+        Earliest {
+            hold_back: self.hold_backs.first_key_value().map(|((at, _), _)| *at),
+            lease: self.leases.first_key_value().map(|((at, _), _)| *at),
+        }
     }
 
     /// How many conversations have become ready since this was last asked.
@@ -122,7 +163,7 @@ impl Line {
     }
 
     /// Leases the first that is ready of the first bot in the ring that may have one more.
-    pub(super) fn take(&mut self, now: Timestamp, lease: Duration, may: impl Fn(&BotName) -> bool) -> Option<Held> {
+    pub(super) fn take(&mut self, now: Instant, lease: Duration, may: impl Fn(&BotName) -> bool) -> Option<Held> {
         let (place, bot) = self.ring.iter().find(|(_, bot)| may(bot))?;
         let (place, bot) = (*place, bot.clone());
         self.ring.remove(&place);
@@ -133,19 +174,50 @@ impl Line {
             self.join_ring(&bot);
         }
         let token = self.number();
-        let until = (now.plus(lease), token);
-        self.deadlines.insert(until, conversation.clone());
-        self.move_to(&conversation, Place::Held(until));
+        let until = end_of(lease, now);
+        self.leases.insert((until, token), conversation.clone());
+        self.move_to(&conversation, Place::Held(Term { token, until: Some(until) }));
         if let Some(entry) = self.entries.get_mut(&conversation) {
             entry.arrivals = Arrivals::default();
         }
-        Some(Held { conversation, token })
+        Some(Held { conversation, token, lease })
+    }
+
+    /// Begins a lease anew, which a send on its way may have kept from ending. Whether it had not ended.
+    pub(super) fn renew(&mut self, held: &Held, now: Instant) -> bool {
+        let until = end_of(held.lease, now);
+        self.set_end(held, now, Some(until))
+    }
+
+    /// Keeps a lease from ending until it is renewed or given up. Whether it had not ended.
+    pub(super) fn pin(&mut self, held: &Held, now: Instant) -> bool {
+        self.set_end(held, now, None)
+    }
+
+    fn set_end(&mut self, held: &Held, now: Instant, end: Option<Instant>) -> bool {
+        let Some(term) = self.term(held).filter(|term| term.lasts(now)) else { return false };
+        // Whoever asked before another did, and is heard after, makes it no shorter.
+        let until = end.map(|end| term.until.map_or(end, |known| known.max(end)));
+        self.unlist(term);
+        if let Some(until) = until {
+            self.leases.insert((until, term.token), held.conversation.clone());
+        }
+        if let Some(entry) = self.entries.get_mut(&held.conversation) {
+            entry.place = Place::Held(Term { until, ..term });
+        }
+        true
+    }
+
+    fn unlist(&mut self, term: Term) {
+        if let Some(until) = term.until {
+            self.leases.remove(&(until, term.token));
+        }
     }
 
     /// Whether messages have come into a conversation since it was leased, and what is notified of more; none if the
     /// lease has ended.
-    pub(super) fn arrivals(&mut self, held: &Held) -> Option<(bool, Arc<Notify>)> {
-        self.held_until(held)?;
+    pub(super) fn arrivals(&mut self, held: &Held, now: Instant) -> Option<(bool, Arc<Notify>)> {
+        self.term(held).filter(|term| term.lasts(now))?;
         let arrivals = &mut self.entries.get_mut(&held.conversation)?.arrivals;
         Some((arrivals.messages > 0, Arc::clone(arrivals.heard.get_or_insert_default())))
     }
@@ -159,14 +231,14 @@ impl Line {
 
     /// Whether there was such an echo since the conversation was leased; none if the lease has ended.
     pub(super) fn is_undecided(&self, held: &Held) -> Option<bool> {
-        self.held_until(held)?;
+        self.term(held)?;
         Some(self.entries.get(&held.conversation)?.arrivals.undecided)
     }
 
-    /// When a lease ends, if it has not been ended.
-    pub(super) fn held_until(&self, held: &Held) -> Option<Timestamp> {
+    /// A lease, if nobody has ended it.
+    fn term(&self, held: &Held) -> Option<Term> {
         match self.entries.get(&held.conversation)?.place {
-            Place::Held((until, token)) if token == held.token => Some(until),
+            Place::Held(term) if term.token == held.token => Some(term),
             _ => None,
         }
     }
@@ -204,8 +276,8 @@ impl Line {
 
     /// Ends a lease, unless that has happened.
     pub(super) fn free(&mut self, held: &Held) {
-        if let Some(until) = self.held_until(held) {
-            self.deadlines.remove(&(until, held.token));
+        if let Some(term) = self.term(held) {
+            self.unlist(term);
             self.line_up(&held.conversation);
         }
     }
@@ -216,17 +288,17 @@ impl Line {
         if !entry.is_some_and(|entry| matches!(entry.place, Place::Ready(_))) {
             return;
         }
-        let deadline = (at, self.number());
-        self.deadlines.insert(deadline, conversation.clone());
-        self.move_to(conversation, Place::HeldBack(deadline));
+        let end = (at, self.number());
+        self.hold_backs.insert(end, conversation.clone());
+        self.move_to(conversation, Place::HeldBack(end));
         // It was, for a moment.
         self.newly_ready = self.newly_ready.saturating_sub(1);
     }
 
     /// Ends a hold-back.
     pub(super) fn hurry(&mut self, conversation: &Conversation) {
-        if let Some(Entry { place: Place::HeldBack(deadline), .. }) = self.entries.get(conversation) {
-            self.deadlines.remove(deadline);
+        if let Some(Entry { place: Place::HeldBack(end), .. }) = self.entries.get(conversation) {
+            self.hold_backs.remove(end);
             self.line_up(conversation);
         }
     }
@@ -238,25 +310,35 @@ impl Line {
         let place = entry.place;
         self.count(&conversation.bot, work.messages, before);
         match place {
-            Place::Held(deadline) => {
-                self.deadlines.remove(&deadline);
+            Place::Held(term) => {
+                self.unlist(term);
                 self.line_up(conversation);
             }
             Place::Ready(number) if work.is_nothing() => {
                 self.leave(&conversation.bot, number);
                 self.entries.remove(conversation);
             }
-            Place::HeldBack(deadline) if work.is_nothing() => {
-                self.deadlines.remove(&deadline);
+            Place::HeldBack(end) if work.is_nothing() => {
+                self.hold_backs.remove(&end);
                 self.entries.remove(conversation);
             }
             Place::Ready(_) | Place::HeldBack(_) => {}
         }
     }
 
-    /// Moves those whose hold-back or lease has ended to the end of the line.
+    /// Moves those whose hold-back has ended to the end of the line.
     pub(super) fn promote(&mut self, now: Timestamp) {
-        while let Some(first) = self.deadlines.first_entry()
+        while let Some(first) = self.hold_backs.first_entry()
+            && first.key().0 <= now
+        {
+            let conversation = first.remove();
+            self.line_up(&conversation);
+        }
+    }
+
+    /// Moves those whose lease has ended to the end of the line.
+    pub(super) fn end_leases(&mut self, now: Instant) {
+        while let Some(first) = self.leases.first_entry()
             && first.key().0 <= now
         {
             let conversation = first.remove();

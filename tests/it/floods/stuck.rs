@@ -1,7 +1,7 @@
-//! A store that takes nothing in while it stands still.
+//! A store that takes nothing in while it stands still, or dawdles right before a part leaves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,16 +18,25 @@ use threedots::store::{
 use tokio::sync::watch;
 
 /// A store in memory that can be made to stand still.
-pub(super) struct Stuck {
+pub(crate) struct Stuck {
     store: Memory,
     pub(super) stands_still: watch::Sender<bool>,
     /// How many deliveries wait for it.
     pub(super) waiting: Arc<AtomicUsize>,
+    /// How long the first look takes at what stands about somebody, once something is to be sent.
+    dawdles: Duration,
+    intended: AtomicBool,
 }
 
 impl Stuck {
     pub(super) fn new(store: Memory) -> Self {
-        Self { store, stands_still: watch::Sender::new(true), waiting: Arc::default() }
+        let stands_still = watch::Sender::new(true);
+        Self { store, stands_still, waiting: Arc::default(), dawdles: Duration::ZERO, intended: AtomicBool::new(false) }
+    }
+
+    /// One that takes in everything, and takes so long over the first look before a send.
+    pub(crate) fn dawdling(store: Memory, dawdles: Duration) -> Self {
+        Self { stands_still: watch::Sender::new(false), dawdles, ..Self::new(store) }
     }
 
     async fn wait(&self) {
@@ -85,11 +94,22 @@ impl Store for Stuck {
         self.store.arrivals(claim, after).await
     }
 
+    fn may_send(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.store.may_send(claim)
+    }
+
+    fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.store.renew(claim)
+    }
+
     fn hurry(&self, conversation: &Conversation) {
         self.store.hurry(conversation);
     }
 
     async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError> {
+        if self.intended.swap(false, Ordering::SeqCst) {
+            tokio::time::sleep(self.dawdles).await;
+        }
         self.store.standing(peer).await
     }
 
@@ -144,6 +164,7 @@ impl Store for Stuck {
     }
 
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
+        self.intended.store(true, Ordering::SeqCst);
         self.store.intend(claim, outgoing).await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::limits::Takes;
+use super::super::limits::{self, Takes};
 use super::super::line::{Dialect, Line, Manners, Seen};
 use super::super::verifier::{Signature, Trust, Verifier};
 use super::Wawp;
@@ -151,6 +151,10 @@ impl ProviderConfig for WawpConfig {
 
     fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    fn text_limit(&self) -> usize {
+        limits::TEXT
     }
 
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::limits;
 use super::super::line::{Dialect, Line, Manners, Seen};
 use super::super::verifier::{Algorithm, Encoding, Signature, Trust, Verifier};
 use super::Waha;
@@ -103,6 +104,10 @@ impl ProviderConfig for WahaConfig {
 
     fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    fn text_limit(&self) -> usize {
+        limits::TEXT
     }
 
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
