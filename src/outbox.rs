@@ -25,7 +25,7 @@ use crate::message::{MessageId, Payload};
 use crate::pace::Pace;
 use crate::provider::{Code, Provider, ProviderError, Scope};
 use crate::store::{By, Claim, Outgoing, OutgoingPart, PartState, Pause, Peer, Store, StoreError};
-use crate::typing::Quiet;
+use crate::typing::{Indicator, Quiet};
 pub use address::{AGAIN, address, again, errand, instead};
 pub use changes::Changes;
 pub use prepare::{Prepared, Shaped, Unsendable, prepare, shape};
@@ -91,6 +91,8 @@ pub struct Outbox<'a> {
     pub open_until: Option<Timestamp>,
     /// How fast the bot sends.
     pub pace: &'a Pace,
+    /// What is told of what leaves: it may take dots off.
+    pub indicator: &'a Indicator,
     /// For how long the upstream's reports have been taken.
     pub listening: Duration,
 }
@@ -194,7 +196,11 @@ impl Outbox<'_> {
                 return Ok(run.ended(end));
             }
         }
-        dots.cleared();
+        if outgoing.parts.iter().any(clears_dots) {
+            dots.cleared();
+        } else {
+            dots.off().await;
+        }
         Ok(run.ended(Delivery::Delivered))
     }
 
@@ -373,8 +379,12 @@ impl Outbox<'_> {
     }
 
     async fn call(&self, outgoing: &Outgoing, part: &OutgoingPart) -> Result<MessageId, ProviderError> {
+        self.indicator.sends(&outgoing.to);
         let sent = self.provider.send(&outgoing.to, &part.part, &part.key);
         let sent = timeout_awake(self.config.send_timeout, sent).await;
+        if matches!(sent, Ok(Ok(_))) && clears_dots(part) {
+            self.indicator.sent(&outgoing.to, &part.key);
+        }
         sent.unwrap_or(Err(ProviderError::Ambiguous { code: Code::Network("timed out") }))
     }
 
@@ -426,6 +436,11 @@ impl Outbox<'_> {
 /// may, until the person is there.
 pub fn is_held_back_by(outgoing: &Outgoing, pause: &Pause) -> bool {
     !(outgoing.despite_pause || outgoing.announces_person && pause.by == By::Customer)
+}
+
+/// Whether a part takes the dots off as it arrives. A reaction is no message: they stay.
+fn clears_dots(part: &OutgoingPart) -> bool {
+    !matches!(part.part.payload, Payload::Reaction { .. })
 }
 
 /// Nobody will ever know.

@@ -190,6 +190,10 @@ pub enum KeyedBy {
     Chat,
 }
 
+/// How many calls that take its indicator off a chat takes in one second. Wawp's page says so, for WhatsApp's sake; it is
+/// kept on every upstream that has such a call.
+pub const STOPS_PER_SECOND: u32 = 3;
+
 /// How an indicator can be taken off by a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopAbilities {

@@ -119,6 +119,10 @@ pub trait Store: Send + Sync + 'static {
     /// here; none: it is there no longer. Not durable: who opens the store says it.
     fn share(&self, bot: &BotName, waiting: Option<usize>);
 
+    /// The conversations that were ready when the store was opened, and have not been claimed since: an earlier process may
+    /// have been at work on them when it ended.
+    fn inherited(&self) -> Vec<Conversation>;
+
     /// How many messages of a bot's wait.
     fn waiting(&self, bot: &BotName) -> usize;
 
@@ -340,6 +344,9 @@ pub struct Claim {
     /// Parts that had been sent, and of which the upstream has reported since that they failed: the first of them, if
     /// there are more than one claim holds.
     pub failed: Vec<FailedPart>,
+    /// Whether the conversation was ready when the store was opened, and this is its first claim since: an earlier process
+    /// may have been at work on it when it ended. What that process had held back until later it had given back.
+    pub inherited: bool,
     /// How long all this is as it is stored, in bytes.
     pub size: usize,
     /// The lease, and the token that every write under this claim is checked against.

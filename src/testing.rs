@@ -141,8 +141,11 @@ impl Setup {
         let customer = Customer::new("15550100001", "Ada");
         sandbox.phone().add(customer.clone());
 
-        let store: Arc<dyn Store> = Arc::new(Memory::new(clock, Settings::default()));
-        let provider: Arc<dyn Provider> = Arc::new(Metered::new(provider(&sandbox, clock), self.meters.clone()));
+        let memory = Arc::new(Memory::new(clock, Settings::default()));
+        let store: Arc<dyn Store> = Arc::clone(&memory) as _;
+        let life = CancellationToken::new();
+        let provider = provider_of(&sandbox, clock, life.clone());
+        let provider: Arc<dyn Provider> = Arc::new(Metered::new(provider, self.meters.clone()));
         let bots = inlets(Arc::clone(&provider), self.control.clone(), self.people.clone());
         let webhooks =
             Arc::new(Webhooks::new(bots, Arc::clone(&store), clock, &ServerConfig::default(), self.meters.clone()));
@@ -150,7 +153,7 @@ impl Setup {
         let (worker, meters) = (self.worker.clone(), self.meters.clone());
         let bot = self.bot(Arc::clone(&provider));
         let worker = Worker::new(alone(bot), Arc::clone(&store), clock, worker, meters);
-        World { sandbox, customer: customer.id, store, worker, provider, clock, heard, claims: None }
+        World { sandbox, customer: customer.id, store, memory, life, worker, provider, clock, heard, claims: None }
     }
 
     /// The bot alone, for a test that holds its turns itself.
@@ -192,11 +195,16 @@ fn alone(bot: Bot) -> Roster<Bot> {
 
 /// The real adapter, configured as anybody would, with the sandbox at the other end.
 pub fn provider(sandbox: &Arc<Sandbox>, clock: Clock) -> Arc<dyn Provider> {
+    provider_of(sandbox, clock, CancellationToken::new())
+}
+
+/// The same, in a process that can be killed: what it has not called by then it never calls.
+pub fn provider_of(sandbox: &Arc<Sandbox>, clock: Clock, life: CancellationToken) -> Arc<dyn Provider> {
     let table = sandbox.settings().provider_table(API);
     let text = format!("[bots.{BOT}.provider]\n{table}\n[bots.{BOT}.handler]\nkind = \"demo\"");
     let (config, problems) = Config::parse("the sandbox's table", &text, []);
     assert_eq!(problems, []);
-    let transport = Arc::new(Direct(Arc::clone(sandbox)));
+    let transport = Arc::new(Direct { sandbox: Arc::clone(sandbox), life });
     let around = Around { bot: BotName::new(BOT), transport, clock };
     let secret = |name: &str| sandbox.settings().secret(name);
     let provider = config.bots[BOT].provider.as_ref().expect("a provider");
@@ -217,6 +225,9 @@ pub struct World {
     pub provider: Arc<dyn Provider>,
     /// The time: tokio's, which a test can pause.
     pub clock: Clock,
+    memory: Arc<Memory>,
+    /// Ends with the process.
+    life: CancellationToken,
     heard: Heard,
     claims: Option<tokio::task::JoinHandle<()>>,
 }
@@ -233,6 +244,23 @@ impl World {
     /// Ends the process, and starts another one with the same store and the same upstream.
     pub async fn restart(&mut self, setup: Setup) {
         self.worker.stop().await;
+        self.begin(setup);
+    }
+
+    /// Kills the process in the middle of whatever it does, as `kill -9` does: nothing more of it reaches the store or the
+    /// upstream. Nothing works until [`World::begin`].
+    pub fn kill(&mut self) {
+        self.life.cancel();
+        self.claims.take().inspect(tokio::task::JoinHandle::abort);
+        self.memory.reopen();
+    }
+
+    /// Starts another process with the same store and the same upstream, after the one before has ended.
+    pub fn begin(&mut self, setup: Setup) {
+        self.memory.reopen();
+        self.life = CancellationToken::new();
+        let provider = provider_of(&self.sandbox, self.clock, self.life.clone());
+        self.provider = Arc::new(Metered::new(provider, setup.meters.clone()));
         let (config, meters) = (setup.worker.clone(), setup.meters.clone());
         let bot = setup.bot(Arc::clone(&self.provider));
         self.worker = Worker::new(alone(bot), Arc::clone(&self.store), self.clock, config, meters);
@@ -400,12 +428,18 @@ fn form(fields: &[(&str, String)], file: &[u8], mime: &str) -> Bytes {
     form.into()
 }
 
-/// Carries the product's calls to the sandbox.
-struct Direct(Arc<Sandbox>);
+/// Carries a process's calls to the sandbox, for as long as it lives.
+struct Direct {
+    sandbox: Arc<Sandbox>,
+    life: CancellationToken,
+}
 
 #[async_trait]
 impl Transport for Direct {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
+        if self.life.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
         let mut headers: Vec<(String, String)> =
             call.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
         headers.push(("host".into(), call.url.authority().to_owned()));
@@ -424,7 +458,10 @@ impl Transport for Direct {
         let path = call.url.path().to_owned();
         let path_and_query = call.url.query().map_or(path.clone(), |query| format!("{path}?{query}"));
         let request = UpstreamRequest { method: call.method.into(), path_and_query, headers, body };
-        let answer = tokio::time::timeout(call.timeout, self.0.handle(request)).await;
+        let answer = tokio::time::timeout(call.timeout, self.sandbox.handle(request)).await;
+        if self.life.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
         match answer.map_err(|_| CallError::Unanswered("timed out"))? {
             UpstreamAnswer::Whole { status, headers, body } => {
                 let headers = headers.iter().map(|(name, value)| (&**name, &**value)).collect();

@@ -8,6 +8,7 @@ mod ask;
 mod errand;
 mod failed;
 mod interrupt;
+mod leftover;
 mod listen;
 mod night;
 mod pairing;
@@ -117,6 +118,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     let members = pairing::members(bot, tools, &claim.messages).await?;
     let mut attempt =
         Attempt { bot, tools, report: Report::of(&claim), open_until: None, unheard: Vec::new(), members };
+    attempt.note_leftover(&claim);
     attempt.heed_wishes(&claim).await?;
     if !Attempt::has_errands_alone(&claim) && attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
@@ -402,6 +404,7 @@ impl Attempt<'_> {
         // Whoever has sent something has used it up.
         self.bot.pace.release(&claim.conversation.chat);
         let Done { endings, said, failure_replied, unrecorded: sent, failed } = done;
+        self.settle_dots(&claim, &endings);
         self.report.dead = endings.iter().filter(|(_, ending)| matches!(ending, Ending::Dead { .. })).count();
         self.tools.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent, failed }).await?;
         Ok(self.report)
@@ -410,6 +413,7 @@ impl Attempt<'_> {
     async fn give_back(mut self, claim: Claim, at: Timestamp, why: Later) -> Result<Report, StoreError> {
         (self.report.outcome, self.report.later) = (Outcome::Later, Some(why));
         self.report.reason = Some(why.reason().to_owned());
+        self.leave_dots(&claim, at, why);
         self.tools.store.settle(claim, Settlement::Later { at }).await?;
         Ok(self.report)
     }
@@ -422,6 +426,7 @@ impl Attempt<'_> {
             config: &self.bot.delivery,
             open_until: self.open_until,
             pace: &self.bot.pace,
+            indicator: &self.bot.indicator,
             listening: self.tools.started.elapsed(),
         }
     }

@@ -14,14 +14,16 @@
 //! A start is never cut short by us: a call that is abandoned half-way may still arrive. It has its own short
 //! timeout instead, one call is in flight at most, and nothing here is ever retried by the HTTP client.
 
+mod chats;
+mod leftover;
 mod stops;
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, warn};
@@ -31,7 +33,8 @@ use crate::handler::{Presence, PresenceRequest};
 use crate::health::Health;
 use crate::message::MessageRef;
 use crate::provider::{Activity, Code, GroupTyping, Provider, ProviderError, ReadReceipts};
-use stops::Stops;
+use chats::Chats;
+use stops::{MOST_TRIES, Stops};
 
 /// After so many failures in a row nobody tries again: a dead chat costs three calls, not one at every tick.
 const MOST_FAILURES: u32 = 3;
@@ -104,7 +107,8 @@ pub struct Indicator {
 impl Indicator {
     /// The indicator of one bot.
     pub fn new(provider: Arc<dyn Provider>, config: TypingConfig, health: Arc<Health>) -> Self {
-        Self { provider, config, health, stops: Arc::default() }
+        let stops = Stops { provider: Arc::clone(&provider), chats: Chats::new(), call_timeout: config.call_timeout };
+        Self { provider, config, health, stops: Arc::new(stops) }
     }
 
     /// Lights the dots for `message` and keeps them lit until the guard says otherwise.
@@ -116,7 +120,11 @@ impl Indicator {
         let (presence, requests) = Presence::channel();
         let (wish, wishes) = watch::channel(Wish { phase: Phase::Lit, since: Instant::now(), newer: None });
         let (rest, at_rest) = oneshot::channel();
+        let (tried, is_tried) = oneshot::channel();
         let abilities = &self.provider.abilities().typing;
+        if abilities.lit_on_arrival {
+            self.stops.lit(message);
+        }
         let task = Task {
             shown: abilities.shown_in(message),
             lit: abilities.lit_on_arrival,
@@ -137,22 +145,23 @@ impl Indicator {
             hopeless: false,
             starts: 0,
         };
-        let task = tasks.spawn(task.run(rest).in_current_span());
-        Dots { guard: Guard { wish, task }, at_rest, presence }
+        tasks.spawn(task.run(rest, tried).in_current_span());
+        Dots { guard: Guard { wish, is_tried }, at_rest, presence }
     }
 }
 
 /// The hold on the task. Dropped, it lets go: the task then takes the dots off by itself.
 struct Guard {
     wish: watch::Sender<Wish>,
-    task: JoinHandle<()>,
+    is_tried: oneshot::Receiver<()>,
 }
 
 impl Guard {
+    /// Waits for the first try to take the dots off. If it fails, the others follow behind the turn.
     async fn off(self) {
         drop(self.wish);
-        // An error means that the task has panicked: nothing is left to wait for.
-        let _ = self.task.await;
+        // An error means that the task has ended: nothing is left to wait for.
+        let _ = self.is_tried.await;
     }
 }
 
@@ -186,9 +195,9 @@ impl Dots {
         Quiet { guard: self.guard }
     }
 
-    /// Ends a turn that says nothing. Takes the dots off and waits until they are, so that the conversation's next turn
-    /// finds none: at most the timeouts of the call in flight and of the one that takes them off. The message was read,
-    /// and is marked so if no call has done that yet.
+    /// Ends a turn that says nothing. Takes the dots off and waits until they are, or the upstream has refused that once, so
+    /// that the conversation's next turn finds none: at most the timeouts of the call in flight and of the one that takes
+    /// them off. The message was read, and is marked so if no call has done that yet.
     pub async fn off(self) {
         self.guard.wish.send_modify(|wish| wish.phase = Phase::Over);
         self.guard.off().await;
@@ -212,7 +221,7 @@ impl Quiet {
         self.guard.wish.send_modify(|wish| wish.phase = Phase::Cleared);
     }
 
-    /// The reply was not delivered: takes the dots off and waits until they are.
+    /// The reply was not delivered: takes the dots off and waits until they are, or the upstream has refused that once.
     pub async fn off(self) {
         self.guard.off().await;
     }
@@ -273,7 +282,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, rest: oneshot::Sender<()>) {
+    async fn run(mut self, rest: oneshot::Sender<()>, tried: oneshot::Sender<()>) {
         loop {
             match self.config.show {
                 Show::Typing => self.keep_lit().await,
@@ -294,7 +303,7 @@ impl Task {
         let _ = rest.send(());
         let cleared = self.wishes.wait_for(|wish| wish.phase == Phase::Cleared).await.is_ok();
         if !cleared {
-            self.take_off().await;
+            self.take_off_at_last(tried).await;
         }
     }
 
@@ -309,7 +318,10 @@ impl Task {
     fn turn_to(&mut self, newer: MessageRef) {
         let abilities = &self.provider.abilities().typing;
         self.shown = abilities.shown_in(&newer);
-        self.lit |= abilities.lit_on_arrival;
+        if abilities.lit_on_arrival {
+            self.stops.lit(&newer);
+            self.lit = true;
+        }
         self.message = newer;
         self.activity = Activity::Typing;
         self.recorded = None;
@@ -392,6 +404,7 @@ impl Task {
 
     async fn try_to_start(&mut self) -> Option<Duration> {
         self.starts += 1;
+        self.stops.make_way(&self.message).await;
         let started = self.provider.start_typing(&self.message, self.activity);
         let error = match timeout(self.config.call_timeout, started).await {
             Ok(Ok(())) => {
@@ -400,7 +413,7 @@ impl Task {
                 if self.activity == Activity::Recording {
                     self.recorded.get_or_insert_with(|| Instant::now() + self.config.beat);
                 }
-                self.lit = true;
+                self.is_lit();
                 self.failures = 0;
                 return Some(Duration::ZERO);
             }
@@ -408,7 +421,9 @@ impl Task {
             Err(_) => ProviderError::Ambiguous { code: Code::Network("timed out") },
         };
         // One without an answer may have lit them. Where they are noise, what is not certain is not taken off either.
-        self.lit |= matches!(error, ProviderError::Ambiguous { .. }) && self.shown == GroupTyping::Show;
+        if matches!(error, ProviderError::Ambiguous { .. }) && self.shown == GroupTyping::Show {
+            self.is_lit();
+        }
         self.failures += 1;
         debug!(typing.error = %error, typing.failures = self.failures, "the dots could not be lit");
         if matches!(error, ProviderError::SessionDown { .. }) {
@@ -480,7 +495,7 @@ impl Task {
             }
         }
         if self.provider.abilities().typing.stop.is_some_and(|stop| stop.before_send) {
-            self.take_off().await;
+            self.take_off_once().await;
         }
     }
 
@@ -497,7 +512,7 @@ impl Task {
     async fn beat(&mut self) -> bool {
         let begins = self.lit && self.provider.abilities().typing.stop.is_some();
         if begins {
-            self.take_off().await;
+            self.take_off_once().await;
             self.off_until = Some(Instant::now() + self.config.beat);
         }
         begins
@@ -518,21 +533,64 @@ impl Task {
         }
     }
 
-    /// Takes the dots off, if they may be on and the upstream can: at most once for each time that they were lit.
+    fn is_lit(&mut self) {
+        self.lit = true;
+        self.stops.lit(&self.message);
+    }
+
+    /// Whether there are dots to be taken off, and a call for that; then they count as off.
+    fn may_take_off(&mut self) -> bool {
+        self.stops.exist() && std::mem::take(&mut self.lit)
+    }
+
+    /// Takes the dots off for the time being: what fails is not repeated, since a start or a reply follows.
+    async fn take_off_once(&mut self) {
+        if self.may_take_off() {
+            self.stops.begin(&self.message, 1).go().await;
+            self.lit = self.stops.chats.is_lit(&self.message.chat);
+        }
+    }
+
+    /// Takes the dots off while the work goes on. A reply that is there does not wait for another try.
     async fn take_off(&mut self) {
-        let Some(stop) = self.provider.abilities().typing.stop else { return };
-        if !std::mem::take(&mut self.lit) {
+        if !self.may_take_off() {
             return;
         }
-        if let Some(limit) = stop.per_second
-            && !self.stops.room(&self.message.chat, limit).await
-        {
+        let (stops, message) = (Arc::clone(&self.stops), self.message.clone());
+        let mut stopping = stops.begin(&message, MOST_TRIES);
+        while let Some(at) = stopping.go().await {
+            tokio::select! {
+                biased;
+                () = self.reply_is_there() => {
+                    self.lit = true;
+                    return;
+                }
+                () = sleep_until(at) => {}
+            }
+        }
+    }
+
+    /// Takes the dots off: nobody is going to answer in this turn.
+    async fn take_off_at_last(&mut self, tried: oneshot::Sender<()>) {
+        if !self.may_take_off() {
             return;
         }
-        match timeout(self.config.call_timeout, self.provider.stop_typing(&self.message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(typing.error = %error, "the dots could not be taken off: they will lapse"),
-            Err(_) => warn!("the call that takes the dots off timed out: they will lapse"),
+        let mut stopping = self.stops.begin(&self.message, MOST_TRIES);
+        let next = stopping.go().await;
+        // Whoever has waited for it may have gone.
+        let _ = tried.send(());
+        if let Some(at) = next {
+            sleep_until(at).await;
+            stopping.all().await;
+        }
+    }
+
+    /// Waits until there is a reply to be sent; for ever, if the guard is dropped.
+    async fn reply_is_there(&mut self) {
+        let is_there = self.wishes.wait_for(|wish| wish.phase != Phase::Lit).await.is_ok();
+        // A closed channel is a dropped guard.
+        if !is_there || self.wishes.has_changed().is_err() {
+            pending::<()>().await;
         }
     }
 

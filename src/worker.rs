@@ -17,9 +17,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::budget::{Budget, Share};
-use crate::clock::{Clock, in_words};
+use crate::clock::{Clock, Timestamp, in_words};
 use crate::hosting::Roster;
-use crate::message::{BotName, Conversation};
+use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef};
 use crate::meters::{Fact, Meters};
 use crate::store::{Claim, Ending, LONGEST_CLAIM, MOST_RECALLED_BYTES, Settlement, Store, StoreError};
 use crate::turn::{self, Bot, Outcome, Report, Tools};
@@ -188,6 +188,19 @@ impl Worker {
     /// The roster has changed: a bot that was not there may have messages waiting.
     pub fn look_again(&self) {
         self.shares.look_again();
+    }
+
+    /// Takes dots off that an earlier process may have left behind in a bot's conversations, where nobody has been at work
+    /// since. Waits for nothing.
+    pub fn take_off_inherited(&self, bot: &Bot) {
+        for Conversation { bot: name, chat } in self.tools.store.inherited() {
+            if name == bot.name {
+                let (sender, message) = (ContactId::new(chat.as_str()), MessageId::new(""));
+                let at = MessageRef { bot: name, chat, group: false, sender, phone: None, message, time: Timestamp(0) };
+                bot.indicator.may_show_since(&at, self.tools.started);
+                bot.indicator.settle(&self.tools.tasks, &at);
+            }
+        }
     }
 
     /// Takes no more turns, lets those that run finish, gives back those that take too long, and waits for every

@@ -6,6 +6,7 @@ mod settings;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -17,13 +18,16 @@ use crate::config::{self, BotFile, Config, Problem, Problems};
 use crate::errand::Voice;
 use crate::health::Health;
 use crate::hosting::Roster;
-use crate::message::BotName;
+use crate::message::{BotName, Conversation};
 use crate::operator::{Flaw, HostError, Refusal, Reloaded};
 use crate::store::Store;
 use crate::turn::Bot;
 use crate::webhook::Inlet;
 use crate::worker::Worker;
 use files::Files;
+
+/// No upstream shows dots for longer that nothing takes off.
+const LONGEST_DOTS: Duration = Duration::from_secs(90);
 
 /// The bots, for each who has to know them.
 #[derive(Clone, Default)]
@@ -96,7 +100,28 @@ impl Host {
             change: Mutex::default(),
         };
         bots.into_iter().for_each(|bot| host.take_in(bot));
+        host.tell_of_missing();
         Arc::new(host)
+    }
+
+    /// Tells the operator of bots that are not there, and for which something waits: whoever ended before this process may
+    /// have lit dots that nobody can take off.
+    fn tell_of_missing(&self) {
+        let mut missing: BTreeMap<BotName, usize> = BTreeMap::new();
+        for Conversation { bot, .. } in self.store.inherited() {
+            if !self.rosters.bots.has(&bot) {
+                *missing.entry(bot).or_default() += 1;
+            }
+        }
+        for (bot, conversations) in missing {
+            warn!(
+                bot = bot.as_str(),
+                conversations,
+                seconds = LONGEST_DOTS.as_secs(),
+                "messages wait for a bot that is not there: in so many conversations the customer may see dots for so many \
+                 seconds more, for nobody can take them off; put the bot back, and its messages are answered"
+            );
+        }
     }
 
     /// Makes a bot of its file. Connects to nothing.
@@ -120,14 +145,23 @@ impl Host {
                 bot.pace = Arc::clone(&before.pace);
             }
             bot.media = before.media.clone();
+            if before.provider.name() == bot.provider.name() {
+                bot.indicator = bot.indicator.after(&before.indicator);
+            }
         }
         self.store.share(&bot.name, Some(bot.share.waiting));
         self.rosters.put(bot);
         self.worker.look_again();
     }
 
+    /// Has a bot work no longer. The turns that it has begun end as they would have; dots that an earlier process has left
+    /// behind, where no turn has begun since, it takes off before it goes.
     fn take_out(&self, bot: &BotName) {
+        let before = self.rosters.bots.get(bot);
         self.rosters.remove(bot);
+        if let Some(before) = before {
+            self.worker.take_off_inherited(&before);
+        }
         self.store.share(bot, None);
     }
 

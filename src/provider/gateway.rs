@@ -37,7 +37,7 @@ use super::hosts::Hosts;
 use super::lenient::Object;
 use super::{
     Abilities, Activity, Code, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts, Received,
-    SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    STOPS_PER_SECOND, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
@@ -184,7 +184,7 @@ fn abilities(config: &GatewayConfig) -> Abilities {
             max_refreshes: u32::MAX,
             start_marks_read: false,
             lit_on_arrival: config.presence_typing,
-            stop: Some(StopAbilities { per_second: None, before_send: false }),
+            stop: Some(StopAbilities { per_second: Some(STOPS_PER_SECOND), before_send: false }),
             recording: true,
             lead: Duration::ZERO,
             groups: config.group_typing,

@@ -45,8 +45,8 @@ use super::hosts::Hosts;
 use super::lenient::Object;
 use super::{
     Abilities, Activity, Around, CaptionLimits, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider,
-    ProviderError, Rate, ReadReceipts, Received, SendLimits, SigningSecret, StopAbilities, TypingAbilities,
-    WebhookError, WebhookRequest,
+    ProviderError, Rate, ReadReceipts, Received, STOPS_PER_SECOND, SendLimits, SigningSecret, StopAbilities,
+    TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
@@ -206,7 +206,7 @@ fn abilities(config: &LinqConfig) -> Abilities {
             max_refreshes: u32::MAX,
             start_marks_read: false,
             lit_on_arrival: false,
-            stop: Some(StopAbilities { per_second: None, before_send: false }),
+            stop: Some(StopAbilities { per_second: Some(STOPS_PER_SECOND), before_send: false }),
             recording: false,
             lead: Duration::ZERO,
             groups: match config.group_typing {

@@ -211,18 +211,33 @@ impl Store for Disk {
         let schedule = &self.shared.schedule;
         loop {
             let lease = schedule.claim(lease, may).await?;
-            let conversation = lease.held(schedule)?.conversation.clone();
+            let held = lease.held(schedule)?;
+            let (conversation, inherited) = (held.conversation.clone(), held.inherited);
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
             if !loaded.is_nothing() {
                 let Loaded { messages, errands, outgoing, failure_replied, failed, size } = loaded;
-                return Ok(Claim { conversation, messages, errands, outgoing, failure_replied, failed, size, lease });
+                return Ok(Claim {
+                    conversation,
+                    messages,
+                    errands,
+                    outgoing,
+                    failure_replied,
+                    failed,
+                    inherited,
+                    size,
+                    lease,
+                });
             }
         }
     }
 
     fn share(&self, bot: &BotName, waiting: Option<usize>) {
         self.shared.schedule.share(bot, waiting);
+    }
+
+    fn inherited(&self) -> Vec<Conversation> {
+        self.shared.schedule.inherited()
     }
 
     fn waiting(&self, bot: &BotName) -> usize {

@@ -65,6 +65,12 @@ impl Memory {
         Self { clock, history_kept: settings.history_kept, schedule, ledger: Mutex::default() }
     }
 
+    /// Does as if the process had died, and another had opened the store: no claim holds any longer, and what was ready
+    /// then counts as left by an earlier process. For tests.
+    pub fn reopen(&self) {
+        self.schedule.reopen();
+    }
+
     fn ledger(&self) -> Result<MutexGuard<'_, Ledger>, StoreError> {
         // Nothing in here panics half-way through a change.
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +156,8 @@ impl Store for Memory {
     async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
         loop {
             let lease = self.schedule.claim(lease, may).await?;
-            let conversation = lease.held(&self.schedule)?.conversation.clone();
+            let held = lease.held(&self.schedule)?;
+            let (conversation, inherited) = (held.conversation.clone(), held.inherited);
             let ledger = self.ledger()?;
             let Some(known) = ledger.conversations.get(&conversation).filter(|known| !known.work().is_nothing()) else {
                 continue;
@@ -159,12 +166,26 @@ impl Store for Memory {
             let (waiting, failed) = (known.first_waiting(Seq(0), &mut size)?, known.first_failed(&mut size)?);
             let (messages, errands) = apart(waiting);
             let (outgoing, failure_replied) = (known.outgoing()?, known.failure_replied);
-            return Ok(Claim { conversation, messages, errands, outgoing, failure_replied, failed, size, lease });
+            return Ok(Claim {
+                conversation,
+                messages,
+                errands,
+                outgoing,
+                failure_replied,
+                failed,
+                inherited,
+                size,
+                lease,
+            });
         }
     }
 
     fn share(&self, bot: &BotName, waiting: Option<usize>) {
         self.schedule.share(bot, waiting);
+    }
+
+    fn inherited(&self) -> Vec<Conversation> {
+        self.schedule.inherited()
     }
 
     fn waiting(&self, bot: &BotName) -> usize {

@@ -58,6 +58,8 @@ impl fmt::Debug for Lease {
 #[derive(Clone)]
 pub(super) struct Held {
     pub(super) conversation: Conversation,
+    /// Whether it was ready when the store was opened, and this is its first lease since.
+    pub(super) inherited: bool,
     token: u64,
     /// How long it may go on without a sign of life.
     lease: Duration,
@@ -114,6 +116,17 @@ impl Schedule {
         if not_before > self.clock.now() {
             line.hold_back(conversation, not_before);
         }
+        line.inherit(conversation);
+    }
+
+    /// Begins anew with what it knows, as a process does that opens the store of one that has died: no lease holds.
+    pub(super) fn reopen(&self) {
+        self.change(self.clock.now(), Line::reopen);
+    }
+
+    /// The conversations that were ready when the store was opened, and have not been leased since.
+    pub(super) fn inherited(&self) -> Vec<Conversation> {
+        self.line().inherited()
     }
 
     /// How many messages of a bot's may wait; none: it is nobody's any longer.

@@ -6,4 +6,6 @@ mod contract;
 mod flow;
 mod halves;
 mod lease;
+mod leftover;
+mod stops;
 mod table;

@@ -576,20 +576,34 @@ async fn in_a_large_group_only_who_is_certainly_at_work_is_shown_and_only_what_c
 }
 
 #[tokio::test(start_paused = true)]
-async fn stops_keep_to_their_limit_and_what_is_over_it_is_one_stop() {
+async fn stops_keep_to_their_limit_chat_by_chat() {
     let limited = |typing: &mut TypingAbilities| {
         typing.stop = Some(StopAbilities { per_second: Some(3), before_send: false });
     };
     let (tasks, upstream) = (TaskTracker::new(), Upstream::new(limited));
     let indicator = indicator(&upstream, &TypingConfig::default());
-    // Ten turns of one chat end without a reply, all within a moment; and one of another chat.
-    let all: Vec<Dots> = (0..10).map(|_| indicator.show(&tasks, &message())).collect();
+    let stops =
+        |upstream: &Upstream| upstream.calls().into_iter().filter(|call| call.ends_with("stop")).collect::<Vec<_>>();
+    // Five turns of one chat end without a reply, one after the other.
+    for _ in 0..5 {
+        let dots = indicator.show(&tasks, &message());
+        sleep(Duration::from_millis(10)).await;
+        dots.off().await;
+    }
+    assert_eq!(stops(&upstream), ["0 s: stop", "0 s: stop", "0 s: stop", "1 s: stop", "1 s: stop"]);
+    // One of another chat is not held back by those.
     let other = indicator.show(&tasks, &message_in("another", false));
+    sleep(Duration::from_millis(1)).await;
+    other.off().await;
+    assert_eq!(stops(&upstream).len(), 6);
+    assert!(upstream.began.elapsed() < Duration::from_millis(1100));
+    // Several that show at once are taken off by one call.
+    sleep(Duration::from_secs(1)).await;
+    let all: Vec<Dots> = (0..10).map(|_| indicator.show(&tasks, &message())).collect();
     sleep(Duration::from_millis(10)).await;
-    drop((all, other));
+    drop(all);
     over(tasks).await;
-    let stops = upstream.calls().into_iter().filter(|call| call.ends_with("stop")).collect::<Vec<_>>();
-    assert_eq!(stops, ["0 s: stop", "0 s: stop", "0 s: stop", "0 s: stop", "1 s: stop"]);
+    assert_eq!(stops(&upstream).len(), 7);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,12 +25,8 @@ use crate::provider::hosts::Hosts;
 use crate::provider::whatsapp::limits::CAPTIONS;
 use crate::provider::{
     Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts,
-    Received, Resolve, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Received, Resolve, STOPS_PER_SECOND, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
-
-/// How often a chat may be told in one second that nobody types there (Wawp's page "Stop Typing"). It is WhatsApp that
-/// counts, whoever asks.
-const STOPS_PER_SECOND: u32 = 3;
 
 /// Which messages a read call names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

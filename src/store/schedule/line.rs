@@ -65,6 +65,8 @@ struct Entry {
     since: Timestamp,
     place: Place,
     arrivals: Arrivals,
+    /// Whether it was ready when the store was opened, and has not been leased since.
+    inherited: bool,
 }
 
 /// What has come into a conversation since it was last leased.
@@ -159,7 +161,31 @@ impl Line {
         }
         let place = self.join(conversation);
         let (work, arrivals) = (Work { messages, ..Work::default() }, Arrivals::default());
-        self.entries.insert(conversation.clone(), Entry { work, since, place, arrivals });
+        self.entries.insert(conversation.clone(), Entry { work, since, place, arrivals, inherited: false });
+    }
+
+    /// An earlier process has left this conversation as it is. One that is held back was given back by it.
+    pub(super) fn inherit(&mut self, conversation: &Conversation) {
+        if let Some(entry) = self.entries.get_mut(conversation) {
+            entry.inherited = matches!(entry.place, Place::Ready(_));
+        }
+    }
+
+    /// The conversations that were ready when the store was opened, and have not been leased since.
+    pub(super) fn inherited(&self) -> Vec<Conversation> {
+        let inherited = self.entries.iter().filter(|(_, entry)| entry.inherited);
+        inherited.map(|(conversation, _)| conversation.clone()).collect()
+    }
+
+    /// Ends all leases; what is ready then counts as left by an earlier process.
+    pub(super) fn reopen(&mut self) {
+        for conversation in self.entries.keys().cloned().collect::<Vec<_>>() {
+            if let Some(Entry { place: Place::Held(term), .. }) = self.entries.get(&conversation) {
+                self.unlist(*term);
+                self.line_up(&conversation);
+            }
+            self.inherit(&conversation);
+        }
     }
 
     /// Leases the first that is ready of the first bot in the ring that may have one more.
@@ -177,10 +203,12 @@ impl Line {
         let until = end_of(lease, now);
         self.leases.insert((until, token), conversation.clone());
         self.move_to(&conversation, Place::Held(Term { token, until: Some(until) }));
+        let mut inherited = false;
         if let Some(entry) = self.entries.get_mut(&conversation) {
             entry.arrivals = Arrivals::default();
+            inherited = std::mem::take(&mut entry.inherited);
         }
-        Some(Held { conversation, token, lease })
+        Some(Held { conversation, inherited, token, lease })
     }
 
     /// Begins a lease anew, which a send on its way may have kept from ending. Whether it had not ended.

@@ -86,6 +86,10 @@ impl Store for Stuck {
         self.store.share(bot, waiting);
     }
 
+    fn inherited(&self) -> Vec<Conversation> {
+        self.store.inherited()
+    }
+
     fn waiting(&self, bot: &BotName) -> usize {
         self.store.waiting(bot)
     }

@@ -267,7 +267,7 @@ fn the_abilities_say_what_is_so() {
     assert_eq!(typing.keyed_by, KeyedBy::Chat);
     assert_eq!(typing.lifetime, Duration::from_secs(20));
     assert_eq!(typing.refresh, Some(Duration::from_secs(8)));
-    assert_eq!(typing.stop, Some(StopAbilities { per_second: None, before_send: false }));
+    assert_eq!(typing.stop, Some(StopAbilities { per_second: Some(3), before_send: false }));
     assert!(typing.recording && !typing.start_marks_read && !typing.lit_on_arrival);
     assert_eq!(typing.shown_in(&message_in_group()), GroupTyping::Show);
     assert!(

@@ -68,13 +68,28 @@ async fn how_long_is_the_operators_to_choose() {
 
 #[tokio::test]
 async fn a_refusal_for_another_reason_says_nothing_about_groups() {
-    for code in [2004, 2005, 2008, 2024, 2026, 2027] {
+    for code in [2004, 2008, 2024, 2026, 2027] {
         let upstream = Upstream::answering([forbidden(Some(code)), Given::body(204, "")]);
         let provider = connect(&json!({ "group_typing": "try" }), upstream, Clock::System);
         let said = start(&*provider, &group("g1")).await;
         assert!(!matches!(said, Ok(()) | Err(ProviderError::Unsupported { .. })), "{code}: {said:?}");
         assert_eq!(start(&*provider, &group("g1")).await, Ok(()), "{code}");
     }
+}
+
+#[tokio::test]
+async fn the_refusal_that_linqs_page_shows_for_a_group_is_remembered() {
+    let upstream = Upstream::answering([forbidden(Some(2005)), Given::body(204, "")]);
+    let provider = connect(&json!({ "group_typing": "try" }), upstream.clone(), Clock::System);
+    assert_eq!(start(&*provider, &group("g1")).await, refused(Code::Upstream(2005)));
+    for _ in 0..3 {
+        assert!(matches!(start(&*provider, &group("g1")).await, Err(ProviderError::Unsupported { .. })));
+    }
+    assert_eq!(upstream.seen().len(), 1, "nobody asks again");
+    // What the key may do is another matter in a chat with one person.
+    let upstream = Upstream::answering([forbidden(Some(2005))]);
+    let said = start(&*linq(&upstream), &received_message()).await;
+    assert_eq!(said, Err(ProviderError::Unauthorized { code: Code::Upstream(2005) }));
 }
 
 #[tokio::test]
@@ -118,7 +133,7 @@ fn its_abilities_are_linqs() {
     let typing = &abilities.typing;
     assert_eq!(typing.keyed_by, KeyedBy::Chat);
     assert_eq!((typing.lifetime, typing.refresh), (Duration::from_secs(60), Some(Duration::from_secs(45))));
-    assert_eq!(typing.stop, Some(StopAbilities { per_second: None, before_send: false }));
+    assert_eq!(typing.stop, Some(StopAbilities { per_second: Some(3), before_send: false }));
     assert!(!typing.start_marks_read && !typing.lit_on_arrival && !typing.recording);
     assert_eq!(typing.lead, Duration::ZERO);
 }
