@@ -15,16 +15,18 @@
 //! | 401 | no token, or another turn's |
 //! | 404 | no such turn waits for an answer (any longer), or there is no such medium (any longer) |
 //! | 405 | another method's route |
+//! | 429 | too many wrong tokens for the turn, or too many wrong requests from the same address, in this second |
 //! | 408, 413 | a body that takes over 30 s, or is larger than 24 MiB |
 //! | 422 | it is not of the form that `openapi.json` says, or breaks a limit of the provider's; it may be mended and posted again |
 //! | 502 | the upstream does not hand the medium over |
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -34,7 +36,7 @@ use tracing::{info, warn};
 
 use crate::body;
 use crate::handler::http::callbacks::{Callbacks, Refused};
-use crate::secret::bearer;
+use crate::secret::{Guesses, bearer};
 
 /// Where handlers come back to. The `callbacks` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,17 +76,45 @@ impl CallbacksConfig {
 const BODY_LIMIT: usize = 24 << 20;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// So many wrong requests from one address are looked at in one second: wrong tokens, and turns and media that are not
+/// there.
+const WRONG: usize = 1000;
+/// So many addresses are told apart; the others count as one.
+const MOST_PEERS: usize = 1000;
+
 struct Desk {
     callbacks: Arc<Callbacks>,
+    /// Who has asked for something wrong lately.
+    strangers: Mutex<HashMap<Option<IpAddr>, Guesses>>,
     /// Where calls to an upstream are made: not on a worker of the server's.
     runtime: Handle,
 }
 
 /// Adds the routes to a server, which should serve nothing else. Call it on the runtime that is to do the work.
 pub fn routes(callbacks: Arc<Callbacks>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-    let desk = web::Data::new(Desk { callbacks, runtime: Handle::current() });
+    let desk = web::Data::new(Desk { callbacks, strangers: Mutex::default(), runtime: Handle::current() });
     move |server| {
         server.app_data(desk.clone()).default_service(web::to(handle));
+    }
+}
+
+impl Desk {
+    /// Whether a request of this peer's is looked at. None is a peer whose address nobody knows.
+    fn may_ask(&self, peer: Option<IpAddr>) -> bool {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = if strangers.contains_key(&peer) { peer } else { None };
+        strangers.get_mut(&known).is_none_or(Guesses::may)
+    }
+
+    /// A request of this peer's was wrong.
+    fn was_wrong(&self, peer: Option<IpAddr>) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if strangers.len() >= MOST_PEERS && !strangers.contains_key(&peer) {
+            strangers.retain(|_, guesses| !guesses.is_calm());
+        }
+        let is_one_of_many = strangers.len() >= MOST_PEERS && !strangers.contains_key(&peer);
+        let peer = if is_one_of_many { None } else { peer };
+        strangers.entry(peer).or_insert_with(|| Guesses::in_a_second(WRONG)).wrong();
     }
 }
 
@@ -126,7 +156,15 @@ impl<'a> Place<'a> {
 }
 
 async fn handle(desk: web::Data<Desk>, http: HttpRequest, body: Payload) -> HttpResponse {
-    let Some(place) = Place::find(http.path()) else { return refuse(404, "there is nothing here") };
+    let peer = http.peer_addr().map(|peer| peer.ip());
+    if !desk.may_ask(peer) {
+        // Without a line of the log: there are a thousand of this second.
+        return refuse(429, "too many wrong requests from this address: wait a second");
+    }
+    let Some(place) = Place::find(http.path()) else {
+        desk.was_wrong(peer);
+        return refuse(404, "there is nothing here");
+    };
     let response = if http.method().as_str() == place.method() {
         serve(&desk, &place, &http, body).await
     } else {
@@ -138,6 +176,9 @@ async fn handle(desk: web::Data<Desk>, http: HttpRequest, body: Payload) -> Http
     if response.status().is_success() {
         info!(callback.request = request, callback.status = status, "callback");
     } else {
+        if matches!(status, 401 | 404) {
+            desk.was_wrong(peer);
+        }
         warn!(callback.request = request, callback.status = status, "a handler's call was refused");
     }
     response
@@ -162,6 +203,7 @@ async fn serve(desk: &Desk, place: &Place<'_>, http: &HttpRequest, body: Payload
     match taken {
         Ok(()) => HttpResponse::NoContent().finish(),
         Err(Refused::Unknown) => refuse(404, "no such turn waits for an answer"),
+        Err(Refused::Guessing) => refuse(429, "too many wrong tokens for this turn: wait a second"),
         Err(Refused::WrongToken) => refuse(401, "show the turn's token: `authorization: Bearer …`"),
         Err(Refused::Invalid(why)) => refuse(422, &why),
     }
@@ -186,7 +228,10 @@ async fn medium(desk: &Desk, name: &str) -> HttpResponse {
 fn refuse(status: u16, why: &str) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or_default());
     response.insert_header((CACHE_CONTROL, "no-store"));
-    if matches!(status, 401 | 404 | 405 | 408 | 413) {
+    if status == 429 {
+        response.insert_header((RETRY_AFTER, "1"));
+    }
+    if matches!(status, 401 | 404 | 405 | 408 | 413 | 429) {
         // There may be a body on its way, which nobody will read.
         response.force_close();
     }

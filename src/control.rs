@@ -4,16 +4,19 @@
 //! be sent calls the rest of that off. Whatever had come before the word in its conversation ends with it.
 
 mod languages;
+mod plain;
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Content, Inbound};
 pub use languages::Language;
+use plain::plain;
 
 /// Which words a bot obeys. The `control` table of a bot's configuration.
 ///
-/// A message is such a word if it says nothing else; capital letters, and marks around it (`/stop`, "Stop!"), do not
-/// matter. A tap on a button counts by what the button said.
+/// A message is such a word if it says nothing else. Capital letters, accents, spaces, and marks around it and in it
+/// (`/stop`, "Stop!", `opt-out` for "opt out", `desabonner` for "désabonner") do not matter. A tap on a button counts by
+/// what the button said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
@@ -43,7 +46,7 @@ impl ControlConfig {
     pub fn unusable(&self) -> impl Iterator<Item = &'static str> {
         let lists =
             [("stop", &self.stop), ("human", &self.human), ("opt_out", &self.opt_out), ("opt_in", &self.opt_in)];
-        lists.into_iter().filter(|(_, words)| words.iter().any(|word| bare(word).is_empty())).map(|(name, _)| name)
+        lists.into_iter().filter(|(_, words)| words.iter().any(|word| plain(word).is_empty())).map(|(name, _)| name)
     }
 }
 
@@ -62,6 +65,9 @@ impl Default for ControlConfig {
         }
     }
 }
+
+/// What is longer, in bytes, is more than a word: most messages need not be looked at letter by letter.
+const LONGEST: usize = 1024;
 
 /// What a customer wants of the bot itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +98,14 @@ impl Order {
 #[derive(Clone, Debug)]
 pub struct Controls {
     config: ControlConfig,
-    /// Bare, and in small letters.
+    /// In the form in which they are compared.
     words: Vec<(String, Order)>,
 }
 
 impl Controls {
     /// The words that `config` names.
     pub fn new(config: ControlConfig) -> Self {
-        let words =
-            |list: &[String], order| list.iter().map(|word| (bare(word).to_lowercase(), order)).collect::<Vec<_>>();
+        let words = |list: &[String], order| list.iter().map(|word| (plain(word), order)).collect::<Vec<_>>();
         let usual = |words: fn(Language) -> &'static [&'static str]| -> Vec<String> {
             config.opt_out_languages.iter().flat_map(|language| words(*language)).map(|word| (*word).into()).collect()
         };
@@ -127,11 +132,15 @@ impl Controls {
     /// What a message orders, if it is a control word.
     pub fn order(&self, message: &Inbound) -> Option<Order> {
         let said = match &message.content {
-            Content::Text { body } => bare(body),
-            Content::Choice { title, .. } => bare(title),
+            Content::Text { body } => body,
+            Content::Choice { title, .. } => title,
             _ => return None,
         };
-        self.words.iter().find(|(word, _)| is_same(said, word)).map(|(_, order)| *order)
+        if said.len() > LONGEST {
+            return None;
+        }
+        let said = plain(said);
+        self.words.iter().find(|(word, _)| said == *word).map(|(_, order)| *order)
     }
 
     /// What the customer is told who has given this order; none if nothing.
@@ -144,13 +153,4 @@ impl Controls {
         };
         Some(words.as_str()).filter(|words| !words.is_empty())
     }
-}
-
-/// Without what stands around it: "/stop" and "Stop!" are the same word.
-fn bare(words: &str) -> &str {
-    words.trim_matches(|c: char| !c.is_alphanumeric())
-}
-
-fn is_same(said: &str, word: &str) -> bool {
-    said.chars().flat_map(char::to_lowercase).eq(word.chars())
 }

@@ -64,7 +64,7 @@ pub enum Body {
         /// Its MIME type.
         mime: String,
         /// What it is called; some servers tell by its ending what it is.
-        name: &'static str,
+        name: Cow<'static, str>,
     },
 }
 

@@ -19,6 +19,7 @@
 
 pub mod answer;
 pub mod exchange;
+pub(crate) mod files;
 pub mod gateway;
 mod hosts;
 mod kind;

@@ -1,13 +1,16 @@
 //! Secrets: named in the configuration, held where they are used, shown nowhere.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 /// Where a secret is: `env:NAME` or `file:PATH`. A configuration file holds no secret itself.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +78,39 @@ impl Default for SecretRef {
 /// Whether two tokens are the same, without telling by the time it takes how long ours is or where they differ.
 pub fn same_token(theirs: &str, ours: &str) -> bool {
     Sha256::digest(theirs).ct_eq(&Sha256::digest(ours)).into()
+}
+
+/// How many wrong secrets are looked at in one second: past that none is, not even the right one, else guessing would be as
+/// fast as ever.
+#[derive(Debug)]
+pub struct Guesses {
+    most: usize,
+    /// When the last wrong ones came.
+    wrong: VecDeque<Instant>,
+}
+
+impl Guesses {
+    /// So many are looked at in one second.
+    pub fn in_a_second(most: usize) -> Self {
+        Self { most, wrong: VecDeque::new() }
+    }
+
+    /// Whether one more may be looked at.
+    pub fn may(&mut self) -> bool {
+        let now = Instant::now();
+        while self.wrong.pop_front_if(|then| now.duration_since(*then) >= Duration::from_secs(1)).is_some() {}
+        self.wrong.len() < self.most
+    }
+
+    /// One was wrong.
+    pub fn wrong(&mut self) {
+        self.wrong.push_back(Instant::now());
+    }
+
+    /// Whether none was wrong in the last second.
+    pub fn is_calm(&mut self) -> bool {
+        self.may() && self.wrong.is_empty()
+    }
 }
 
 /// The token in an `authorization` header that shows one.

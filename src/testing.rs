@@ -414,14 +414,14 @@ impl Courier for InProcess {
 const BOUNDARY: &str = "threedots-5e6f1d0c9b8a7342";
 
 /// A form with one file in it, as it travels.
-fn form(fields: &[(&str, String)], file: &[u8], mime: &str) -> Bytes {
+fn form(fields: &[(&str, String)], file: &[u8], mime: &str, name: &str) -> Bytes {
     let mut form = Vec::with_capacity(file.len() + 1024);
     for (name, value) in fields {
         form.extend(
             format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes(),
         );
     }
-    let head = "content-disposition: form-data; name=\"file\"; filename=\"file\"";
+    let head = format!("content-disposition: form-data; name=\"file\"; filename=\"{name}\"");
     form.extend(format!("--{BOUNDARY}\r\n{head}\r\ncontent-type: {mime}\r\n\r\n").bytes());
     form.extend_from_slice(file);
     form.extend(format!("\r\n--{BOUNDARY}--\r\n").bytes());
@@ -450,9 +450,9 @@ impl Transport for Direct {
                 body
             }
             Body::Raw(body) => body,
-            Body::Multipart { fields, file, mime, .. } => {
+            Body::Multipart { fields, file, mime, name } => {
                 headers.push(("content-type".into(), format!("multipart/form-data; boundary={BOUNDARY}")));
-                form(&fields, &file, &mime)
+                form(&fields, &file, &mime, &name)
             }
         };
         let path = call.url.path().to_owned();

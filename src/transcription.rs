@@ -251,7 +251,7 @@ impl Transcriber {
             method: "POST",
             url: self.url.clone(),
             headers: headers.collect(),
-            body: Body::Multipart { fields, file: sound.clone(), mime, name },
+            body: Body::Multipart { fields, file: sound.clone(), mime, name: name.into() },
             timeout: until.saturating_duration_since(Instant::now()),
             in_clear: false,
         }

@@ -1,50 +1,44 @@
 //! Who is let in: whoever shows the token. Wrong ones are not looked at for as long as anybody likes.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
 
 use super::views::Refusal;
-use crate::secret::{bearer, same_token};
+use crate::secret::{Guesses, bearer, same_token};
 
 /// So many wrong tokens are looked at in one second.
 const GUESSES: usize = 10;
-const SECOND: Duration = Duration::from_secs(1);
 
 /// The door of the operator's API.
 pub(super) struct Door {
     token: SecretString,
-    /// When the last wrong tokens came.
-    wrong: Mutex<VecDeque<Instant>>,
+    guesses: Mutex<Guesses>,
 }
 
 impl Door {
     pub(super) fn new(token: SecretString) -> Self {
-        Self { token, wrong: Mutex::default() }
+        Self { token, guesses: Mutex::new(Guesses::in_a_second(GUESSES)) }
     }
 
     /// Lets in whoever shows the token in this `authorization` header.
     pub(super) fn admit(&self, authorization: Option<&str>) -> Result<(), Refusal> {
-        let now = Instant::now();
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        while wrong.pop_front_if(|then| now.duration_since(*then) >= SECOND).is_some() {}
-        if wrong.len() >= GUESSES {
-            // Not even the right one is: else guessing would be as fast as ever.
+        let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+        if !guesses.may() {
             return Err(Refusal::new(429, "too many wrong tokens: wait a second"));
         }
         if authorization.and_then(bearer).is_some_and(|shown| same_token(shown, self.token.expose_secret())) {
             return Ok(());
         }
-        wrong.push_back(now);
+        guesses.wrong();
         Err(Refusal::new(401, "show the operator's token: `authorization: Bearer …`"))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";

@@ -15,7 +15,7 @@ use super::shorten::is_long;
 use super::{plain, split};
 use crate::message::reply::Media;
 use crate::message::{MediaKind, MediaSource, Part, Payload};
-use crate::provider::{InvalidPart, Provider, ProviderError};
+use crate::provider::{InvalidPart, Provider, ProviderError, files};
 
 /// A reply in the form that the upstream takes.
 #[derive(Debug, Default)]
@@ -160,6 +160,9 @@ impl Shaped {
 
     /// A medium; what is too long to stand under it follows.
     fn show(&mut self, provider: &dyn Provider, number: usize, mut media: Media) {
+        if media.kind == MediaKind::Document {
+            media.filename = Some(files::document_name(&media));
+        }
         let caption = media.caption.take().unwrap_or_default();
         let longest = provider.abilities().captions.on(media.kind);
         let (under, rest) = beginning(&caption, longest);

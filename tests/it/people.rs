@@ -255,6 +255,42 @@ async fn who_opts_out_is_noted_told_so_and_answered_when_they_ask() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_opts_out_writes_the_word_as_people_write_it_and_whoever_says_more_does_not() {
+    const WRITTEN: [(&str, bool); 16] = [
+        ("cancelar suscripcion", true),
+        ("Cancelar Suscripcio\u{301}n.", true),
+        ("cancelarsuscripcion", true),
+        ("DESABONNER", true),
+        ("se desabonner!", true),
+        ("desinscription", true),
+        ("optout", true),
+        ("Opt-Out", true),
+        ("STOPALL", true),
+        ("stop all 🛑", true),
+        ("ＳＴＯＰ", true),
+        ("I want to stop all deliveries to my old address", false),
+        ("how do I opt out of the newsletter?", false),
+        ("quiero cancelar suscripcion y comprar otra", false),
+        ("bus stop", false),
+        ("stop 2", false),
+    ];
+    // Linq acts on such words itself.
+    for upstream in Upstream::ALL.into_iter().filter(|upstream| *upstream != Upstream::Linq) {
+        let mut setup = Setup::on(upstream, echo());
+        setup.control.opt_out_languages = vec![Language::En, Language::Es, Language::Fr];
+        setup.control.opt_out_reply = "You are out.".into();
+        let world = setup.start();
+        for (number, (words, out)) in WRITTEN.into_iter().enumerate() {
+            let customer = world.customer(number);
+            world.write_as(&customer, words);
+            world.pass(30).await;
+            let reply = if out { "You are out.".to_owned() } else { format!("You said: {words}") };
+            assert_eq!(world.replies_to(&customer), [reply], "{}: {words}", upstream.name());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_opt_out_counts_whoever_answers_and_whether_or_not_anybody_does() {
     let mut setup = Setup::new(echo());
     setup.control.opt_out = vec!["unsubscribe".into()];

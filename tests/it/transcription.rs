@@ -42,7 +42,7 @@ struct Asked {
     token: Option<String>,
     fields: Vec<(&'static str, String)>,
     mime: String,
-    name: &'static str,
+    name: String,
     bytes: usize,
 }
 
@@ -88,7 +88,8 @@ impl Transport for Server {
         let Body::Multipart { fields, file, mime, name } = call.body else { panic!("no form") };
         let token = call.headers.iter().find(|(name, _)| name == "authorization").map(|(_, token)| token.clone());
         let second = self.began.elapsed().as_secs();
-        let asked = Asked { second, url: call.url.into(), token, fields, mime, name, bytes: file.len() };
+        let asked =
+            Asked { second, url: call.url.into(), token, fields, mime, name: name.into_owned(), bytes: file.len() };
         let number = {
             let mut all = self.asked.lock().expect("nobody panics in here");
             all.push(asked);
@@ -171,7 +172,7 @@ async fn a_voice_note_reaches_the_handler_with_what_is_said_in_it_and_later_turn
         let replies = [format!("{kind} saying words 1 / before: []"), "and? / before: [words 1]".to_owned()];
         assert_eq!(world.replies(), replies, "{upstream:?}");
         let [asked] = &server.asked()[..] else { panic!("{upstream:?}: asked once: {:?}", server.asked()) };
-        assert_eq!((&*asked.mime, asked.name, asked.bytes), ("audio/ogg", "voice.ogg", 527), "{upstream:?}");
+        assert_eq!((&*asked.mime, &*asked.name, asked.bytes), ("audio/ogg", "voice.ogg", 527), "{upstream:?}");
         let history = world.history().await;
         assert_eq!((&*history[0].words, history[0].transcript), ("words 1", true), "{upstream:?}");
         assert!(!history[1].transcript, "{upstream:?}: what the bot says is no transcript");

@@ -74,8 +74,8 @@ impl Transport for Upstream {
             Body::Empty => Value::Null,
             Body::Json(bytes) => serde_json::from_slice(&bytes).expect("a JSON body is JSON"),
             Body::Raw(bytes) => json!({ "raw": String::from_utf8_lossy(&bytes) }),
-            Body::Multipart { fields, file, mime, .. } => {
-                json!({ "fields": fields, "file": String::from_utf8_lossy(&file), "mime": mime })
+            Body::Multipart { fields, file, mime, name } => {
+                json!({ "fields": fields, "file": String::from_utf8_lossy(&file), "mime": mime, "name": name })
             }
         };
         let (method, url, timeout, in_clear) = (call.method, call.url.into(), call.timeout, call.in_clear);

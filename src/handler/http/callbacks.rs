@@ -13,10 +13,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::handler::{FetchMedia, Fits, Presence, Turn};
 use crate::json;
 use crate::message::{MediaRef, Reply};
-use crate::secret::{random, same_token};
+use crate::secret::{Guesses, random, same_token};
 
 /// How long after its turn began a medium can be had: a handler may work on after it has answered.
 const LENT_FOR: Duration = Duration::from_secs(15 * 60);
+/// So many wrong tokens for one turn are looked at in one second.
+const GUESSES: usize = 10;
 /// So many media are lent at the same time; the oldest go first.
 const MOST_LENT: usize = 100_000;
 
@@ -43,6 +45,7 @@ struct Expected {
     answers: mpsc::Sender<Reply>,
     fits: Arc<dyn Fits>,
     presence: Presence,
+    guesses: Guesses,
 }
 
 /// A medium that a handler may fetch.
@@ -60,6 +63,8 @@ pub enum Refused {
     Unknown,
     /// The token is missing, or another's.
     WrongToken,
+    /// Too many tokens for this turn were wrong: no more are looked at in this second.
+    Guessing,
     /// The body is not of the form that `openapi.json` says, or breaks a limit of the provider's. Why.
     Invalid(String),
 }
@@ -76,7 +81,8 @@ impl Callbacks {
         let (sender, answers) = mpsc::channel(1);
         let token = random();
         let (fits, presence) = (Arc::clone(&turn.fits), turn.presence.clone());
-        let expected = Expected { token: token.clone(), answers: sender, fits, presence };
+        let expected =
+            Expected { token: token.clone(), answers: sender, fits, presence, guesses: Guesses::in_a_second(GUESSES) };
         self.state().turns.insert(turn.id.clone(), expected);
         Expectation { callbacks: Arc::clone(self), turn: turn.id.clone(), token, answers }
     }
@@ -142,11 +148,15 @@ impl Callbacks {
     }
 
     fn find<T>(&self, turn: &str, token: Option<&str>, take: impl FnOnce(&Expected) -> T) -> Result<T, Refused> {
-        let state = self.state();
-        let expected = state.turns.get(turn).ok_or(Refused::Unknown)?;
+        let mut state = self.state();
+        let expected = state.turns.get_mut(turn).ok_or(Refused::Unknown)?;
+        if !expected.guesses.may() {
+            return Err(Refused::Guessing);
+        }
         if token.is_some_and(|token| same_token(token, &expected.token)) {
             Ok(take(expected))
         } else {
+            expected.guesses.wrong();
             Err(Refused::WrongToken)
         }
     }

@@ -13,6 +13,7 @@ use crate::http::{Body, Call, Download, is_private_enough};
 use crate::message::MediaRef;
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{TOO_LARGE, download, exchange};
+use crate::provider::files;
 use crate::provider::lenient::Object;
 use crate::provider::{Code, ProviderError};
 
@@ -52,7 +53,8 @@ impl Linq {
     /// Announces a file, then puts it where the answer says.
     pub(super) async fn upload(&self, data: Bytes, mime: &str) -> Result<String, ProviderError> {
         let plain = mime.split(';').next().unwrap_or_default().trim();
-        let name = format!("file.{}", extension(plain));
+        // Linq wants names to end in what files are.
+        let name = format!("file.{}", files::ending(plain));
         let announced = json!({ "filename": name, "content_type": plain, "size_bytes": data.len() });
         let body = Body::Json(announced.to_string().into());
         let place = self.ask("POST", &["v3", "attachments"], body, Repeat::Harmless).await?;
@@ -85,42 +87,6 @@ fn headers(wanted: Option<Object<'_>>, mime: &str) -> Vec<(std::borrow::Cow<'sta
         headers.push(("content-type".into(), mime.to_owned()));
     }
     headers
-}
-
-/// How a file of this type is named, for Linq wants names to end in what they are.
-fn extension(mime: &str) -> &str {
-    match mime {
-        "image/jpeg" => "jpg",
-        "image/tiff" => "tif",
-        "image/svg+xml" => "svg",
-        "image/x-icon" => "ico",
-        "video/quicktime" => "mov",
-        "video/mpeg" => "mpg",
-        "video/3gpp" => "3gp",
-        "video/x-msvideo" => "avi",
-        "audio/mpeg" | "audio/mp3" => "mp3",
-        "audio/x-m4a" | "audio/mp4" => "m4a",
-        "audio/x-caf" => "caf",
-        "audio/x-wav" | "audio/wav" => "wav",
-        "audio/x-aiff" | "audio/aiff" => "aiff",
-        "text/plain" => "txt",
-        "text/markdown" => "md",
-        "text/vcard" => "vcf",
-        "text/calendar" => "ics",
-        "application/msword" => "doc",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
-        "application/vnd.ms-excel" => "xls",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
-        "application/vnd.ms-powerpoint" => "ppt",
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation" => "pptx",
-        "application/epub+zip" => "epub",
-        "application/x-gzip" => "gz",
-        // Most are named after their files: image/png, application/pdf, text/csv.
-        other => match other.split('/').next_back() {
-            Some(name) if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()) => name,
-            _ => "bin",
-        },
-    }
 }
 
 fn rejected(what: &'static str) -> ProviderError {

@@ -11,6 +11,7 @@ use crate::http::{Body, Download};
 use crate::message::MediaRef;
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{TOO_LARGE, download};
+use crate::provider::files;
 use crate::provider::lenient::Object;
 use crate::provider::{Code, ProviderError};
 
@@ -51,7 +52,7 @@ impl Meta {
     pub(super) async fn upload(&self, data: Bytes, mime: &str) -> Result<String, ProviderError> {
         let extra = Duration::from_secs(data.len() as u64 / UPLOADED_IN_A_SECOND);
         let fields = vec![("messaging_product", "whatsapp".to_owned()), ("type", mime.to_owned())];
-        let body = Body::Multipart { fields, file: data, mime: mime.to_owned(), name: "file" };
+        let body = Body::Multipart { fields, file: data, mime: mime.to_owned(), name: files::upload_name(mime).into() };
         let mut call = self.request("POST", self.url(&[&self.settings.phone_number_id, "media"]), body);
         call.timeout += extra;
         let answer = self.call(call, Repeat::Harmless).await?;

@@ -14,6 +14,7 @@ use crate::http::{Body, Call, Headers};
 use crate::provider::ProviderError;
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{Whole, exchange};
+use crate::provider::files;
 
 /// What can be asked of NXCloud. Each has a path and an action.
 #[derive(Clone, Copy)]
@@ -72,7 +73,10 @@ impl NxCloud {
         let ts = self.clock.now().0.saturating_add_signed(self.clock_offset.load(Ordering::Relaxed)).to_string();
         let (body, signed_body) = match said {
             Said::Json(bytes) => (Body::Json(bytes.clone()), bytes),
-            Said::Form { fields, file, mime } => (Body::Multipart { fields, file, mime, name: "file" }, Bytes::new()),
+            Said::Form { fields, file, mime } => {
+                let name = files::upload_name(&mime).into();
+                (Body::Multipart { fields, file, mime, name }, Bytes::new())
+            }
         };
         let (access_key, biz_type) = (self.access_key.expose_secret(), &*self.config.biz_type);
         let signed = Signed { access_key, action, biz_type, ts: &ts };

@@ -3,10 +3,9 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use url::Url;
 
 use crate::message::{Media, MediaKind, MediaSource};
-use crate::provider::{Code, ProviderError};
+use crate::provider::{Code, ProviderError, files};
 
 /// The largest medium that travels inside a call, in bytes. A reply is recorded before it leaves, in a record of 1 MiB
 /// at most, and base64 makes four bytes of three.
@@ -50,7 +49,7 @@ impl<'a> File<'a> {
     pub(super) fn of(media: &'a Media) -> Result<Self, ProviderError> {
         let rejected = |what| ProviderError::Rejected { code: Code::Local(what) };
         let (at, mime, last) = match &media.source {
-            MediaSource::Link(link) => (At::Link(link), None, last_segment(link)),
+            MediaSource::Link(link) => (At::Link(link), None, files::link_name(link)),
             MediaSource::Uploaded(whole) => {
                 let (mime, base64) = parse(whole).ok_or(rejected("the medium's identifier is none of ours"))?;
                 (At::Inline { whole, base64 }, Some(mime.to_owned()), None)
@@ -60,7 +59,9 @@ impl<'a> File<'a> {
         let named = media.filename.clone().filter(|name| !name.is_empty()).or(last);
         let guessed = || named.as_deref().and_then(by_ending).unwrap_or(usual(media.kind)).to_owned();
         let mime = mime.filter(|mime| !mime.is_empty()).unwrap_or_else(guessed);
-        let name = named.unwrap_or_else(|| format!("file{}", ending(&mime)));
+        let is_known = !matches!(at, At::Link(_)) || mime != usual(MediaKind::Document);
+        let name = named
+            .unwrap_or_else(|| if is_known { format!("file.{}", files::ending(&mime)) } else { "file".to_owned() });
         Ok(Self { name, mime, at })
     }
 
@@ -101,11 +102,6 @@ fn by_ending(name: &str) -> Option<&'static str> {
     ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, mime)| *mime)
 }
 
-fn ending(mime: &str) -> &'static str {
-    let plain = |mime: &str| mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    ENDINGS.iter().find(|(_, known)| plain(known) == plain(mime)).map_or("", |(ending, _)| ending)
-}
-
 /// What a medium is most likely to be that says nothing of it. An MP3 is taken for what it is, or converted.
 fn usual(kind: MediaKind) -> &'static str {
     match kind {
@@ -116,11 +112,4 @@ fn usual(kind: MediaKind) -> &'static str {
         MediaKind::Document => "application/octet-stream",
         MediaKind::Sticker => "image/webp",
     }
-}
-
-fn last_segment(link: &str) -> Option<String> {
-    let url = Url::parse(link).ok()?;
-    let last = url.path_segments()?.next_back()?;
-    let decoded = url::form_urlencoded::parse(format!("={last}").replace('+', "%2B").as_bytes()).next()?.1.into_owned();
-    (!decoded.is_empty() && decoded.contains('.')).then_some(decoded)
 }

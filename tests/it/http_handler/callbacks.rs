@@ -80,6 +80,27 @@ async fn a_wrong_answer_is_refused_with_what_is_wrong_and_may_be_mended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ten_wrong_tokens_of_a_second_are_looked_at_for_a_turn_and_no_more() {
+    let remote = promises();
+    let (world, callbacks) = world(Upstream::Meta, &remote);
+    world.write("hello");
+    world.pass(1).await;
+    let turn = remote.seen()[0].turn();
+    let (id, token) = (turn["id"].as_str().expect("text"), turn["callback"]["token"].as_str());
+    for number in 0..10 {
+        assert_eq!(callbacks.admit(id, Some(&format!("{number:064x}"))), Err(Refused::WrongToken));
+    }
+    for token in [Some("0"), None, token] {
+        assert_eq!(callbacks.admit(id, token), Err(Refused::Guessing));
+        assert_eq!(callbacks.answer(id, token, b"{\"text\": \"x\"}"), Err(Refused::Guessing));
+    }
+    world.pass(1).await;
+    assert_eq!(answer(&remote, &callbacks, &json!({ "text": "the right one" })), Ok(()));
+    world.pass(10).await;
+    assert_eq!(world.replies(), ["the right one"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_promise_that_is_not_kept_is_a_failure() {
     let remote = promises();
     let (world, callbacks) = world(Upstream::Meta, &remote);

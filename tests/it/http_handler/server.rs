@@ -51,6 +51,23 @@ async fn a_reply_that_is_posted_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn so_many_wrong_requests_are_looked_at_in_a_second_and_no_more() {
+    let (world, callbacks, _) = waiting().await;
+    let app = init_service(App::new().configure(routes(Arc::clone(&callbacks)))).await;
+    let ask = async |number: usize| {
+        let request = TestRequest::get().uri(&format!("/v1/media/{number:064x}")).to_request();
+        let answer = call_service(&app, request).await;
+        (answer.status().as_u16(), answer.headers().get(header::RETRY_AFTER).is_some())
+    };
+    for number in 0..1000 {
+        assert_eq!(ask(number).await, (404, false));
+    }
+    assert_eq!((ask(1).await, ask(2).await), ((429, true), (429, true)));
+    world.pass(1).await;
+    assert_eq!(ask(1).await, (404, false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_says_why_and_the_turn_waits_on() {
     let (world, callbacks, turn) = waiting().await;
     let id = turn["id"].as_str().expect("text");
