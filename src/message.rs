@@ -4,6 +4,7 @@
 //! is or contains a phone number, has a `Debug` that shows nothing of it: these values pass through code that logs.
 
 pub mod content;
+pub mod question;
 pub mod reply;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 pub use content::{Content, Kind, MediaKind, MediaRef};
+pub use question::Question;
 pub use reply::{Media, MediaSource, Part, Payload, Reply};
 
 /// The name of a bot: one number or line of ours on one provider. Chosen by the operator; safe to log.

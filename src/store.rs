@@ -17,6 +17,7 @@ mod invitations;
 pub mod memory;
 mod parts;
 mod people;
+mod question;
 mod record;
 mod redb;
 mod schedule;
@@ -32,8 +33,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
 use crate::handler::{Count, Notebook, NotebookError, Said, Summary};
+use crate::message::reply::Choice;
 use crate::message::{
-    BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Stage,
+    BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Question, Stage,
 };
 pub use errand::{Asked, Commission, Commissioned, Errand, Receipt, Whereabouts};
 pub use invitations::{Invitation, MOST_INVITATIONS, Member};
@@ -152,6 +154,11 @@ pub trait Store: Send + Sync + 'static {
     /// claim, as a dead letter too, and goes with it. Of one that does not wait any longer, nothing is kept. Durable when it
     /// returns.
     async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError>;
+
+    /// Keeps with a waiting message that its words choose this option of the conversation's open question: so it is for every
+    /// later claim, as a dead letter too, whatever is asked meanwhile. Of one that does not wait any longer, or is no text,
+    /// nothing is kept. Durable when it returns.
+    async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError>;
 
     /// Records what is about to be sent. Durable when it returns. Replaces what the conversation had outgoing.
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError>;
@@ -339,6 +346,8 @@ pub struct Claim {
     pub errands: Vec<Waiting>,
     /// What an earlier turn was sending when it stopped.
     pub outgoing: Option<Outgoing>,
+    /// The question that was written out last, if nothing has been said since.
+    pub question: Option<Question>,
     /// When the conversation was last sent a failure reply.
     pub failure_replied: Option<Timestamp>,
     /// Parts that had been sent, and of which the upstream has reported since that they failed: the first of them, if
@@ -426,6 +435,22 @@ pub struct OutgoingPart {
     pub part: Part,
     /// How far it has come.
     pub state: PartState,
+    /// When a question that is written out in it began to leave: what was written before does not answer it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub began: Timestamp,
+}
+
+fn is_zero(time: &Timestamp) -> bool {
+    time.0 == 0
+}
+
+impl OutgoingPart {
+    /// It is about to be sent. If it was tried before, and may have been delivered then, it began to leave then.
+    pub(crate) fn begin(&mut self, now: Timestamp) {
+        if !self.part.offers.is_empty() && (is_zero(&self.began) || matches!(self.state, PartState::Waiting { .. })) {
+            self.began = now;
+        }
+    }
 }
 
 /// How far a part has come.

@@ -5,6 +5,7 @@
 //! ```
 
 mod ask;
+mod choice;
 mod errand;
 mod failed;
 mod interrupt;
@@ -119,6 +120,9 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     let mut attempt =
         Attempt { bot, tools, report: Report::of(&claim), open_until: None, unheard: Vec::new(), members };
     attempt.note_leftover(&claim);
+    if claim.question.is_some() {
+        Box::pin(attempt.read_choices(&mut claim)).await?;
+    }
     attempt.heed_wishes(&claim).await?;
     if !Attempt::has_errands_alone(&claim) && attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
@@ -298,6 +302,8 @@ impl Attempt<'_> {
 
     /// Sends, and settles by what came of it.
     async fn deliver(self, claim: Claim, batch: &Batch, outgoing: Outgoing, dots: Quiet) -> Result<Report, StoreError> {
+        let (now, mut outgoing) = (self.tools.clock.now(), outgoing);
+        outgoing.parts.iter_mut().take(1).for_each(|part| part.begin(now));
         let sent = match self.outbox().deliver(&claim, &outgoing, dots).await {
             Ok(sent) => sent,
             Err(Undelivered::Store(error)) => return Err(error),

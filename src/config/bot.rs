@@ -180,7 +180,12 @@ fn read_routes(source: &mut Source<'_>, at: &str, routes: Option<toml::Value>) -
     };
     let tables = routes.into_iter().enumerate().map(|(number, route)| (format!("{at}[{number}]"), route));
     let read = tables.map(|(at, route)| match route {
-        toml::Value::Table(route) => source.read(&at, route),
+        toml::Value::Table(mut route) => {
+            if route.remove("languages").is_some() {
+                source.problem(&format!("{at}.languages"), NO_LANGUAGES);
+            }
+            source.read(&at, route)
+        }
         _ => {
             source.problem(&at, NO_TABLE);
             RouteConfig::default()
@@ -188,6 +193,11 @@ fn read_routes(source: &mut Source<'_>, at: &str, routes: Option<toml::Value>) -
     });
     read.collect()
 }
+
+/// Said of a condition that there was once.
+const NO_LANGUAGES: &str = "is no condition any longer, for a short message does not tell its language: remove it, and the \
+                            route if it has no other. A language model (`kind = \"llm\"`) answers in the customer's own; \
+                            `words` and `buttons` can tell handlers apart";
 
 /// Takes the `kind` out of a table, if it is one of `known`.
 fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) -> Option<String> {

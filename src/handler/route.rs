@@ -1,6 +1,5 @@
 //! Several handlers for one bot: the first route that fits a turn says which of them answers it.
 
-mod language;
 mod when;
 
 use std::fmt;
@@ -15,7 +14,6 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Handler, HandlerError, Turn};
 use crate::message::{Content, Kind, Reply};
-pub use language::Language;
 pub use when::{Day, Hours};
 
 /// When which handler answers. One entry of a bot's `routes`; the first that fits is taken.
@@ -34,8 +32,6 @@ pub struct RouteConfig {
     pub kinds: Vec<Kind>,
     /// Identifiers of buttons and rows that were tapped. One that ends in `*` stands for all that begin like it.
     pub buttons: Vec<String>,
-    /// The customer's languages, in two or three letters (ISO 639), as their words tell. Few words tell nothing.
-    pub languages: Vec<Language>,
     /// Hours of the day, such as `"09:00-17:30"`; `"22:00-06:00"` lasts over midnight. When the turn begins counts.
     pub hours: Vec<Hours>,
     /// Days of the week.
@@ -85,7 +81,7 @@ impl Route {
     }
 
     fn fits(&self, turn: &Turn) -> bool {
-        let RouteConfig { kinds, buttons, languages, hours, days, percent, .. } = &self.config;
+        let RouteConfig { kinds, buttons, hours, days, percent, .. } = &self.config;
         let holds = |list_is_empty: bool, any: &dyn Fn() -> bool| list_is_empty || any();
         let now = || turn.now.in_zone(&self.time_zone);
         holds(kinds.is_empty(), &|| turn.messages.iter().any(|message| kinds.contains(&message.content.kind())))
@@ -99,7 +95,6 @@ impl Route {
             && holds(hours.is_empty(), &|| hours.iter().any(|hours| hours.contain(&now())))
             && holds(days.is_empty(), &|| days.iter().any(|day| day.is(&now())))
             && percent.is_none_or(|percent| share(turn) < percent)
-            && holds(languages.is_empty(), &|| language::of(turn).is_some_and(|spoken| languages.contains(&spoken)))
     }
 }
 

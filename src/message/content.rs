@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::MessageId;
+use super::reply::Choice;
 
 /// What an inbound message says.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -34,12 +35,15 @@ pub enum Content {
         /// The cards.
         cards: Vec<ContactCard>,
     },
-    /// A tap on a button, or a choice from a list, that we had offered.
+    /// A tap on a button, or a choice from a list, that we had offered; or an answer to a question that was written out.
     Choice {
         /// The identifier that we gave the option.
         id: String,
         /// What the option said.
         title: String,
+        /// What the customer wrote, if the question was written out as text: its number, or what the option says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written: Option<String>,
     },
     /// A filled-in form.
     Form {
@@ -230,6 +234,14 @@ impl Content {
             Self::Order { text, .. } => text.as_deref(),
             Self::Edit { content, .. } => content.words(),
             _ => None,
+        }
+    }
+
+    /// Makes a text the choice that it is; anything else stays what it is.
+    pub fn choose(&mut self, choice: &Choice) {
+        if let Self::Text { body } = self {
+            let written = Some(std::mem::take(body));
+            *self = Self::Choice { id: choice.id.clone(), title: choice.title.clone(), written };
         }
     }
 

@@ -98,6 +98,10 @@ pub struct Part {
     /// Whether it quotes the message that is being answered.
     #[serde(default)]
     pub quote: bool,
+    /// The choices that its words write out, in the order of their numbers: who answers with one of them has chosen it. The
+    /// outbox writes them out; a handler leaves this empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Choice>,
 }
 
 impl Part {
@@ -109,7 +113,7 @@ impl Part {
 
 impl From<Payload> for Part {
     fn from(payload: Payload) -> Self {
-        Self { payload, quote: false }
+        Self { payload, quote: false, offers: Vec::new() }
     }
 }
 
@@ -216,6 +220,12 @@ pub struct Choice {
     pub id: String,
     /// What the customer reads.
     pub title: String,
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Choice(…)")
+    }
 }
 
 /// A headed group of rows in a list.

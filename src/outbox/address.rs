@@ -1,5 +1,6 @@
 //! Parts on their way out: their keys, and the message that they answer.
 
+use crate::clock::Timestamp;
 use crate::message::{Part, PartKey};
 use crate::store::{FailedPart, Outgoing, OutgoingPart, PartState, Waiting};
 
@@ -10,6 +11,7 @@ pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_k
     let parts = parts.into_iter().enumerate().map(|(number, part)| OutgoingPart {
         key: PartKey::new(name(first + number)),
         part,
+        began: Timestamp::default(),
         state: if number == 0 { PartState::Sending { attempts: 0 } } else { PartState::Waiting { attempts: 0 } },
     });
     Outgoing {
@@ -42,7 +44,8 @@ pub fn instead(late: &Outgoing, part: Part, reports_carry_key: bool) -> Outgoing
     // The last key and one more: no other part has had it.
     let base = late.parts.last().map_or("3d", |last| last.key.as_str());
     let key = PartKey::new(format!("{base}.{number}"));
-    let parts = vec![OutgoingPart { key, part, state: PartState::Waiting { attempts: 0 } }];
+    let (state, began) = (PartState::Waiting { attempts: 0 }, Timestamp::default());
+    let parts = vec![OutgoingPart { key, part, state, began }];
     Outgoing { parts, reports_carry_key, ..late.clone() }
 }
 
@@ -57,6 +60,7 @@ pub fn again(parts: Vec<(FailedPart, Part)>, makes_up_for: usize, reports_carry_
         key: PartKey::new(format!("{}{AGAIN}", failed.sent.key.as_str())),
         part,
         state: PartState::Waiting { attempts: 0 },
+        began: Timestamp::default(),
     });
     Some(Outgoing {
         to,

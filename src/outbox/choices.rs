@@ -52,6 +52,11 @@ impl Question {
         plain::question(&self.body, &self.sections, self.footer.as_deref())
     }
 
+    /// What may be chosen, in the order of its numbers.
+    pub(super) fn choices(&self) -> Vec<Choice> {
+        self.rows().map(|Row { id, title, .. }| Choice { id: id.clone(), title: title.clone() }).collect()
+    }
+
     /// Whether there is anything to choose from.
     pub(super) fn has_choices(&self) -> bool {
         !self.sections.is_empty()

@@ -199,6 +199,10 @@ impl Shaped {
         // Where there are no buttons at all, that is nothing to be told of.
         self.changes.questions_written_out += usize::from(abilities.choices.is_some());
         self.say(provider, number, &question.written_out());
+        // They stand at the end of what was said.
+        if let Some((_, part)) = self.parts.last_mut().filter(|(asking, _)| *asking == number) {
+            part.offers = question.choices();
+        }
     }
 
     /// A part that has this form or none.

@@ -57,6 +57,7 @@ use super::{
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::handler::{Count, Said, Summary};
+use crate::message::reply::Choice;
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
 use check::Unfinished;
 use committer::{Committer, QUEUE, QUEUE_BYTES, When, Write};
@@ -216,12 +217,13 @@ impl Store for Disk {
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
             if !loaded.is_nothing() {
-                let Loaded { messages, errands, outgoing, failure_replied, failed, size } = loaded;
+                let Loaded { messages, errands, outgoing, question, failure_replied, failed, size } = loaded;
                 return Ok(Claim {
                     conversation,
                     messages,
                     errands,
                     outgoing,
+                    question,
                     failure_replied,
                     failed,
                     inherited,
@@ -284,6 +286,18 @@ impl Store for Disk {
         let apply = move |ledger: &mut Ledger| {
             schedule.check(&held, asked)?;
             ledger.transcribe(&held.conversation, message, &words)
+        };
+        self.write(now, When::Durable, bytes, apply).await
+    }
+
+    async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (bytes, choice) = (choice.id.len() + choice.title.len(), choice.clone());
+        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
+        let held = claim.lease.held(&schedule)?.clone();
+        let apply = move |ledger: &mut Ledger| {
+            schedule.check(&held, asked)?;
+            ledger.choose(&held.conversation, message, &choice)
         };
         self.write(now, When::Durable, bytes, apply).await
     }

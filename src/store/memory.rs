@@ -31,6 +31,7 @@ use super::{
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::{Count, Said, Summary};
+use crate::message::reply::Choice;
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
 use errands::apart;
 use ledger::{Ledger, decode};
@@ -166,11 +167,13 @@ impl Store for Memory {
             let (waiting, failed) = (known.first_waiting(Seq(0), &mut size)?, known.first_failed(&mut size)?);
             let (messages, errands) = apart(waiting);
             let (outgoing, failure_replied) = (known.outgoing()?, known.failure_replied);
+            let question = known.question.clone();
             return Ok(Claim {
                 conversation,
                 messages,
                 errands,
                 outgoing,
+                question,
                 failure_replied,
                 failed,
                 inherited,
@@ -227,6 +230,17 @@ impl Store for Memory {
         if let Some(record) = ledger.known(&held.conversation, now).messages.get_mut(&message) {
             let mut arrival: Arrival<'_> = decode(record)?;
             arrival.transcribe(words);
+            *record = record::encode(&arrival)?;
+        }
+        Ok(())
+    }
+
+    async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (held, mut ledger) = self.under(claim)?;
+        if let Some(record) = ledger.known(&held.conversation, now).messages.get_mut(&message) {
+            let mut arrival: Arrival<'_> = decode(record)?;
+            arrival.choose(choice);
             *record = record::encode(&arrival)?;
         }
         Ok(())

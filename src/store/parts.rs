@@ -61,10 +61,18 @@ impl OnItsWay {
 }
 
 /// Sets the state of one part of what is outgoing, and says what holds now: what has been sent, or has failed, stays so.
-pub(super) fn mark(outgoing: Option<&mut Outgoing>, part: usize, state: PartState) -> Result<PartState, StoreError> {
+pub(super) fn mark(
+    outgoing: Option<&mut Outgoing>,
+    part: usize,
+    state: PartState,
+    now: Timestamp,
+) -> Result<PartState, StoreError> {
     const UNKNOWN: StoreError = StoreError::Invalid("no such part is outgoing");
     let part = outgoing.and_then(|outgoing| outgoing.parts.get_mut(part)).ok_or(UNKNOWN)?;
     if !matches!(part.state, PartState::Sent { .. } | PartState::Failed { .. }) {
+        if matches!(state, PartState::Sending { .. }) {
+            part.begin(now);
+        }
         part.state = state;
     }
     Ok(part.state.clone())
@@ -196,7 +204,7 @@ pub(super) fn report(
     now: Timestamp,
 ) -> Option<Reported> {
     let number = outgoing.parts.iter().position(|part| part.key == trace.key)?;
-    let OutgoingPart { key, part, state } = &mut outgoing.parts[number];
+    let OutgoingPart { key, part, state, .. } = &mut outgoing.parts[number];
     let unchanged = Reported { noted: Noted::Known, settled: false, failed: None };
     match (&*state, &status.stage) {
         (PartState::Failed { .. }, _) => return Some(unchanged),
@@ -247,7 +255,7 @@ pub(super) fn take_apart<E>(
     mut reported: impl FnMut(&PartKey) -> Result<Option<Stage>, E>,
 ) -> Result<Left, E> {
     let mut left = Left::default();
-    for (number, OutgoingPart { key, part, state }) in outgoing.parts.iter().enumerate() {
+    for (number, OutgoingPart { key, part, state, .. }) in outgoing.parts.iter().enumerate() {
         let name = named.iter().find(|(named, _)| *named == number).map(|(_, message)| message);
         let (message, was_told) = match (state, name) {
             (PartState::Sent { message }, _) => (message, true),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DeadLetter, Errand, Seq, StoreError, Waiting};
 use crate::clock::Timestamp;
+use crate::message::reply::Choice;
 use crate::message::{Content, Inbound};
 
 /// The version that is written. A store's data may hold this one and earlier ones.
@@ -81,6 +82,11 @@ impl<'a> Arrival<'a> {
         if let Content::Media(media) = &mut self.inbound.to_mut().content {
             media.transcript = Some(words.to_owned());
         }
+    }
+
+    /// Has its words choose this option, if it is a text.
+    pub(super) fn choose(&mut self, choice: &Choice) {
+        self.inbound.to_mut().content.choose(choice);
     }
 
     /// The message, under its number.

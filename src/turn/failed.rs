@@ -57,5 +57,5 @@ fn as_link(part: &Part) -> Option<Part> {
     let Payload::Media(media) = &part.payload else { return None };
     let MediaSource::Link(link) = &media.source else { return None };
     let words = media.caption.iter().chain([link]).map(String::as_str).collect::<Vec<_>>().join("\n");
-    Some(Part { payload: Payload::Text { body: words }, quote: part.quote })
+    Some(Part { quote: part.quote, ..Part::text(words) })
 }

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 
+use super::choice::with_choices;
 use super::pairing::members;
 use super::person::taken_over;
 use super::{Attempt, Batch, Bot, Done, Later, OnNewMessage, Outcome, Report, Tools, said};
@@ -63,11 +64,12 @@ async fn message(bot: &Bot, tools: &Tools, claim: &Claim, may_restart: bool) -> 
     loop {
         let arrived = tools.store.arrivals(claim, last).await?;
         last = arrived.last().map_or(last, |waiting| waiting.seq);
-        let members = members(bot, tools, &arrived).await?;
-        if arrived.iter().any(|waiting| bot.obeys(waiting, &members).is_some()) {
+        let read = with_choices(claim, arrived.clone());
+        let members = members(bot, tools, &read).await?;
+        if read.iter().any(|waiting| bot.obeys(waiting, &members).is_some()) {
             return Ok(Interruption::Order);
         }
-        if may_restart && arrived.iter().any(|waiting| bot.gates.admit(waiting, &members).is_ok()) {
+        if may_restart && read.iter().any(|waiting| bot.gates.admit(waiting, &members).is_ok()) {
             return Ok(Interruption::More(arrived));
         }
     }
@@ -166,6 +168,7 @@ impl Attempt<'_> {
         if self.pause(claim).await?.is_some() {
             return Ok(Some(Later::Person));
         }
+        self.read_choices_in(claim, &mut arrived).await?;
         if let Some(more) = self.pass_gates(&arrived) {
             batch.admitted.extend(more.admitted);
             batch.turned_away.extend(more.turned_away);

@@ -262,7 +262,7 @@ kind = "demo"
 
 [[bots.shop.routes]]
 handler = "sails"
-languages = ["klingon"]
+languages = ["de"]
 
 [[bots.shop.routes]]
 handler = "sales"
@@ -354,7 +354,7 @@ const FOUND: [(&str, &str, &str); 55] = [
     ("bots.shop.handlers.sales.secret", "secret = \"env:P", "PATH is not set: set it"),
     ("bots.shop.handlers.unused", "[bots.shop.handlers.unused]", "is in no route"),
     ("bots.shop.routes[0].handler", "handler = \"sails\"", "there are: sales, unused"),
-    ("bots.shop.routes[0].languages[0]", "languages = ", "write its ISO 639 code"),
+    ("bots.shop.routes[0].languages", "languages = ", "is no condition any longer"),
     ("bots.shop.routes[1].percent", "percent = 101", "100 at the most"),
     ("bots.shop.gate.kinds[0]", "kinds = ", "use one of text, image"),
     ("bots.shop.gate.kinds[2]", "kinds = ", "use one of text, image"),

@@ -4,6 +4,7 @@ mod architecture;
 mod browser;
 mod buffer;
 mod canaries;
+mod choices;
 mod concurrency;
 mod configuration;
 mod crash;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use threedots::clock::Timestamp;
-use threedots::handler::route::{Day, Hours, Language, Route, RouteConfig, Router};
-use threedots::handler::{Handler, Said, Speaker, Turn};
+use threedots::handler::route::{Day, Hours, Route, RouteConfig, Router};
+use threedots::handler::{Handler, Turn};
 use threedots::message::{ContactId, Content, Kind, MediaKind, MediaRef, Reply};
 
 use crate::turns::turn;
@@ -66,7 +66,7 @@ async fn kinds_and_buttons() {
     let kinds = || RouteConfig { kinds: list(&[Kind::Voice, Kind::Image]), ..Default::default() };
     assert!(takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Image)])).await);
     assert!(!takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Document)])).await);
-    let tap = |id: &str| turn(vec![Content::Choice { id: id.into(), title: "buy-me".into() }]);
+    let tap = |id: &str| turn(vec![Content::Choice { id: id.into(), title: "buy-me".into(), written: None }]);
     let buttons = || RouteConfig { buttons: list(&["buy-*".into(), "help".into()]), ..Default::default() };
     for (id, fits) in
         [("buy-7", true), ("buy-", true), ("help", true), ("helper", false), ("rebuy-7", false), ("", false)]
@@ -104,35 +104,6 @@ async fn hours_and_days_are_those_of_the_time_zone() {
     for wrong in ["", "9-17", "09:00", "09:00-09:00", "25:00-26:00", "09:60-10:00", "-1:00-02:00", "nine-five"] {
         assert!(wrong.parse::<Hours>().is_err(), "{wrong}");
     }
-}
-
-#[tokio::test]
-async fn a_language_is_told_by_what_the_customer_has_written_so_far() {
-    let german = || {
-        let languages = vec![Language::try_from("de".to_owned()).expect("German")];
-        RouteConfig { languages, ..Default::default() }
-    };
-    let long = "Guten Tag, ich möchte gerne wissen, ob Sie diese Schuhe auch in einer anderen Farbe haben und wann sie geliefert würden.";
-    assert!(takes(german(), &text(long)).await);
-    assert!(
-        !takes(german(), &text("Good morning, I would like to know whether you have these shoes in another colour."))
-            .await
-    );
-    assert!(!takes(german(), &text("ok")).await, "two letters tell nothing");
-    let mut before = text("ok");
-    before.history = vec![
-        Said { by: Speaker::Customer, words: long.into(), time: Timestamp::default(), who: None, transcript: false },
-        Said {
-            by: Speaker::Bot,
-            words: "Yes, we have them in red.".into(),
-            time: Timestamp::default(),
-            who: None,
-            transcript: false,
-        },
-    ];
-    assert!(takes(german(), &before).await);
-    assert_eq!(Language::try_from("DEU".to_owned()), Language::try_from("de".to_owned()));
-    assert!(Language::try_from("klingon".to_owned()).is_err());
 }
 
 #[tokio::test]

@@ -15,9 +15,11 @@ use threedots::{Handler, HandlerError, Reply, Turn};
 
 use crate::world::{Setup, World};
 
-/// The failure reply.
-const SORRY: &str =
-    "Sorry, Ada, something went wrong on our side and I could not answer. Please try again in a little while.";
+/// Whether a customer got the failure reply and nothing else. Linq tells no names.
+fn is_sorry(got: &[Body]) -> bool {
+    let said = words(got);
+    said.len() == 1 && said[0].starts_with("Sorry") && said[0].contains("something went wrong on our side")
+}
 
 /// A handler that gives one answer, whatever is said.
 struct Says(Vec<Part>);
@@ -219,7 +221,7 @@ async fn what_cannot_be_sent_is_left_out_and_its_operator_finds_a_dead_letter() 
         let document = media(MediaKind::Document, too_large.clone(), "");
         let emoji = Payload::Reaction { message: None, emoji: "👍".into() }.into();
         let (got, world) = answered(upstream, vec![emoji, document]).await;
-        assert_eq!(words(&got), [SORRY], "{name}");
+        assert!(is_sorry(&got), "{name}: {:?}", words(&got));
         assert!(
             world.dead().await[0].reason.starts_with("the reply breaks a limit of the provider's: part 2"),
             "{name}"
@@ -240,7 +242,7 @@ async fn a_reply_that_is_too_large_to_be_recorded_is_a_failure_that_the_customer
     for upstream in Upstream::ALL {
         let (got, world) = answered(upstream, vec![Part::text(&*long)]).await;
         let name = upstream.name();
-        assert_eq!(words(&got), [SORRY], "{name}");
+        assert!(is_sorry(&got), "{name}: {:?}", words(&got));
         let dead = world.dead().await;
         assert_eq!(dead[0].reason, "the reply cannot be recorded: a record is larger than 1048576 bytes", "{name}");
         assert!(

@@ -68,6 +68,10 @@ macro_rules! contract {
 }
 
 contract! {
+    a_question_is_open_until_something_else_is_said
+    a_question_knows_when_it_left_and_by_which_names
+    what_a_message_chooses_stays_with_it_until_it_ends
+    a_question_goes_with_its_conversation_and_with_whom_it_was_put_to
     a_pause_ends_by_itself_or_when_somebody_has_the_bot_go_on
     a_pause_is_made_no_shorter_by_another
     a_pause_holds_under_every_name_and_so_does_its_end

@@ -85,7 +85,7 @@ enum WireContent<'a> {
     Sticker(WireMedia<'a>),
     Location { latitude: f64, longitude: f64, name: Option<&'a str>, address: Option<&'a str> },
     Contacts { cards: &'a [ContactCard] },
-    Choice { id: &'a str, title: &'a str },
+    Choice { id: &'a str, title: &'a str, text: Option<&'a str> },
     Form { name: Option<&'a str>, answers: &'a Value },
     Order { catalog: Option<&'a str>, text: Option<&'a str>, items: &'a [OrderItem] },
     Reaction { message: &'a str, emoji: Option<&'a str> },
@@ -179,7 +179,7 @@ fn content<'a>(content: &'a Content, lend: Lend<'_>) -> WireContent<'a> {
             address: address.as_deref(),
         },
         Content::Contacts { cards } => WireContent::Contacts { cards },
-        Content::Choice { id, title } => WireContent::Choice { id, title },
+        Content::Choice { id, title, written } => WireContent::Choice { id, title, text: written.as_deref() },
         Content::Form { name, answers } => WireContent::Form { name: name.as_deref(), answers },
         Content::Order { catalog, text, items } => {
             WireContent::Order { catalog: catalog.as_deref(), text: text.as_deref(), items }
@@ -333,7 +333,7 @@ fn part(part: WirePart) -> Result<Part, &'static str> {
             (Payload::ApprovedTemplate { name, language, components }, false)
         }
     };
-    Ok(Part { payload, quote })
+    Ok(Part { quote, ..payload.into() })
 }
 
 fn media(kind: MediaKind, wire: WireOutMedia) -> Result<Part, &'static str> {
@@ -346,5 +346,5 @@ fn media(kind: MediaKind, wire: WireOutMedia) -> Result<Part, &'static str> {
         _ => return Err("a medium has either url, or data and mime"),
     };
     let payload = Payload::Media(Media { kind, source, caption: wire.text, filename: wire.filename });
-    Ok(Part { payload, quote: wire.quote })
+    Ok(Part { quote: wire.quote, ..payload.into() })
 }

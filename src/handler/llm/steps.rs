@@ -149,8 +149,21 @@ impl Llm {
             // Not every server says what it was.
             let used = answer.as_ref().map_err(|why| *why).map(|said| {
                 let calls = said.calls.iter().map(|call| call.tokens(&self.tokens));
-                let written = self.tokens.of(&said.words) + calls.sum::<u64>();
-                said.usage.unwrap_or(Usage { read: most.read, written })
+                let counted = Usage { read: most.read, written: self.tokens.of(&said.words) + calls.sum::<u64>() };
+                match said.usage {
+                    Some(usage) if usage.is_believable(most) => usage,
+                    Some(Usage { read, written }) => {
+                        let name = &model.config.model;
+                        warn!(
+                            llm.model = name,
+                            read,
+                            written,
+                            "a model's server says that a call has cost what it cannot have: it is counted by its words"
+                        );
+                        counted
+                    }
+                    None => counted,
+                }
             });
             if let Ok(used) = used {
                 self.spent(turn, model, used);

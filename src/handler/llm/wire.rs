@@ -184,6 +184,19 @@ pub(super) struct Usage {
     pub(super) written: u64,
 }
 
+/// So many times what was expected a call may have cost, and so many tokens more: vocabularies differ, and some servers
+/// count what a model thinks, or the images that it is shown, in ways of their own.
+const TIMES: u64 = 8;
+const MORE: u64 = 1_000;
+
+impl Usage {
+    /// Whether a call can have cost this that was expected to cost `most`.
+    pub(super) fn is_believable(self, most: Self) -> bool {
+        let fits = |said: u64, expected: u64| said <= expected.saturating_mul(TIMES).saturating_add(MORE);
+        fits(self.read, most.read) && fits(self.written, most.written)
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct Choice {
     #[serde(default)]

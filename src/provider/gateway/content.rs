@@ -71,7 +71,7 @@ fn location(wire: Object<'_>) -> Option<Content> {
 /// A choice that says nothing is known by its identifier.
 fn choice(wire: Object<'_>) -> Option<Content> {
     let id = wire.text("id")?;
-    Some(Content::Choice { title: wire.text("title").unwrap_or_else(|| id.clone()), id })
+    Some(Content::Choice { title: wire.text("title").unwrap_or_else(|| id.clone()), id, written: None })
 }
 
 /// A card comes as a vCard: lines of `NAME;parameters:value`, a long one folded before a blank.

@@ -110,7 +110,7 @@ fn interactive(message: Object<'_>) -> Option<Content> {
 /// An option that says nothing but has an identifier is known by that, and the other way round.
 fn choice(id: Option<String>, title: Option<String>) -> Option<Content> {
     let id = id.or_else(|| title.clone())?;
-    Some(Content::Choice { title: title.unwrap_or_else(|| id.clone()), id })
+    Some(Content::Choice { title: title.unwrap_or_else(|| id.clone()), id, written: None })
 }
 
 /// The answers come as JSON inside a string. What cannot be read stays that string.

@@ -23,7 +23,8 @@ use super::records::{self, Hash, LAST};
 use super::tree::{Changes, Records, Tree};
 use crate::clock::Timestamp;
 use crate::handler::Said;
-use crate::message::{BotName, ContactId, Conversation, Inbound, MessageId, MessageRef};
+use crate::message::reply::Choice;
+use crate::message::{BotName, ContactId, Conversation, Inbound, MessageId, MessageRef, Question};
 use crate::store::allowance::Allowance;
 use crate::store::parts::decide_in_the_end;
 use crate::store::record::{self, Arrival};
@@ -82,6 +83,9 @@ pub(super) struct Known {
     pub(super) conversation: Conversation,
     #[serde(default)]
     pub(super) failure_replied: Option<Timestamp>,
+    /// The question that was written out last, if nothing has been said since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) question: Option<Question>,
     #[serde(default)]
     pub(super) not_before: Timestamp,
     /// Since when there is such a conversation.
@@ -98,6 +102,7 @@ pub(super) struct Loaded {
     pub(super) messages: Vec<Waiting>,
     pub(super) errands: Vec<Waiting>,
     pub(super) outgoing: Option<Outgoing>,
+    pub(super) question: Option<Question>,
     pub(super) failure_replied: Option<Timestamp>,
     pub(super) failed: Vec<FailedPart>,
     /// How long all this is as it is stored, in bytes.
@@ -124,7 +129,7 @@ impl Known {
     /// A conversation of which nothing is known yet.
     pub(super) fn new(conversation: Conversation, since: Timestamp) -> Self {
         let people = Vec::new();
-        Self { conversation, failure_replied: None, not_before: Timestamp::default(), since, people }
+        Self { conversation, failure_replied: None, question: None, not_before: Timestamp::default(), since, people }
     }
 
     /// Takes note of whom a direct conversation is with. Whether there was something new.
@@ -227,7 +232,8 @@ impl Ledger {
         let outgoing = outgoing.map(|record| record::decode(&record)).transpose()?;
         let failed = self.tree.records_under(&records::of_conversation(b'f', place));
         let failed = first_of(failed, &mut size, |_, record| Ok(record::decode(record)?))?;
-        Ok(Loaded { messages, errands, outgoing, failure_replied: known.failure_replied, failed, size })
+        let Known { question, failure_replied, .. } = known;
+        Ok(Loaded { messages, errands, outgoing, question, failure_replied, failed, size })
     }
 
     /// The oldest of what waits in a conversation, from behind a number on, as many as one claim holds.
@@ -249,6 +255,18 @@ impl Ledger {
         let Some(record) = self.tree.record(&key)? else { return Ok(()) };
         let mut arrival: Arrival<'_> = record::decode(&record)?;
         arrival.transcribe(words);
+        let mut changes = Changes::default();
+        self.tree.replace(&mut changes, &key, &record::encode(&arrival)?)?;
+        self.tree.stage(changes);
+        Ok(())
+    }
+
+    /// Keeps with a waiting message what it chooses.
+    pub(super) fn choose(&mut self, conversation: &Conversation, seq: Seq, choice: &Choice) -> Result<(), Fault> {
+        let key = records::message(Hash::of_conversation(conversation), seq);
+        let Some(record) = self.tree.record(&key)? else { return Ok(()) };
+        let mut arrival: Arrival<'_> = record::decode(&record)?;
+        arrival.choose(choice);
         let mut changes = Changes::default();
         self.tree.replace(&mut changes, &key, &record::encode(&arrival)?)?;
         self.tree.stage(changes);
@@ -277,10 +295,12 @@ impl Ledger {
             }
         }
         let echo = self.outgoing(place)?.and_then(|outgoing| decide_in_the_end(&outgoing, &done.sent));
-        let failed = self.close_outgoing(&mut changes, conversation, &done.sent, done.failed, now)?;
-        self.write_said(&mut changes, place, &done.said)?;
         let mut known = known(&self.tree, place)?;
-        if done.failure_replied.is_some() || known.not_before != Timestamp::default() {
+        let before = known.question.clone();
+        let question = &mut known.question;
+        let failed = self.close_outgoing(&mut changes, conversation, &done.sent, done.failed, question, now)?;
+        self.write_said(&mut changes, place, &done.said)?;
+        if known.question != before || done.failure_replied.is_some() || known.not_before != Timestamp::default() {
             known.failure_replied = done.failure_replied.or(known.failure_replied);
             known.not_before = Timestamp::default();
             self.write_known(&mut changes, place, &known)?;

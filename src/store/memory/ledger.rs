@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::sweep::Cursor;
 use crate::clock::Timestamp;
 use crate::handler::Summary;
-use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey};
+use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey, Question};
 use crate::store::allowance::Allowance;
 use crate::store::errand;
 use crate::store::invitations::Invitations;
@@ -59,6 +59,7 @@ pub(super) struct Known {
     pub(super) people: BTreeSet<ContactId>,
     pub(super) messages: BTreeMap<Seq, Vec<u8>>,
     pub(super) outgoing: Option<Vec<u8>>,
+    pub(super) question: Option<Question>,
     pub(super) failure_replied: Option<Timestamp>,
     pub(super) said: VecDeque<Vec<u8>>,
     pub(super) summary: Option<Summary>,

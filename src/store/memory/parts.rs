@@ -4,8 +4,8 @@ use super::ledger::Ledger;
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey};
 use crate::store::parts::{self, OnItsWay, Stir, Trace, advance, failed_code, take_apart};
-use crate::store::record;
 use crate::store::{FailedPart, Noted, Outgoing, PartState, SentPart, StoreError};
+use crate::store::{question, record};
 
 impl Ledger {
     /// Records what is about to be sent, in the place of what was.
@@ -44,7 +44,7 @@ impl Ledger {
     ) -> Result<PartState, StoreError> {
         let known = self.known(conversation, now);
         let mut outgoing = known.outgoing()?;
-        let mut holds = parts::mark(outgoing.as_mut(), part, state)?;
+        let mut holds = parts::mark(outgoing.as_mut(), part, state, now)?;
         let echo = outgoing.as_mut().and_then(parts::decide);
         if let Some(decided) = outgoing.as_ref().and_then(|outgoing| outgoing.parts.get(part)) {
             holds = decided.state.clone();
@@ -115,6 +115,7 @@ impl Ledger {
             _ => Ok(None),
         };
         let left = take_apart::<StoreError>(conversation, &outgoing, sent, now, reported)?;
+        question::settle(&mut self.known(conversation, now).question, &outgoing, &left);
         for key in left.never {
             self.lose(conversation, &key);
         }

@@ -137,6 +137,11 @@ impl Known {
             forgotten.outgoing += 1;
         }
         self.failed.retain(|part| !all && !person.wrote(&part.sent.to));
+        if let Some(asked) = self.question.as_ref().and_then(|question| question.of.as_ref())
+            && person.is(asked.as_str())
+        {
+            self.question = None;
+        }
         let said = self.said.len();
         let mut kept = VecDeque::with_capacity(said);
         for record in std::mem::take(&mut self.said) {

@@ -34,7 +34,7 @@ impl Handler for Nodding {
     async fn reply(&self, _: &Turn) -> Result<Reply, HandlerError> {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let payload = Payload::Reaction { message: None, emoji: "👍".into() };
-        Ok(Reply::Send(vec![Part { payload, quote: false }]))
+        Ok(Reply::Send(vec![payload.into()]))
     }
 }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use threedots::Inbound;
 use threedots::clock::Timestamp;
 use threedots::handler::{Count, Said, Summary};
+use threedots::message::reply::Choice;
 use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey};
 use threedots::store::memory::Memory;
 use threedots::store::{
@@ -165,6 +166,10 @@ impl Store for Stuck {
 
     async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
         self.store.transcribe(claim, message, words).await
+    }
+
+    async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError> {
+        self.store.choose(claim, message, choice).await
     }
 
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {

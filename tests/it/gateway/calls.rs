@@ -33,7 +33,7 @@ async fn send_on(more: &str, to: &MessageRef, part: Part) -> Seen {
 }
 
 fn quoting(payload: Payload) -> Part {
-    Part { payload, quote: true }
+    Part { quote: true, ..payload.into() }
 }
 
 fn media(kind: MediaKind, source: MediaSource) -> Payload {

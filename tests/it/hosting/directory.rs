@@ -73,6 +73,16 @@ fn everything_that_is_wrong_in_any_of_them_is_told_with_its_file_and_line() {
 }
 
 #[test]
+fn a_route_by_language_is_told_what_to_do_instead() {
+    let old = format!("{BOT}[handlers.de]\nkind = \"demo\"\n[[routes]]\nhandler = \"de\"\nlanguages = [\"de\"]\n");
+    let (status, said) = check(&[("shop.toml", &old)], "", &[]);
+    assert_eq!(status, Some(1), "{said}");
+    let line = said.lines().find(|line| line.contains("languages")).expect("a line about it");
+    assert!(line.starts_with("bots/shop.toml:13: bots.shop.routes[0].languages: is no condition any longer"), "{line}");
+    assert!(line.contains("remove it") && line.contains("language model") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
 fn a_directory_that_is_not_there_is_told_of() {
     let (status, said) = check(&[], "", &[("THREEDOTS_BOTS_DIR", "elsewhere")]);
     assert_eq!(

@@ -66,10 +66,12 @@ async fn a_wrong_answer_is_refused_with_what_is_wrong_and_may_be_mended() {
     }
     let token = turn["callback"]["token"].as_str();
     assert_eq!(callbacks.answer("3d-1-1", token, b"{\"text\": \"x\"}"), Err(Refused::Unknown));
-    let buttons = vec![json!({ "id": "1", "title": "one" }); 11];
     for (body, reason) in [
         (json!({ "words": "x" }), "words is not of the form"),
-        (json!({ "parts": [{ "type": "buttons", "text": "which?", "buttons": buttons }] }), "button"),
+        (
+            json!({ "parts": [{ "type": "text", "text": "look" }, { "type": "image", "url": "http://x.example/y" }] }),
+            "https",
+        ),
     ] {
         let Err(Refused::Invalid(why)) = answer(&remote, &callbacks, &body) else { panic!("{body} was taken") };
         assert!(why.contains(reason), "{why}");

@@ -117,6 +117,26 @@ async fn a_hundred_turns_of_one_contact_at_once_stay_within_its_tokens_also_afte
 }
 
 #[tokio::test]
+async fn a_server_that_says_that_a_word_has_cost_millions_does_not_spend_the_day() {
+    for (read, written) in [(u64::MAX / 4, 200), (50, u64::MAX / 4), (4_000_000_000, 4_000_000_000), (2, 90_000)] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = open(directory.path());
+        let stub = Stub::scripted(move |_, number| match number {
+            1 => Does::Costs("Yes", read, written),
+            _ => Does::Costs("Yes", 50, 200),
+        })
+        .await;
+        let budget = BudgetConfig { bot_tokens: 20_000, bot_money: 20.0, ..BudgetConfig::default() };
+        let llm = handler(&stub, budget, Arc::new(Arc::clone(&store)));
+        let now = Clock::System.now();
+        for number in 0..5 {
+            assert_eq!(ask(&llm, "ada", 1, now).await.0, 1, "call {number} after {read} and {written}");
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn money_is_counted_by_the_price_of_each_model_for_contact_and_bot() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path());

@@ -158,7 +158,7 @@ async fn an_upload_has_its_form_on_the_wire() {
 
 #[tokio::test]
 async fn a_quote_stands_above_what_can_have_one() {
-    let quoting = |payload| Part { payload, quote: true };
+    let quoting = |payload: Payload| Part { quote: true, ..payload.into() };
     let call = sent(&received_message(), quoting(Payload::Text { body: "Yes".into() })).await;
     assert_eq!(call.body["context"], json!({ "message_id": "wamid.FICTIONAL-TEXT" }));
     let reaction = Payload::Reaction { message: None, emoji: "👍".into() };

@@ -160,7 +160,7 @@ async fn a_form_is_signed_without_its_body() {
 
 #[tokio::test]
 async fn a_quote_stands_above_what_can_have_one() {
-    let quoting = |payload| Part { payload, quote: true };
+    let quoting = |payload: Payload| Part { quote: true, ..payload.into() };
     let text = || quoting(Payload::Text { body: "Yes".into() });
     let call = sent(&received_message(), text()).await;
     assert_eq!(call.body["context"], json!({ "message_id": "wamid.FICTIONAL-TEXT" }));

@@ -342,6 +342,7 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
         key: key(words),
         part: Part::text(*words),
         state: PartState::Waiting { attempts: 0 },
+        began: Timestamp::default(),
     };
     Outgoing {
         to: reference(claim.conversation.chat.as_str(), "m"),

@@ -132,7 +132,7 @@ async fn credentials_travel_in_the_place_that_is_configured_and_in_no_other() {
 
 #[tokio::test]
 async fn a_reply_quotes_only_on_request_and_a_reaction_never() {
-    let quoting = |payload: Payload| Part { payload, quote: true };
+    let quoting = |payload: Payload| Part { quote: true, ..payload.into() };
     let image = Payload::Media(medium(MediaKind::Image, "https://bakery.example/cake.jpg"));
     let text = Payload::Text { body: "hello".into() };
     for payload in [text.clone(), image] {

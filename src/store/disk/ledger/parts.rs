@@ -2,12 +2,12 @@
 
 use super::{Fault, Known, Ledger};
 use crate::clock::Timestamp;
-use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey};
+use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey, Question};
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::Changes;
 use crate::store::parts::{self, OnItsWay, Stir, Trace, advance, failed_code, take_apart};
-use crate::store::record;
 use crate::store::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart};
+use crate::store::{question, record};
 
 impl Ledger {
     /// Records what is about to be sent, in the place of what was.
@@ -48,7 +48,7 @@ impl Ledger {
     ) -> Result<PartState, Fault> {
         let place = Hash::of_conversation(conversation);
         let mut outgoing = self.outgoing(place)?;
-        let mut holds = parts::mark(outgoing.as_mut(), part, state)?;
+        let mut holds = parts::mark(outgoing.as_mut(), part, state, now)?;
         let echo = outgoing.as_mut().and_then(parts::decide);
         if let Some(decided) = outgoing.as_ref().and_then(|outgoing| outgoing.parts.get(part)) {
             holds = decided.state.clone();
@@ -148,6 +148,7 @@ impl Ledger {
         conversation: &Conversation,
         sent: &[(usize, MessageId)],
         seen_to: usize,
+        question: &mut Option<Question>,
         now: Timestamp,
     ) -> Result<bool, Fault> {
         let place = Hash::of_conversation(conversation);
@@ -161,6 +162,7 @@ impl Ledger {
         self.tree.take_out(changes, &records::of_conversation(b'o', place))?;
         let reported = |key: &PartKey| Ok(self.on_its_way(conversation, key)?.and_then(|part| part.reported));
         let left = take_apart::<Fault>(conversation, &outgoing, sent, now, reported)?;
+        question::settle(question, &outgoing, &left);
         for part in outgoing.parts.iter().filter(|part| left.never.contains(&part.key)) {
             self.lose(changes, conversation, part)?;
         }

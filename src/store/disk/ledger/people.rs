@@ -93,6 +93,8 @@ struct Found {
     whole: HashMap<Hash, Conversation>,
     /// The bot's groups.
     groups: HashSet<Hash>,
+    /// The groups in which the person was asked something.
+    asked: HashSet<Hash>,
     /// The groups that lose something that was to be done.
     touched: HashSet<Hash>,
     /// What is left to do.
@@ -122,6 +124,9 @@ impl Search<'_> {
                 found.erasure.forgotten.conversations += 1;
                 found.erasure.left_out.keys.insert(records::of_conversation(b's', place));
             } else if known.people.is_empty() {
+                if known.question.is_some_and(|question| question.of.is_some_and(|of| person.is(of.as_str()))) {
+                    found.asked.insert(place);
+                }
                 found.groups.insert(place);
                 found.erasure.left_out.keys.insert(records::of_conversation(b's', place));
             }
@@ -244,18 +249,26 @@ impl Search<'_> {
 
     /// Says which conversations have changed, and how.
     fn end(self) -> Result<Erasure, Fault> {
-        let Found { mut erasure, whole, touched, left, .. } = self.found;
-        for place in touched.into_iter().filter(|place| !whole.contains_key(place)) {
-            let Some(mut known) = self.ledger.known(place)? else { continue };
-            let work = left.get(&place).copied().unwrap_or_default();
-            if work.is_nothing() {
+        let Found { mut erasure, whole, touched, asked, left, .. } = self.found;
+        for place in touched.union(&asked).filter(|place| !whole.contains_key(place)) {
+            let Some(mut known) = self.ledger.known(*place)? else { continue };
+            let work = left.get(place).copied().unwrap_or_default();
+            let loses_work = touched.contains(place);
+            if asked.contains(place) {
+                known.question = None;
+            }
+            if loses_work && work.is_nothing() {
                 // Nothing is held back any longer.
                 known.not_before = Timestamp::default();
-                let key = records::of_conversation(b'c', place);
+            }
+            if asked.contains(place) || loses_work && work.is_nothing() {
+                let key = records::of_conversation(b'c', *place);
                 erasure.left_out.instead.put(&key, &record::write(&known)?);
                 erasure.left_out.keys.insert(key);
             }
-            erasure.changed.push((known.conversation, work));
+            if loses_work {
+                erasure.changed.push((known.conversation, work));
+            }
         }
         erasure.changed.extend(whole.into_values().map(|conversation| (conversation, Work::default())));
         // In the order in which every store tells the schedule.
