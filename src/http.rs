@@ -4,12 +4,14 @@
 //! retry, https unless the host is this machine or a call says otherwise, an answer no longer than its limit, and
 //! errors that name no address.
 
+pub mod lines;
 pub mod names;
 pub mod reach;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,10 +20,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 pub(crate) use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::{Timestamp, timeout_awake};
 use crate::json::WholePieces;
+use lines::{Lines, Longest, TooLong};
 use names::{Lane, Names};
 
 /// How an HTTP call leaves. The product's is [`Client`]; a test may put a sandbox in its place.
@@ -133,6 +137,9 @@ impl Answer {
     }
 }
 
+/// How many bytes of a medium come in a second at the least, on average: fewer are no progress.
+const SLOWEST: u64 = 8 << 10;
+
 /// A medium on its way in, read into memory or into a file, and never past its limit.
 pub struct Download {
     /// Its MIME type, as the answer that carries it says.
@@ -140,19 +147,25 @@ pub struct Download {
     answer: Answer,
     limit: u64,
     patience: Duration,
+    began: Instant,
+    came: u64,
 }
 
 impl Download {
-    /// Reads `answer`, at most `limit` bytes of it, giving up when nothing comes for `patience`.
+    /// Reads `answer`, at most `limit` bytes of it, giving up when nothing comes for `patience`, or less than 8 KiB a second
+    /// after that.
     pub fn new(answer: Answer, limit: u64, patience: Duration) -> Self {
         let mime = answer.headers.get("content-type").map(str::to_owned);
-        Self { mime, answer, limit, patience }
+        Self { mime, answer, limit, patience, began: Instant::now(), came: 0 }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
-        let chunk = timeout_awake(self.patience, self.answer.chunk());
+        let earned = self.patience + Duration::from_secs(self.came / SLOWEST);
+        let left = earned.saturating_sub(self.began.elapsed());
+        let chunk = timeout_awake(self.patience.min(left), self.answer.chunk());
         let Some(chunk) = chunk.await.map_err(|_| CallError::Unanswered("timed out"))?? else { return Ok(None) };
         self.limit = self.limit.checked_sub(chunk.len() as u64).ok_or(CallError::TooLarge)?;
+        self.came += chunk.len() as u64;
         Ok(Some(chunk))
     }
 
@@ -211,6 +224,12 @@ pub enum CallError {
     /// It never reached the upstream: repeating it cannot double anything.
     #[error("not sent: {0}")]
     NotSent(&'static str),
+    /// It cannot be made at all, as this caller is set up: repeating it changes nothing.
+    #[error("cannot be asked: {0}")]
+    Unaskable(&'static str),
+    /// What was to be sent fits into no request: repeating it changes nothing.
+    #[error("cannot be sent: {0}")]
+    Unfit(&'static str),
     /// It may have reached the upstream: whether it took effect is unknown.
     #[error("no answer: {0}")]
     Unanswered(&'static str),
@@ -372,14 +391,18 @@ impl Transport for Client {
             (allowed, "the address is neither https nor this machine")
         };
         if !allowed {
-            return Err(CallError::NotSent(refusal));
+            return Err(CallError::Unaskable(refusal));
         }
-        let method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|_| CallError::NotSent("method"))?;
+        let method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|_| CallError::Unaskable("method"))?;
         let mut request = self.client.request(method, call.url);
         for (name, value) in call.headers {
-            let mut value = HeaderValue::from_str(&value).map_err(|_| CallError::NotSent("header"))?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| CallError::Unaskable("a header's name"))?;
+            let mut value = HeaderValue::from_str(&value).map_err(|_| match name.as_str() {
+                // Of what is sent, and not of whoever sends it.
+                "content-type" => CallError::Unfit("the MIME type is not one"),
+                _ => CallError::Unaskable("a header holds what no header can: check the secrets"),
+            })?;
             value.set_sensitive(true);
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| CallError::NotSent("header"))?;
             request = request.header(name, value);
         }
         let request = match call.body {
@@ -390,7 +413,7 @@ impl Transport for Client {
                 let file = reqwest::multipart::Part::stream(file)
                     .file_name(name)
                     .mime_str(&mime)
-                    .map_err(|_| CallError::NotSent("the MIME type is not one"))?;
+                    .map_err(|_| CallError::Unfit("the MIME type is not one"))?;
                 let form = reqwest::multipart::Form::new().part("file", file);
                 request.multipart(fields.into_iter().fold(form, |form, (name, value)| form.text(name, value)))
             }
@@ -441,6 +464,43 @@ pub(crate) async fn in_one_piece(
     Ok(stream.into())
 }
 
+/// A stream of events in whole lines, and bounded: for a library that parses it itself. What is too long breaks off, and
+/// `cut` says so.
+pub(crate) fn in_whole_lines(answer: reqwest::Response, longest: Longest, cut: Arc<AtomicBool>) -> reqwest::Response {
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let next = |(answer, mut lines, cut): (Option<reqwest::Response>, Lines, Arc<AtomicBool>)| async move {
+        let mut answer = answer?;
+        loop {
+            let piece = match answer.chunk().await {
+                Ok(Some(chunk)) => lines.take_in(&chunk).map_err(Broken::TooLong),
+                Ok(None) => return Some((Ok(lines.rest()), (None, lines, cut))),
+                Err(error) => Err(Broken::Lost(error)),
+            };
+            match piece {
+                Ok(piece) if piece.is_empty() => {}
+                Ok(piece) => return Some((Ok(piece), (Some(answer), lines, cut))),
+                Err(broken) => {
+                    cut.store(matches!(broken, Broken::TooLong(_)), Ordering::Relaxed);
+                    return Some((Err(broken), (None, lines, cut)));
+                }
+            }
+        }
+    };
+    let stream = stream::unfold((Some(answer), Lines::new(longest), cut), next);
+    let mut whole = ::http::Response::new(reqwest::Body::wrap_stream(stream));
+    (*whole.status_mut(), *whole.headers_mut()) = (status, headers);
+    whole.into()
+}
+
+/// Why a stream has broken off.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error(transparent)]
+    Lost(reqwest::Error),
+    #[error(transparent)]
+    TooLong(TooLong),
+}
+
 /// An answer that holds JSON, or events of it, without halves of pairs in it: for a library that parses it itself.
 pub(crate) fn whole_characters(answer: reqwest::Response) -> reqwest::Response {
     let (status, headers) = (answer.status(), answer.headers().clone());
@@ -483,7 +543,7 @@ fn classify(error: &reqwest::Error) -> CallError {
     if error.is_connect() {
         CallError::NotSent("cannot connect")
     } else if error.is_builder() {
-        CallError::NotSent("the request cannot be built")
+        CallError::Unaskable("the request cannot be built")
     } else if error.is_timeout() {
         CallError::Unanswered("timed out")
     } else {

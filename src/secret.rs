@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -38,6 +38,19 @@ impl SecretRef {
     /// The place that `text` names, if it is one and not just text.
     pub fn named(text: &str) -> Option<Self> {
         (text.starts_with("env:") || text.starts_with("file:")).then(|| Self(text.to_owned()))
+    }
+
+    /// Fetches a secret that travels in a header of HTTP, as tokens and keys do: one that no header can carry is refused.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), and what stands in the secret that cannot.
+    pub fn resolve_for_header(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<SecretString, String> {
+        let secret = self.resolve(env)?;
+        unfit_for_header(secret.expose_secret()).map_or(Ok(secret), |what| {
+            Err(format!(
+                "holds {what}, which no HTTP header can carry: put the secret there alone, as it was given to you"
+            ))
+        })
     }
 
     /// Fetches the secret. `env` looks up environment variables.
@@ -75,6 +88,17 @@ impl Default for SecretRef {
         Self(String::new())
     }
 }
+/// What of a secret no header of HTTP can carry; none if it can carry all of it.
+pub fn unfit_for_header(secret: &str) -> Option<&'static str> {
+    secret.chars().find_map(|character| match character {
+        ' '..='~' | '\t' => None,
+        '\r' | '\n' => Some("a line break"),
+        '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => Some("an invisible character"),
+        character if character.is_control() => Some("a control character"),
+        _ => Some("a character that is not ASCII"),
+    })
+}
+
 /// Whether two tokens are the same, without telling by the time it takes how long ours is or where they differ.
 pub fn same_token(theirs: &str, ours: &str) -> bool {
     Sha256::digest(theirs).ct_eq(&Sha256::digest(ours)).into()

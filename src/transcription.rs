@@ -98,6 +98,9 @@ pub enum Untranscribed {
     /// Nobody is there, or the way is not allowed.
     #[error("the server cannot be reached")]
     Unreachable,
+    /// No request can be made, as this is set up.
+    #[error("the server cannot be asked")]
+    Unaskable,
     /// The call broke off.
     #[error("the server did not answer")]
     Unanswered,
@@ -118,7 +121,7 @@ impl Untranscribed {
         match self {
             Self::Unreachable | Self::Unanswered => true,
             Self::Status(status) => matches!(status, 408 | 425 | 429) || status >= 500,
-            Self::TooLong | Self::TimedOut | Self::AnswerTooLong | Self::NotUnderstood => false,
+            Self::TooLong | Self::TimedOut | Self::Unaskable | Self::AnswerTooLong | Self::NotUnderstood => false,
         }
     }
 }
@@ -167,7 +170,7 @@ impl Transcriber {
         if config.longest.is_zero() {
             wrong("longest", "must not be zero: nothing would ever be transcribed");
         }
-        let api_key = config.api_key.as_ref().map(|key| key.resolve(env)).transpose();
+        let api_key = config.api_key.as_ref().map(|key| key.resolve_for_header(env)).transpose();
         let api_key = api_key.unwrap_or_else(|problem| {
             wrong("api_key", &problem);
             None
@@ -261,6 +264,7 @@ impl Transcriber {
 fn failure(error: CallError) -> Untranscribed {
     match error {
         CallError::NotSent(_) => Untranscribed::Unreachable,
+        CallError::Unaskable(_) | CallError::Unfit(_) => Untranscribed::Unaskable,
         CallError::Unanswered(_) => Untranscribed::Unanswered,
         CallError::TooLarge => Untranscribed::AnswerTooLong,
     }

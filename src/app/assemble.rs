@@ -220,7 +220,7 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
                 wrong(key, "must not be zero: no model answers at once".into());
             }
         }
-        let api_key = model.api_key.as_ref().map(|key| key.resolve(&*parts.env)).transpose();
+        let api_key = model.api_key.as_ref().map(|key| key.resolve_for_header(&*parts.env)).transpose();
         // Without its key it keeps its place: what else is wrong is told by that.
         let api_key = api_key.unwrap_or_else(|text| {
             wrong("api_key", text);
@@ -239,7 +239,7 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
     }
     let mut mcp = Vec::new();
     for (number, server) in llm.mcp.iter().enumerate() {
-        let token = server.token.as_ref().map(|token| token.resolve(&*parts.env)).transpose();
+        let token = server.token.as_ref().map(|token| token.resolve_for_header(&*parts.env)).transpose();
         let token = token.unwrap_or_else(|text| {
             problems.push((format!("mcp[{number}].token"), text));
             None

@@ -153,6 +153,7 @@ fn unanswered(error: CallError) -> HandlerError {
     match error {
         CallError::TooLarge => HandlerError::new("its answer is longer than handler.answer_limit"),
         CallError::NotSent(_) | CallError::Unanswered(_) => HandlerError::temporary(error.to_string()),
+        CallError::Unaskable(_) | CallError::Unfit(_) => HandlerError::new(error.to_string()),
     }
 }
 

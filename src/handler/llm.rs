@@ -38,12 +38,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::ExposeSecret;
 use tracing::{info, warn};
 
 use super::{Handler, HandlerError, Notebook, NotebookError, Speaker, Turn, WaysOut};
 use crate::clock::Clock;
 use crate::message::Reply;
 use crate::meters::{Fact, Meters, Step};
+use crate::secret::unfit_for_header;
 use crate::templates::{TemplateError, Templates};
 use budget::Budget;
 pub use config::{BudgetConfig, LlmConfig, May, McpConfig, ModelConfig, ToolConfig, Unusable};
@@ -110,6 +112,14 @@ impl Llm {
         let time_zone = prompter.time_zone.clone();
         let guard = Guard::new(&config);
         let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
+        for (number, model) in models.iter().enumerate() {
+            let unfit = model.api_key.as_ref().and_then(|key| unfit_for_header(key.expose_secret()));
+            // The client beneath would panic in the middle of a turn.
+            problems.extend(unfit.map(|what| {
+                let problem = format!("holds {what}, which no HTTP header can carry");
+                Unusable::new(format!("models[{number}].api_key"), problem)
+            }));
+        }
         let rungs = match ways_out.models.client() {
             Ok(http) => {
                 models.into_iter().map(|model| Rung::new(model, clock, http.clone(), ways_out.models.lane())).collect()

@@ -73,7 +73,7 @@ impl Remote {
         let call = Call { method, url, headers, body, timeout, in_clear: false };
         let unreachable = |error: CallError| {
             let advice = match error {
-                CallError::NotSent(_) => {
+                CallError::NotSent(_) | CallError::Unaskable(_) | CallError::Unfit(_) => {
                     "is it still starting, or was it started with another `operator` table? It must be an address of \
                      this machine's own, such as 127.0.0.1, for this command"
                 }
@@ -83,7 +83,8 @@ impl Remote {
         };
         let answer = self.transport.call(call).await.map_err(unreachable)?;
         let status = answer.status;
-        let body = answer.bytes(LONGEST).await.map_err(unreachable)?;
+        let body = tokio::time::timeout(timeout, answer.bytes(LONGEST)).await;
+        let body = body.unwrap_or(Err(CallError::Unanswered("timed out"))).map_err(unreachable)?;
         let stranger =
             || Refusal::new(503, format!("what answers on {address} is not the operator's API of threedots"));
         let body: Value = json::from_slice(&body).map_err(|_| stranger())?;

@@ -32,6 +32,9 @@ impl Repeat {
 pub fn unanswered(error: CallError, repeat: Repeat) -> ProviderError {
     match error {
         CallError::NotSent(what) => ProviderError::Transient { code: Code::Network(what) },
+        // The bot's own settings: no other call can do better, and its operator has to act.
+        CallError::Unaskable(what) => ProviderError::Unauthorized { code: Code::Network(what) },
+        CallError::Unfit(what) => ProviderError::Rejected { code: Code::Network(what) },
         CallError::Unanswered(what) => repeat.doubtful(Code::Network(what)),
         CallError::TooLarge => match repeat {
             Repeat::Doubles => ProviderError::Ambiguous { code: Code::Network("the answer is too large") },

@@ -58,7 +58,11 @@ pub async fn download(
     limit: u64,
 ) -> Result<Result<Download, Whole>, ProviderError> {
     let (patience, deadline) = (call.timeout, Instant::now() + call.timeout);
-    let answer = head(transport, call, deadline).await.map_err(|error| unanswered(error, Repeat::Harmless))?;
+    let answer = head(transport, call, deadline).await.map_err(|error| match error {
+        // The address is the medium's, and says nothing of the bot.
+        CallError::Unaskable(what) => ProviderError::Rejected { code: Code::Network(what) },
+        error => unanswered(error, Repeat::Harmless),
+    })?;
     if !answer.is_success() {
         return Ok(Err(whole(answer, deadline).await.0));
     }

@@ -38,6 +38,14 @@ impl<'a> Resolve<'a> {
         })
     }
 
+    /// The same for a secret that travels in a header of HTTP.
+    pub fn header_secret(&mut self, key: &str, secret: &SecretRef) -> SecretString {
+        secret.resolve_for_header(self.env).unwrap_or_else(|problem| {
+            self.wrong(key, problem);
+            SecretString::default()
+        })
+    }
+
     /// The secret that `key` names, if it names one.
     pub fn optional_secret(&mut self, key: &str, secret: Option<&SecretRef>) -> Option<SecretString> {
         secret.map(|secret| self.secret(key, secret))

@@ -1,6 +1,7 @@
 //! The llm handler against a stub of an OpenAI-compatible server, over real sockets.
 
 mod budget;
+mod endless;
 mod guard;
 mod halves;
 mod ladder;
@@ -56,7 +57,10 @@ fn made_with(config: LlmConfig, models: Vec<ModelConfig>, notebook: Arc<dyn Note
 
 /// These models, and nothing else.
 fn around(models: Vec<ModelConfig>) -> Around {
-    let models = models.into_iter().map(|config| Model { config, api_key: Some("key".to_owned().into()) }).collect();
+    around_models(models.into_iter().map(|config| Model { config, api_key: Some("key".to_owned().into()) }).collect())
+}
+
+pub(crate) fn around_models(models: Vec<Model>) -> Around {
     let nowhere = Remote::always(404, "", "");
     Around {
         models,

@@ -143,7 +143,7 @@ async fn the_client_refuses_plain_http_to_another_machine_unless_the_call_takes_
     let client = Client::new().expect("TLS roots");
     let (address, mut request) = server().await;
     let with_credentials = address.replace("//", "//user:word@");
-    let refused = CallError::NotSent("the address is neither https nor this machine");
+    let refused = CallError::Unaskable("the address is neither https nor this machine");
     for (url, in_clear) in
         [(&*address, false), (&with_credentials, false), (&with_credentials, true), ("ftp://waha.invalid", true)]
     {

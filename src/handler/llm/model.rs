@@ -1,5 +1,6 @@
 //! One model: asked, listened to while it speaks, and left alone while it rests.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,11 +18,15 @@ use super::config::ModelConfig;
 use super::tokens::{self, Tokens};
 use super::wire::{self, Chunk, Delta, Line, Offer, Request, StreamOptions, Usage, Wanted};
 use crate::clock::Clock;
+use crate::http::lines::Longest;
 use crate::http::names::Lane;
 use crate::http::{self, Bare};
 
 /// The longest answer that is listened to, in bytes: one that never ends must not fill the memory.
 const LONGEST: usize = 256 << 10;
+/// How long the stream of an answer may be, and one event of it, in bytes. A token of four letters is some 300 bytes of
+/// stream, and what a model thinks comes by the same way.
+const STREAM: Longest = Longest { event: 2 * LONGEST, stream: 64 * LONGEST as u64 };
 /// So many calls may be wanted at once.
 const MOST_CALLS: usize = 16;
 /// A model is not left alone for longer than this, whatever its server says.
@@ -38,7 +43,10 @@ pub struct Model {
 /// A model, ready to be asked.
 pub(super) struct Rung {
     pub(super) config: ModelConfig,
-    client: Client<OpenAIConfig>,
+    openai: OpenAIConfig,
+    http: Bare,
+    lane: Lane,
+    clock: Clock,
     rest: Arc<Rest>,
 }
 
@@ -60,14 +68,21 @@ impl Rest {
 
 impl Rung {
     pub(super) fn new(model: Model, clock: Clock, http: Bare, lane: Lane) -> Self {
-        let mut openai = OpenAIConfig::new().with_api_base(model.config.base_url.trim_end_matches('/'));
-        openai = openai.with_api_key(model.api_key.as_ref().map_or("none", |key| key.expose_secret()));
-        let rest = Arc::new(Rest::default());
+        // What OpenAI's own client takes from the environment is not for whichever server the model is at.
+        let openai = OpenAIConfig::new().with_org_id("").with_project_id("");
+        let openai = openai.with_api_base(model.config.base_url.trim_end_matches('/'));
+        let openai = openai.with_api_key(model.api_key.as_ref().map_or("none", |key| key.expose_secret()));
+        Self { config: model.config, openai, http, lane, clock, rest: Arc::default() }
+    }
+
+    /// What makes one call; `cut` says whether its answer was too long.
+    fn client(&self, cut: &Arc<AtomicBool>) -> Client<OpenAIConfig> {
         // Under the bare service: async-openai's own would repeat a call that the next model should have, and its errors
         // do not carry the header that says for how long.
-        let (bare, resting) = (ReqwestService::new(http.clone()), Arc::clone(&rest));
+        let (bare, resting, clock) = (ReqwestService::new(self.http.clone()), Arc::clone(&self.rest), self.clock);
+        let (lane, cut) = (self.lane.clone(), Arc::clone(cut));
         let service = service_fn(move |request: HttpRequestFactory| {
-            let (mut bare, resting, lane) = (bare.clone(), Arc::clone(&resting), lane.clone());
+            let (mut bare, resting, lane, cut) = (bare.clone(), Arc::clone(&resting), lane.clone(), Arc::clone(&cut));
             async move {
                 let answer = lane.scope(bare.call(request)).await?;
                 if matches!(answer.status().as_u16(), 429 | 503)
@@ -78,14 +93,12 @@ impl Rung {
                 }
                 // Whatever stands in the body: of a gateway in between, it is no answer of the protocol's.
                 let answer = answer.error_for_status().map_err(OpenAIError::Reqwest)?;
+                let answer = http::whole_characters(http::in_whole_lines(answer, STREAM, cut));
                 // Some servers cannot stream, and say nothing of that.
-                http::in_one_piece(http::whole_characters(answer), 2 * LONGEST, wire::as_event)
-                    .await
-                    .map_err(OpenAIError::Reqwest)
+                http::in_one_piece(answer, 2 * LONGEST, wire::as_event).await.map_err(OpenAIError::Reqwest)
             }
         });
-        let client = Client::build(http, openai).with_http_service(service);
-        Self { config: model.config, client, rest }
+        Client::build(self.http.clone(), self.openai.clone()).with_http_service(service)
     }
 
     /// How long it still wants to be left alone, if it does.
@@ -100,13 +113,17 @@ impl Rung {
         let tool_choice = (!may_call && !tools.is_empty()).then_some("none");
         let (model, stream) = (&*self.config.model, true);
         let request = Request { model, messages, tools, tool_choice, max_tokens, stream, stream_options };
-        let listened = timeout(self.config.timeout.min(patience), self.listen(request));
-        listened.await.unwrap_or(Err(Unanswered::TimedOut))
+        let cut = Arc::default();
+        let listened = timeout(self.config.timeout.min(patience), self.listen(&self.client(&cut), request)).await;
+        match listened.unwrap_or(Err(Unanswered::TimedOut)) {
+            Err(_) if cut.load(Ordering::Relaxed) => Err(Unanswered::Endless),
+            listened => listened,
+        }
     }
 
-    async fn listen(&self, request: Request<'_>) -> Result<Said, Unanswered> {
+    async fn listen(&self, client: &Client<OpenAIConfig>, request: Request<'_>) -> Result<Said, Unanswered> {
         let stall = self.config.stall;
-        let opened = timeout(stall, self.client.chat().create_stream_byot::<_, Chunk>(request)).await;
+        let opened = timeout(stall, client.chat().create_stream_byot::<_, Chunk>(request)).await;
         let mut stream = opened.map_err(|_| Unanswered::Stalled)?.map_err(|error| Unanswered::of(&error))?;
         let (mut said, mut length, mut complete) = (Said::default(), 0, false);
         loop {

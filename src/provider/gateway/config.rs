@@ -147,7 +147,7 @@ impl ProviderConfig for GatewayConfig {
         let base_url = resolve.own_address("base_url", &self.base_url, self.plain_http);
         let is_name = !self.session.is_empty() && self.session.chars().all(|c| c.is_ascii_graphic() && c != '/');
         resolve.require(is_name, "session", "must be the session's identifier, as the gateway's dashboard shows it");
-        let access_token = resolve.secret("access_token", &self.access_token);
+        let access_token = resolve.header_secret("access_token", &self.access_token);
         let verifier = self.verifier(resolve);
         self.check_typing(resolve);
         resolve.require(!self.timeout.is_zero(), "timeout", "must not be zero: no call would ever be answered");

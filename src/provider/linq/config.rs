@@ -143,7 +143,7 @@ impl ProviderConfig for LinqConfig {
     }
 
     fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
-        let api_key = resolve.secret("api_key", &self.api_key);
+        let api_key = resolve.header_secret("api_key", &self.api_key);
         let secrets = self.secrets(resolve);
         let base_url = resolve.address("base_url", &self.base_url);
         let digits = self.number.strip_prefix('+').unwrap_or("?");

@@ -71,7 +71,11 @@ impl Linq {
         let timeout = self.timeout + Duration::from_secs(data.len() as u64 / UPLOADED_IN_A_SECOND);
         let headers = headers(place.object("required_headers"), plain);
         let call = Call { method: "PUT", url, headers, body: Body::Raw(data), timeout, in_clear: false };
-        let stored = exchange(&*self.transport, call, Repeat::Harmless).await?;
+        let stored = exchange(&*self.transport, call, Repeat::Harmless).await.map_err(|error| match error {
+            // The address and the headers are the store's, and say nothing of the bot.
+            ProviderError::Unauthorized { code } => ProviderError::Rejected { code },
+            error => error,
+        })?;
         stored.is_success().then_some(id).ok_or_else(|| of_files(&stored))
     }
 }

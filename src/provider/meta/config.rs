@@ -102,7 +102,7 @@ impl ProviderConfig for MetaConfig {
 impl MetaConfig {
     /// The settings that this describes, its secrets fetched.
     pub fn settings(&self, resolve: &mut Resolve<'_>) -> MetaSettings {
-        let access_token = resolve.secret("access_token", &self.access_token);
+        let access_token = resolve.header_secret("access_token", &self.access_token);
         let verify_token = resolve.secret("verify_token", &self.verify_token);
         let app_secrets = self.app_secret.resolve("app_secret", resolve);
         let is_number = !self.phone_number_id.is_empty() && self.phone_number_id.chars().all(|c| c.is_ascii_digit());

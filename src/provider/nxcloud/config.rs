@@ -166,7 +166,7 @@ impl ProviderConfig for NxCloudConfig {
         resolve.require(late, "typing_refresh_every", problem);
         rates::require_burst(resolve, self.pair_burst);
         let access_secret = resolve.secret("access_secret", &self.access_secret);
-        let access_key = resolve.secret("access_key", &self.access_key);
+        let access_key = resolve.header_secret("access_key", &self.access_key);
         let callback_secret = resolve.optional_secret("callback_secret", given(&self.callback_secret));
         let token = resolve.optional_secret("token", given(&self.token));
         let too_short = |token: &str| !token.is_empty() && token.chars().count() < SHORTEST_TOKEN;

@@ -129,6 +129,11 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_left_of_it() {
     ] {
         assert_eq!(house.put("bakery", &settings).await.0, status, "{settings}");
     }
+    let mut unfit = house.settings();
+    unfit["provider"]["access_token"] = json!({ "$secret": "CANARY\nCANARY" });
+    let (status, said) = house.put("bakery", &unfit).await;
+    assert_eq!((status, &said["problems"][0]["key"]), (422, &json!("bots.bakery.provider.access_token")), "{said}");
+    assert!(said.to_string().contains("a line break") && !said.to_string().contains("CANARY"), "{said}");
     assert_eq!((files(&house), secrets(&house, "bakery")), before, "nothing has changed on disk");
     house.write("bakery", "1", "bread").await;
     house.upstream.sent("You said: bread").await;

@@ -122,7 +122,7 @@ fn word(what: May) -> &'static str {
 fn failure(error: CallError) -> Failure {
     match error {
         CallError::TooLarge => Failure::TooLong,
-        CallError::NotSent(_) => Failure::Unreachable,
+        CallError::NotSent(_) | CallError::Unaskable(_) | CallError::Unfit(_) => Failure::Unreachable,
         CallError::Unanswered(_) => Failure::TimedOut,
     }
 }

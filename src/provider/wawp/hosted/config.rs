@@ -181,6 +181,10 @@ impl ProviderConfig for WawpConfig {
             messages_per_minute: self.messages_per_minute,
         };
         let base_url = resolve.address("base_url", &self.base_url);
+        let secret = match self.credentials {
+            Credentials::Headers => Resolve::header_secret,
+            Credentials::Body | Credentials::Query => Resolve::secret,
+        };
         Arc::new(Line {
             bot: around.bot,
             verifier: Verifier::new(&trust, resolve),
@@ -189,8 +193,8 @@ impl ProviderConfig for WawpConfig {
             abilities: manners.abilities(takes, resolve),
             dialect: Wawp {
                 base_url,
-                instance_id: resolve.secret("instance_id", &self.instance_id),
-                access_token: resolve.secret("access_token", &self.access_token),
+                instance_id: secret(resolve, "instance_id", &self.instance_id),
+                access_token: secret(resolve, "access_token", &self.access_token),
                 credentials: self.credentials,
                 text_field: self.text_field,
                 media_style: self.media_style,

@@ -147,7 +147,7 @@ impl ProviderConfig for WahaConfig {
             dialect: Waha {
                 own_host: Hosts::new(&[], &base_url).plain_http(self.plain_http, &base_url),
                 base_url,
-                api_key: resolve.secret("api_key", &self.api_key),
+                api_key: resolve.header_secret("api_key", &self.api_key),
                 session: self.session.clone(),
                 seen: self.seen,
                 own_message_ids: self.own_message_ids,

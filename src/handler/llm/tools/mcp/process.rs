@@ -57,6 +57,10 @@ impl Program {
         for name in config.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
             problems.push((format!("env.{name}"), "is no name of an environment variable: correct it".into()));
         }
+        for (name, _) in environment.iter().filter(|(_, value)| has_nul(value.expose_secret())) {
+            let problem = "holds a character that no environment variable can hold: put its value there alone";
+            problems.push((format!("env.{name}"), problem.into()));
+        }
         if !problems.is_empty() {
             return Err(problems);
         }

@@ -11,9 +11,11 @@ use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
 use sse_stream::{Sse, SseStream};
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use crate::handler::llm::config::McpConfig;
+use crate::http::lines::{Lines, Longest};
 use crate::http::{Answer, Body, Call, CallError, HeaderName, HeaderValue, Transport};
 use crate::json::{self, WholePieces};
 
@@ -52,7 +54,7 @@ impl Wire {
         headers.extend(session.map(|session| (SESSION.into(), session.to_owned())));
         headers.extend(token.map(|token| ("authorization".into(), format!("Bearer {token}"))));
         for (name, value) in more {
-            let value = value.to_str().map_err(|_| Failed::Client(CallError::NotSent("header")))?;
+            let value = value.to_str().map_err(|_| Failed::Client(CallError::Unaskable("header")))?;
             headers.push((Cow::Owned(name.as_str().to_owned()), value.to_owned()));
         }
         let (url, timeout, in_clear) = (self.url.clone(), self.timeout, self.in_clear);
@@ -79,12 +81,13 @@ impl StreamableHttpClient for Wire {
             202 | 204 => Ok(StreamableHttpPostResponse::Accepted),
             404 if session.is_some() => Err(Failed::SessionExpired),
             200 if kind.starts_with("text/event-stream") => {
-                let events = SseStream::from_bytes_stream(bytes(answer, self.limit));
+                let events = SseStream::from_bytes_stream(bytes(answer, self.limit, Instant::now() + self.timeout));
                 Ok(StreamableHttpPostResponse::Sse(events.boxed(), named))
             }
             // Errors of the protocol's come with other statuses, too.
             200 | 400..=499 if kind.starts_with("application/json") => {
-                let body = answer.bytes(self.limit).await.map_err(Failed::Client)?;
+                let body = timeout(self.timeout, answer.bytes(self.limit)).await;
+                let body = body.unwrap_or(Err(CallError::Unanswered("timed out"))).map_err(Failed::Client)?;
                 Ok(StreamableHttpPostResponse::Json(json::from_slice::<ServerJsonRpcMessage>(&body)?, named))
             }
             status => Err(Failed::UnexpectedServerResponse(format!("HTTP {status}").into())),
@@ -114,18 +117,29 @@ impl StreamableHttpClient for Wire {
     }
 }
 
-/// An answer's bytes as they come, up to the limit. They are events, which end with a line: what the SDK reads of them has
-/// no half of a pair in it.
-fn bytes(answer: Answer, limit: u64) -> BoxStream<'static, Result<bytes::Bytes, CallError>> {
-    let next = |(mut answer, left, mut pieces): (Answer, u64, WholePieces)| async move {
-        match answer.chunk().await {
-            Ok(None) => None,
-            Ok(Some(chunk)) => match left.checked_sub(chunk.len() as u64) {
-                Some(left) => Some((Ok(pieces.take_in(chunk)), (answer, left, pieces))),
-                None => Some((Err(CallError::TooLarge), (answer, 0, pieces))),
-            },
-            Err(error) => Some((Err(error), (answer, 0, pieces))),
+/// An answer's lines as they are complete, up to the limit, and until nobody waits for what they say any longer. They are
+/// events, which end with a line: what the SDK reads of them has no half of a pair in it.
+fn bytes(answer: Answer, limit: u64, until: Instant) -> BoxStream<'static, Result<bytes::Bytes, CallError>> {
+    let longest = Longest { event: usize::try_from(limit).unwrap_or(usize::MAX), stream: limit };
+    let next = move |(answer, mut lines, mut pieces): (Option<Answer>, Lines, WholePieces)| async move {
+        let mut answer = answer?;
+        loop {
+            let chunk = timeout_at(until, answer.chunk()).await.unwrap_or(Err(CallError::Unanswered("timed out")));
+            match chunk
+                .and_then(|chunk| chunk.map(|chunk| lines.take_in(&chunk)).transpose().map_err(|_| CallError::TooLarge))
+            {
+                Ok(Some(complete)) if complete.is_empty() => {}
+                Ok(Some(complete)) => return Some((Ok(pieces.take_in(complete)), (Some(answer), lines, pieces))),
+                Ok(None) => return Some((Ok(pieces.take_in(lines.rest())), (None, lines, pieces))),
+                Err(error) => return Some((Err(error), (None, lines, pieces))),
+            }
         }
     };
-    stream::unfold((answer, limit, WholePieces::default()), next).boxed()
+    let state = (Some(answer), Lines::new(longest), WholePieces::default());
+    // The parser is given no piece that is empty.
+    let pieces = stream::unfold(state, next).filter(|piece| {
+        let some = piece.as_ref().map_or(true, |piece| !piece.is_empty());
+        std::future::ready(some)
+    });
+    pieces.boxed()
 }
