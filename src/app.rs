@@ -6,6 +6,7 @@ mod hand;
 mod host;
 mod operator;
 mod playground;
+mod scratch;
 mod server;
 mod trial;
 
@@ -46,6 +47,7 @@ pub use hand::HandError;
 use host::{Asked, Host, Rosters};
 use operator::Operator;
 use playground::Playground;
+use scratch::Scratch;
 use server::Listening;
 
 /// A threedots that has not been started yet.
@@ -209,7 +211,7 @@ impl App {
             Some(config) => {
                 let comeback = Comeback::configured(&config)?;
                 let callbacks = Arc::clone(&comeback.callbacks);
-                let listener = bind("server.listen", &config.server.listen)?;
+                let listener = bind("server.listen", &config.server.listen, config.server.backlog)?;
                 let operator = Operator::bind(&config, &*env)?;
                 let (meters, notes) = (Operator::meters(operator.as_ref()), Arc::clone(&notebook));
                 let (parts, problems) =
@@ -237,8 +239,8 @@ impl App {
     }
 }
 
-fn bind(key: &'static str, address: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|error| StartError::Address { key, address: address.to_owned(), error })
+fn bind(key: &'static str, address: &str, backlog: u32) -> Result<TcpListener, StartError> {
+    server::listen(address, backlog).map_err(|error| StartError::Address { key, address: address.to_owned(), error })
 }
 
 /// Makes no call.
@@ -310,8 +312,8 @@ pub struct Running {
     housekeeping: JoinHandle<()>,
     /// Ends the housekeeping, also when this is dropped.
     swept: DropGuard,
-    /// What the playground leaves behind, and nobody needs.
-    directory: Option<std::path::PathBuf>,
+    /// What the playground would leave behind, and nobody needs.
+    directory: Option<Scratch>,
 }
 
 impl Running {
@@ -369,11 +371,11 @@ impl Running {
         })
     }
 
-    fn add_sandboxes(&mut self, sandboxes: Vec<Arc<Sandbox>>, listening: Listening, directory: std::path::PathBuf) {
+    fn add_sandboxes(&mut self, sandboxes: Vec<Arc<Sandbox>>, listening: Listening, directory: Option<Scratch>) {
         self.phone = Some(listening.address);
         self.servers.push((listening.handle, tokio::spawn(listening.server)));
         self.sandboxes = sandboxes;
-        self.directory = Some(directory);
+        self.directory = directory;
     }
 
     /// Ends when it can go on no longer.
@@ -407,11 +409,7 @@ impl Running {
             error!("the housekeeping has panicked");
         }
         self.store.close().await;
-        if let Some(directory) = self.directory
-            && let Err(problem) = std::fs::remove_dir_all(&directory)
-        {
-            warn!(error = %problem.kind(), "the sandbox's directory could not be removed");
-        }
+        drop(self.directory);
         info!("stopped");
     }
 
@@ -479,6 +477,9 @@ pub enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The sandbox's directory.
+    #[error("no directory for the sandbox can be made in the system's directory for temporary files (TMPDIR): {0}")]
+    Directory(std::io::Error),
     /// Any address.
     #[error("cannot listen: {0}")]
     Listen(std::io::Error),

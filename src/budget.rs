@@ -96,7 +96,8 @@ impl Budget {
         &self.bell
     }
 
-    fn left(&self) -> u64 {
+    /// How many bytes are left.
+    pub fn left(&self) -> u64 {
         self.left.available_permits() as u64 * UNIT
     }
 }
@@ -109,6 +110,20 @@ impl Share {
             drop(permit.split(more));
             self.tell(more);
         }
+    }
+
+    /// How many bytes it is.
+    pub fn bytes(&self) -> u64 {
+        self.permit.as_ref().map_or(0, |permit| permit.num_permits() as u64 * UNIT)
+    }
+
+    /// Takes in another share of the same budget, that was taken for the same somebody.
+    pub fn join(&mut self, mut other: Self) {
+        match (&mut self.permit, other.permit.take()) {
+            (Some(mine), Some(theirs)) => mine.merge(theirs),
+            (mine, theirs) => *mine = mine.take().or(theirs),
+        }
+        other.tally = None;
     }
 
     /// Counts all of it as taken by somebody, until it is given back.
@@ -135,6 +150,11 @@ impl Drop for Share {
 }
 
 impl Tally {
+    /// Whether it is the same tally, and not only as much.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many bytes have been taken.
     pub fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed) * UNIT

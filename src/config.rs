@@ -330,6 +330,7 @@ fn check(source: &mut Source<'_>, config: &Config) {
         ("server.body_timeout", server.body_timeout.is_zero()),
         ("server.store_timeout", server.store_timeout.is_zero()),
         ("server.connections", server.connections == 0),
+        ("server.backlog", server.backlog == 0),
         ("store.max_waiting", store.max_waiting == 0),
         ("worker.turns", worker.turns == 0),
     ] {

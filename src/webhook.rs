@@ -10,7 +10,7 @@
 //! | a handshake with another token | 403 |
 //! | no such bot | 404, and a line of the log once a minute |
 //! | a method that the provider does not use | 405 |
-//! | a body that takes longer than the configured time | 408 |
+//! | a body that takes longer than the configured time, stands still for 5 s, or is slow where others need its room | 408 |
 //! | a body over 4 MiB | 413 |
 //! | a compressed body: none of the providers sends one, and unpacking is how small bodies become large | 415 |
 //! | the store cannot make it durable, or not in time | 503, and the upstream delivers it again |
@@ -24,12 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, RETRY_AFTER};
-use actix_web::web::{self, Bytes, BytesMut, Payload, ServiceConfig};
+use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
@@ -42,7 +41,7 @@ use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookR
 use crate::store::{Accepted, Change, Echoed, Noted, Opted, Peer, Store, StoreError};
 use astray::Astray;
 pub use intake::Bodies;
-use intake::{Crowded, Intake, Room, SMALL};
+use intake::{Intake, Room, Unread};
 
 /// Where webhooks arrive. The `server` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,6 +54,9 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// How many connections are open at the same time.
     pub connections: usize,
+    /// How many more the system keeps until they are taken in, on this port and on those of handlers and the operator; it
+    /// may have a limit of its own (on Linux, `net.core.somaxconn`).
+    pub backlog: u32,
     /// How many bytes of bodies are being read or handled at the same time: the largest of what deliveries take memory
     /// for. Past that, they wait for two seconds, and are turned back.
     pub body_memory: u64,
@@ -70,6 +72,7 @@ impl Default for ServerConfig {
             listen: "127.0.0.1:8080".into(),
             body_timeout: Duration::from_secs(10),
             connections: 25_000,
+            backlog: 4096,
             body_memory: 32 << 20,
             store_timeout: Duration::from_secs(10),
         }
@@ -168,7 +171,7 @@ impl Webhooks {
         let answer = match inlet.provider.receive(request) {
             Ok(Received::Challenge(challenge)) => WebhookAnswer::new(200, challenge),
             Ok(Received::Events(events)) => self.accept(&bot, &inlet, events, request.body.len()).await,
-            Err(refusal) => refuse(&bot, refusal),
+            Err(refusal) => self.refuse(&bot, refusal),
         };
         self.count(&inlet, &answer);
         answer
@@ -183,10 +186,23 @@ impl Webhooks {
         let bot = BotName::new(bot);
         if let Some(inlet) = self.bots.get(&bot) {
             self.count(&inlet, answer);
-            warn!(webhook.bot = %bot, webhook.status = answer.status, webhook.refused = answer.body, "a webhook was refused");
+            self.astray.refused(&bot, answer.status, &answer.body);
         } else {
             self.astray.nobody(Some(bot.as_str()));
         }
+    }
+
+    fn refuse(&self, bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
+        let answer = match refusal {
+            WebhookError::Unsigned | WebhookError::WrongSignature | WebhookError::Stale => {
+                WebhookAnswer::new(401, "not authentic")
+            }
+            WebhookError::WrongToken => WebhookAnswer::new(403, "not authentic"),
+            WebhookError::Malformed => WebhookAnswer::new(400, "not understood"),
+            WebhookError::WrongMethod => WebhookAnswer::new(405, "wrong method"),
+        };
+        self.astray.refused(bot, answer.status, &refusal.to_string());
+        answer
     }
 
     async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
@@ -283,18 +299,6 @@ impl Webhooks {
     }
 }
 
-fn refuse(bot: &BotName, refusal: WebhookError) -> WebhookAnswer {
-    warn!(webhook.bot = %bot, webhook.refused = %refusal, "a webhook was refused");
-    match refusal {
-        WebhookError::Unsigned | WebhookError::WrongSignature | WebhookError::Stale => {
-            WebhookAnswer::new(401, "not authentic")
-        }
-        WebhookError::WrongToken => WebhookAnswer::new(403, "not authentic"),
-        WebhookError::Malformed => WebhookAnswer::new(400, "not understood"),
-        WebhookError::WrongMethod => WebhookAnswer::new(405, "wrong method"),
-    }
-}
-
 fn turned_back(bot: &BotName, why: impl Display) -> WebhookAnswer {
     error!(webhook.bot = %bot, error = %why, "a webhook was turned back: the provider will deliver it again");
     WebhookAnswer::new(503, "try again")
@@ -376,34 +380,20 @@ async fn read<'a>(
     if declared.is_some_and(|length| length > BODY_LIMIT) {
         return Err(WebhookAnswer::new(413, "too large"));
     }
-    let mut room = webhooks.intake.enter(declared, webhooks.bodies(bot)?).await?;
-    let body = timeout(webhooks.body_timeout, collect(body, declared, &mut room)).await;
-    let body = body.map_err(|_| WebhookAnswer::new(408, "too slow"))??;
+    let peer = http.peer_addr().map(|peer| peer.ip());
+    let mut room = webhooks.intake.enter(peer, webhooks.bodies(bot)?);
+    let body = timeout(webhooks.body_timeout, room.fill(body, declared)).await.unwrap_or(Err(Unread::Slow))?;
     let query = http.query_string().to_owned();
     Ok((WebhookRequest { method, query, headers, body, received: webhooks.clock.now() }, room))
 }
 
-async fn collect(mut body: Payload, declared: Option<usize>, room: &mut Room<'_>) -> Result<Bytes, WebhookAnswer> {
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| WebhookAnswer::new(400, "the body broke off"))?;
-        let length = whole.len() + chunk.len();
-        if length > BODY_LIMIT {
-            return Err(WebhookAnswer::new(413, "too large"));
+impl From<Unread> for WebhookAnswer {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Crowded => Self::new(503, "too much at once"),
+            Unread::Slow => Self::new(408, "too slow"),
+            Unread::TooLong => Self::new(413, "too large"),
+            Unread::BrokeOff => Self::new(400, "the body broke off"),
         }
-        if length > SMALL {
-            room.widen(declared).await?;
-            // Once, and not by doubling: twice as much would not be in the room.
-            whole.reserve(declared.unwrap_or(length).max(length) - whole.len());
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    room.settle(whole.len());
-    Ok(whole.freeze())
-}
-
-impl From<Crowded> for WebhookAnswer {
-    fn from(Crowded: Crowded) -> Self {
-        Self::new(503, "too much at once")
     }
 }

@@ -43,7 +43,7 @@ impl Comeback {
 
     /// The same with the configured port.
     pub(super) fn configured(config: &Config) -> Result<Self, StartError> {
-        Self::bind(config, |address| bind("callbacks.listen", address))
+        Self::bind(config, |address| bind("callbacks.listen", address, config.server.backlog))
     }
 
     /// For a configuration that is only looked at.

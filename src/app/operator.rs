@@ -20,8 +20,9 @@ use crate::secret::random;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
-/// So many connections at the same time.
-const CONNECTIONS: usize = 64;
+/// So many connections at the same time: more than whoever opens them and says nothing can hold, before each is closed
+/// for that.
+const CONNECTIONS: usize = 10_000;
 
 /// A port, and the token that opens it.
 pub(super) struct Operator {
@@ -34,7 +35,7 @@ impl Operator {
     /// Takes the port, if there is a token.
     pub(super) fn bind(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, StartError> {
         let Some(token) = assemble::operator_token(config, env)? else { return Ok(None) };
-        let listener = bind("operator.listen", &config.operator.listen)?;
+        let listener = bind("operator.listen", &config.operator.listen, config.server.backlog)?;
         Ok(Some(Self { listener, token, metrics: Arc::default() }))
     }
 

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +13,20 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::StartError;
 use super::assemble::Env;
+use super::scratch::Scratch;
 use super::server::{self, Listening};
 use crate::clock::Clock;
 use crate::config::{Config, Problems};
 use crate::handler::llm::ModelConfig;
 use crate::http::{Body, Call, Transport};
 use crate::sandbox::{self, Courier, Customer, OperatorAccess, Page, Sandbox, SandboxSettings, Upstream};
+use crate::store::StoreConfig;
+use crate::webhook::ServerConfig;
 
 /// The name of the first upstream's bot, which is part of its webhook's address. The others have their upstreams'.
 const BOT: &str = "demo";
-/// Messages cost nothing here, and a reply is what takes the dots off where there is no call for it: each failure is told
+/// Messages cost nothing here, and a reply is what takes the dots off where there is no call for it: each failure is
+/// told
 /// of, and so is a stop.
 const FAILURE_REPLY: &str = "every = \"0s\"";
 const CONTROL: &str = "stop_reply = \"I have stopped.\"";
@@ -41,8 +44,10 @@ pub(super) struct Playground {
     pub(super) product: TcpListener,
     pub(super) sandboxes: Vec<Arc<Sandbox>>,
     pub(super) listening: Listening,
-    /// Deleted when the app ends: the customers on the phones forget everything, and so do the bots.
-    pub(super) directory: PathBuf,
+    /// Removed when the app ends: the customers on the phones forget everything, and so do the bots. None if the
+    /// store is
+    /// where somebody has said.
+    pub(super) directory: Option<Scratch>,
 }
 
 impl Playground {
@@ -83,8 +88,12 @@ impl Playground {
         if !problems.is_empty() {
             return Err(StartError::Config(Problems(problems)));
         }
-        let directory = std::env::temp_dir().join(format!("threedots-{}", std::process::id()));
-        config.store.path.clone_from(&directory);
+        let is_named = config.store.path != StoreConfig::default().path;
+        let directory = (!is_named).then(|| Scratch::make(&std::env::temp_dir())).transpose();
+        let directory = directory.map_err(StartError::Directory)?;
+        if let Some(directory) = &directory {
+            directory.path().clone_into(&mut config.store.path);
+        }
         let page = Page::new(pages(&config)).map_err(StartError::Page)?;
         let routes = sandbox::configure(&sandboxes, &page);
         let listening = server::serve(phone, CONNECTIONS, sandbox::on_connect, routes).map_err(StartError::Listen)?;
@@ -118,7 +127,8 @@ fn pages(config: &Config) -> HashMap<String, String> {
 
 pub(super) fn listen(port: u16) -> Result<TcpListener, StartError> {
     // A second threedots on the same laptop is welcome: it takes the next free port.
-    TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).map_err(StartError::Listen)
+    let listen = |port| server::listen(("127.0.0.1", port), ServerConfig::default().backlog);
+    listen(port).or_else(|_| listen(0)).map_err(StartError::Listen)
 }
 
 /// The demo, unless the program brings a handler, or the environment one's address or a model.

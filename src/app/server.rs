@@ -3,13 +3,15 @@
 //! `GET /healthz`: the process is alive. `GET /readyz`: it takes messages in; 503 while it does not.
 
 use std::any::Any;
-use std::net::{SocketAddr, TcpListener};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
+use tokio::net::TcpSocket;
 
 use crate::store::Store;
 use crate::webhook::{self, ServerConfig, Webhooks};
@@ -25,6 +27,27 @@ pub(super) struct Listening {
     pub(super) address: SocketAddr,
     pub(super) server: Server,
     pub(super) handle: ServerHandle,
+}
+
+/// Listens at the first of these addresses that can be had, with room for so many connections that nobody has taken
+/// in yet. The
+/// server's own setting for that reaches no listener that is handed to it. Call it on a runtime.
+pub(super) fn listen(addresses: impl ToSocketAddrs, backlog: u32) -> std::io::Result<TcpListener> {
+    let mut failure = std::io::Error::from(ErrorKind::AddrNotAvailable);
+    for address in addresses.to_socket_addrs()? {
+        let listening = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A port whose last connections have not been forgotten yet can be had, as with the standard library.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(backlog)?.into_std()
+        };
+        match listening() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 /// Serves webhooks and health on `listener`.
@@ -82,10 +105,38 @@ where
         .workers(threads)
         // It counts them for each of its threads.
         .max_connections(connections.div_ceil(threads))
-        .backlog(4096)
         .shutdown_timeout(DRAIN_SECONDS)
         .listen(listener)?
         .run();
     let handle = server.handle();
     Ok(Listening { address, server, handle })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// How many connections the system keeps for a listener that takes none in.
+    async fn kept(backlog: u32) -> usize {
+        let listener = listen("127.0.0.1:0", backlog).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut connections = Vec::new();
+        while connections.len() < 100 {
+            match timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+                Ok(connection) => connections.push(connection.expect("it is kept")),
+                Err(_) => break,
+            }
+        }
+        connections.len()
+    }
+
+    #[tokio::test]
+    async fn so_many_connections_wait_as_the_setting_says() {
+        // Linux keeps one more.
+        assert!((7..=8).contains(&kept(7).await));
+        assert_eq!(kept(200).await, 100);
+    }
 }

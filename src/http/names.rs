@@ -2,7 +2,8 @@
 //! nobody else.
 //!
 //! `/etc/hosts` comes first, then the servers of `/etc/resolv.conf`; both are read again when they change. Without
-//! servers the one on this machine is asked, as the C library does. All who wait for a name share one look-up, a bot has
+//! servers the one on this machine is asked, as the C library does. All who wait for a name share one look-up, a bot
+//! has
 //! so many of them under way and no more, and an answer is good for as long as it says.
 
 use std::collections::HashMap;
@@ -196,7 +197,8 @@ impl Lookup for Names {
 /// Asks the servers, and says until when the answer is good.
 async fn ask(resolver: &TokioResolver, name: &str) -> (Found, Instant) {
     let now = Instant::now();
-    // Not as text: that would refuse names with an underscore in them, such as those of services in a container's network.
+    // Not as text: that would refuse names with an underscore in them, such as those of services in a container's
+    // network.
     let Ok(parsed) = Name::from_ascii(name) else { return (Err(ErrorKind::InvalidInput), now + NOT_THERE_FOR) };
     match timeout(LONGEST, resolver.lookup_ip(parsed)).await {
         Ok(Ok(found)) => {

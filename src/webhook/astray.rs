@@ -1,4 +1,4 @@
-//! Webhooks that reach no bot: their operator is told of each kind once a minute, however many come.
+//! Webhooks that reach no bot, or are refused: their operator is told of each kind once a minute, however many come.
 //!
 //! What stands in a path is a stranger's. It is shown if a bot could have it for a name, and so many kinds are told apart
 //! that a stranger fills neither the memory nor the log.
@@ -29,6 +29,8 @@ pub(super) struct Astray {
     /// By the name in the path; none for a path that names no bot.
     unknown: Once<Option<BotName>>,
     elsewhere: Once<(BotName, Elsewhere)>,
+    /// By the bot, and why.
+    refused: Once<(BotName, String)>,
 }
 
 impl Astray {
@@ -48,6 +50,21 @@ impl Astray {
             "a webhook came for a bot that is not there: add it to the configuration, or correct the address that its \
              provider has (…/webhooks/NAME of the bot); or somebody tries addresses"
         );
+    }
+
+    /// A webhook of a bot was refused, whoever may have sent it.
+    pub(super) fn refused(&self, bot: &BotName, status: u16, why: &str) {
+        let Some((kind, times)) = self.refused.tell((bot.clone(), why.to_owned())) else { return };
+        match kind {
+            Some(_) => warn!(
+                webhook.bot = %bot,
+                webhook.status = status,
+                webhook.refused = why,
+                webhook.times = times,
+                "a webhook was refused"
+            ),
+            None => warn!(webhook.times = times, "webhooks of several bots were refused, for several reasons"),
+        }
     }
 
     /// An authentic delivery to a bot is meant for another number.

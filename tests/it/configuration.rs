@@ -329,7 +329,7 @@ const FOUND: [(&str, &str, &str); 55] = [
     (
         "server.connection",
         "connection = ",
-        "correct its name (there are: listen, body_timeout, connections, body_memory, store_timeout)",
+        "correct its name (there are: listen, body_timeout, connections, backlog, body_memory, store_timeout)",
     ),
     ("server.listne", "THREEDOTS_SERVER__LISTNE", "correct its name"),
     ("store.kind", "kind = \"LITERAL", "use one of memory, sled, redb"),

@@ -21,7 +21,9 @@ use threedots::store::memory::{Memory, Settings};
 use threedots::store::{Backlog, Store};
 use threedots::webhook::{ServerConfig, Webhooks};
 
-use crate::product::{CUSTOMER, Line, Product, Setup, Upstream, delivery, echo, request, signature, signed, text};
+use crate::product::{
+    CUSTOMER, Line, Product, Setup, Upstream, delivery, echo, head, request, signature, signed, text,
+};
 use crate::real::load::{batch, write};
 use crate::world;
 use stuck::Stuck;
@@ -130,37 +132,88 @@ fn longest(id: &str) -> Vec<u8> {
     signed(delivery(&[text(id, &"l".repeat(3 << 20))]).as_bytes())
 }
 
+/// A product with the least memory for bodies: 4 MiB for the first 16 KiB of each, and 4 MiB for what is longer.
+async fn with_little_memory(directory: &std::path::Path, upstream: &Upstream) -> Product {
+    let setup = Setup { server: "body_memory = 8388608".into(), ..Setup::new(upstream) };
+    Product::start(directory, &setup, echo()).await
+}
+
+/// So many connections that declare a body of `declared` bytes, send `sent` of it, and no more.
+async fn stalling(product: &Product, count: usize, declared: usize, sent: usize) -> Vec<Line> {
+    let mut begun = head("POST", crate::product::WEBHOOK, &[], Some(declared));
+    begun.extend(vec![b'x'; sent]);
+    let mut lines = Vec::new();
+    for _ in 0..count {
+        let mut line = Line::open(product.address).await;
+        line.send(&begun).await;
+        lines.push(line);
+    }
+    lines
+}
+
 #[tokio::test]
-async fn whoever_sends_long_bodies_and_never_ends_keeps_out_others_like_that_and_no_customer() {
+async fn whoever_begins_and_never_ends_keeps_no_delivery_out_that_does_whatever_it_has_declared() {
     let directory = tempfile::tempdir().expect("a directory");
     let upstream = Upstream::content().await;
-    // Room for one body of 4 MiB besides the small ones.
-    let setup = Setup { server: "body_memory = 8388608".into(), ..Setup::new(&upstream) };
-    let product = Product::start(directory.path(), &setup, echo()).await;
-    // Each sends what is more than small, and then nothing.
-    let stall = async || {
-        let mut line = Line::open(product.address).await;
-        line.send(&longest("STALLS")[..100_000]).await;
-        line
-    };
-    let (mut one, mut other) = (stall().await, stall().await);
-    // Whichever came first has the room.
-    let (turned_back, stalls) = tokio::select! {
-        answer = one.response() => (answer, other),
-        answer = other.response() => (answer, one),
-    };
-    let turned_back = turned_back.expect("an answer");
-    assert_eq!((turned_back.status, turned_back.header("retry-after")), (503, Some("5")));
-    let refused = Line::open(product.address).await.respond_while_sending(&longest("LONG")).await;
-    assert_eq!(refused.status, 503);
-    for number in 0..20 {
-        let words = format!("customer number {number}.");
-        assert_eq!(product.post(&delivery(&[text(&number.to_string(), &words)])).await, 200);
-        upstream.sent(&words).await;
+    let product = with_little_memory(directory.path(), &upstream).await;
+    // Some say that much will come, some send nearly all that is free for everybody, some more than that.
+    for (count, declared, sent) in [(300, 4_000_000, 1), (300, 16_000, 15_900), (60, 3_000_000, 100_000)] {
+        let stalling = stalling(&product, count, declared, sent).await;
+        let began = Instant::now();
+        let deliver = async |number: usize| {
+            let words = format!("customer number {number}.");
+            product.post(&delivery(&[text(&format!("{count}-{sent}-{number}"), &words)])).await
+        };
+        for first in 0..7 {
+            let answers = join_all((0..20).map(|number| deliver(first * 20 + number))).await;
+            assert_eq!(answers, [200; 20], "beside {count} that send {sent} of {declared}");
+        }
+        for number in 0..3 {
+            let id = format!("LONG-{count}-{sent}-{number}");
+            let answer = Line::open(product.address).await.respond_while_sending(&longest(&id)).await;
+            assert_eq!(answer.status, 200, "a long one, beside {count} that send {sent} of {declared}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        for mut line in stalling {
+            let answer = line.response().await;
+            // One that was cut off with much under way may learn of it by a reset, and one may have waited for room
+            // itself.
+            assert!(answer.is_none_or(|answer| matches!(answer.status, 408 | 503)));
+            line.is_closed().await;
+        }
     }
-    drop(stalls);
-    // It waits until the room is given back.
-    assert_eq!(product.ask(&longest("LONG")).await.status, 200);
+    product.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_stands_still_is_let_go_long_before_its_time_is_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let upstream = Upstream::content().await;
+    let product = Product::start(directory.path(), &Setup::new(&upstream), echo()).await;
+    let began = Instant::now();
+    let mut lines = stalling(&product, 1, 1000, 10).await;
+    let answer = lines[0].response().await.expect("an answer");
+    assert_eq!((answer.status, answer.header("connection")), (408, Some("close")));
+    let took = began.elapsed();
+    assert!((Duration::from_secs(4)..Duration::from_secs(15)).contains(&took), "{took:?}");
+    product.stop().await;
+}
+
+#[tokio::test]
+async fn many_long_deliveries_at_once_are_taken_one_after_the_other_and_none_is_cut_off() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let upstream = Upstream::content().await;
+    let product = with_little_memory(directory.path(), &upstream).await;
+    // There is room for one.
+    let deliveries = (0..12).map(|number| {
+        let (address, delivery) = (product.address, longest(&format!("LONG-{number}")));
+        async move { Line::open(address).await.respond_while_sending(&delivery).await.status }
+    });
+    let answers = join_all(deliveries).await;
+    let taken = answers.iter().filter(|answer| **answer == 200).count();
+    assert!(answers.iter().all(|answer| matches!(answer, 200 | 503)), "{answers:?}");
+    assert!(taken >= 3, "{answers:?}");
+    assert_eq!(product.ask(&longest("LAST")).await.status, 200);
     product.stop().await;
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -351,6 +352,42 @@ fn a_store_that_is_closed_or_full_turns_webhooks_back_without_a_word_of_them() {
     let errors: Vec<_> = lines(&written).iter().filter_map(|line| line["error"].as_str().map(str::to_owned)).collect();
     assert_eq!(errors, ["the store is full: too many messages wait", "the store is closed"]);
     assert_eq!(canaries::found(&written), [""; 0], "{written}");
+}
+
+#[test]
+fn refusals_are_one_line_a_minute_however_many_strangers_try() {
+    let buffer = Buffer::default();
+    let writer = buffer.clone();
+    let layer = telemetry::layer(LogLevel::Info, true, move || writer.clone());
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let secret = |text: &str| text.to_owned().into();
+            let settings = MetaSettings::new(NUMBER, secret(TOKEN), secret(APP_SECRET), secret(VERIFY_TOKEN));
+            let client = threedots::http::Client::new().expect("TLS roots");
+            let meta: Arc<dyn Provider> = Arc::new(Meta::new(BotName::new("shop"), settings, client, Clock::System));
+            let store = Arc::new(Memory::new(Clock::System, Settings::default()));
+            let bots = inlets(meta, ControlConfig::default(), PeopleConfig::default());
+            let config = ServerConfig::default();
+            let webhooks = Webhooks::new(bots, store, Clock::System, &config, Meters::default());
+            let unsigned = WebhookRequest {
+                method: Method::Post,
+                query: String::new(),
+                headers: Headers::default(),
+                body: "{}".into(),
+                received: Clock::System.now(),
+            };
+            for _ in 0..3 {
+                for _ in 0..500 {
+                    assert_eq!(webhooks.receive("shop", &unsigned).await.status, 401);
+                }
+                tokio::time::advance(Duration::from_secs(60)).await;
+            }
+        });
+    });
+    let written = buffer.written();
+    let times: Vec<_> = lines(&written).iter().map(|line| line["webhook.times"].clone()).collect();
+    assert_eq!(times, [1, 500, 500], "{written}");
 }
 
 /// What breaks logs of lines: ends of lines, colours, directions, nothings, and what looks like a line of its own.

@@ -12,7 +12,8 @@ use threedots::http::{Body, Call, CallError, Client, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-/// A server of names: `silent…` gets no answer, `none…` is no name, and everything else is 127.0.0.1 (A) and ::1 (AAAA), for two
+/// A server of names: `silent…` gets no answer, `none…` is no name, and everything else is 127.0.0.1 (A) and ::1
+/// (AAAA), for two
 /// seconds.
 struct Server {
     address: SocketAddr,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod calls;
+mod directory;
 mod faults;
 mod gateway;
 mod limits;

@@ -16,13 +16,14 @@ const EVENTS: &str = "text/event-stream";
 
 #[tokio::test]
 async fn a_model_whose_stream_is_too_long_in_bytes_is_left_for_the_next() {
-    let word = "data: {\"choices\":[{\"delta\":{}}]}\n\n";
+    let thought = format!("data: {{\"choices\":[{{\"delta\":{{\"reasoning\":\"{}\"}}}}]}}\n\n", "hm ".repeat(2000));
+    let comment = format!(": {}\n\n", "still here ".repeat(500));
     for (what, kind, piece, many, most) in [
         ("one line", EVENTS, "x".repeat(4096), 16, 1 << 20),
         ("one line in small pieces", EVENTS, "x".repeat(16), 1024, 1 << 20),
         ("one event of many lines", EVENTS, "data: x\n".repeat(512), 16, 1 << 20),
-        ("events that say nothing", EVENTS, word.repeat(512), 16, 17 << 20),
-        ("comments", EVENTS, ": still here\n\n".repeat(512), 16, 17 << 20),
+        ("thoughts that never come to a word", EVENTS, thought, 16, 17 << 20),
+        ("comments", EVENTS, comment, 16, 17 << 20),
         ("what is no stream at all", "application/json", "x".repeat(4096), 16, 1 << 20),
     ] {
         let (endless, stub) = (Endless::start(kind, piece, many, Duration::ZERO).await, Stub::start().await);

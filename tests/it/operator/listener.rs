@@ -70,6 +70,33 @@ async fn a_body_that_does_not_come_is_not_waited_for_and_one_of_a_stranger_not_r
 }
 
 #[tokio::test]
+async fn connections_that_say_nothing_or_half_of_it_do_not_delay_the_operator() {
+    let (directory, upstream) = (tempfile::tempdir().expect("a directory"), Upstream::content().await);
+    let setup = Setup { more: operator(directory.path(), TOKEN), ..Setup::new(&upstream) };
+    let product = Product::start(directory.path(), &setup, echo()).await;
+    let operator = product.operator.expect("there is a token");
+    let mut half_open = Vec::new();
+    for number in 0..300 {
+        let mut line = Line::open(operator).await;
+        if number % 2 == 0 {
+            line.send(b"GET /v1/state HTTP/1.1\r\nhost: half").await;
+        }
+        half_open.push(line);
+    }
+    for _ in 0..5 {
+        let began = std::time::Instant::now();
+        assert_eq!(ask(operator, &with_token("GET", "/v1/state", b"")).await.status, 200);
+        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+    for mut line in half_open {
+        // Told that it took too long, or simply closed.
+        let _ = line.response().await;
+        line.is_closed().await;
+    }
+    product.stop().await;
+}
+
+#[tokio::test]
 async fn without_a_token_there_is_no_listener() {
     let (directory, upstream) = (tempfile::tempdir().expect("a directory"), Upstream::content().await);
     let product = Product::start(directory.path(), &Setup::new(&upstream), echo()).await;
