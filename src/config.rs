@@ -8,6 +8,7 @@ mod bot;
 mod directory;
 mod places;
 mod problem;
+mod put;
 mod source;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::callbacks::CallbacksConfig;
+use crate::hosting::HostingConfig;
 use crate::operator::OperatorConfig;
 use crate::provider::{KINDS, Kind};
 use crate::store::{Retention, StoreConfig};
@@ -52,6 +54,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where the operator's API is.
     pub operator: OperatorConfig,
+    /// What bots may name that are put over the operator's API.
+    pub hosting: HostingConfig,
     /// Where handlers come back to.
     pub callbacks: CallbacksConfig,
     /// How turns are worked off.
@@ -166,6 +170,7 @@ impl Config {
         config.store = source.section("store");
         config.retention = source.section("retention");
         config.operator = source.section("operator");
+        config.hosting = source.section("hosting");
         config.callbacks = source.section("callbacks");
         config.worker = source.section("worker");
         config.log = source.section("log");
@@ -196,7 +201,9 @@ impl Config {
         let env: Vec<_> = self.origin.overlay.iter().filter(|(name, _)| file.is_meant(name)).cloned().collect();
         let mut source = Source::of_bot(name, &path, text, env.iter().cloned());
         let table = source.take_all();
-        let bot = bot::read(&mut source, name, table, &self.origin.kinds);
+        let put = file.is_put().then(|| table.clone());
+        let mut bot = bot::read(&mut source, name, table, &self.origin.kinds);
+        bot.put = put.is_some();
         if self.bots.contains_key(name) && !self.origin.files.contains_key(name) {
             let text = format!("stands in {} as well: take one of the two out", self.origin.places.file);
             source.problem(&format!("bots.{name}"), &text);
@@ -206,6 +213,7 @@ impl Config {
         config.bots.insert(name.clone(), bot);
         config.origin.files.insert(name.clone(), Places { file: path, text: text.clone(), env });
         problems.extend(config.misfits().into_iter().map(|(key, text)| self.problem(key, text)));
+        problems.extend(put.iter().flat_map(|settings| config.objections(name, settings)));
         (config, problems)
     }
 
@@ -217,6 +225,7 @@ impl Config {
             store: self.store.clone(),
             retention: self.retention.clone(),
             operator: self.operator.clone(),
+            hosting: self.hosting.clone(),
             callbacks: self.callbacks.clone(),
             worker: self.worker.clone(),
             log: self.log.clone(),
@@ -300,7 +309,13 @@ fn ours(env: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)
 
 /// Settings that contradict each other, or under which nothing would happen.
 fn check(source: &mut Source<'_>, config: &Config) {
-    let Config { server, store, retention, operator, callbacks, worker, .. } = config;
+    let Config { server, store, retention, operator, hosting, callbacks, worker, .. } = config;
+    for (key, text) in hosting.unusable() {
+        source.problem(&format!("hosting.{key}"), text);
+    }
+    if !hosting.is_empty() && config.bots_dir.is_none() {
+        source.problem("hosting", "means nothing without `bots_dir`: set that too, or remove it");
+    }
     let port = server.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() && !source.is_noted("server.listen") {
         source.problem("server.listen", "must be an address and a port, such as \"127.0.0.1:8080\"");

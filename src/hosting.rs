@@ -8,12 +8,15 @@
 //! flooded, has half of it at the most, two of them have a third each, and nobody has to say beforehand how much is whose.
 //! Who is alone has all.
 
+mod allowed;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::BotName;
+pub use allowed::{HostingConfig, PrivateHosts};
 
 /// What one bot may take at the most, besides having to leave something for the others. The `share` table of a bot's
 /// configuration.

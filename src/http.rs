@@ -4,6 +4,7 @@
 //! retry, https unless the host is this machine or a call says otherwise, an answer no longer than its limit, and
 //! errors that name no address.
 
+mod bounded;
 pub mod lines;
 pub mod names;
 pub mod reach;
@@ -25,6 +26,7 @@ use url::Url;
 
 use crate::clock::{Timestamp, timeout_awake};
 use crate::json::WholePieces;
+pub use bounded::{Bounded, MayCall};
 use lines::{Lines, Longest, TooLong};
 use names::{Lane, Names};
 
@@ -33,6 +35,12 @@ use names::{Lane, Names};
 pub trait Transport: Send + Sync + 'static {
     /// Makes one call.
     async fn call(&self, call: Call) -> Result<Answer, CallError>;
+
+    /// Why no call to this address would ever leave, and what to do, if that can be said beforehand: in words that follow
+    /// the key of the setting.
+    fn refuses(&self, _url: &Url) -> Option<&'static str> {
+        None
+    }
 }
 
 /// One HTTP call.
@@ -321,7 +329,11 @@ pub(crate) type Bare = reqwest::Client;
 /// and the same for everybody. Each takes milliseconds and a hundred kilobytes. A clone is the same.
 #[derive(Clone)]
 pub struct Shared {
-    client: Arc<OnceLock<Bare>>,
+    anywhere: Arc<OnceLock<Bare>>,
+    /// The one whose names never lead to an address that is not public.
+    public: Arc<OnceLock<Bare>>,
+    /// Which addresses the first is for, if not for all.
+    bound: Option<MayCall>,
     lookup: Arc<dyn reach::Lookup>,
     lane: Lane,
 }
@@ -335,7 +347,7 @@ impl Default for Shared {
 impl Shared {
     /// A client to which `lookup` says what a name leads to.
     pub fn looking_up(lookup: Arc<dyn reach::Lookup>) -> Self {
-        Self { client: Arc::default(), lookup, lane: Lane::default() }
+        Self { anywhere: Arc::default(), public: Arc::default(), bound: None, lookup, lane: Lane::default() }
     }
 
     /// The same client, for one bot.
@@ -344,22 +356,35 @@ impl Shared {
         Self { lane, ..self.clone() }
     }
 
+    /// The same, but that no name leads to an address that is not public, except where `may_call` says so. Literal
+    /// addresses are not looked up: ask [`Bounded`] for those.
+    #[must_use]
+    pub fn bounded(&self, may_call: MayCall) -> Self {
+        Self { bound: Some(may_call), ..self.clone() }
+    }
+
     /// Where its look-ups are counted: for the calls that are made with the client.
     pub(crate) fn lane(&self) -> Lane {
         self.lane.clone()
     }
 
-    /// The client.
+    /// The client for an address.
     ///
     /// # Errors
     /// When the machine's TLS roots cannot be read.
-    pub(crate) fn client(&self) -> Result<Bare, ClientError> {
-        if let Some(client) = self.client.get() {
+    pub(crate) fn client(&self, url: &str) -> Result<Bare, ClientError> {
+        let is_bound = self.bound.as_ref().is_some_and(|may_call| !Url::parse(url).is_ok_and(|url| may_call(&url)));
+        let shared = if is_bound { &self.public } else { &self.anywhere };
+        if let Some(client) = shared.get() {
             return Ok(client.clone());
         }
-        let resolver = reach::Anywhere(Arc::clone(&self.lookup));
-        let client = builder().dns_resolver(resolver).build().map_err(|_| ClientError)?;
-        Ok(self.client.get_or_init(|| client).clone())
+        let lookup = Arc::clone(&self.lookup);
+        let builder = match is_bound {
+            true => builder().dns_resolver(reach::PublicOnly(lookup)),
+            false => builder().dns_resolver(reach::Anywhere(lookup)),
+        };
+        let client = builder.build().map_err(|_| ClientError)?;
+        Ok(shared.get_or_init(|| client).clone())
     }
 }
 

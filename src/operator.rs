@@ -48,8 +48,9 @@
 //!
 //! In the settings of a bot, `{"$secret": "…"}` stands where a secret goes: it is kept in a file of its own that only
 //! threedots may read, and never shown. What is shown in its place, `{"$secret": null}`, keeps it when it is put again.
-//! `"env:NAME"` names a variable as in a file. Files and commands of this machine cannot be named; addresses of its network
-//! can, with `private = true`: do not pass on unseen what your own customers write.
+//! Files and commands of this machine cannot be named; variables of the environment, as `"env:NAME"`, and addresses of this
+//! machine's network only as far as the `hosting` table of the configuration allows
+//! ([`HostingConfig`](crate::hosting::HostingConfig)), also after a restart.
 //!
 //! A conversation is named in the body, or by the number of a dead letter: no phone number stands in an address, which
 //! proxies log. Each replay, discard, pause, resumption, erasure, message, invitation, revocation and change of a bot writes

@@ -40,6 +40,11 @@ impl SecretRef {
         (text.starts_with("env:") || text.starts_with("file:")).then(|| Self(text.to_owned()))
     }
 
+    /// The environment variable that it names, if it names one.
+    pub fn variable(&self) -> Option<&str> {
+        self.0.strip_prefix("env:")
+    }
+
     /// Fetches a secret that travels in a header of HTTP, as tokens and keys do: one that no header can carry is refused.
     ///
     /// # Errors

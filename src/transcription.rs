@@ -148,8 +148,12 @@ impl Transcriber {
         let base_url = config.base_url.trim_end_matches('/');
         let url = Url::parse(&format!("{base_url}/audio/transcriptions")).ok();
         let url = url.filter(|url| is_private_enough(url) && url.query().is_none() && url.fragment().is_none());
-        if url.is_none() {
-            wrong("base_url", "must be an https address, or one on this machine: what people say travels there");
+        match url.as_ref().map(|url| transport.refuses(url)) {
+            None => {
+                wrong("base_url", "must be an https address, or one on this machine: what people say travels there")
+            }
+            Some(Some(problem)) => wrong("base_url", problem),
+            Some(None) => {}
         }
         if config.model.is_empty() {
             wrong("model", "is empty: name the model");

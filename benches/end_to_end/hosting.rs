@@ -117,7 +117,7 @@ fn start(bots: usize, hog: &Outside, shop: &Outside) -> Result<(Running, Duratio
         let (address, operator, callbacks) = (free()?, free()?, free()?);
         let text = format!(
             "bots_dir = \"bots\"\n[server]\nlisten = \"{address}\"\n[operator]\nlisten = \"{operator}\"\n\
-             token = \"file:token\"\n[callbacks]\nlisten = \"{callbacks}\"\n[log]\nlevel = \"error\"\n"
+             token = \"file:token\"\n[hosting]\nenv = [\"BENCH_*\"]\nprivate = true\n[callbacks]\nlisten = \"{callbacks}\"\n[log]\nlevel = \"error\"\n"
         );
         fs::write(directory.path().join("token"), TOKEN)?;
         fs::write(directory.path().join("threedots.toml"), text)?;

@@ -46,6 +46,16 @@ pub(super) struct Parts {
     pub(super) handler: Option<Arc<dyn Handler>>,
 }
 
+impl Parts {
+    /// What there is of it for a bot that was put over the operator's API.
+    fn for_put(&self, config: &Config) -> Self {
+        let (env, may_name, hosting) = (Arc::clone(&self.env), config.may_name(), config.hosting.clone());
+        let env: Env = Arc::new(move |name| may_name(name).then(|| env(name)).flatten());
+        let ways_out = self.ways_out.bounded(Arc::new(move |url| hosting.may_call(url)));
+        Self { env, ways_out, ..self.clone() }
+    }
+}
+
 /// The operator's token, if there is to be an API for him.
 pub(super) fn operator_token(
     config: &Config,
@@ -80,6 +90,8 @@ pub(super) fn bots(config: &Config, parts: &Parts) -> Result<Vec<Bot>, Problems>
 
 fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<Bot, Vec<Problem>> {
     let parts = &Parts { ways_out: parts.ways_out.of_one_bot(), ..parts.clone() };
+    let of_put = bot.put.then(|| parts.for_put(config));
+    let parts = of_put.as_ref().unwrap_or(parts);
     let templates = &parts.templates;
     let problem = |key: &str, text: String| config.problem(&format!("bots.{name}.{key}"), text);
     let mut problems = Vec::new();
@@ -209,8 +221,15 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
     let mut models = Vec::new();
     for (number, model) in llm.models.iter().enumerate() {
         let mut wrong = |key: &str, text: String| problems.push((format!("models[{number}].{key}"), text));
-        if !url::Url::parse(&model.base_url).is_ok_and(|url| is_private_enough(&url)) {
-            wrong("base_url", "must be an https address, or one on this machine: conversations travel there".into());
+        match url::Url::parse(&model.base_url).ok().filter(is_private_enough) {
+            None => {
+                wrong("base_url", "must be an https address, or one on this machine: conversations travel there".into())
+            }
+            Some(url) => {
+                if let Some(problem) = parts.ways_out.anywhere.refuses(&url) {
+                    wrong("base_url", problem.into());
+                }
+            }
         }
         if model.model.is_empty() {
             wrong("model", "is empty: name the model".into());

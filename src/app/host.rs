@@ -196,7 +196,7 @@ impl Host {
                 flaws.into_iter().map(|flaw| Flaw { key: format!("bots.{bot}.{}", flaw.key), ..flaw }).collect(),
             )
         })?;
-        let text = toml::to_string(&table).map_err(|_| Refusal::new(400, "these settings have no form in TOML"))?;
+        let text = BotFile::text_of_put(&table).ok_or(Refusal::new(400, "these settings have no form in TOML"))?;
         draft.write_secrets().map_err(unkept)?;
         let file = BotFile { name: bot.as_str().to_owned(), path: files.path(bot.as_str()), text };
         let made = self.make(&file).map_err(HostError::Wrong)?;
@@ -221,9 +221,8 @@ impl crate::operator::Host for Asked {
     async fn put(&self, bot: &BotName, settings: Map<String, Value>) -> Result<bool, HostError> {
         let host = Arc::clone(&self.0);
         host.files_for(bot)?;
-        if !BotFile::may_be_for(bot.as_str()) {
-            let problem = "a bot's name is part of an address: use lower-case letters, digits, `-` and `_`";
-            return Err(Refusal::new(400, problem).into());
+        if let Err(problem) = BotFile::may_be_for(bot.as_str()) {
+            return Err(Refusal::new(400, format!("a bot's name {problem}")).into());
         }
         let _change = self.0.change.lock().await;
         let name = bot.clone();

@@ -58,6 +58,8 @@ pub struct BotConfig {
     pub failure_reply: FailureReplyConfig,
     /// What it may take of the process.
     pub share: ShareConfig,
+    /// Whether it was put over the operator's API: then it may name no more than [`hosting`](super::Config::hosting) allows.
+    pub put: bool,
 }
 
 impl BotConfig {
@@ -92,13 +94,17 @@ pub(super) fn read(source: &mut Source<'_>, name: &str, table: Table, kinds: &[K
     bot
 }
 
+/// The longest name of a bot: it is part of addresses, and of names of files.
+const LONGEST_NAME: usize = 128;
+
 /// Whether a bot may have this name.
 pub(super) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }
 
 /// Said of one that it may not have.
-pub(super) const NAME: &str = "is part of an address: use lower-case letters, digits, `-` and `_`";
+pub(super) const NAME: &str = "is part of an address: use lower-case letters, digits, `-` and `_`, 128 at the most";
 
 fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind]) -> BotConfig {
     let mut provider = source.take_from(&mut table, at, "provider");
@@ -152,6 +158,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
         delivery: source.read(&delivery.0, delivery.1),
         failure_reply: source.read(&failure_reply.0, failure_reply.1),
         share: source.read(&share.0, share.1),
+        put: false,
     }
 }
 

@@ -4,9 +4,20 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use toml::{Table, Value};
+
 use super::bot::{NAME, is_name};
 use super::problem::Problem;
 use super::source::PREFIX;
+
+/// What the operator's API writes at the top of a bot's file.
+const PUT: &str = "\
+# Put over the operator's API: it may name what the [hosting] table of the configuration allows.
+# To make it a file of your own, take these lines out and move its secrets out of the directory .secrets.
+";
+
+/// The directory with the secrets of bots that were put over the operator's API, beside their files.
+const SECRETS: &str = ".secrets";
 
 /// A bot's own file.
 #[derive(Clone)]
@@ -21,8 +32,41 @@ pub struct BotFile {
 
 impl BotFile {
     /// Whether a bot may have this name.
-    pub fn may_be_for(bot: &str) -> bool {
-        is_name(bot)
+    ///
+    /// # Errors
+    /// What to do, in words that follow the name's key.
+    pub fn may_be_for(bot: &str) -> Result<(), &'static str> {
+        if is_name(bot) { Ok(()) } else { Err(NAME) }
+    }
+
+    /// The text of a file for settings that came over the operator's API; none if they have no form in TOML.
+    pub fn text_of_put(settings: &Table) -> Option<String> {
+        toml::to_string(settings).ok().map(|settings| format!("{PUT}{settings}"))
+    }
+
+    /// Whether it was put over the operator's API, and not written by the operator: its first line says so. Versions that
+    /// wrote no such line are known by the secrets that they keep for the bot.
+    pub fn is_put(&self) -> bool {
+        let first = PUT.lines().next().unwrap_or_default();
+        self.text.lines().next() == Some(first)
+            || self.text.parse().is_ok_and(|table| self.names_own_secret(&Value::Table(table)))
+    }
+
+    fn names_own_secret(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => {
+                let directory = text.strip_prefix("file:").and_then(|path| Path::new(path).parent());
+                directory.is_some_and(|directory| directory.ends_with(Path::new(SECRETS).join(&self.name)))
+            }
+            Value::Array(list) => list.iter().any(|value| self.names_own_secret(value)),
+            Value::Table(table) => table.values().any(|value| self.names_own_secret(value)),
+            _ => false,
+        }
+    }
+
+    /// Where the secrets of a bot are that came over the operator's API.
+    pub fn secrets_in(directory: &Path, bot: &str) -> PathBuf {
+        directory.join(SECRETS).join(bot)
     }
 
     /// Where a bot's file is in a directory.

@@ -120,15 +120,13 @@ impl Llm {
                 Unusable::new(format!("models[{number}].api_key"), problem)
             }));
         }
-        let rungs = match ways_out.models.client() {
-            Ok(http) => {
-                models.into_iter().map(|model| Rung::new(model, clock, http.clone(), ways_out.models.lane())).collect()
+        let mut rungs = Vec::with_capacity(models.len());
+        for model in models {
+            match ways_out.models.client(&model.config.base_url) {
+                Ok(http) => rungs.push(Rung::new(model, clock, http, ways_out.models.lane())),
+                Err(error) => problems.push(Unusable::new("models", error.to_string())),
             }
-            Err(error) => {
-                problems.push(Unusable::new("models", error.to_string()));
-                Vec::new()
-            }
-        };
+        }
         if !problems.is_empty() {
             return Err(problems);
         }

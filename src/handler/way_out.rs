@@ -10,7 +10,7 @@ use super::sign::SigningKey;
 use crate::clock::Timestamp;
 use crate::http::names::{InLane, Lane, Names};
 use crate::http::reach::{self, Lookup};
-use crate::http::{Body, Call, Client, ClientError, Shared, Transport};
+use crate::http::{Body, Bounded, Call, Client, ClientError, MayCall, Shared, Transport};
 
 /// The ways out that a handler may take.
 #[derive(Clone)]
@@ -53,6 +53,15 @@ impl WaysOut {
             models: self.models.in_lane(lane.clone()),
         }
     }
+
+    /// The same for a bot that was put over the operator's API: to the public internet, and to where `may_call` says.
+    #[must_use]
+    pub fn bounded(&self, may_call: MayCall) -> Self {
+        let Self { anywhere, public, models } = self;
+        let bounded = Bounded::new(Arc::clone(&may_call), Arc::clone(anywhere), Arc::clone(public));
+        let bounded: Arc<dyn Transport> = Arc::new(bounded);
+        Self { anywhere: Arc::clone(&bounded), public: bounded, models: models.bounded(may_call) }
+    }
 }
 
 /// A setting that cannot be used: its key, and what to do.
@@ -91,6 +100,10 @@ impl WayOut {
         let url = address(url, private);
         let key = secret.map(SigningKey::new).transpose().map_err(|problem| ("secret", problem));
         let transport = Arc::clone(if private { &ways_out.anywhere } else { &ways_out.public });
+        let url = url.and_then(|url| match transport.refuses(&url) {
+            Some(problem) => Err(("url", problem.into())),
+            None => Ok(url),
+        });
         match (url, key) {
             (Ok(url), Ok(key)) => Ok(Self { url, key, transport, private }),
             (url, key) => Err(url.err().into_iter().chain(key.err()).collect()),

@@ -26,6 +26,7 @@ use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::parse_resolv_conf;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use url::Url;
 
 use super::reach::Lookup;
 use super::{Answer, Call, CallError, Transport};
@@ -329,6 +330,10 @@ impl InLane {
 impl Transport for InLane {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
         self.lane.scope(self.transport.call(call)).await
+    }
+
+    fn refuses(&self, url: &Url) -> Option<&'static str> {
+        self.transport.refuses(url)
     }
 }
 

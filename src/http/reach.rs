@@ -66,6 +66,15 @@ pub fn may_be_public(url: &Url) -> bool {
     url.scheme() == "https" && !super::holds_credentials(url) && literal.is_none_or(is_public)
 }
 
+/// Whether a name is one of this machine's or its network's by its look alone: without a dot, or below a domain that no
+/// public server answers for. What any other leads to is seen when it is looked up.
+pub fn is_local_name(name: &str) -> bool {
+    const LOCAL: [&str; 8] =
+        [".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa", ".invalid"];
+    let name = name.trim_end_matches('.');
+    !name.contains('.') || LOCAL.iter().any(|local| name.ends_with(local))
+}
+
 /// Whether an address is one of the public internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address {

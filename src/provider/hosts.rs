@@ -2,6 +2,7 @@
 
 use url::{Origin, Url};
 
+use crate::http::reach::is_local_name;
 use crate::http::{is_plain_http, is_private_enough};
 
 /// Hosts, and domains whose hosts are all allowed; each with a port if it is not the scheme's own.
@@ -52,10 +53,6 @@ impl Hosts {
 /// Whether `url` may lead somewhere out there: https on its own port, and a name with a dot in it that is not one of a
 /// local network's. A name that somebody lets point into our network is not seen through.
 pub(crate) fn is_public(url: &Url) -> bool {
-    const LOCAL: [&str; 8] =
-        [".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa", ".invalid"];
     let Some(url::Host::Domain(name)) = url.host() else { return false };
-    let name = name.trim_end_matches('.');
-    let out_there = name.contains('.') && !LOCAL.iter().any(|local| name.ends_with(local));
-    out_there && url.scheme() == "https" && url.port().is_none() && is_private_enough(url)
+    !is_local_name(name) && url.scheme() == "https" && url.port().is_none() && is_private_enough(url)
 }

@@ -88,7 +88,7 @@ impl<C: ProviderConfig> AnyProviderConfig for C {
         env: &dyn Fn(&str) -> Option<String>,
         around: Around,
     ) -> Result<Arc<dyn Provider>, Vec<(String, String)>> {
-        let mut resolve = Resolve::new(env);
+        let mut resolve = Resolve::new(env).by(Arc::clone(&around.transport));
         let provider = ProviderConfig::connect(self, &mut resolve, around);
         resolve.finish().map(|()| provider)
     }

@@ -1,21 +1,31 @@
 //! From what a configuration says to what a provider works with: secrets fetched, addresses read, mistakes noted.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use url::Url;
 
-use crate::http::{is_plain_http, is_private_enough};
+use crate::http::{Transport, is_plain_http, is_private_enough};
 use crate::secret::SecretRef;
 
 /// Reads a table's values, and notes what is wrong with them instead of stopping at the first.
 pub struct Resolve<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
+    /// The way that calls will take, which may not lead everywhere.
+    way: Option<Arc<dyn Transport>>,
     problems: Vec<(String, String)>,
 }
 
 impl<'a> Resolve<'a> {
     /// Looks secrets up with `env`.
     pub fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { env, problems: Vec::new() }
+        Self { env, way: None, problems: Vec::new() }
+    }
+
+    /// Notes addresses that no call by this way can be made to.
+    #[must_use]
+    pub fn by(self, way: Arc<dyn Transport>) -> Self {
+        Self { way: Some(way), ..self }
     }
 
     /// Notes that `key` is wrong, and what to do about it: in words that follow the key.
@@ -53,17 +63,24 @@ impl<'a> Resolve<'a> {
 
     /// The upstream's address: https, or on this machine, for credentials travel there.
     pub fn address(&mut self, key: &str, address: &str) -> Url {
-        Url::parse(address).ok().filter(is_private_enough).unwrap_or_else(|| {
-            let problem = "must be an https address without a user name: the token travels there";
-            self.wrong(key, problem);
-            nowhere()
-        })
+        let problem = match Url::parse(address).ok().filter(is_private_enough) {
+            Some(url) => return self.within_reach(key, url),
+            None => "must be an https address without a user name: the token travels there",
+        };
+        self.wrong(key, problem);
+        nowhere()
+    }
+
+    fn within_reach(&mut self, key: &str, url: Url) -> Url {
+        let Some(problem) = self.way.as_ref().and_then(|way| way.refuses(&url)) else { return url };
+        self.wrong(key, problem);
+        nowhere()
     }
 
     /// The same for an upstream that may be inside a network of one's own: plain http too, if `plain_http` is set.
     pub fn own_address(&mut self, key: &str, address: &str, plain_http: bool) -> Url {
         match Url::parse(address).ok().filter(is_plain_http) {
-            Some(url) if plain_http => url,
+            Some(url) if plain_http => self.within_reach(key, url),
             Some(url) if !is_private_enough(&url) => {
                 let problem = "must be an https address: the token travels there; \
                                or set plain_http = true if it is inside a network of your own";

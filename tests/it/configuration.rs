@@ -148,6 +148,7 @@ fn tables() -> Vec<(&'static str, Value, Value)> {
         ("store", json(&config.store), json(&known.store)),
         ("retention", json(&config.retention), json(&known.retention)),
         ("operator", json(&config.operator), json(&known_operator)),
+        ("hosting", json(&config.hosting), json(&known.hosting)),
         ("callbacks", json(&config.callbacks), json(&known.callbacks)),
         ("worker", json(&config.worker), json(&known.worker)),
         ("log", json(&config.log), json(&known.log)),
@@ -200,8 +201,8 @@ fn the_default_shows_every_setting_and_no_other() {
     tops.extend(["templates".into(), "bots_dir".into()]);
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), tops);
     let of_a_bot = written["bots"]["shop"].as_table().expect("a bot").len();
-    // The bot's tables, the seven others, and the four tables inside the handler's.
-    assert_eq!(tables_seen, of_a_bot + 7 + 4);
+    // The bot's tables, the eight others, and the four tables inside the handler's.
+    assert_eq!(tables_seen, of_a_bot + 8 + 4);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Many bots in one process: files of their own, bots that come and go while others work, and nobody takes what the
 //! others need.
 
+mod allowed;
 mod api;
 mod directory;
 mod shares;
@@ -26,11 +27,19 @@ impl House {
         Self::with(handler, "").await
     }
 
-    /// The same with more settings.
+    /// The same with more settings. Bots that are put may call the upstream, which is on this machine.
     async fn with(handler: impl Handler, more: &str) -> Self {
         let (directory, upstream) = (tempfile::tempdir().expect("a directory"), Upstream::content().await);
         std::fs::create_dir(directory.path().join("bots")).expect("a directory");
-        let product = Self::start(directory.path(), &upstream, handler, more).await;
+        let product = Self::start(directory.path(), &upstream, handler, &allowing(&upstream, more)).await;
+        Self { directory, upstream, product }
+    }
+
+    /// The same with a `hosting` table of the test's own.
+    async fn hosting(handler: impl Handler, hosting: &str) -> Self {
+        let (directory, upstream) = (tempfile::tempdir().expect("a directory"), Upstream::content().await);
+        std::fs::create_dir(directory.path().join("bots")).expect("a directory");
+        let product = Self::start(directory.path(), &upstream, handler, hosting).await;
         Self { directory, upstream, product }
     }
 
@@ -48,7 +57,7 @@ impl House {
     async fn restart(self, handler: impl Handler) -> Self {
         let Self { directory, upstream, product } = self;
         product.stop().await;
-        let product = Self::start(directory.path(), &upstream, handler, "").await;
+        let product = Self::start(directory.path(), &upstream, handler, &allowing(&upstream, "")).await;
         Self { directory, upstream, product }
     }
 
@@ -97,4 +106,11 @@ impl House {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.product.ask(&request("POST", &format!("/webhooks/{bot}"), &headers, body.as_bytes())).await.status
     }
+}
+
+/// Settings by which bots that are put may call the upstream.
+fn allowing(upstream: &Upstream, more: &str) -> String {
+    let url: url::Url = upstream.url("").parse().expect("an address");
+    let host = format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"));
+    format!("[hosting]\nprivate = [\"{host}\"]\n{more}")
 }

@@ -51,7 +51,7 @@ impl Files {
     }
 
     fn secrets(&self, bot: &str) -> PathBuf {
-        self.directory.join(".secrets").join(bot)
+        BotFile::secrets_in(&self.directory, bot)
     }
 }
 

@@ -47,11 +47,6 @@ fn show(value: toml::Value, is_secret: &impl Fn(&str) -> bool) -> Value {
     }
 }
 
-/// Whether something stands there that is run as a process: whoever puts bots is not to be whoever has this machine.
-fn is_command(at: &[Step]) -> bool {
-    matches!(at, [.., Step::Key(servers), Step::Place(_), Step::Key(setting)] if servers == "mcp" && setting == "command")
-}
-
 /// A step on the way to a setting.
 enum Step {
     Key(String),
@@ -86,13 +81,11 @@ impl Reader<'_, '_> {
                 (None, Some(number)) => Some(number.into()),
                 _ => self.flaw(at, "is too large a number"),
             },
-            Value::String(_) if is_command(at) => self.flaw(
-                at,
-                "is a command of this machine's, which cannot be named here: put the bot into a file yourself",
-            ),
-            // It may name any file of this machine's; unless it stands there already.
-            Value::String(text) if text.starts_with("file:") && self.known(at) != Some(text.as_str()) => self
-                .flaw(at, "names a file, which cannot be done here: send {\"$secret\": \"…\"}, or name \"env:NAME\""),
+            // It may name any file of this machine's. What stands there already is no exception: beside another address it
+            // would be sent there.
+            Value::String(text) if text.starts_with("file:") => {
+                self.flaw(at, "names a file, which cannot be done here: send {\"$secret\": \"…\"} in its place")
+            }
             Value::String(text) => Some(text.into()),
             Value::Array(list) => {
                 let mut values = Vec::with_capacity(list.len());

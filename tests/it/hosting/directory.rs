@@ -11,7 +11,7 @@ const BOT: &str = "[provider]\nkind = \"meta\"\nphone_number_id = \"109900000000
                    app_secret = \"env:T\"\nverify_token = \"env:T\"\n[handler]\nkind = \"demo\"\n";
 
 /// What `check` says of these files in the directory of bots.
-fn check(files: &[(&str, &str)], main: &str, env: &[(&str, &str)]) -> (Option<i32>, String) {
+pub(super) fn check(files: &[(&str, &str)], main: &str, env: &[(&str, &str)]) -> (Option<i32>, String) {
     let directory = tempfile::tempdir().expect("a directory");
     let write = |path: &Path, text: &str| std::fs::write(path, text).expect("a file");
     std::fs::create_dir(directory.path().join("bots")).expect("a directory");

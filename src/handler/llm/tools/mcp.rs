@@ -102,6 +102,9 @@ impl Server {
                 let (key, problem) = match way_out::address(&config.url, config.private) {
                     Ok(url) => {
                         let transport = Arc::clone(if config.private { &ways_out.anywhere } else { &ways_out.public });
+                        if let Some(problem) = transport.refuses(&url) {
+                            return Err(vec![("url".into(), problem.into())]);
+                        }
                         let wire = Wire::new(url, transport, &config);
                         return Self::over(config, Way::Http { wire, token });
                     }
