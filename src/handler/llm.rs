@@ -110,7 +110,7 @@ impl Llm {
         let toolbox = Toolbox::new(tools, mcp, &ways_out, clock, &mut problems);
         let priced: Vec<&ModelConfig> = models.iter().map(|model| &model.config).collect();
         let time_zone = prompter.time_zone.clone();
-        let guard = Guard::new(&config);
+        let guard = Guard::new(&config, &mut problems);
         let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
         for (number, model) in models.iter().enumerate() {
             let unfit = model.api_key.as_ref().and_then(|key| unfit_for_header(key.expose_secret()));

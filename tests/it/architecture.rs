@@ -109,7 +109,7 @@ const MAY_IMPORT: [(&str, &[&str]); 38] = [
 const EVERYWHERE: [&str; 4] = ["message", "clock", "meters", "json"];
 
 /// Where the crates live that have one place each.
-const ONE_PLACE: [(&str, &[&str]); 11] = [
+const ONE_PLACE: [(&str, &[&str]); 15] = [
     ("actix_web", &["webhook", "body", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
@@ -117,6 +117,10 @@ const ONE_PLACE: [(&str, &[&str]); 11] = [
     ("jsonschema", &["handler/llm"]),
     ("rmcp", &["handler/llm"]),
     ("process_wrap", &["handler/llm"]),
+    ("icu_normalizer", &["control", "handler/llm/guard"]),
+    ("icu_properties", &["handler/llm/guard"]),
+    ("linkify", &["handler/llm/guard"]),
+    ("psl", &["handler/llm/guard"]),
     ("reqwest", &["http"]),
     ("hickory_resolver", &["http/names"]),
     ("clap", &["main", "cli"]),

@@ -38,7 +38,8 @@ pub struct LlmConfig {
     pub max_steps: usize,
     /// How long a reply may be, in characters; a longer one is cut where a sentence or a word ends. 0: as long as it is.
     pub max_reply: usize,
-    /// Where links in a reply may lead: hosts, or "*." and a domain. All others are taken out of it. If empty, none is.
+    /// Where links in a reply may lead: hosts, or `*.` and a domain, with a port if it is not the usual one. Everything else
+    /// that a chat client may make a link of is taken out. If empty, nothing is.
     pub links: Vec<String>,
     /// After so many canned replies in a row a person takes over; 0: nobody does.
     pub handover_after: usize,

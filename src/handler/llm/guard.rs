@@ -6,30 +6,33 @@
 //! | the longest reply | is cut where a sentence or a word ends |
 //! | where links may lead, if there is a list | loses the other links |
 
-use unicode_segmentation::UnicodeSegmentation;
-use url::Url;
+mod find;
+mod links;
 
-use super::config::LlmConfig;
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::config::{LlmConfig, Unusable};
 use super::model::Said;
 use crate::secret::random;
+use links::Links;
 
 /// How much of the random word is taken: enough for nobody to say it by chance.
 const CANARY: usize = 16;
-
-/// What stands where a link was.
-const REMOVED: &str = "[…]";
 
 /// The rails of a bot.
 pub(super) struct Guard {
     canary: String,
     max_reply: usize,
-    links: Vec<String>,
+    links: Option<Links>,
 }
 
 impl Guard {
-    pub(super) fn new(config: &LlmConfig) -> Self {
+    /// Everything that cannot be used is added to `problems`.
+    pub(super) fn new(config: &LlmConfig, problems: &mut Vec<Unusable>) -> Self {
         let canary = plain(&random()).chars().take(CANARY).collect();
-        let links = config.links.iter().map(|host| host.trim().to_lowercase()).collect();
+        let (links, wrong) = Links::new(&config.links);
+        let problem = "is no host: write it as \"shop.example\", or \"*.shop.example\" for what is below it too";
+        problems.extend(wrong.into_iter().map(|number| Unusable::new(format!("links[{number}]"), problem)));
         Self { canary, max_reply: config.max_reply, links }
     }
 
@@ -50,60 +53,22 @@ impl Guard {
 
     /// An answer as it may leave.
     pub(super) fn pass(&self, words: &str) -> String {
-        let words = if self.links.is_empty() { words.to_owned() } else { self.without_foreign_links(words) };
-        if self.max_reply == 0 { words } else { shortened(&words, self.max_reply) }
+        let words = self.without_foreign_links(words);
+        if self.max_reply == 0 || words.chars().count() <= self.max_reply {
+            return words;
+        }
+        // What is cut can read as another link than before.
+        self.without_foreign_links(&shortened(&words, self.max_reply))
     }
 
     fn without_foreign_links(&self, words: &str) -> String {
-        let mut kept = String::with_capacity(words.len());
-        // What an address cannot hold ends it: spaces, and the brackets and quotes that links are written in.
-        let ends = |c: char| c.is_whitespace() || "()[]{}<>\"'`*|\\,;".contains(c);
-        for piece in words.split_inclusive(ends) {
-            let (word, end) = match piece.char_indices().next_back() {
-                Some((at, last)) if ends(last) => piece.split_at(at),
-                _ => (piece, ""),
-            };
-            let address = word.trim_end_matches(['.', ':', '!', '?', '_', '~']);
-            match host(address) {
-                Some(host) if !self.may_lead_to(&host) => {
-                    kept.push_str(REMOVED);
-                    kept.push_str(&word[address.len()..]);
-                }
-                _ => kept.push_str(word),
-            }
-            kept.push_str(end);
-        }
-        kept
-    }
-
-    fn may_lead_to(&self, host: &str) -> bool {
-        self.links.iter().any(|allowed| match allowed.strip_prefix("*.") {
-            Some(domain) => host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
-            None => host == allowed || host.strip_prefix("www.") == Some(allowed),
-        })
+        self.links.as_ref().map_or_else(|| words.to_owned(), |links| links.pass(words))
     }
 }
 
 /// Letters and digits alone, in lower case: what is left however a word is spelt out.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// Where a word would lead if somebody touched it; nothing if it is no address.
-fn host(word: &str) -> Option<String> {
-    let word = word.to_lowercase();
-    if word.contains("://") {
-        let url = Url::parse(&word).ok();
-        // What cannot be read leads nowhere good.
-        return Some(url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default());
-    }
-    let bare = word.trim_start_matches('/');
-    let bare = bare.split(['/', '?', '#', ':']).next().unwrap_or_default();
-    let bare = bare.rsplit('@').next().unwrap_or_default();
-    let (_, last) = bare.rsplit_once('.')?;
-    let named = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
-    let is_domain = last.chars().count() > 1 && last.chars().all(char::is_alphabetic) && bare.split('.').all(named);
-    is_domain.then(|| bare.to_owned())
 }
 
 /// The first `most` characters at the most, up to the end of a sentence or of a word.
@@ -135,29 +100,15 @@ mod tests {
 
     fn guard(links: &[&str]) -> Guard {
         let links = links.iter().map(|host| (*host).to_owned()).collect();
-        Guard::new(&LlmConfig { links, max_reply: 0, ..LlmConfig::default() })
+        Guard::new(&LlmConfig { links, max_reply: 0, ..LlmConfig::default() }, &mut Vec::new())
     }
 
     #[test]
-    fn links_lead_where_they_may_or_are_taken_out() {
-        let guard = guard(&["shop.example", "*.help.example"]);
-        for (said, passed) in [
-            ("See https://shop.example/a?b=c#d.", "See https://shop.example/a?b=c#d."),
-            ("See www.shop.example or faq.help.example!", "See www.shop.example or faq.help.example!"),
-            ("help.example", "help.example"),
-            ("See https://evil.example/?q=secret, now.", "See […], now."),
-            ("[here](https://evil.example/shop.example)", "[here]([…])"),
-            ("https://shop.example@evil.example/", "[…]"),
-            ("https://shop.example.evil.example", "[…]"),
-            ("notshop.example evilhelp.example", "[…] […]"),
-            ("EVIL.EXAMPLE/x ftp://evil.example", "[…] […]"),
-            ("//evil.example/x *evil.example* <a@evil.example>", "[…] *[…]* <[…]>"),
-            ("https://[::1]/ https://2130706433/", "[…][::1]/ […]"),
-            ("It costs 3.50 at 10.30, i.e. more. Ok...", "It costs 3.50 at 10.30, i.e. more. Ok..."),
-        ] {
-            assert_eq!(guard.pass(said), passed);
-        }
-        assert_eq!(super::tests::guard(&[]).pass("https://evil.example"), "https://evil.example");
+    fn what_is_cut_leads_nowhere_else() {
+        let links = vec!["shop.help.example".to_owned()];
+        let config = LlmConfig { links, max_reply: 24, ..LlmConfig::default() };
+        let guard = Guard::new(&config, &mut Vec::new());
+        assert_eq!(guard.pass("https://shop.help.example/returns"), "[…].");
     }
 
     #[test]
