@@ -159,6 +159,7 @@ impl Provider for Pigeon {
             group: false,
             sender: ContactId::new(letter.from),
             phone: None,
+            aliases: Vec::new(),
             message: MessageId::new(letter.id),
             time: request.received,
         };

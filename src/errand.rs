@@ -16,10 +16,12 @@ use crate::handler::Speaker;
 use crate::handler::http::unasked::{To, Unasked, unasked};
 use crate::hosting::Roster;
 use crate::json;
-use crate::message::{Address, BotName, Conversation, Part, Payload};
+use crate::message::{self, Address, BotName, ContactIds, Conversation, Part, Payload, contact_key};
 use crate::outbox::{self, Unsendable};
 use crate::provider::Provider;
-use crate::store::{Asked, Commission, Commissioned, Errand, Peer, Receipt, Store, StoreError, Whereabouts};
+use crate::store::{
+    Asked, Commission, Commissioned, Errand, KnownContact, Peer, Receipt, Store, StoreError, Whereabouts,
+};
 
 /// So many things said last are looked at for the customer's last word.
 const LOOKED_AT: usize = 200;
@@ -126,12 +128,16 @@ impl Errands {
             |key: &&str| !key.is_empty() && key.len() <= LONGEST_KEY && key.bytes().all(|b| b.is_ascii_graphic());
         let key = key.filter(is_fine).ok_or(Refused::Key)?;
         let unasked = unasked(body).map_err(Refused::Form)?;
-        let asked = Asked { bot: bot.clone(), key: key.to_owned(), fingerprint: fingerprint(body)? };
+        let Unasked { to, unless_paused, parts } = unasked;
+        let asked =
+            Asked { bot: bot.clone(), key: key.to_owned(), fingerprint: fingerprint(body, to.key().as_deref())? };
         // What was taken in once is answered as it was then, whatever has changed since.
         if let Some(known) = self.store.commissioned(&asked).await? {
-            return receipt(known);
+            return match known {
+                Commissioned::Taken => self.known_by_another_name(&asked, &to, body).await,
+                known => receipt(known),
+            };
         }
-        let Unasked { to, unless_paused, parts } = unasked;
         let there = self.find(bot, voice, &to).await?;
         let peer = Peer::at(bot, &there.address);
         let standing = self.store.standing(&peer).await?;
@@ -160,6 +166,25 @@ impl Errands {
         receipt(self.store.commission(&commission).await?)
     }
 
+    /// What was taken in under the same key for the same person, whom it called otherwise.
+    async fn known_by_another_name(&self, asked: &Asked, to: &To, body: &[u8]) -> Result<Receipt, Refused> {
+        let mut names = vec![None];
+        if let To::Contact(contact) = to
+            && let Some(peer) = Peer::new(&asked.bot, ContactIds::written(contact).unwrap_or_default())
+        {
+            let KnownContact { peer, former, .. } = self.store.chats(&peer).await?;
+            names.extend(peer.names().iter().chain(former.iter()).map(|name| Some(contact_key(name))));
+        }
+        for name in names {
+            // As it was written, too: so it was kept once.
+            let asked = Asked { fingerprint: fingerprint(body, name.as_deref())?, ..asked.clone() };
+            if let Some(Commissioned::Known(known)) = self.store.commissioned(&asked).await? {
+                return Ok(known);
+            }
+        }
+        Err(Refused::Taken)
+    }
+
     /// Where somebody is written to.
     async fn find(&self, bot: &BotName, voice: &Voice, to: &To) -> Result<Whereabouts, Refused> {
         let contact = match to {
@@ -169,6 +194,11 @@ impl Errands {
                 return there.filter(|there| there.address.chat.as_str() == chat).ok_or(Refused::UnknownChat);
             }
         };
+        // Without what people put between its digits.
+        let written = message::written(contact);
+        let digits = written.as_deref().ok().filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()));
+        let plain = digits.map(|digits| format!("+{digits}"));
+        let contact = plain.as_deref().or(written.as_deref().ok()).unwrap_or_else(|| contact.trim());
         let address = voice.provider.address(contact);
         let mut names = vec![contact.to_owned()];
         if let Some(Address { chat, phone, .. }) = &address {
@@ -181,6 +211,9 @@ impl Errands {
             if let Some(there) = there.filter(|there| !there.address.group) {
                 return Ok(there);
             }
+        }
+        if let Err(why) = written {
+            return Err(Refused::Form(format!("the contact {why}")));
         }
         let unknown = "this is no phone number and no contact that the bot knows, or the upstream cannot write to it";
         let address = address.ok_or(Refused::Unsendable(unknown.to_owned()))?;
@@ -196,7 +229,8 @@ impl Errands {
     ) -> Result<Option<Timestamp>, StoreError> {
         let here = Conversation { bot: bot.clone(), chat: there.address.chat.clone() };
         let mut heard = there.heard;
-        for conversation in peer.conversations().filter(|other| *other != here).chain([here.clone()]) {
+        let others = self.store.chats(peer).await?.chats;
+        for conversation in others.into_iter().filter(|other| *other != here).chain([here.clone()]) {
             let said = self.store.history(&conversation, LOOKED_AT).await?;
             let last = said.iter().filter(|said| said.by == Speaker::Customer).map(|said| said.time).max();
             heard = heard.max(last);
@@ -219,9 +253,22 @@ fn is_approved(part: &Part) -> bool {
     matches!(part.payload, Payload::ApprovedTemplate { .. })
 }
 
-/// Stands for all that a body says, in whatever order its fields are.
-fn fingerprint(body: &[u8]) -> Result<[u8; 16], Refused> {
-    let body: Value = json::from_slice(body).map_err(|_| Refused::Form("this is not JSON".into()))?;
+impl To {
+    /// What stands for the contact, however the name is written; none if it is a chat, or no name.
+    fn key(&self) -> Option<String> {
+        match self {
+            Self::Contact(contact) => message::written(contact).ok().map(|id| contact_key(&id)),
+            Self::Chat(_) => None,
+        }
+    }
+}
+
+/// Stands for all that a body says, in whatever order its fields are, with `contact` in the place of the one in it.
+fn fingerprint(body: &[u8], contact: Option<&str>) -> Result<[u8; 16], Refused> {
+    let mut body: Value = json::from_slice(body).map_err(|_| Refused::Form("this is not JSON".into()))?;
+    if let (Some(contact), Some(written)) = (contact, body.get_mut("contact")) {
+        *written = contact.into();
+    }
     let mut hash = Sha256::new();
     digest(&body, &mut hash);
     let mut fingerprint = [0; 16];

@@ -5,6 +5,7 @@
 
 pub mod pairing;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
-use crate::message::{ContactId, Kind, MessageRef};
+use crate::message::{ContactId, ContactIds, Kind, MessageRef, NotAContact, contact_key, written};
 use crate::store::{Seq, Waiting};
 
 /// Whom and what a bot answers. The `gate` table of a bot's configuration.
@@ -27,7 +28,8 @@ pub struct GateConfig {
     pub max_age: Duration,
     /// The kinds of message that are answered.
     pub kinds: Vec<Kind>,
-    /// If not empty, only these people are answered: phone numbers or the upstream's own identifiers.
+    /// If not empty, only these people are answered: phone numbers with their country codes, however they are written, or the
+    /// upstream's own identifiers.
     pub allow: Vec<String>,
     /// These people are not answered.
     pub block: Vec<String>,
@@ -37,6 +39,32 @@ pub struct GateConfig {
     pub welcome: String,
     /// How many messages of one sender are answered in one minute. It also ends a loop of two bots.
     pub per_minute: u32,
+}
+
+impl GateConfig {
+    /// What stands on the lists and names nobody: which list, the place in it, and why. `handles` says whether the upstream
+    /// knows people by names of any kind, such as short codes.
+    pub fn unusable(&self, handles: bool) -> Vec<(&'static str, usize, NotAContact)> {
+        let lists = [("allow", &self.allow), ("block", &self.block)];
+        let entries =
+            lists.iter().flat_map(|(name, list)| list.iter().enumerate().map(|(place, entry)| (*name, place, entry)));
+        let wrong = entries.filter_map(|(name, place, entry)| {
+            let why = ContactIds::written(entry).err()?;
+            (!(handles && is_handle(entry, why))).then_some((name, place, why))
+        });
+        wrong.collect()
+    }
+}
+
+/// Whether what is no number with a country code may be a short code, or a name that somebody gives themselves.
+fn is_handle(entry: &str, why: NotAContact) -> bool {
+    let entry = entry.trim();
+    let is_short_code = (3..=8).contains(&entry.len()) && entry.bytes().all(|byte| byte.is_ascii_digit());
+    match why {
+        NotAContact::Unknown => entry.chars().any(char::is_alphanumeric),
+        NotAContact::National => is_short_code && !entry.starts_with('0'),
+        NotAContact::NoNumber => false,
+    }
 }
 
 impl Default for GateConfig {
@@ -94,24 +122,41 @@ impl TurnedAway {
     }
 }
 
-/// Who has been let in to a private bot, of those who are asked about.
+/// Who has been let in to a private bot, and by what names the lists may know them, of those who are asked about.
 #[derive(Default)]
-pub struct Members(HashSet<ContactId>);
+pub struct Members {
+    admitted: HashSet<ContactId>,
+    names: HashMap<ContactId, HashSet<String>>,
+}
 
 impl Members {
     /// Adds somebody.
     pub fn add(&mut self, sender: ContactId) {
-        self.0.insert(sender);
+        self.admitted.insert(sender);
+    }
+
+    /// Notes by what names somebody is known, or was, whatever their messages say.
+    pub fn know<'a>(&mut self, sender: &ContactId, names: impl Iterator<Item = &'a str>) {
+        self.names.entry(sender.clone()).or_default().extend(names.map(contact_key));
     }
 
     /// Adds all of these.
     pub fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
+        self.admitted.extend(others.admitted);
+        self.names.extend(others.names);
     }
 
     /// Whether somebody is one of them.
     pub fn has(&self, sender: &ContactId) -> bool {
-        self.0.contains(sender)
+        self.admitted.contains(sender)
+    }
+
+    fn is_listed(&self, list: &HashSet<String>, at: &MessageRef) -> bool {
+        let said = [&at.sender].into_iter().chain(&at.phone).chain(&at.aliases);
+        let known = self.names.get(&at.sender).into_iter().flatten();
+        !list.is_empty()
+            && (said.map(|id| contact_key(id.as_str())).any(|key| list.contains(&key))
+                || known.into_iter().any(|key| list.contains(key)))
     }
 }
 
@@ -126,7 +171,11 @@ pub struct Gates {
 impl Gates {
     /// The gates that `config` describes.
     pub fn new(config: GateConfig) -> Self {
-        let people = |list: &[String]| list.iter().map(|person| plain(person).to_owned()).collect();
+        let key = |person: &String| {
+            let person = written(person).map_or_else(|_| Cow::from(person.trim()), Cow::from);
+            contact_key(&person)
+        };
+        let people = |list: &[String]| list.iter().map(key).collect();
         Self { allow: people(&config.allow), block: people(&config.block), config, admitted: Mutex::default() }
     }
 
@@ -140,11 +189,17 @@ impl Gates {
         Some(self.config.welcome.as_str()).filter(|words| !words.is_empty())
     }
 
+    /// Whether it names people on a list.
+    pub fn has_lists(&self) -> bool {
+        !self.allow.is_empty() || !self.block.is_empty()
+    }
+
     /// Whether a message may be what lets its sender in: from somebody alone with the bot who needs that, and who is not
     /// to be kept out.
-    pub fn may_knock(&self, waiting: &Waiting) -> bool {
+    pub fn may_knock(&self, waiting: &Waiting, members: &Members) -> bool {
         let at = &waiting.inbound.at;
-        !at.group && !self.is_too_old(waiting) && !is_listed(&self.block, at) && !is_listed(&self.allow, at)
+        let is_listed = |list| members.is_listed(list, at);
+        !at.group && !self.is_too_old(waiting) && !is_listed(&self.block) && !is_listed(&self.allow)
     }
 
     fn is_too_old(&self, waiting: &Waiting) -> bool {
@@ -164,30 +219,21 @@ impl Gates {
         if !self.config.kinds.contains(&waiting.inbound.content.kind()) {
             return Err(TurnedAway::Kind);
         }
-        if is_listed(&self.block, at) {
+        if members.is_listed(&self.block, at) {
             return Err(TurnedAway::Blocked);
         }
         let is_member = self.config.private && members.has(&at.sender);
-        if (self.config.private || !self.allow.is_empty()) && !is_member && !is_listed(&self.allow, at) {
+        if (self.config.private || !self.allow.is_empty()) && !is_member && !members.is_listed(&self.allow, at) {
             return Err(TurnedAway::NotAllowed);
         }
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        if admitted.allows(&at.sender, waiting.seq, waiting.accepted, self.config.per_minute) {
+        let sender = ContactId::new(contact_key(at.sender.as_str()));
+        if admitted.allows(&sender, waiting.seq, waiting.accepted, self.config.per_minute) {
             Ok(())
         } else {
             Err(TurnedAway::TooMany)
         }
     }
-}
-
-fn is_listed(list: &HashSet<String>, at: &MessageRef) -> bool {
-    let phone = at.phone.as_ref().is_some_and(|phone| list.contains(plain(phone.as_str())));
-    phone || list.contains(plain(at.sender.as_str()))
-}
-
-/// A phone number is written with a plus by people and without one by upstreams.
-fn plain(person: &str) -> &str {
-    person.strip_prefix('+').unwrap_or(person)
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

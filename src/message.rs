@@ -3,7 +3,9 @@
 //! Nothing in here knows a provider, a store or a handler. What a person wrote, and every identifier that
 //! is or contains a phone number, has a `Debug` that shows nothing of it: these values pass through code that logs.
 
+mod contact_ids;
 pub mod content;
+mod phone;
 pub mod question;
 pub mod reply;
 
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+pub(crate) use contact_ids::written;
+pub use contact_ids::{ContactIds, NotAContact, contact_key};
 pub use content::{Content, Kind, MediaKind, MediaRef};
 pub use question::Question;
 pub use reply::{Media, MediaSource, Part, Payload, Reply};
@@ -107,6 +111,9 @@ pub struct MessageRef {
     /// The sender's phone number as the upstream gave it, if it gave one.
     #[serde(default)]
     pub phone: Option<ContactId>,
+    /// What else the upstream calls the sender: they are found by it, and never written to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<ContactId>,
     /// The message.
     pub message: MessageId,
     /// When it was written, by the upstream's clock.
@@ -275,6 +282,23 @@ pub struct Wish {
 impl fmt::Debug for Wish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Wish({}, …)", if self.opts_out { "out" } else { "in" })
+    }
+}
+
+/// What an upstream tells of somebody's new phone number or identifier.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// Whose contact it is.
+    pub bot: BotName,
+    /// What they are not called any longer.
+    pub former: Vec<ContactId>,
+    /// What they are called now, and where they are written to.
+    pub now: Address,
+}
+
+impl fmt::Debug for Renamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Renamed(…)")
     }
 }
 

@@ -48,7 +48,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::http::{Download, Headers};
 use crate::message::{
-    Address, ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey, Wish,
+    Address, ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey, Renamed, Wish,
 };
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
@@ -289,6 +289,8 @@ pub struct Events {
     pub echoes: Vec<Echo>,
     /// What people have told the upstream about being sent things unasked.
     pub wishes: Vec<Wish>,
+    /// Who has a new number or identifier, as the upstream tells it.
+    pub renamed: Vec<Renamed>,
     /// What was left out.
     pub ignored: Ignored,
     /// For whom the first element is that was meant for another number than this bot's.

@@ -35,11 +35,13 @@ use crate::clock::{Timestamp, in_words};
 use crate::handler::{Count, Notebook, NotebookError, Said, Summary};
 use crate::message::reply::Choice;
 use crate::message::{
-    BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Question, Stage,
+    BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Question, Renamed,
+    Stage,
 };
 pub use errand::{Asked, Commission, Commissioned, Errand, Receipt, Whereabouts};
 pub use invitations::{Invitation, MOST_INVITATIONS, Member};
 pub use schedule::Lease;
+pub use standing::KnownContact;
 pub use standing::{By, Change, Opted, Pause, Peer, Standing};
 
 /// Where messages are kept. The `store` table of the configuration.
@@ -185,13 +187,24 @@ pub trait Store: Send + Sync + 'static {
     /// failed; else they are made so right behind. A report about nothing that is known is no error.
     async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError>;
 
-    /// What stands about somebody, whatever is being said.
+    /// What stands about somebody, whatever is being said: under any of their names, in any form of a number. Where two say
+    /// otherwise, an opt-out counts, and the longer pause.
     async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError>;
 
     /// Changes what stands about somebody, under every name of theirs that is known. Whether anything is different then.
     /// A pause ends the hold-back of the chat that goes by one of the names. Takes effect at once; durable when it
     /// returns.
     async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError>;
+
+    /// What chats there are with somebody, by every name that is known of theirs, and by what names: a number may have two forms,
+    /// and a person a chat for each of their names.
+    async fn chats(&self, peer: &Peer) -> Result<KnownContact, StoreError>;
+
+    /// Takes in that somebody has a new number or identifier: what was said with them, what stands about them and the summary
+    /// go on under it, and whoever is forgotten by one of the names is forgotten by both. Under what they are not called any
+    /// longer nothing stays but an opt-out: the next one who is called so is somebody else. Whether anything was known, and
+    /// this was not. Durable when it returns.
+    async fn rename(&self, renamed: &Renamed) -> Result<bool, StoreError>;
 
     /// Keeps an invitation to a bot, good until then, under the digest of its code. None if [`MOST_INVITATIONS`] of the bot
     /// are open. Durable when it returns.
@@ -256,7 +269,7 @@ pub trait Store: Send + Sync + 'static {
     /// returns.
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError>;
 
-    /// The summary of a conversation, if there is one.
+    /// The summary of a conversation, if there is one: its own, or that of another with the same person, whichever is newer.
     async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError>;
 
     /// Keeps the summary of a conversation, in the place of the one before; of one that is not known, nothing is kept. It

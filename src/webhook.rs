@@ -207,7 +207,7 @@ impl Webhooks {
 
     async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
-        let Events { messages, statuses, echoes, wishes, ignored, elsewhere } = events;
+        let Events { messages, statuses, echoes, wishes, renamed, ignored, elsewhere } = events;
         let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let reported = statuses.len();
@@ -215,6 +215,10 @@ impl Webhooks {
             let noted = self.store.note(statuses).await?;
             let taken_over = self.hear(inlet, &echoes).await?;
             self.heed(&wishes).await?;
+            // Before the messages: who wrote them may be met under the new name already.
+            for renamed in &renamed {
+                self.store.rename(renamed).await?;
+            }
             Ok::<_, StoreError>((noted, taken_over, self.keep(&messages).await?))
         };
         let (noted, taken_over, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
@@ -242,6 +246,7 @@ impl Webhooks {
             webhook.echoes = echoes.len(),
             webhook.taken_over = (taken_over > 0).then_some(taken_over),
             webhook.wishes = (!wishes.is_empty()).then_some(wishes.len()),
+            webhook.renamed = (!renamed.is_empty()).then_some(renamed.len()),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
             webhook.malformed = ignored.malformed,

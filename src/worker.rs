@@ -196,7 +196,16 @@ impl Worker {
         for Conversation { bot: name, chat } in self.tools.store.inherited() {
             if name == bot.name {
                 let (sender, message) = (ContactId::new(chat.as_str()), MessageId::new(""));
-                let at = MessageRef { bot: name, chat, group: false, sender, phone: None, message, time: Timestamp(0) };
+                let at = MessageRef {
+                    bot: name,
+                    chat,
+                    group: false,
+                    sender,
+                    phone: None,
+                    aliases: Vec::new(),
+                    message,
+                    time: Timestamp(0),
+                };
                 bot.indicator.may_show_since(&at, self.tools.started);
                 bot.indicator.settle(&self.tools.tasks, &at);
             }

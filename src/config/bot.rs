@@ -277,6 +277,11 @@ fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
     if !(1..=20).contains(&bot.delivery.list_button.trim().chars().count()) {
         source.problem(&format!("{at}.delivery.list_button"), "must have 1 to 20 characters: WhatsApp takes no more");
     }
+    // Only on Linq may people be called anything at all.
+    let handles = bot.provider.as_ref().is_some_and(|provider| provider.has_free_handles());
+    for (list, place, why) in bot.gate.unusable(handles) {
+        source.problem(&format!("{at}.gate.{list}[{place}]"), &why.to_string());
+    }
     if bot.gate.max_age > DEDUPLICATED_FOR {
         // A message that is repeated later than that would be taken for a new one, and answered again.
         source.problem(&format!("{at}.gate.max_age"), "is longer than a message is known for: 192h at the most");

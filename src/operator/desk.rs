@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::errand::{Errands, Refused};
 use crate::health::Health;
 use crate::hosting::Roster;
-use crate::message::{BotName, PartKey};
+use crate::message::{self, BotName, ContactIds, NotAContact, PartKey};
 use crate::store::{Backlog, By, Change, DeadLetter, Forgotten, Pause, Peer, Seq, Store};
 
 /// An operator with the store before him.
@@ -153,9 +153,19 @@ impl Desk {
 
     /// Whom an operator means, who may write a phone number as people do. A bot that does not exist pauses nobody, and the
     /// operator would never know.
-    fn known(&self, Whom { bot, contact }: &Whom) -> Result<Peer, Refusal> {
+    async fn known(&self, Whom { bot, contact }: &Whom) -> Result<Peer, Refusal> {
         let bot = self.bot(bot)?;
-        Peer::named(&bot, &plainly(contact)).ok_or(Refusal::new(400, "name the bot and the contact"))
+        self.peer(&bot, contact).await
+    }
+
+    /// Whom a contact names: by a number or an identifier, or by whatever else the bot knows a chat by.
+    pub(super) async fn peer(&self, bot: &BotName, contact: &str) -> Result<Peer, Refusal> {
+        let ids = match ContactIds::written(contact) {
+            Ok(ids) => ids,
+            Err(_) if self.store.whereabouts(bot, contact).await?.is_some() => ContactIds::known_as(contact),
+            Err(why) => return Err(not_a_contact(why)),
+        };
+        Peer::new(bot, ids).ok_or(not_a_contact(NotAContact::Unknown))
     }
 
     /// The bot of this name.
@@ -194,14 +204,9 @@ fn numbers(letters: &[Seq]) -> String {
     letters.iter().map(Seq::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// A phone number without what people put between its digits; anything else as it is.
-pub(super) fn plainly(contact: &str) -> String {
-    let contact = contact.trim();
-    let is_between = |c: char| c.is_whitespace() || "()-./".contains(c);
-    let is_number = contact.strip_prefix('+').is_some_and(|rest| {
-        rest.chars().any(|c| c.is_ascii_digit()) && rest.chars().all(|c| c.is_ascii_digit() || is_between(c))
-    });
-    if is_number { contact.chars().filter(|c| !is_between(*c)).collect() } else { contact.to_owned() }
+/// Said of a contact that is none. Nothing of it stands in there.
+fn not_a_contact(why: NotAContact) -> Refusal {
+    Refusal::new(400, format!("the contact {why}"))
 }
 
 #[async_trait]
@@ -225,11 +230,11 @@ impl Hand for Desk {
     }
 
     async fn pause(&self, whom: &Whom, pause: PauseFor) -> Result<Stands, Refusal> {
-        self.stand(&self.known(whom)?, self.begin(pause)).await
+        self.stand(&self.known(whom).await?, self.begin(pause)).await
     }
 
     async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal> {
-        self.stand(&self.known(whom)?, Change::Resume).await
+        self.stand(&self.known(whom).await?, Change::Resume).await
     }
 
     async fn send(&self, _: &str, _: &str, _: &Value) -> Result<Sent, Refusal> {
@@ -252,12 +257,14 @@ impl Hand for Desk {
     }
 
     async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {
-        let (bot, contact) = (BotName::new(whom.bot.trim()), plainly(&whom.contact));
-        if bot.as_str().is_empty() || contact.trim_start_matches('+').is_empty() {
+        let bot = BotName::new(whom.bot.trim());
+        if bot.as_str().is_empty() || whom.contact.trim().trim_start_matches('+').is_empty() {
             return Err(Refusal::new(400, "name the bot and the contact"));
         }
         let logged = self.loggable(&bot);
-        let forgotten = self.store.forget(&bot, &contact).await;
+        let written = message::written(&whom.contact);
+        let contact = written.as_deref().unwrap_or_else(|_| whom.contact.trim());
+        let forgotten = self.store.forget(&bot, contact).await;
         match &forgotten {
             Ok(Forgotten { conversations, waiting, outgoing, said, sent, dead }) => info!(
                 operator.action = "forget",
@@ -272,7 +279,12 @@ impl Hand for Desk {
             ),
             Err(error) => warn!(operator.action = "forget", operator.bot = logged, operator.error = %error, "audit"),
         }
-        Ok(forgotten?)
+        let forgotten = forgotten?;
+        match written {
+            // Whoever is called by a name that is none for us may be in the store all the same.
+            Err(why) if forgotten == Forgotten::default() => Err(not_a_contact(why)),
+            _ => Ok(forgotten),
+        }
     }
 
     async fn close(&self) {

@@ -9,7 +9,7 @@ use super::Desk;
 use super::views::{PauseFor, Refusal};
 use crate::gate::pairing;
 use crate::message::BotName;
-use crate::store::{Change, Invitation, MOST_INVITATIONS, Member, Peer};
+use crate::store::{Change, Invitation, MOST_INVITATIONS, Member};
 
 /// How long an invitation is good, if nothing else is said, and at the most.
 const USUAL: Duration = Duration::from_hours(24);
@@ -134,8 +134,7 @@ impl Desk {
         let changed = match what {
             Revoked::Number(number) => self.store.withdraw(bot, *number).await,
             Revoked::Contact(contact) => {
-                let peer = Peer::named(bot, &super::desk::plainly(contact));
-                let peer = peer.ok_or(Refusal::new(400, "name the contact"))?;
+                let peer = self.peer(bot, contact).await?;
                 self.store.stand(&peer, Change::Expel).await
             }
         };

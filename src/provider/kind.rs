@@ -23,6 +23,10 @@ pub trait ProviderConfig: DeserializeOwned + Default + Debug + Send + Sync + 'st
     /// The commented table as `threedots init --provider KIND` writes it: every setting, each with its default.
     const TEMPLATE: &'static str;
 
+    /// Whether people may be called anything at all, such as by a short code or a name that they give themselves, besides by a
+    /// phone number, an e-mail address or one of WhatsApp's identifiers.
+    const FREE_HANDLES: bool = true;
+
     /// How long one call may take.
     fn timeout(&self) -> Duration;
 
@@ -50,6 +54,9 @@ pub trait AnyProviderConfig: Debug + Send + Sync + 'static {
     /// The word that stands under `kind`.
     fn kind(&self) -> &'static str;
 
+    /// Whether people may be called anything at all.
+    fn has_free_handles(&self) -> bool;
+
     /// How long one call may take.
     fn timeout(&self) -> Duration;
 
@@ -73,6 +80,10 @@ pub trait AnyProviderConfig: Debug + Send + Sync + 'static {
 impl<C: ProviderConfig> AnyProviderConfig for C {
     fn kind(&self) -> &'static str {
         C::KIND
+    }
+
+    fn has_free_handles(&self) -> bool {
+        C::FREE_HANDLES
     }
 
     fn timeout(&self) -> Duration {

@@ -50,15 +50,15 @@ use super::parts::Stir;
 use super::record;
 use super::schedule::Schedule;
 use super::{
-    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation, May,
-    Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError,
-    Swept, Waiting, Whereabouts,
+    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation,
+    KnownContact, May, Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing,
+    Store, StoreError, Swept, Waiting, Whereabouts,
 };
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::handler::{Count, Said, Summary};
 use crate::message::reply::Choice;
-use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
+use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey, Renamed};
 use check::Unfinished;
 use committer::{Committer, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::Kind;
@@ -358,11 +358,20 @@ impl Store for Disk {
         let apply = move |ledger: &mut Ledger| {
             let changed = ledger.stand(&peer, change, now)?;
             if changed && matches!(change, Change::Pause(_)) {
-                schedule.hand_over(&peer, now);
+                schedule.hand_over(&ledger.chats(&peer)?.chats, now);
             }
             Ok(changed)
         };
         self.write(now, When::Durable, 0, apply).await
+    }
+
+    async fn chats(&self, peer: &Peer) -> Result<KnownContact, StoreError> {
+        self.shared.read(|ledger| ledger.chats(peer))
+    }
+
+    async fn rename(&self, renamed: &Renamed) -> Result<bool, StoreError> {
+        let (now, renamed) = (self.clock.now(), renamed.clone());
+        self.write(now, When::Durable, 0, move |ledger| ledger.rename(&renamed, now)).await
     }
 
     async fn invite(
@@ -420,7 +429,7 @@ impl Store for Disk {
         let bytes = echo.words.as_ref().map_or(0, String::len);
         let apply = move |ledger: &mut Ledger| {
             let echoed = ledger.echo(&echo, &peer, pause, now)?;
-            schedule.heed(echoed, &peer, now);
+            schedule.heed(echoed, &ledger.chats(&peer)?.chats, now);
             Ok(echoed)
         };
         self.write(now, When::Durable, bytes, apply).await

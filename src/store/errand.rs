@@ -70,7 +70,7 @@ impl Commission {
         let Address { chat, group, sender, phone } = self.to.clone();
         let (bot, message) = (self.asked.bot.clone(), self.asked.mark());
         Inbound {
-            at: MessageRef { bot, chat, group, sender, phone, message, time: now },
+            at: MessageRef { bot, chat, group, sender, phone, aliases: Vec::new(), message, time: now },
             contact: Contact::default(),
             content: Content::Unknown { what: "errand".into(), raw: Value::Null },
             quotes: None,

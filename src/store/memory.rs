@@ -3,6 +3,7 @@
 //! For tests, and for trying out a handler. It keeps to the same rules as the durable stores, down to the form and
 //! the limits of its records, so that what works here works there.
 
+mod contacts;
 mod counts;
 mod errands;
 mod invitations;
@@ -26,13 +27,13 @@ use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
 use super::{
     Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation,
-    MOST_RECALLED_BYTES, May, Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement,
-    Standing, Store, StoreError, Swept, Waiting, Whereabouts,
+    KnownContact, MOST_RECALLED_BYTES, May, Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq,
+    Settlement, Standing, Store, StoreError, Swept, Waiting, Whereabouts,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::handler::{Count, Said, Summary};
 use crate::message::reply::Choice;
-use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey};
+use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey, Renamed};
 use errands::apart;
 use ledger::{Ledger, decode};
 
@@ -278,11 +279,20 @@ impl Store for Memory {
 
     async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let changed = self.ledger()?.stand(peer, change, now);
+        let mut ledger = self.ledger()?;
+        let changed = ledger.stand(peer, change, now);
         if changed && matches!(change, Change::Pause(_)) {
-            self.schedule.hand_over(peer, now);
+            self.schedule.hand_over(&ledger.chats(peer).chats, now);
         }
         Ok(changed)
+    }
+
+    async fn chats(&self, peer: &Peer) -> Result<KnownContact, StoreError> {
+        Ok(self.ledger()?.chats(peer))
+    }
+
+    async fn rename(&self, renamed: &Renamed) -> Result<bool, StoreError> {
+        self.ledger()?.rename(renamed, self.history_kept, self.clock.now())
     }
 
     async fn invite(
@@ -334,7 +344,7 @@ impl Store for Memory {
         let mut ledger = self.ledger()?;
         let echoed = ledger.echo(echo, &peer, pause, now)?;
         // Before anybody else looks at the ledger.
-        self.schedule.heed(echoed, &peer, now);
+        self.schedule.heed(echoed, &ledger.chats(&peer).chats, now);
         Ok(echoed)
     }
 
@@ -384,7 +394,7 @@ impl Store for Memory {
     }
 
     async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError> {
-        Ok(self.ledger()?.conversations.get(conversation).and_then(|known| known.summary.clone()))
+        Ok(self.ledger()?.summary(conversation))
     }
 
     async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError> {

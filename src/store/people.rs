@@ -1,47 +1,94 @@
 //! Who is meant when somebody is to be forgotten.
 
-use std::collections::HashSet;
-
-use crate::message::{Address, ChatId, ContactId, MessageRef};
+use super::standing::Kept;
+use super::{Opted, Peer, Standing};
+use crate::message::{Address, BotName, ChatId, ContactId, ContactIds, MessageRef};
 
 /// A person, by every identifier of theirs that is known.
-pub(super) struct Person(HashSet<String>);
+pub(super) struct Person(ContactIds);
 
 impl Person {
     /// Whoever has this phone number or identifier; nobody, if it says nothing.
     pub(super) fn new(contact: &str) -> Option<Self> {
-        let contact = plain(contact.trim());
-        (!contact.is_empty()).then(|| Self(HashSet::from([contact.to_owned()])))
+        Some(ContactIds::known_as(contact)).filter(|ids| !ids.is_empty()).map(Self)
     }
 
     /// Whether this is one of the person's identifiers.
     pub(super) fn is(&self, id: &str) -> bool {
-        self.0.contains(plain(id))
+        self.0.has(id)
     }
 
     /// Whether the person wrote a message, or has the chat that it stands in to themselves.
     pub(super) fn wrote(&self, at: &MessageRef) -> bool {
-        let phone = at.phone.as_ref().is_some_and(|phone| self.is(phone.as_str()));
-        phone || self.is(at.sender.as_str()) || (!at.group && self.is(at.chat.as_str()))
+        let of_writer = [&at.sender].into_iter().chain(&at.phone).chain(&at.aliases);
+        of_writer.map(ContactId::as_str).any(|id| self.is(id)) || (!at.group && self.is(at.chat.as_str()))
     }
 
     /// Learns the identifiers in a message that the person wrote. Whether one of them is new.
     pub(super) fn learn(&mut self, at: &MessageRef) -> bool {
-        let chat = (!at.group).then(|| at.chat.as_str());
-        let ids = chat.into_iter().chain([at.sender.as_str()]).chain(at.phone.iter().map(|phone| phone.as_str()));
-        self.wrote(at) && self.add(ids)
+        self.wrote(at) && self.add(&if at.group { ContactIds::of_writer(at) } else { ContactIds::of_chat(at) })
     }
 
-    /// Learns what a direct conversation with somebody is known by, if it is the person's. Whether something is new.
-    pub(super) fn learn_all<'a>(&mut self, ids: impl Iterator<Item = &'a str> + Clone) -> bool {
-        ids.clone().any(|id| self.is(id)) && self.add(ids)
+    /// Learns by what names one person is known, if it is this one. Whether something is new.
+    pub(super) fn learn_all(&mut self, ids: &ContactIds) -> bool {
+        self.0.meets(ids) && self.add(ids)
     }
 
-    fn add<'a>(&mut self, ids: impl Iterator<Item = &'a str>) -> bool {
-        let known = self.0.len();
-        self.0.extend(ids.map(plain).filter(|id| !id.is_empty()).map(str::to_owned));
-        self.0.len() > known
+    /// Whether one of these names is the person's.
+    pub(super) fn is_any(&self, ids: &ContactIds) -> bool {
+        self.0.meets(ids)
     }
+
+    fn add(&mut self, ids: &ContactIds) -> bool {
+        let known = self.0.iter().count();
+        self.0.merge(ids);
+        self.0.iter().count() > known
+    }
+}
+
+/// So many chats of one person are known to belong together, and so many names that the person has given up.
+pub(super) const MOST_KEPT: usize = 16;
+
+/// So many names of one person are followed to further names.
+pub(super) const MOST_FOLLOWED: usize = 64;
+
+/// So many things said last tell whether a customer was heard in a chat.
+pub(super) const HEARD: usize = 50;
+
+/// What becomes of what stands about somebody who has a new name.
+pub(super) struct Succession {
+    /// What stands under the names that the person has now; nothing if nothing stood.
+    pub(super) now: Option<Kept>,
+    /// What stays under the names that they have given up, which somebody else may get: that nothing is to be sent there
+    /// unasked, if they had said so.
+    pub(super) left: Option<Kept>,
+}
+
+impl Succession {
+    /// Hands on what is `kept` under all these names.
+    pub(super) fn new(bot: &BotName, now: ContactIds, gone: ContactIds, kept: &[Kept]) -> Self {
+        let standing = kept.iter().fold(Standing::default(), |standing, kept| standing.and(kept.standing));
+        let opted = standing.opted.filter(|Opted { out, .. }| *out);
+        let left = opted.map(|opted| Standing { opted: Some(opted), ..Standing::default() });
+        let kept_as = |names, standing| Peer::new(bot, names).map(|peer| Kept { peer, standing });
+        Self {
+            now: if kept.is_empty() { None } else { kept_as(now, standing) },
+            left: left.and_then(|left| kept_as(gone, left)),
+        }
+    }
+}
+
+/// Puts together what stands under the names of somebody of whom a further name was learnt; nothing if it stands so already.
+pub(super) fn unite(bot: &BotName, names: &ContactIds, kept: &[Kept]) -> Option<Kept> {
+    let first = kept.first()?;
+    let is_whole = kept.len() == names.iter().count() && kept.iter().all(|kept| kept.standing == first.standing);
+    if is_whole {
+        return None;
+    }
+    let standing = kept.iter().fold(Standing::default(), |standing, kept| standing.and(kept.standing));
+    let mut all = names.clone();
+    kept.iter().for_each(|kept| all.merge(&kept.peer.names));
+    Some(Kept { peer: Peer { bot: bot.clone(), names: all }, standing })
 }
 
 /// Where a chat is written to, by all that is known of whom it is with; a group, if that is nobody.
@@ -60,11 +107,6 @@ pub(super) fn address<'a>(chat: &ChatId, people: impl Iterator<Item = &'a Contac
 
 /// Whether an identifier is a phone number.
 fn is_phone(id: &str) -> bool {
-    let digits = plain(id);
+    let digits = id.strip_prefix('+').unwrap_or(id);
     !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
-}
-
-/// A phone number is written with a plus by people and without one by upstreams.
-pub(super) fn plain(id: &str) -> &str {
-    id.strip_prefix('+').unwrap_or(id)
 }

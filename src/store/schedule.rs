@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::parts::Stir;
-use super::{Backlog, Echoed, May, Peer, StoreError};
+use super::{Backlog, Echoed, May, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::hosting::leaves_enough;
 use crate::message::{BotName, Conversation};
@@ -250,16 +250,16 @@ impl Schedule {
     }
 
     /// Ends the hold-back of a chat in which a person answers: what waits to be sent there is called off.
-    pub(super) fn hand_over(&self, peer: &Peer, now: Timestamp) {
-        peer.conversations().for_each(|conversation| self.hurry(&conversation, now));
+    pub(super) fn hand_over(&self, chats: &[Conversation], now: Timestamp) {
+        chats.iter().for_each(|conversation| self.hurry(conversation, now));
     }
 
     /// Somebody has written into a chat from the business's own phone.
-    pub(super) fn heed(&self, echoed: Echoed, peer: &Peer, now: Timestamp) {
+    pub(super) fn heed(&self, echoed: Echoed, chats: &[Conversation], now: Timestamp) {
         match echoed {
-            Echoed::TakenOver | Echoed::Settled => self.hand_over(peer, now),
+            Echoed::TakenOver | Echoed::Settled => self.hand_over(chats, now),
             Echoed::Undecided => {
-                peer.conversations().for_each(|conversation| self.line().set_undecided(&conversation));
+                chats.iter().for_each(|conversation| self.line().set_undecided(conversation));
             }
             Echoed::Ours | Echoed::Known => {}
         }

@@ -13,43 +13,40 @@ use tokio::sync::Notify;
 
 use super::{Claim, DEDUPLICATED_FOR, Outgoing, Undecided};
 use crate::clock::Timestamp;
-use crate::message::{Address, BotName, ChatId, ContactId, Conversation, Echo, MessageRef, Wish};
+use crate::message::{Address, BotName, ChatId, ContactId, ContactIds, Conversation, Echo, MessageRef, Wish};
 
 /// Whom a bot's chat is with, by every name that is known: the chat's own and, unless it is a group, the person's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     pub(super) bot: BotName,
-    /// One at the least; a phone number without its plus.
-    pub(super) names: Vec<String>,
+    /// One at the least.
+    pub(super) names: ContactIds,
 }
 
 impl Peer {
-    /// Whom a bot knows by this phone number or identifier; nobody, if it says nothing.
+    /// Whom a bot knows by these names; nobody, if there are none.
+    pub fn new(bot: &BotName, names: ContactIds) -> Option<Self> {
+        (!names.is_empty()).then(|| Self { bot: bot.clone(), names })
+    }
+
+    /// Whom a bot knows by this phone number or identifier, as an upstream writes it; nobody, if it says nothing.
     pub fn named(bot: &BotName, name: &str) -> Option<Self> {
-        let peer = Self { bot: bot.clone(), names: Vec::new() }.and(name);
-        (!peer.names.is_empty()).then_some(peer)
+        Self::new(bot, ContactIds::known_as(name))
     }
 
     /// Whom the chat of a message is with.
     pub fn of(at: &MessageRef) -> Self {
-        if at.group {
-            return Self { bot: at.bot.clone(), names: Vec::with_capacity(1) }.and(at.chat.as_str());
-        }
-        Self::writer(at).and(at.chat.as_str())
+        Self { bot: at.bot.clone(), names: ContactIds::of_chat(at) }
     }
 
     /// Whom a bot writes to at an address.
     pub fn at(bot: &BotName, address: &Address) -> Self {
-        let peer = Self { bot: bot.clone(), names: Vec::with_capacity(2) };
-        let peer = if address.group { peer } else { peer.and(address.sender.as_str()) };
-        let peer = address.phone.iter().fold(peer, |peer, phone| peer.and(phone.as_str()));
-        peer.and(address.chat.as_str())
+        Self { bot: bot.clone(), names: ContactIds::at(address) }
     }
 
     /// The person who wrote a message, in a group or not.
     pub fn writer(at: &MessageRef) -> Self {
-        let peer = Self { bot: at.bot.clone(), names: Vec::with_capacity(2) }.and(at.sender.as_str());
-        at.phone.iter().fold(peer, |peer, phone| peer.and(phone.as_str()))
+        Self { bot: at.bot.clone(), names: ContactIds::of_writer(at) }
     }
 
     /// Whom a claimed conversation is with. Nobody, if it holds nothing.
@@ -71,12 +68,14 @@ impl Peer {
     }
 
     fn known_by(bot: &BotName, chat: Option<&ChatId>, phone: Option<&ContactId>) -> Option<Self> {
-        let names = chat.map(ChatId::as_str).into_iter().chain(phone.map(ContactId::as_str));
-        names.filter_map(|name| Self::named(bot, name)).reduce(Self::joined)
+        let mut names = ContactIds::default();
+        chat.iter().for_each(|chat| names.add(chat.as_str()));
+        phone.iter().for_each(|phone| names.add(phone.as_str()));
+        Self::new(bot, names)
     }
 
-    /// The names.
-    pub fn names(&self) -> &[String] {
+    /// The names, in every form that they have.
+    pub fn names(&self) -> &ContactIds {
         &self.names
     }
 
@@ -85,22 +84,16 @@ impl Peer {
         &self.bot
     }
 
-    /// The conversation that one of the names is the chat of.
+    /// The conversation that one of the names is the chat of. What else is known of whom it is with,
+    /// [`Store::chats`](super::Store::chats) says.
     pub fn conversations(&self) -> impl Iterator<Item = Conversation> {
-        let chat = |name: &String| Conversation { bot: self.bot.clone(), chat: ChatId::new(name.as_str()) };
+        let chat = |name| Conversation { bot: self.bot.clone(), chat: ChatId::new(name) };
         self.names.iter().map(chat)
     }
 
     /// The same, known by the names of `other` too.
-    pub(super) fn joined(self, other: Self) -> Self {
-        other.names.iter().fold(self, |peer, name| peer.and(name))
-    }
-
-    fn and(mut self, name: &str) -> Self {
-        let name = plain(name);
-        if !name.is_empty() && !self.names.iter().any(|known| known == name) {
-            self.names.push(name.to_owned());
-        }
+    pub(super) fn joined(mut self, other: Self) -> Self {
+        self.names.merge(&other.names);
         self
     }
 }
@@ -112,10 +105,21 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// A phone number is written with a plus by people and without one by upstreams.
-fn plain(name: &str) -> &str {
-    let name = name.trim();
-    name.strip_prefix('+').unwrap_or(name)
+/// What is known of who somebody is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KnownContact {
+    /// The conversations with them.
+    pub chats: Vec<Conversation>,
+    /// All that they are known by.
+    pub peer: Peer,
+    /// What they were known by, and are no longer.
+    pub former: ContactIds,
+}
+
+impl fmt::Debug for KnownContact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KnownContact({} chats, …)", self.chats.len())
+    }
 }
 
 /// A person answers, and the bot does not.
@@ -244,7 +248,8 @@ impl Standing {
             (Some(one), Some(other)) => Some(one.and(other)),
             (one, other) => one.or(other),
         };
-        let opted = [self.opted, other.opted].into_iter().flatten().max_by_key(|opted| opted.since);
+        // Somebody who has opted out by one of their names is sent nothing by the other.
+        let opted = [self.opted, other.opted].into_iter().flatten().max_by_key(|opted| (opted.out, opted.since));
         let admitted = [self.admitted, other.admitted].into_iter().flatten().min();
         Self { paused, resumed: self.resumed.max(other.resumed), opted, admitted }
     }
@@ -316,7 +321,7 @@ pub(super) struct Ear<'a> {
 impl Notices {
     /// Listens for news of `peer`.
     pub(super) fn listen(&self, peer: &Peer) -> Ear<'_> {
-        let names: Vec<Name> = peer.names.iter().map(|name| (peer.bot.clone(), name.clone())).collect();
+        let names: Vec<Name> = peer.names.iter().map(|name| (peer.bot.clone(), name.to_owned())).collect();
         let heard = Arc::new(Notify::new());
         let mut all = self.all();
         for name in &names {
@@ -328,7 +333,7 @@ impl Notices {
     /// Tells whoever listens for `peer`.
     pub(super) fn tell(&self, peer: &Peer) {
         let all = self.all();
-        let named = peer.names.iter().filter_map(|name| all.get(&(peer.bot.clone(), name.clone())));
+        let named = peer.names.iter().filter_map(|name| all.get(&(peer.bot.clone(), name.to_owned())));
         named.flatten().for_each(|heard| heard.notify_waiters());
     }
 

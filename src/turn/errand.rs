@@ -109,12 +109,12 @@ impl Attempt<'_> {
         Ok(if has_written { self.window(claim, &history) } else { Some(Timestamp::default()) })
     }
 
-    /// What was said in the conversation, and in the one that goes by another of the person's names: to somebody who had
-    /// never written something may have been said by the phone number, whom the upstream then calls otherwise.
+    /// What was said in the conversation, and in the others that were had with the same person: to somebody who had never
+    /// written something may have been said by the phone number, whom the upstream then calls otherwise.
     pub(super) async fn history(&self, claim: &Claim, peer: &Peer, most: usize) -> Result<Vec<Said>, StoreError> {
         let store = &self.tools.store;
         let mut history = store.history(&claim.conversation, most).await?;
-        for other in peer.conversations().filter(|other| *other != claim.conversation) {
+        for other in store.chats(peer).await?.chats.into_iter().filter(|other| *other != claim.conversation) {
             let said = store.history(&other, most).await?;
             if !said.is_empty() {
                 history.extend(said);

@@ -7,15 +7,21 @@ use crate::clock::Timestamp;
 use crate::gate::pairing::{MOST_BY_ALL, MOST_BY_ONE, digest};
 use crate::gate::{Members, TurnedAway};
 use crate::handler::Count;
-use crate::message::{Content, Part};
-use crate::store::{Claim, Peer, Seq, StoreError, Waiting};
+use crate::message::{Content, Part, contact_key};
+use crate::store::{Claim, KnownContact, Peer, Seq, StoreError, Waiting};
 
 const LET_IN: &str = "let in by a code";
 const HOUR: u64 = 3_600_000;
 
-/// Who of those who wrote these has been let in, if that is asked.
+/// Who of those who wrote these has been let in, and by what names they are known, if either is asked.
 pub(super) async fn members(bot: &Bot, tools: &Tools, waiting: &[Waiting]) -> Result<Members, StoreError> {
     let mut members = Members::default();
+    if bot.gates.has_lists() {
+        for Waiting { inbound, .. } in waiting {
+            let KnownContact { peer, former, .. } = tools.store.chats(&Peer::writer(&inbound.at)).await?;
+            members.know(&inbound.at.sender, peer.names().iter().chain(former.iter()));
+        }
+    }
     if bot.gates.is_private() {
         for waiting in waiting {
             let at = &waiting.inbound.at;
@@ -34,7 +40,7 @@ impl Attempt<'_> {
             return Ok(None);
         }
         for waiting in &claim.messages {
-            if self.bot.gates.may_knock(waiting) && self.is_let_in(waiting).await? {
+            if self.bot.gates.may_knock(waiting, &self.members) && self.is_let_in(waiting).await? {
                 return Ok(Some(waiting.seq));
             }
         }
@@ -50,7 +56,7 @@ impl Attempt<'_> {
             let hour = self.tools.clock.now().0 / HOUR;
             let until = Timestamp((hour + 1) * HOUR);
             let count = |name: String, most| Count { name, by: 1, most: Some(most), until };
-            let one = count(format!("pairing {bot} {}", at.sender.as_str()), MOST_BY_ONE);
+            let one = count(format!("pairing {bot} {}", contact_key(at.sender.as_str())), MOST_BY_ONE);
             let all = count(format!("pairing {bot}"), MOST_BY_ALL);
             if self.tools.store.count(vec![one, all]).await?.is_some() {
                 return Ok(false);

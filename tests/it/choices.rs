@@ -278,6 +278,7 @@ fn in_a_group_whoever_was_asked_answers_or_whoever_quotes_the_question() {
                 group: true,
                 sender: ContactId::new(sender),
                 phone: None,
+                aliases: Vec::new(),
                 message: MessageId::new("m"),
                 time: Timestamp(0),
             },

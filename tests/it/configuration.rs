@@ -603,7 +603,10 @@ fn the_environment_lies_over_the_file_and_needs_no_quotes() {
     };
     assert_eq!(over("THREEDOTS_SERVER__LISTEN", "[::1]:80").server.listen, "[::1]:80");
     assert_eq!(over("THREEDOTS_STORE__HISTORY", "7").store.history, 7);
-    assert_eq!(over("THREEDOTS_BOTS__SHOP__GATE__BLOCK", "[\"1\"]").bots["shop"].gate.block, ["1"]);
+    assert_eq!(
+        over("THREEDOTS_BOTS__SHOP__GATE__BLOCK", "[\"+1 555 010 0001\"]").bots["shop"].gate.block,
+        ["+1 555 010 0001"]
+    );
     assert!(!over("THREEDOTS_BOTS__SHOP__FAILURE_REPLY__ENABLED", "false").bots["shop"].failure_reply.enabled);
     // It reads as a number, and is none.
     let config = over("THREEDOTS_BOTS__SHOP__PROVIDER__PHONE_NUMBER_ID", "0049123");

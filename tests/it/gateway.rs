@@ -127,6 +127,7 @@ fn received_message() -> MessageRef {
         group: false,
         sender: ContactId::new("628111111111@s.whatsapp.net"),
         phone: Some(ContactId::new("628111111111")),
+        aliases: Vec::new(),
         message: MessageId::new("3EB0EXAMPLE0001"),
         time: Timestamp(1_767_225_599_000),
     }

@@ -139,6 +139,7 @@ fn received_message() -> MessageRef {
         group: false,
         sender: ContactId::new("+12025550147"),
         phone: Some(ContactId::new("+12025550147")),
+        aliases: Vec::new(),
         message: MessageId::new(MESSAGE),
         time: SIGNED,
     }

@@ -19,6 +19,7 @@ mod header_secrets;
 mod hostile;
 mod hosting;
 mod http_handler;
+mod identity;
 mod interleavings;
 mod interruption;
 mod kit;

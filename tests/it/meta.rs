@@ -31,7 +31,7 @@ use crate::upstream::{self, Upstream};
 const SECRET: &str = "test_app_secret";
 const TOKEN: &str = "fictional-access-token";
 const VERIFY_TOKEN: &str = "fictional verify+token";
-const NUMBER: &str = "109900000000001";
+pub(crate) const NUMBER: &str = "109900000000001";
 const RECEIVED: Timestamp = Timestamp(1_767_225_700_000);
 
 fn settings() -> MetaSettings {
@@ -113,6 +113,7 @@ fn received_message() -> MessageRef {
         group: false,
         sender: ContactId::new("US.FICTION00000000000123"),
         phone: Some(ContactId::new("12025550123")),
+        aliases: Vec::new(),
         message: MessageId::new("wamid.FICTIONAL-TEXT"),
         time: Timestamp::from_secs(1_767_225_600),
     }

@@ -148,6 +148,7 @@ fn received_message() -> MessageRef {
         group: false,
         sender: ContactId::new("US.FICTION00000000000123"),
         phone: Some(ContactId::new("12025550123")),
+        aliases: Vec::new(),
         message: MessageId::new("wamid.FICTIONAL-TEXT"),
         time: Timestamp::from_secs(1_767_225_600),
     }

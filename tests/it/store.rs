@@ -198,4 +198,14 @@ contract! {
     a_transcript_stays_with_its_message_until_that_ends
     whoever_does_not_hold_a_claim_adds_no_transcript
     whoever_is_forgotten_takes_along_what_they_said_aloud
+    what_stands_about_a_number_stands_about_all_of_its_forms
+    what_stands_under_two_names_is_one_once_they_meet
+    a_pause_by_any_name_ends_what_holds_the_chat_back
+    the_chats_of_one_person_are_found_by_all_of_their_names
+    a_summary_is_found_by_another_name
+    a_new_name_takes_along_what_stands_and_what_was_said
+    a_name_that_was_given_up_is_somebody_elses
+    a_new_name_of_somebody_unknown_is_nothing
+    what_is_being_answered_under_an_old_name_is_found_by_the_new_one
+    a_person_is_forgotten_by_every_form_of_every_name
 }

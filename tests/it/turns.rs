@@ -43,6 +43,7 @@ pub(crate) fn turn(contents: Vec<Content>) -> Turn {
             group: number % 2 == 0,
             sender: ContactId::new("sender"),
             phone: (number % 2 == 0).then(|| ContactId::new("15550100001")),
+            aliases: Vec::new(),
             message: MessageId::new(format!("message {number}")),
             time: Timestamp::from_secs(1_700_000_000),
         },

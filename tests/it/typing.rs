@@ -177,6 +177,7 @@ fn message_in(chat: &str, group: bool) -> MessageRef {
         group,
         sender: ContactId::new("sender"),
         phone: None,
+        aliases: Vec::new(),
         message: MessageId::new("message"),
         time: Timestamp(0),
     }

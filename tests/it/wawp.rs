@@ -126,6 +126,7 @@ pub(crate) fn received_message() -> MessageRef {
         group: false,
         sender: ContactId::new("12025550123@c.us"),
         phone: Some(ContactId::new("12025550123")),
+        aliases: Vec::new(),
         message: MessageId::new("false_12025550123@c.us_3EB0AA"),
         time: Timestamp::from_secs(1_767_225_600),
     }

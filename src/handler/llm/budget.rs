@@ -12,6 +12,7 @@ use super::model::Unanswered;
 use super::wire::Usage;
 use crate::clock::Timestamp;
 use crate::handler::{Count, Notebook, NotebookError, Turn};
+use crate::message::contact_key;
 
 /// Parts of a unit of money: prices are for a million tokens, so that a token costs whole ones.
 const PARTS: f64 = 1_000_000.0;
@@ -215,7 +216,7 @@ impl Counter {
 
 /// The contact whose turn it is: in a group, who wrote last.
 fn contact(turn: &Turn) -> String {
-    let sender = turn.newest().map_or("", |message| message.at.sender.as_str());
+    let sender = turn.newest().map(|message| contact_key(message.at.sender.as_str())).unwrap_or_default();
     format!("budget/{}/{sender}", turn.bot)
 }
 

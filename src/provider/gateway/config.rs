@@ -134,6 +134,7 @@ impl Default for GatewayConfig {
 impl ProviderConfig for GatewayConfig {
     const KIND: &'static str = "gateway";
     const TEMPLATE: &'static str = include_str!("../../../templates/providers/gateway.toml");
+    const FREE_HANDLES: bool = false;
 
     fn timeout(&self) -> Duration {
         self.timeout

@@ -82,7 +82,8 @@ impl Reader<'_> {
         }
         if is_ours {
             // In a group the customer is not one person.
-            let phone = phone(&chat).filter(|_| !chat.ends_with("@g.us")).map(ContactId::new);
+            let number = phone(&chat).or_else(|| others(wire, &TO).iter().find_map(|other| phone(other)));
+            let phone = number.filter(|_| !chat.ends_with("@g.us")).map(ContactId::new);
             let (bot, chat, words) = (self.bot.clone(), Some(ChatId::new(chat)), wire.text("body"));
             events.echoes.push(Echo { bot, chat, phone, message, words, time });
             return Some(());
@@ -98,7 +99,11 @@ impl Reader<'_> {
         let sender = wire.text("senderJid").or_else(|| wire.text("senderLid"));
         // With one person, the chat is that person.
         let sender = sender.or_else(|| (!group).then(|| chat.clone()))?;
+        let others = others(wire, if group { &PARTICIPANT } else { &FROM });
         let number = phone(&sender).or_else(|| phone(&chat).filter(|_| !group));
+        let number = number.or_else(|| others.iter().find_map(|other| phone(other)));
+        let aliases =
+            others.iter().filter(|other| **other != sender).map(|other| ContactId::new(other.as_str())).collect();
         events.messages.push(Inbound {
             at: MessageRef {
                 bot: self.bot.clone(),
@@ -106,6 +111,7 @@ impl Reader<'_> {
                 group,
                 phone: number.map(ContactId::new),
                 sender: ContactId::new(sender),
+                aliases,
                 message,
                 time,
             },
@@ -143,6 +149,23 @@ impl Reader<'_> {
         }
         Some(())
     }
+}
+
+/// Where the other name of whoever writes to us may stand, of a group's member who does, and of whom we write to.
+const FROM: [&str; 7] = ["senderJid", "senderLid", "senderAlt", "SenderAlt", "senderPn", "remoteJidAlt", "chatAlt"];
+const PARTICIPANT: [&str; 6] = ["senderJid", "senderLid", "senderAlt", "SenderAlt", "senderPn", "participantAlt"];
+const TO: [&str; 6] = ["recipientJid", "recipientAlt", "RecipientAlt", "recipientPn", "remoteJidAlt", "chatAlt"];
+
+/// What somebody is called, wherever the payload says so: by a number, and by a hidden name.
+fn others(payload: Object<'_>, keys: &[&str]) -> Vec<String> {
+    let named = keys.iter().filter_map(|key| payload.text(key));
+    let mut others = Vec::new();
+    for name in named.filter(|name| phone(name).is_some() || name.ends_with("@lid")) {
+        if !others.contains(&name) {
+            others.push(name);
+        }
+    }
+    others
 }
 
 /// Stories, broadcast lists and channels: nobody there has written to us.

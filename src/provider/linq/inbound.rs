@@ -126,6 +126,7 @@ impl Reader<'_> {
             group: event.is_group(),
             phone: is_phone(sender.as_str()).then(|| sender.clone()),
             sender,
+            aliases: Vec::new(),
             message,
             time: event.time(when),
         })

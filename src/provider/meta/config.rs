@@ -85,6 +85,7 @@ impl Default for MetaConfig {
 impl ProviderConfig for MetaConfig {
     const KIND: &'static str = "meta";
     const TEMPLATE: &'static str = include_str!("../../../templates/providers/meta.toml");
+    const FREE_HANDLES: bool = false;
 
     fn timeout(&self) -> Duration {
         self.timeout

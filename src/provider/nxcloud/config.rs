@@ -148,6 +148,7 @@ impl Default for NxCloudConfig {
 impl ProviderConfig for NxCloudConfig {
     const KIND: &'static str = "nxcloud";
     const TEMPLATE: &'static str = include_str!("../../../templates/providers/nxcloud.toml");
+    const FREE_HANDLES: bool = false;
 
     fn timeout(&self) -> Duration {
         self.timeout

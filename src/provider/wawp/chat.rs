@@ -49,6 +49,11 @@ pub(super) fn phone(person: &str) -> Option<&str> {
     person.strip_suffix("@c.us").filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
+/// Whether a name is a person's.
+pub(super) fn is_person(name: &str) -> bool {
+    name.split_once('@').is_some_and(|(_, server)| is_persons(server))
+}
+
 fn is_persons(server: &str) -> bool {
     matches!(server, "c.us" | "lid")
 }

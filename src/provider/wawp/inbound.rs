@@ -15,6 +15,12 @@ use crate::provider::{Elsewhere, Events, WebhookError};
 /// Times from here on, in seconds, lie in the year 5138: they are milliseconds.
 const NO_SECONDS: f64 = 1e11;
 
+/// Where engines have the other name of whoever writes to us, of a group's member who does, and of whom we write to. GOWS calls
+/// it so in `_data.Info`, NOWEB in `_data.key`.
+const FROM: [&str; 4] = ["SenderAlt", "remoteJidAlt", "senderPn", "senderLid"];
+const PARTICIPANT: [&str; 4] = ["SenderAlt", "participantAlt", "participantPn", "participantLid"];
+const TO: [&str; 3] = ["RecipientAlt", "remoteJidAlt", "recipientPn"];
+
 /// Whose delivery it is, and when it came.
 pub(super) struct Reader<'a> {
     pub(super) bot: &'a BotName,
@@ -36,6 +42,21 @@ struct Around {
 }
 
 impl Around {
+    /// What else the engine calls somebody, wherever it says so: their number beside a hidden name, or the other way round.
+    fn others(&self, payload: Object<'_>, keys: &[&str]) -> Vec<String> {
+        let data = payload.object("_data");
+        let places = [data.and_then(|data| data.object("Info")), data.and_then(|data| data.object("key")), data];
+        let places = places.into_iter().flatten().chain(payload.object("key")).chain([payload]);
+        let named = places.flat_map(|place| keys.iter().filter_map(move |key| chat::named(place, key)));
+        let mut others = Vec::new();
+        for name in named.filter(|name| chat::is_person(name) && !self.me.contains(name)) {
+            if !others.contains(&name) {
+                others.push(name);
+            }
+        }
+        others
+    }
+
     /// The name of a quoted message; whole, if its writer is known.
     fn quoted(&self, quoted: Object<'_>, chat: &str) -> Option<MessageId> {
         let id = message_id::find(quoted)?;
@@ -137,9 +158,16 @@ impl Reader<'_> {
             if !by_hand || !around.is_message || to.as_deref().is_some_and(chat::is_public) {
                 return Some(Read::Other);
             }
+            let others =
+                around.others(payload, &TO).into_iter().filter_map(|other| chat::phone(&other).map(ContactId::new));
+            let is_group = to.as_deref().is_some_and(chat::is_group);
             return Some(Read::Echo(Echo {
                 bot: self.bot.clone(),
-                phone: to.as_deref().and_then(chat::phone).map(ContactId::new),
+                phone: to
+                    .as_deref()
+                    .and_then(chat::phone)
+                    .map(ContactId::new)
+                    .or_else(|| others.filter(|_| !is_group).next()),
                 chat: to.map(ChatId::new),
                 message: MessageId::new(&*id),
                 words: payload.text("body"),
@@ -156,6 +184,11 @@ impl Reader<'_> {
         } else {
             chat.clone()
         };
+        let others = around.others(payload, if chat::is_group(&chat) { &PARTICIPANT } else { &FROM });
+        let number = chat::phone(&sender).or_else(|| others.iter().find_map(|other| chat::phone(other)));
+        let phone = number.map(ContactId::new);
+        let aliases =
+            others.iter().filter(|other| **other != sender).map(|other| ContactId::new(other.as_str())).collect();
         let Some((message, content)) = read(&id)? else { return Some(Read::Other) };
         let quotes = payload.object("replyTo").and_then(|quoted| around.quoted(quoted, &chat));
         let data = payload.object("_data");
@@ -165,8 +198,9 @@ impl Reader<'_> {
                 bot: self.bot.clone(),
                 group: chat::is_group(&chat),
                 chat: ChatId::new(chat),
-                phone: chat::phone(&sender).map(ContactId::new),
+                phone,
                 sender: ContactId::new(sender),
+                aliases,
                 message,
                 time,
             },
@@ -226,11 +260,13 @@ impl Reader<'_> {
 /// The fields of a payload, each read for itself: what an engine adds may be too deep, or broken.
 fn fields(payload: &str) -> Option<Map<String, Value>> {
     #[rustfmt::skip]
-    const FIELDS: [&str; 29] = [
+    const FIELDS: [&str; 39] = [
         "id", "message_id", "key", "timestamp", "from", "fromMe", "source", "to", "participant",
         "author", "body", "type", "hasMedia", "media", "location", "vCards", "replyTo",
         "isForwarded", "pushName", "notifyName", "senderName", "ack", "ackName", "reaction",
         "editedMessageId", "revokedMessageId", "after", "before", "_data",
+        "SenderAlt", "RecipientAlt", "remoteJidAlt", "participantAlt", "senderPn", "senderLid",
+        "participantPn", "participantLid", "recipientPn", "recipientLid",
     ];
     let payload = Shallow::read(payload)?;
     let field = |key: &str| Some((key.to_owned(), json::from_str(payload.get(key)?).ok()?));

@@ -3,7 +3,9 @@
 use super::content;
 use super::sender::Sender;
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, ContactId, Echo, Inbound, MessageId, MessageRef, Referral, Stage};
+use crate::message::{
+    Address, BotName, ChatId, ContactId, Echo, Inbound, MessageId, MessageRef, Referral, Renamed, Stage,
+};
 use crate::provider::Events;
 use crate::provider::lenient::Object;
 
@@ -33,13 +35,24 @@ impl Around<'_> {
         let context = message.object("context");
         let says = |what| context.is_some_and(|context| context.flag(what));
         let group = message.text("group_id");
+        // What a notice says of a new name is about whoever has it now.
+        let (sender, former) = match message.object("system").and_then(|notice| sender.renamed(notice)) {
+            Some((now, former)) => (now, former),
+            None => (sender, Vec::new()),
+        };
         let writer = sender.id()?;
+        if !former.is_empty() {
+            let (chat, phone) = (ChatId::new(writer.as_str()), sender.phone.as_deref().map(ContactId::new));
+            let now = Address { chat, group: false, sender: writer.clone(), phone };
+            events.renamed.push(Renamed { bot: self.bot.clone(), former, now });
+        }
         events.messages.push(Inbound {
             at: MessageRef {
                 bot: self.bot.clone(),
                 chat: group.as_deref().map_or_else(|| ChatId::new(writer.as_str()), ChatId::new),
                 group: group.is_some(),
                 sender: writer,
+                aliases: sender.aliases(),
                 phone: sender.phone.map(ContactId::new),
                 message: id,
                 time,

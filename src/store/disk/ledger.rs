@@ -2,6 +2,7 @@
 //!
 //! There is one writer, so a write may read first. It stages its changes, all of them or none.
 
+mod contacts;
 mod counts;
 mod dead;
 mod errands;
@@ -24,7 +25,7 @@ use super::tree::{Changes, Records, Tree};
 use crate::clock::Timestamp;
 use crate::handler::Said;
 use crate::message::reply::Choice;
-use crate::message::{BotName, ContactId, Conversation, Inbound, MessageId, MessageRef, Question};
+use crate::message::{BotName, ChatId, ContactId, Conversation, Inbound, MessageId, MessageRef, Question};
 use crate::store::allowance::Allowance;
 use crate::store::parts::decide_in_the_end;
 use crate::store::record::{self, Arrival};
@@ -94,6 +95,12 @@ pub(super) struct Known {
     /// Whom a direct conversation is with, by all that this person is known by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) people: Vec<ContactId>,
+    /// What this person was known by, and is no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) former: Vec<ContactId>,
+    /// The other chats that were had with this person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) also: Vec<ChatId>,
 }
 
 /// What a claim is made of.
@@ -128,21 +135,15 @@ impl Loaded {
 impl Known {
     /// A conversation of which nothing is known yet.
     pub(super) fn new(conversation: Conversation, since: Timestamp) -> Self {
-        let people = Vec::new();
-        Self { conversation, failure_replied: None, question: None, not_before: Timestamp::default(), since, people }
+        let (people, former, also) = (Vec::new(), Vec::new(), Vec::new());
+        let (not_before, question) = (Timestamp::default(), None);
+        Self { conversation, failure_replied: None, question, not_before, since, people, former, also }
     }
 
     /// Takes note of whom a direct conversation is with. Whether there was something new.
     pub(super) fn meet(&mut self, at: &MessageRef) -> bool {
-        let known = self.people.len();
-        if !at.group {
-            for id in [&at.sender].into_iter().chain(&at.phone) {
-                if !self.people.contains(id) {
-                    self.people.push(id.clone());
-                }
-            }
-        }
-        self.people.len() > known
+        let ids = [&at.sender].into_iter().chain(&at.phone).chain(&at.aliases).filter(|_| !at.group);
+        ids.fold(false, |new, id| self.add_person(id.clone()) || new)
     }
 }
 
@@ -402,7 +403,7 @@ impl Ledger {
             },
         };
         if known.meet(&message.at) || new {
-            self.list(changes, message.place, known);
+            self.meet(changes, message.place, known)?;
             self.write_known(changes, message.place, known)?;
         }
         Ok(())

@@ -2,10 +2,10 @@
 
 use super::ledger::{Known, Ledger, Mark};
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, Conversation, PartKey};
+use crate::message::{BotName, Conversation, PartKey};
 use crate::store::errand::{Kept, Receipt};
 use crate::store::parts::{self, OnItsWay, Trace};
-use crate::store::people::{Person, address};
+use crate::store::people::address;
 use crate::store::record::{self, Arrival};
 use crate::store::{Asked, Commission, Commissioned, PartState, Seq, StoreError, Waiting, Whereabouts};
 
@@ -53,17 +53,8 @@ impl Ledger {
 
     /// Where a chat is written to, or a person.
     pub(super) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
-        let Some(person) = Person::new(name) else { return Ok(None) };
-        let chat = Conversation { bot: bot.clone(), chat: ChatId::new(name) };
-        let named = self.conversations.get_key_value(&chat);
-        let of_person = || {
-            let mut mine = self.conversations.iter().filter(|(conversation, _)| conversation.bot == *bot);
-            // Those who wrote last are met under the name that they have now.
-            mine.by_ref()
-                .filter(|(_, known)| known.people.iter().any(|id| person.is(id.as_str())))
-                .max_by_key(|(_, known)| known.since)
-        };
-        let Some((conversation, known)) = of_person().or(named) else { return Ok(None) };
+        let Some(conversation) = self.addressed(bot, name)? else { return Ok(None) };
+        let Some(known) = self.conversations.get(&conversation) else { return Ok(None) };
         let waiting = known.first_waiting(Seq(0), &mut 0)?;
         Ok(Some(Whereabouts::new(address(&conversation.chat, known.people.iter()), &waiting)))
     }

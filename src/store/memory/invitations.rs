@@ -30,8 +30,11 @@ impl Ledger {
         let mut members = Vec::new();
         for ((of, name), kept) in self.standings.range((first, Bound::Unbounded)).take_while(|((of, _), _)| of == bot) {
             // Under each of the names stands the same.
-            if let Some(since) = kept.standing.admitted.filter(|_| of == bot && kept.peer.names.first() == Some(name)) {
-                members.push(Member { names: kept.peer.names.clone(), since });
+            if let Some(since) =
+                kept.standing.admitted.filter(|_| of == bot && kept.peer.names.iter().next() == Some(name))
+            {
+                let names = kept.peer.names.iter().map(str::to_owned).collect();
+                members.push(Member { names, since });
             }
             if members.len() >= most {
                 return (members, Some(name.clone()));

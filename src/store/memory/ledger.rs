@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::sweep::Cursor;
 use crate::clock::Timestamp;
 use crate::handler::Summary;
-use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef, PartKey, Question};
+use crate::message::{BotName, ChatId, ContactId, Conversation, MessageId, MessageRef, PartKey, Question};
 use crate::store::allowance::Allowance;
 use crate::store::errand;
 use crate::store::invitations::Invitations;
@@ -37,6 +37,8 @@ pub(super) struct Ledger {
     pub(super) names: HashMap<Mark, PartKey>,
     /// What stands about people, by each of their names.
     pub(super) standings: BTreeMap<(BotName, String), Kept>,
+    /// The direct conversations, by the names of whom they are with that are not the chat's own.
+    pub(super) people: BTreeMap<(BotName, String), ChatId>,
     /// Who is told of pauses.
     pub(super) notices: Arc<Notices>,
     /// Counters, by when they end and what they are called.
@@ -57,6 +59,10 @@ pub(super) struct Known {
     pub(super) since: Timestamp,
     /// Whom a direct conversation is with, by all that this person is known by.
     pub(super) people: BTreeSet<ContactId>,
+    /// What this person was known by, and is no longer.
+    pub(super) former: Vec<ContactId>,
+    /// The other chats that were had with this person.
+    pub(super) also: Vec<ChatId>,
     pub(super) messages: BTreeMap<Seq, Vec<u8>>,
     pub(super) outgoing: Option<Vec<u8>>,
     pub(super) question: Option<Question>,
@@ -74,12 +80,9 @@ impl Ledger {
 
     /// Adds a waiting message.
     pub(super) fn add(&mut self, seq: Seq, at: &MessageRef, record: Vec<u8>, now: Timestamp) {
-        let known = self.known(&at.conversation(), now);
-        known.messages.insert(seq, record);
-        if !at.group {
-            known.people.insert(at.sender.clone());
-            known.people.extend(at.phone.clone());
-        }
+        let is_new = !self.conversations.contains_key(&at.conversation());
+        self.known(&at.conversation(), now).messages.insert(seq, record);
+        self.meet(at, is_new, now);
     }
 
     /// Forgets the marks that have lived long enough.

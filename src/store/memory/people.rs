@@ -41,6 +41,7 @@ impl Ledger {
             }
         }
         self.conversations.retain(|conversation, _| !gone.contains(conversation));
+        self.unlist();
         let of_person = |at: &MessageRef| at.bot == *bot && (person.wrote(at) || gone.contains(&at.conversation()));
         let on_its_way: Vec<_> = changed.iter().filter(|(_, work)| !work.outgoing).map(|(found, _)| found).collect();
         self.parts.retain(|_, trace| {
@@ -55,7 +56,7 @@ impl Ledger {
             !gone
         });
         self.names.retain(|_, key| self.parts.contains_key(key));
-        self.standings.retain(|(of, _), kept| of != bot || !kept.peer.names.iter().any(|name| person.is(name)));
+        self.standings.retain(|(of, _), kept| of != bot || !person.is_any(&kept.peer.names));
         self.dead.retain(|_, letter| {
             let gone = of_person(&letter.message.inbound.at);
             if gone {
@@ -80,8 +81,7 @@ impl Ledger {
         let mine = self.conversations.iter().filter(|(conversation, _)| conversation.bot == *bot);
         for (conversation, known) in mine {
             if !known.people.is_empty() {
-                let people = known.people.iter().map(|id| id.as_str());
-                new |= person.learn_all([conversation.chat.as_str()].into_iter().chain(people));
+                new |= person.learn_all(&known.all_names(conversation));
             }
             for record in known.messages.values() {
                 new |= person.learn(&decode::<Arrival>(record)?.inbound.at);
@@ -89,7 +89,7 @@ impl Ledger {
             new |= known.outgoing()?.is_some_and(|outgoing| person.learn(&outgoing.to));
         }
         for kept in self.standings.values().filter(|kept| kept.peer.bot == *bot) {
-            new |= person.learn_all(kept.peer.names.iter().map(String::as_str));
+            new |= person.learn_all(&kept.peer.names);
         }
         let sent = self.parts.values().filter_map(|trace| match trace {
             Trace::Sent(part) => Some(&part.to),
@@ -106,7 +106,8 @@ impl Ledger {
 impl Known {
     /// Whether a conversation is one with this person.
     fn is_with(&self, conversation: &Conversation, person: &Person) -> bool {
-        person.is(conversation.chat.as_str()) || self.people.iter().any(|id| person.is(id.as_str()))
+        person.is(conversation.chat.as_str())
+            || (!self.people.is_empty() && person.is_any(&self.all_names(conversation)))
     }
 
     /// Takes out what is the person's, or all.

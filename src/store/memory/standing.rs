@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::message::Echo;
 use crate::store::parts::{self, Overheard};
 use crate::store::standing::{self, Kept};
-use crate::store::{Change, Echoed, Pause, Peer, Standing, StoreError, Undecided, record};
+use crate::store::{Change, Echoed, KnownContact, Pause, Peer, Standing, StoreError, Undecided, record};
 
 impl Ledger {
     /// What stands about somebody.
@@ -15,10 +15,11 @@ impl Ledger {
 
     /// Changes it. Whether anything is different.
     pub(super) fn stand(&mut self, peer: &Peer, change: Change, now: Timestamp) -> bool {
-        let Some(kept) = standing::change(peer, self.kept(peer).cloned().collect(), change, now) else { return false };
-        for name in &kept.peer.names {
-            self.standings.insert((kept.peer.bot.clone(), name.clone()), kept.clone());
-        }
+        let KnownContact { peer, .. } = self.chats(peer);
+        let Some(kept) = standing::change(&peer, self.kept(&peer).cloned().collect(), change, now) else {
+            return false;
+        };
+        self.keep_standing(&kept);
         if let Change::Pause(_) = change {
             self.notices.tell(&kept.peer);
         }
@@ -36,7 +37,7 @@ impl Ledger {
         if self.names.contains_key(&(echo.bot.clone(), echo.message.clone())) {
             return Ok(Echoed::Ours);
         }
-        for conversation in peer.conversations() {
+        for conversation in self.chats(peer).chats {
             let Some(known) = self.conversations.get_mut(&conversation) else { continue };
             let Some(mut outgoing) = known.outgoing()? else { continue };
             let overheard = parts::overhear(&mut outgoing, &echo.message, echo.words.as_deref());
@@ -63,7 +64,7 @@ impl Ledger {
         }
     }
 
-    fn kept<'a>(&'a self, peer: &'a Peer) -> impl Iterator<Item = &'a Kept> {
-        peer.names.iter().filter_map(|name| self.standings.get(&(peer.bot.clone(), name.clone())))
+    pub(super) fn kept<'a>(&'a self, peer: &'a Peer) -> impl Iterator<Item = &'a Kept> {
+        peer.names.iter().filter_map(|name| self.standings.get(&(peer.bot.clone(), name.to_owned())))
     }
 }

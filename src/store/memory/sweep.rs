@@ -39,6 +39,8 @@ impl Ledger {
                         let old = known.work().is_nothing() && now.since(known.last_word()?) >= retention.history;
                         if old {
                             self.conversations.remove(&conversation);
+                            let Conversation { bot, chat } = &conversation;
+                            self.people.retain(|(of, _), listed| of != bot || listed != chat);
                             swept.conversations += 1;
                         }
                         Cursor::Conversations(Some(conversation))

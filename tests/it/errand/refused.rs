@@ -27,7 +27,9 @@ async fn what_cannot_be_sent_is_told_at_once_and_nothing_is_stored() {
         (to_ada(json!({ "type": "text", "text": "" })), 422, ""),
         (json!({ "contact": ADA, "parts": [] }), 422, "empty"),
         (json!({ "contact": ADA, "parts": vec![json!({ "type": "text", "text": "x" }); 101] }), 422, "more than 100"),
-        (json!({ "contact": "nobody at all", "text": "x" }), 422, "no phone number"),
+        (json!({ "contact": "nobody at all", "text": "x" }), 400, "no phone number"),
+        (json!({ "contact": "0170 0000000", "text": "x" }), 400, "without its country code"),
+        (json!({ "contact": "99887766@lid", "text": "x" }), 422, "the upstream cannot write to it"),
         (json!({ "contact": "+49 170 0000000", "text": "x" }), 422, "approved templates"),
         (json!({ "chat": "120363000@g.us", "text": "x" }), 404, "knows no chat"),
     ];

@@ -9,12 +9,12 @@ use threedots::Inbound;
 use threedots::clock::Timestamp;
 use threedots::handler::{Count, Said, Summary};
 use threedots::message::reply::Choice;
-use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey};
+use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey, Renamed};
 use threedots::store::memory::Memory;
 use threedots::store::{
-    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation, May,
-    Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing, Store, StoreError,
-    Swept, Waiting, Whereabouts,
+    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation,
+    KnownContact, May, Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing,
+    Store, StoreError, Swept, Waiting, Whereabouts,
 };
 use tokio::sync::watch;
 
@@ -120,6 +120,14 @@ impl Store for Stuck {
 
     async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
         self.store.stand(peer, change).await
+    }
+
+    async fn chats(&self, peer: &Peer) -> Result<KnownContact, StoreError> {
+        self.store.chats(peer).await
+    }
+
+    async fn rename(&self, renamed: &Renamed) -> Result<bool, StoreError> {
+        self.store.rename(renamed).await
     }
 
     async fn invite(

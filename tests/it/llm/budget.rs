@@ -29,6 +29,7 @@ pub(super) fn turn(contact: &str, number: usize, now: Timestamp) -> Turn {
         group: true,
         sender: ContactId::new(contact),
         phone: None,
+        aliases: Vec::new(),
         message: MessageId::new(format!("message {number}")),
         time: now,
     };

@@ -311,6 +311,7 @@ pub(super) fn reference(chat: &str, id: &str) -> MessageRef {
         group: false,
         sender: ContactId::new(chat),
         phone: None,
+        aliases: Vec::new(),
         message: MessageId::new(id),
         time: Timestamp::from_secs(1_700_000_000),
     }

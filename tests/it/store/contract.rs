@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod claims;
+mod contacts;
 mod counters;
 mod errands;
 mod intake;
@@ -21,6 +22,7 @@ mod transcripts;
 
 pub(super) use arrivals::*;
 pub(super) use claims::*;
+pub(super) use contacts::*;
 pub(super) use counters::*;
 pub(super) use errands::*;
 pub(super) use intake::*;

@@ -148,6 +148,7 @@ impl Default for WawpConfig {
 impl ProviderConfig for WawpConfig {
     const KIND: &'static str = "wawp";
     const TEMPLATE: &'static str = include_str!("../../../../templates/providers/wawp.toml");
+    const FREE_HANDLES: bool = false;
 
     fn timeout(&self) -> Duration {
         self.timeout

@@ -101,6 +101,7 @@ impl Default for WahaConfig {
 impl ProviderConfig for WahaConfig {
     const KIND: &'static str = "waha";
     const TEMPLATE: &'static str = include_str!("../../../../templates/providers/waha.toml");
+    const FREE_HANDLES: bool = false;
 
     fn timeout(&self) -> Duration {
         self.timeout

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{Arriving, Fault, Known, Ledger, known, read_mark};
+use super::{Arriving, Fault, Known, Ledger, read_mark};
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, Conversation, PartKey};
+use crate::message::{BotName, Conversation, PartKey};
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::Changes;
 use crate::store::errand::{Kept, Receipt};
 use crate::store::parts::{self, OnItsWay, Trace};
-use crate::store::people::{address, plain};
+use crate::store::people::address;
 use crate::store::record::{self, Arrival};
 use crate::store::{
     Asked, Commission, Commissioned, DEDUPLICATED_FOR, PartState, Seq, StoreError, Waiting, Whereabouts,
@@ -131,31 +131,15 @@ impl Ledger {
 
     /// Where a chat is written to, or a person.
     pub(in crate::store::disk) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, Fault> {
-        let name = name.trim();
-        let person = records::person(Hash::of_name(bot, plain(name)));
-        let known = match self.tree.value(&person)? {
-            Some(place) => Some(known(&self.tree, records::hash(&place)?)?),
-            None => {
-                let chat = Conversation { bot: bot.clone(), chat: ChatId::new(name) };
-                self.known(Hash::of_conversation(&chat))?
-            }
-        };
-        let Some(known) = known else { return Ok(None) };
+        let Some(known) = self.addressed(bot, name)? else { return Ok(None) };
         let waiting = self.first_waiting(Hash::of_conversation(&known.conversation), Seq(0), &mut 0)?;
         Ok(Some(Whereabouts::new(address(&known.conversation.chat, known.people.iter()), &waiting)))
-    }
-
-    /// Has a conversation be found by whom it is with.
-    pub(super) fn list(&self, changes: &mut Changes, place: Hash, known: &Known) {
-        for key in listed(known) {
-            changes.insert(key, &place.0);
-        }
     }
 
     /// By which keys a conversation is found.
     pub(super) fn listed(&self, place: Hash, known: &Known) -> Result<Vec<Vec<u8>>, Fault> {
         let mut keys = Vec::new();
-        for key in listed(known) {
+        for (_, key) in known.listed_by() {
             // Somebody whose chat has another name by now is found there.
             if self.tree.value(&key)?.is_some_and(|found| *found == place.0) {
                 keys.push(key);
@@ -163,13 +147,6 @@ impl Ledger {
         }
         Ok(keys)
     }
-}
-
-/// The names of whom a conversation is with, but for the one that is the chat's own.
-fn listed(known: &Known) -> impl Iterator<Item = Vec<u8>> {
-    let Conversation { bot, chat } = &known.conversation;
-    let names = known.people.iter().map(|id| plain(id.as_str())).filter(|name| *name != chat.as_str());
-    names.map(|name| records::person(Hash::of_name(bot, name)))
 }
 
 /// Those that wait, and those of them that are errands apart.

@@ -92,9 +92,9 @@ impl Ledger {
             let Kept { peer, standing } = record::decode(&record)?;
             // Under each of the names stands the same.
             let is_first =
-                peer.names.first().map(|name| records::standing(Hash::of_name(bot, name))).as_ref() == Some(&key);
+                peer.names.iter().next().map(|name| records::standing(Hash::of_name(bot, name))).as_ref() == Some(&key);
             if let Some(since) = standing.admitted.filter(|_| peer.bot == *bot && is_first) {
-                members.push(Member { names: peer.names, since });
+                members.push(Member { names: peer.names.iter().map(str::to_owned).collect(), since });
             }
             if members.len() >= most || looked_at + 1 >= LOOKED_AT {
                 return Ok((members, Some(hex::encode(&key[1..]))));

@@ -49,14 +49,13 @@ impl Ledger {
         let mut new = false;
         self.each::<Known>(b"c", |_, known| {
             if known.conversation.bot == *bot && !known.people.is_empty() {
-                let people = known.people.iter().map(|id| id.as_str());
-                new |= person.learn_all([known.conversation.chat.as_str()].into_iter().chain(people));
+                new |= person.learn_all(&known.all_names());
             }
             Ok(())
         })?;
         self.each::<Kept>(b"q", |_, kept| {
             if kept.peer.bot == *bot {
-                new |= person.learn_all(kept.peer.names.iter().map(String::as_str));
+                new |= person.learn_all(&kept.peer.names);
             }
             Ok(())
         })?;
@@ -117,7 +116,7 @@ impl Search<'_> {
             }
             let place = records::hash(&key[1..])?;
             let chat = known.conversation.chat.as_str();
-            if person.is(chat) || known.people.iter().any(|id| person.is(id.as_str())) {
+            if person.is(chat) || (!known.people.is_empty() && person.is_any(&known.all_names())) {
                 found.erasure.left_out.keys.extend(ledger.listed(place, &known)?);
                 found.whole.insert(place, known.conversation);
                 found.erasure.left_out.keys.insert(key);
@@ -240,7 +239,7 @@ impl Search<'_> {
     fn standings(&mut self) -> Result<(), Fault> {
         let Self { ledger, bot, person, found } = self;
         ledger.each::<Kept>(b"q", |key, kept| {
-            if kept.peer.bot == **bot && kept.peer.names.iter().any(|name| person.is(name)) {
+            if kept.peer.bot == **bot && person.is_any(&kept.peer.names) {
                 found.erasure.left_out.keys.insert(key);
             }
             Ok(())

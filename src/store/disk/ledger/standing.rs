@@ -7,7 +7,7 @@ use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::Changes;
 use crate::store::parts::{self, Overheard};
 use crate::store::standing::{self, Kept};
-use crate::store::{Change, Echoed, Pause, Peer, Standing, Undecided, record};
+use crate::store::{Change, Echoed, KnownContact, Pause, Peer, Standing, Undecided, record};
 
 impl Ledger {
     /// What stands about somebody.
@@ -17,14 +17,12 @@ impl Ledger {
 
     /// Changes it. Whether anything is different.
     pub(in crate::store::disk) fn stand(&mut self, peer: &Peer, change: Change, now: Timestamp) -> Result<bool, Fault> {
-        let Some(kept) = standing::change(peer, self.kept(peer)?, change, now) else { return Ok(false) };
+        let KnownContact { chats, peer, .. } = self.chats(peer)?;
+        let Some(kept) = standing::change(&peer, self.kept(&peer)?, change, now) else { return Ok(false) };
         let mut changes = Changes::default();
-        let record = record::write(&kept)?;
-        for name in &kept.peer.names {
-            self.tree.replace(&mut changes, &records::standing(Hash::of_name(&kept.peer.bot, name)), &record)?;
-        }
+        self.keep_standing(&mut changes, &kept)?;
         if let Change::Pause(_) = change {
-            for conversation in peer.conversations() {
+            for conversation in chats {
                 self.end_hold_back(&mut changes, Hash::of_conversation(&conversation))?;
             }
             self.notices.tell(&kept.peer);
@@ -44,7 +42,7 @@ impl Ledger {
         if self.tree.value(&records::name(Hash::of_message(&echo.bot, &echo.message)))?.is_some() {
             return Ok(Echoed::Ours);
         }
-        for conversation in peer.conversations() {
+        for conversation in self.chats(peer)?.chats {
             let place = Hash::of_conversation(&conversation);
             let Some(mut outgoing) = self.outgoing(place)? else { continue };
             let echoed = match parts::overhear(&mut outgoing, &echo.message, echo.words.as_deref()) {
@@ -76,9 +74,9 @@ impl Ledger {
         Ok(())
     }
 
-    fn kept(&self, peer: &Peer) -> Result<Vec<Kept>, Fault> {
+    pub(super) fn kept(&self, peer: &Peer) -> Result<Vec<Kept>, Fault> {
         let mut all = Vec::new();
-        for name in &peer.names {
+        for name in peer.names.iter() {
             if let Some(record) = self.tree.record(&records::standing(Hash::of_name(&peer.bot, name)))? {
                 all.push(record::decode(&record)?);
             }

@@ -5,16 +5,27 @@ use crate::handler::Summary;
 use crate::message::Conversation;
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::Changes;
-use crate::store::record;
+use crate::store::{Peer, record};
 
 impl Ledger {
     /// The summary of a conversation.
     pub(in crate::store::disk) fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, Fault> {
-        let key = records::of_conversation(b's', Hash::of_conversation(conversation));
-        match self.tree.record(&key)? {
-            Some(record) => Ok(Some(record::decode(&record)?)),
-            None => Ok(None),
+        let mut chats = vec![conversation.clone()];
+        if let Some(known) = self.known(Hash::of_conversation(conversation))?.filter(|known| !known.people.is_empty())
+            && let Some(peer) = Peer::new(&conversation.bot, known.names())
+        {
+            chats.extend(self.chats(&peer)?.chats);
         }
+        let mut newest = None::<Summary>;
+        for chat in chats {
+            let key = records::of_conversation(b's', Hash::of_conversation(&chat));
+            let Some(record) = self.tree.record(&key)? else { continue };
+            let found: Summary = record::decode(&record)?;
+            if newest.as_ref().is_none_or(|newest| newest.until < found.until) {
+                newest = Some(found);
+            }
+        }
+        Ok(newest)
     }
 
     /// Keeps it, in the place of the one before.

@@ -143,7 +143,7 @@ impl Ledger {
         Ok(true)
     }
 
-    fn has_work(&self, place: Hash) -> Result<bool, Fault> {
+    pub(super) fn has_work(&self, place: Hash) -> Result<bool, Fault> {
         for kind in *b"mof" {
             if self.tree.any(&records::of_conversation(kind, place))? {
                 return Ok(true);

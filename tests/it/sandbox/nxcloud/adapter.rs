@@ -20,6 +20,7 @@ fn reference(message: &MessageId, time: Timestamp) -> MessageRef {
         group: false,
         sender: ContactId::new(ADA),
         phone: Some(ContactId::new(ADA)),
+        aliases: Vec::new(),
         message: message.clone(),
         time,
     }
