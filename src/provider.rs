@@ -1,13 +1,13 @@
 //! The upstreams: one trait, one table, one file for each.
 //!
-//! | Provider | `kind` | Webhooks verified by | Read receipts | Dots keyed by | last | lit again after | taken off by | Recording | Same send twice | Groups |
-//! |---|---|---|---|---|---|---|---|---|---|---|
-//! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
-//! | NXCloud | `nxcloud` | MD5 over headers, body and secret | with typing | message | 25 s | 26 s | a reply, time | no | found by status | yes |
-//! | Wawp | `wawp` | HMAC-SHA256 or -SHA512, or a token | by message | chat | 20 s | 8 s | a reply, a call, time | no | no | yes |
-//! | WAHA | `waha` | HMAC-SHA512 | by message | chat | 10 s | 8 s | a reply, a call, time | yes | no | yes |
-//! | WhatsApp Gateway | `gateway` | HMAC-SHA512 | its own setting | chat | 20 s | 8 s | a reply, a call, time | yes | by key | yes |
-//! | Linq Partner API | `linq` | Standard Webhooks (HMAC-SHA256) | by chat | chat | 60 s | 45 s | a reply, a call, time | no | by key | no dots |
+//! | Provider | `kind` | Webhooks verified by | Read receipts | Dots keyed by | last | lit again after | taken off by | with nothing behind them, at most | Recording | Same send twice | Groups |
+//! |---|---|---|---|---|---|---|---|---|---|---|---|
+//! | Meta Cloud API | `meta` | HMAC-SHA256 | with typing | message | 25 s | 26 s | a reply, time | 25 s | no | found by status | yes |
+//! | NXCloud | `nxcloud` | MD5 over headers, body and secret | with typing | message | 25 s | 26 s | a reply, time | 25 s | no | found by status | yes |
+//! | Wawp | `wawp` | HMAC-SHA256 or -SHA512, or a token | by message | chat | 20 s | 8 s | a reply, a call, time | 0 s; if its call fails 2 s, and 20 s if that fails three times | no | no | yes |
+//! | WAHA | `waha` | HMAC-SHA512 | by message | chat | 10 s | 8 s | a reply, a call, time | 0 s; if its call fails 2 s, and 10 s if that fails three times | yes | no | yes |
+//! | WhatsApp Gateway | `gateway` | HMAC-SHA512 | its own setting | chat | 20 s | 8 s | a reply, a call, time | 0 s; if its call fails 2 s, and 20 s if that fails three times | yes | by key | yes |
+//! | Linq Partner API | `linq` | Standard Webhooks (HMAC-SHA256) | by chat | chat | 60 s | 45 s | a reply, a call, time | 0 s; if its call fails 2 s, and 60 s if that fails three times | no | by key | no dots |
 //!
 //! A provider is a pair of pure duties and a handful of calls. [`Provider::receive`] verifies and parses in one
 //! step, synchronously and without I/O, so nobody can parse what was not verified and a fixture replays through it

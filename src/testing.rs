@@ -252,12 +252,17 @@ impl World {
     pub fn kill(&mut self) {
         self.life.cancel();
         self.claims.take().inspect(tokio::task::JoinHandle::abort);
+        self.reopen();
+    }
+
+    /// Does as if a process that has died were followed by another, which opens its store.
+    pub fn reopen(&self) {
         self.memory.reopen();
     }
 
     /// Starts another process with the same store and the same upstream, after the one before has ended.
     pub fn begin(&mut self, setup: Setup) {
-        self.memory.reopen();
+        self.reopen();
         self.life = CancellationToken::new();
         let provider = provider_of(&self.sandbox, self.clock, self.life.clone());
         self.provider = Arc::new(Metered::new(provider, setup.meters.clone()));

@@ -248,6 +248,11 @@ impl Attempt<'_> {
                 }
                 None => Later::Person,
             },
+            // Nothing follows: no dots are lit for it, and nobody waits until they have been seen.
+            Answer::Failed(reason) if self.failure_words(&claim, batch).is_none() => {
+                dots.off().await;
+                return self.bury(claim, batch, reason).await;
+            }
             Answer::Failed(reason) => match self.quiet(&claim, dots).await? {
                 Some(quiet) => return self.fail(claim, batch, reason, quiet).await,
                 None => Later::Person,
@@ -286,9 +291,7 @@ impl Attempt<'_> {
     /// There is no reply to be had: says so to the customer, if the bot is set to and it is time, and leaves dead
     /// letters in any case.
     async fn fail(self, claim: Claim, batch: &Batch, reason: String, dots: Quiet) -> Result<Report, StoreError> {
-        let now = self.tools.clock.now();
-        let due = self.bot.failure_reply.as_ref().filter(|reply| reply.is_due(claim.failure_replied, now));
-        match due.and_then(|reply| reply.words(&batch.newest().inbound)) {
+        match self.failure_words(&claim, batch) {
             Some(words) => {
                 let outgoing = batch.outgoing(vec![Part::text(words)], Some(reason), 0, self.bot);
                 self.deliver(claim, batch, outgoing, dots).await
@@ -298,6 +301,13 @@ impl Attempt<'_> {
                 self.bury(claim, batch, reason).await
             }
         }
+    }
+
+    /// What the customer is told of a failure, if the bot is set to and it is time.
+    fn failure_words(&self, claim: &Claim, batch: &Batch) -> Option<String> {
+        let reply = self.bot.failure_reply.as_ref()?;
+        let is_due = reply.is_due(claim.failure_replied, self.tools.clock.now());
+        if is_due { reply.words(&batch.newest().inbound) } else { None }
     }
 
     /// Sends, and settles by what came of it.

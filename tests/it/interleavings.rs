@@ -3,6 +3,9 @@
 //! One rule of the game: a typing call either takes effect within its own timeout or never. No client can take back
 //! a call that an upstream sits on for longer than anybody waits.
 
+mod dots;
+mod judge;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,14 +16,15 @@ use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use threedots::clock::Timestamp;
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::MessageId;
-use threedots::provider::{KeyedBy, ReadReceipts};
-use threedots::sandbox::phone::{Call, What, Why};
+use threedots::provider::Provider;
 use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Mischief, Upstream, WebhookFault};
 use threedots::turn::{self, Bot, OnNewMessage, Tools};
 use threedots::{Reply, Turn};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::world::{Setup, World};
+use crate::world::{Setup, World, provider_of};
+use judge::judge;
 
 /// How many cases an ordinary run tries; `PROPTEST_CASES` asks for more.
 const CASES: u32 = 2_000;
@@ -44,8 +48,10 @@ struct Script {
     orders: Vec<(u64, usize)>,
     /// In tenths of a second, what goes wrong from then on.
     faults: Vec<(u64, Trouble)>,
-    /// In tenths of a second, when the process dies.
-    crashes: Vec<u64>,
+    /// In tenths of a second, when the process dies, and what the one does that follows.
+    crashes: Vec<(u64, Next)>,
+    /// Whether the upstream lights the dots by itself, if it can.
+    lit_outside: bool,
     duplicates: bool,
     /// Whether a message in the middle of a turn has the handler begin anew.
     restarts: bool,
@@ -65,6 +71,14 @@ enum Deed {
     Hang,
 }
 
+/// What the process does that follows one that has died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Answers,
+    /// It holds no turn: nothing that comes is answered.
+    TurnsAway,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     SlowTyping(u64),
@@ -78,6 +92,8 @@ enum Trouble {
     SendBrokenAfterDelivery,
     SendResetAfterDelivery,
     SendHangs,
+    SendUndeliverable(u32),
+    StopFails(Failure, u32),
 }
 
 fn script() -> impl Strategy<Value = Script> {
@@ -104,27 +120,42 @@ fn script() -> impl Strategy<Value = Script> {
         1 => Just(Trouble::SendBrokenAfterDelivery),
         1 => Just(Trouble::SendResetAfterDelivery),
         1 => Just(Trouble::SendHangs),
+        2 => (1u32..3).prop_map(Trouble::SendUndeliverable),
+        3 => (stop_failure(), 1u32..5).prop_map(|(failure, times)| Trouble::StopFails(failure, times)),
     ];
+    let next = prop_oneof![2 => Just(Next::Answers), 1 => Just(Next::TurnsAway)];
     (
         prop::sample::select(Upstream::ALL.as_slice()),
         prop::collection::vec(message, 1..12),
         prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec((0u64..900, 0usize..=BLOCKED), 1..4)],
         prop::collection::vec((0u64..900, trouble), 0..6),
-        prop::collection::vec(0u64..1000, 0..3),
-        any::<(bool, bool)>(),
+        prop::collection::vec((0u64..1000, next), 0..3),
+        any::<(bool, bool, bool)>(),
     )
-        .prop_map(|(upstream, mut messages, mut orders, mut faults, crashes, (duplicates, restarts))| {
-            messages.sort_by_key(|(at, ..)| *at);
-            orders.sort_unstable();
-            // Two of them would add up to more than the rule above allows.
-            let mut slow = faults.iter().filter(|(_, trouble)| matches!(trouble, Trouble::SlowTyping(_))).count();
-            faults.retain(|(_, trouble)| {
-                let one_more = matches!(trouble, Trouble::SlowTyping(_)) && slow > 1;
-                slow -= usize::from(one_more);
-                !one_more
-            });
-            Script { upstream, messages, orders, faults, crashes, duplicates, restarts }
-        })
+        .prop_map(
+            |(upstream, mut messages, mut orders, mut faults, crashes, (duplicates, restarts, lit_outside))| {
+                messages.sort_by_key(|(at, ..)| *at);
+                orders.sort_unstable();
+                // Two of them would add up to more than the rule above allows.
+                let mut slow = faults.iter().filter(|(_, trouble)| matches!(trouble, Trouble::SlowTyping(_))).count();
+                faults.retain(|(_, trouble)| {
+                    let one_more = matches!(trouble, Trouble::SlowTyping(_)) && slow > 1;
+                    slow -= usize::from(one_more);
+                    !one_more
+                });
+                Script { upstream, messages, orders, faults, crashes, lit_outside, duplicates, restarts }
+            },
+        )
+}
+
+/// How a call that takes dots off fails.
+fn stop_failure() -> impl Strategy<Value = Failure> {
+    prop_oneof![
+        Just(Failure::Broken),
+        Just(Failure::Reset),
+        Just(Failure::Hang),
+        Just(Failure::TooMany { retry_after: Some(1) }),
+    ]
 }
 
 fn fault(trouble: Trouble) -> Fault {
@@ -141,6 +172,8 @@ fn fault(trouble: Trouble) -> Fault {
         Trouble::SendBrokenAfterDelivery => Fault::on(Calls::Send).fail(Failure::Unknown).after_effect().once(),
         Trouble::SendResetAfterDelivery => Fault::on(Calls::Send).fail(Failure::Reset).after_effect().once(),
         Trouble::SendHangs => Fault::on(Calls::Send).fail(Failure::Hang).once(),
+        Trouble::SendUndeliverable(times) => Fault::on(Calls::Send).fail(Failure::Undeliverable).times(times),
+        Trouble::StopFails(failure, times) => Fault::on(Calls::Stop).fail(failure).times(times),
     }
 }
 
@@ -233,19 +266,38 @@ struct Played {
     left: bool,
 }
 
-async fn play(script: &Script) -> Played {
-    let mut handler = Scripted::default();
-    let mut setup = Setup::on(script.upstream, handler.clone());
-    setup.turn.timeout = Duration::from_secs(TIMEOUT);
-    let world = setup.build();
-    handler.clock = Some(world.clock);
-    let customers: Vec<_> = (0..=BLOCKED).map(|number| world.customer(number)).collect();
+/// Whether the upstream lights the dots by itself.
+fn is_lit_outside(script: &Script) -> bool {
+    script.lit_outside && script.upstream == Upstream::Gateway
+}
+
+/// The bot of a case, in a process that does as `next` says.
+fn setup(script: &Script, handler: &Scripted, next: Next) -> Setup {
     let mut setup = Setup::on(script.upstream, handler.clone());
     setup.turn.timeout = Duration::from_secs(TIMEOUT);
     setup.turn.on_new_message = if script.restarts { OnNewMessage::Restart } else { OnNewMessage::Queue };
-    setup.gate.block = vec![customers[BLOCKED].as_str().to_owned()];
-    let bot = Arc::new(setup.bot(Arc::clone(&world.provider)));
-    let tools = Arc::new(world.tools());
+    if is_lit_outside(script) {
+        (setup.sandbox.auto_read, setup.sandbox.presence_typing) = (true, true);
+    }
+    if next == Next::TurnsAway {
+        setup.gate.kinds = Vec::new();
+    }
+    setup
+}
+
+async fn play(script: &Script) -> Played {
+    let mut handler = Scripted::default();
+    let world = setup(script, &handler, Next::Answers).build();
+    handler.clock = Some(world.clock);
+    let customers: Vec<_> = (0..=BLOCKED).map(|number| world.customer(number)).collect();
+    // A process: its bot, what it works with, and how it is killed. What a dead one has not called it never calls.
+    let begin = |next| {
+        let life = CancellationToken::new();
+        let provider: Arc<dyn Provider> = provider_of(&world.sandbox, world.clock, life.clone());
+        let mut setup = setup(script, &handler, next);
+        setup.gate.block = vec![customers[BLOCKED].as_str().to_owned()];
+        (Arc::new(setup.bot(provider)), Arc::new(world.tools()), life)
+    };
     if script.duplicates {
         world.sandbox.faults().add(WebhookFault::new(Mischief::Duplicate));
     }
@@ -279,10 +331,17 @@ async fn play(script: &Script) -> Played {
         };
         let working = async {
             let mut crashes = script.crashes.clone();
-            crashes.sort_unstable();
-            for at in crashes {
-                work_until(&world, &bot, &tools, tokio::time::sleep_until(tenths(at))).await;
+            crashes.sort_unstable_by_key(|(at, _)| *at);
+            let (mut bot, mut tools, mut life) = begin(Next::Answers);
+            for (at, next) in crashes {
+                let killed = async {
+                    tokio::time::sleep_until(tenths(at)).await;
+                    life.cancel();
+                };
+                work_until(&world, &bot, &tools, killed).await;
                 crashed.push(world.clock.now());
+                world.reopen();
+                (bot, tools, life) = begin(next);
             }
             // Every timeout, back-off and lapse of the script is over by then.
             work_until(&world, &bot, &tools, tokio::time::sleep_until(tenths(60_000))).await;
@@ -292,151 +351,6 @@ async fn play(script: &Script) -> Played {
     let dead = world.dead().await.len();
     let left = tokio::time::timeout(Duration::from_secs(1), world.store.claim(Duration::from_secs(1))).await.is_ok();
     Played { world, customers, crashed, handler, words, dead, left }
-}
-
-fn judge(script: &Script, played: &Played) -> TestCaseResult {
-    let Played { world, customers, crashed, handler, words, dead, left } = played;
-    let timeline = world.phone().timeline();
-    let log = handler.log.lock().expect("no test panics in here");
-    let abilities = world.provider.abilities();
-
-    // 3: one worker at a time.
-    prop_assert!(!log.overlapped, "one conversation was served twice at the same time");
-
-    // 9: nothing is left, and whatever was not answered has a reason.
-    prop_assert!(!left, "something still waits");
-    let fails = |act: &Act| act.0 >= TIMEOUT * 10 || matches!(act.1, Deed::Fail | Deed::Panic | Deed::Hang);
-    let failed = script.messages.iter().any(|(.., act)| fails(act));
-    prop_assert!(*dead == 0 || failed, "{dead} dead letters, and no handler failed");
-
-    // 6: whoever is not answered sees nothing.
-    let blocked = world.phone().seen(&customers[BLOCKED]);
-    let fine = |what: &What| match what {
-        What::CustomerWrote { .. } => true,
-        // There the upstream marks as read whatever arrives.
-        What::MarkedRead { .. } => abilities.reads == ReadReceipts::None,
-        _ => false,
-    };
-    prop_assert!(blocked.iter().all(|moment| fine(&moment.what)), "the blocked customer saw something: {blocked:?}");
-
-    // 8 and 2: a part is on the phone once, unless the outcome of an earlier send was unknown.
-    let mut shown: HashMap<&str, usize> = HashMap::new();
-    timeline.iter().filter_map(|moment| name(&moment.what)).for_each(|name| *shown.entry(name).or_default() += 1);
-    let doubled: usize = shown.values().map(|times| times - 1).sum();
-    let unsure = timeline.iter().filter(|moment| match moment.what {
-        What::CallUnanswered { what, .. } => what == Call::Send,
-        What::CallRefused { what, status, .. } => what == Call::Send && status >= 500,
-        _ => false,
-    });
-    // Some upstreams answer with 200 whatever has happened.
-    let told = script.faults.iter().filter(|(_, trouble)| matches!(trouble, Trouble::SendBrokenAfterDelivery));
-    // A crash can catch every conversation in the middle of a send.
-    let unsure = unsure.count() + told.count() + crashed.len() * customers.len();
-    prop_assert!(doubled <= unsure, "{doubled} parts were doubled, and only {unsure} sends had an unknown end");
-    let known = abilities.idempotent_sends || abilities.statuses_carry_key;
-    prop_assert!(doubled == 0 || !known, "{doubled} parts were doubled in spite of their keys");
-
-    let calm = script.faults.is_empty() && script.crashes.is_empty();
-    for customer in &customers[..BLOCKED] {
-        let seen = world.phone().seen(customer);
-        prop_assert!(!world.phone().dots_showing(customer), "dots without end");
-        let mut answered: Vec<&str> = Vec::new();
-        let mut copies = HashSet::new();
-        let (mut last, mut replied) = (None, Timestamp(0));
-        // What the customer had written before they last said "stop", and when that was.
-        let (mut written, mut stopped) = (HashSet::new(), None);
-        for moment in &seen {
-            // A copy that had been given up for lost answers nobody.
-            if matches!(moment.what, What::Reply { .. })
-                && name(&moment.what).is_none_or(|name| !copies.contains(&name))
-            {
-                replied = moment.at;
-            }
-            match &moment.what {
-                What::CustomerWrote { message, .. } => match words.get(message) {
-                    Some(word) => drop(written.insert(number_of(word))),
-                    None => stopped = Some((moment.at, written.clone())),
-                },
-                // 3: in order. The failure reply has no number. A copy that had been given up for lost has no order.
-                What::Reply { text, .. } if name(&moment.what).is_none_or(|name| copies.insert(name)) => {
-                    let numbers: Vec<usize> =
-                        text.split_whitespace().filter_map(|word| word.trim_matches(['<', '>']).parse().ok()).collect();
-                    prop_assert!(numbers.is_sorted());
-                    // What was on its way when they said "stop" may still arrive.
-                    if let Some((at, before)) = &stopped
-                        && calm
-                        && moment.at > at.plus(ON_ITS_WAY)
-                    {
-                        prop_assert!(!numbers.iter().any(|number| before.contains(number)), "answered after a stop");
-                    }
-                    if let (Some(first), Some(before)) = (numbers.first(), last) {
-                        prop_assert!(*first >= before, "answered {first} after {before}");
-                    }
-                    last = numbers.first().copied().or(last);
-                    answered.push(text);
-                }
-                // 4 and 5: dots stand under messages on which somebody is at work, and no others; but a call that a
-                // dead process had made may land while its successor is at work.
-                What::DotsOn { message, .. }
-                    if !crashed.iter().any(|at| moment.at >= *at && moment.at <= at.plus(LATE)) =>
-                {
-                    if abilities.typing.keyed_by == KeyedBy::Chat {
-                        let here = |word: &str| script.messages[number_of(word)].1;
-                        let mut work = log
-                            .work
-                            .iter()
-                            .filter(|(word, began, _)| customers[here(word)] == *customer && *began <= moment.at);
-                        let Some((word, _, ended)) = work.next_back() else {
-                            return Err(TestCaseError::fail("the dots came on before anybody was at work"));
-                        };
-                        if let Some(ended) = ended.filter(|ended| *ended < moment.at) {
-                            // In the same moment the turn before it may have been answered.
-                            let is_answered =
-                                replied > ended || answered.iter().any(|text| text.contains(word.as_str()));
-                            prop_assert!(!is_answered, "the dots came on after {word} had been answered");
-                            // Where dots have to precede a reply, one that was there at once waits for the receipt too.
-                            let calls = if abilities.typing.lead.is_zero() { 1 } else { 2 };
-                            let late = moment.at > ended.plus(LATE * calls);
-                            prop_assert!(!late, "the dots came on after the work on {word}");
-                        }
-                        continue;
-                    }
-                    let word = &words[message];
-                    prop_assert!(
-                        !answered.iter().any(|text| text.contains(word.as_str())),
-                        "the dots came on for {word}, which had been answered"
-                    );
-                    let ended = log.work.iter().rfind(|(known, ..)| known == word).and_then(|(_, _, ended)| *ended);
-                    if let Some(ended) = ended {
-                        prop_assert!(
-                            moment.at <= ended.plus(LATE),
-                            "the dots came on for {word} after its work had ended"
-                        );
-                    }
-                }
-                // 5: where there is a call that takes them off, nobody waits until they lapse.
-                What::DotsOff { why: Why::Lapsed, .. } => {
-                    prop_assert!(!calm || abilities.typing.stop.is_none(), "the dots lapsed");
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What tells a part from all others: our key, or its words where the upstream does not carry keys.
-fn name(what: &What) -> Option<&str> {
-    match what {
-        What::Reply { key: Some(key), .. } => Some(key),
-        // The failure reply has no number: it may come again after an hour.
-        What::Reply { key: None, text, .. } if text.contains('<') => Some(text),
-        _ => None,
-    }
-}
-
-fn number_of(word: &str) -> usize {
-    word.trim_matches(['<', '>']).parse().expect("a number")
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The kit that users have for their handlers, for ours.
 
-pub(crate) use threedots::testing::{BOT, Setup, World, inlets, provider};
+pub(crate) use threedots::testing::{BOT, Setup, World, inlets, provider, provider_of};
 use threedots::{Handler, Reply, Turn};
 
 /// A handler that says everything back, at once.

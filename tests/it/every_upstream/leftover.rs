@@ -1,11 +1,15 @@
 //! Dots that no turn holds: a dead process's, an upstream's own, and those whose reply never arrived.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use threedots::hosting::Roster;
 use threedots::message::BotName;
+use threedots::meters::Meters;
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Upstream};
 use threedots::store::{By, Change, Pause, Peer};
+use threedots::worker::{Worker, WorkerConfig};
 
 use super::stops::{STOPPING, Silent, timed};
 use crate::world::{BOT, Setup, World};
@@ -147,6 +151,21 @@ async fn what_is_held_back_until_the_morning_is_stopped_once_and_not_at_each_sta
         }
         let calls = timed(&world, &CALLS);
         assert_eq!(calls, ["0.0 s: typing", "2.0 s: stop"], "{}", upstream.name());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bot_that_is_taken_out_before_its_messages_are_claimed_takes_a_dead_processs_dots_off() {
+    for upstream in STOPPING {
+        let world = killed(upstream, "hello").await;
+        let provider = crate::world::provider(&world.sandbox, world.clock);
+        let bot = Arc::new(setup(upstream).bot(provider));
+        let (bots, store, meters) = (Roster::default(), Arc::clone(&world.store), Meters::default());
+        let worker = Worker::new(bots, store, world.clock, WorkerConfig::default(), meters);
+        worker.take_off_inherited(&bot);
+        world.pass(1).await;
+        assert_eq!(timed(&world, &CALLS), ["0.0 s: typing", "2.0 s: stop"], "{}", upstream.name());
+        assert_eq!(world.store.inherited().len(), 1, "the message waits for the bot's return");
     }
 }
 

@@ -39,6 +39,11 @@ fn row(upstream: Upstream, abilities: &Abilities) -> String {
     };
     let refresh = typing.refresh.map_or_else(|| "never".to_owned(), seconds);
     let off = if typing.stop.is_some() { "a reply, a call, time" } else { "a reply, time" };
+    // What an upstream makes unavoidable, as the interleavings hold it.
+    let idle = match typing.stop {
+        Some(_) => format!("0 s; if its call fails 2 s, and {} if that fails three times", seconds(typing.lifetime)),
+        None => seconds(typing.lifetime),
+    };
     let recording = if typing.recording { "yes" } else { "no" };
     let again = match (abilities.idempotent_sends, abilities.statuses_carry_key) {
         (true, _) => "by key",
@@ -51,17 +56,17 @@ fn row(upstream: Upstream, abilities: &Abilities) -> String {
         GroupTyping::Skip => "no dots",
     };
     format!(
-        "| {} | `{}` | {verified} | {reads} | {keyed_by} | {} | {refresh} | {off} | {recording} | {again} | {groups} |",
+        "| {} | `{}` | {verified} | {reads} | {keyed_by} | {} | {refresh} | {off} | {idle} | {recording} | {again} | {groups} |",
         upstream.title(),
         upstream.name(),
         seconds(typing.lifetime),
     )
 }
 
-const HEAD: &str = "| Provider | `kind` | Webhooks verified by | Read receipts | Dots keyed by | last | lit again after | taken off by | Recording | Same send twice | Groups |";
+const HEAD: &str = "| Provider | `kind` | Webhooks verified by | Read receipts | Dots keyed by | last | lit again after | taken off by | with nothing behind them, at most | Recording | Same send twice | Groups |";
 
 fn table() -> Vec<String> {
-    let mut rows = vec![HEAD.to_owned(), "|---|---|---|---|---|---|---|---|---|---|---|".to_owned()];
+    let mut rows = vec![HEAD.to_owned(), "|---|---|---|---|---|---|---|---|---|---|---|---|".to_owned()];
     rows.extend(Upstream::ALL.map(|upstream| row(upstream, Setup::on(upstream, echo()).build().provider.abilities())));
     rows
 }

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use threedots::telemetry::{self, LogLevel};
 use threedots::{Handler, HandlerError, Reply, Turn};
 use tokio::sync::{Semaphore, watch};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::House;
+use crate::buffer::Buffer;
 use crate::product::{VERIFY_TOKEN, echo, is_kept, soon};
 
 /// Where the secrets of a bot are.
@@ -227,7 +230,18 @@ async fn what_waits_for_a_bot_that_is_taken_out_waits_for_its_return_also_over_a
     assert_eq!((files(&house), secrets(&house, "bakery")), ([".secrets".to_owned()].into(), BTreeSet::new()));
     gate.open.add_permits(1);
     house.upstream.sent("You said: bread").await;
+    let logs = Buffer::default();
+    let writer = logs.clone();
+    let layer = telemetry::layer(LogLevel::Warn, true, move || writer.clone());
+    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
     let house = house.restart(gate.clone()).await;
+    drop(guard);
+    let told = logs.written();
+    let told: Vec<&str> = told.lines().filter(|line| line.contains("a bot that is not there")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    for word in ["WARN", "bakery", "\"conversations\":1", "\"seconds\":90"] {
+        assert!(told[0].contains(word), "{word} in {told:?}");
+    }
     house.put("bakery", &house.settings()).await;
     gate.begun(2).await;
     gate.open.add_permits(1);

@@ -26,6 +26,7 @@ for_each_engine! {
         what_was_swept_out_leaves_no_key_behind
         a_pause_is_there_again_after_a_restart
         it_is_known_after_a_restart_since_when_the_oldest_message_waits
+        what_was_ready_when_the_store_was_opened_says_so_with_its_first_claim
         old_marks_leave_no_trace
     ;
     running:
@@ -133,6 +134,37 @@ async fn it_is_known_after_a_restart_since_when_the_oldest_message_waits(kind: K
     bench.accept(message("ben", "3")).await;
     bench.restart().await;
     assert_eq!(bench.store.backlog().oldest, Some(accepted));
+}
+
+async fn what_was_ready_when_the_store_was_opened_says_so_with_its_first_claim(kind: Kind) {
+    let (mut bench, mut served) = (Bench::disk(kind), Vec::new());
+    for chat in ["ann", "ben", "cid"] {
+        bench.accept(message(chat, chat)).await;
+        let claim = bench.claim().await;
+        assert!(!claim.inherited, "it came in under this process");
+        // Ann is given back until later. The others are being served when the process ends.
+        if chat == "ann" {
+            let at = bench.clock.now().plus(MINUTE * 10);
+            bench.store.settle(claim, Settlement::Later { at }).await.unwrap();
+        } else {
+            served.push(claim);
+        }
+    }
+    bench.restart().await;
+    let mut inherited = bench.store.inherited();
+    inherited.sort_by(|one, other| one.chat.as_str().cmp(other.chat.as_str()));
+    assert_eq!(inherited, [conversation("ben"), conversation("cid")]);
+    let claim = bench.claim().await;
+    assert!(claim.inherited);
+    assert_eq!(bench.store.inherited().len(), 1);
+    // What comes after, and the next claim of the same, is nobody else's.
+    bench.accept(message("dan", "dan")).await;
+    drop(claim);
+    let claims = [bench.claim().await, bench.claim().await, bench.claim().await];
+    assert_eq!(claims.iter().filter(|claim| claim.inherited).count(), 1);
+    tokio::time::advance(MINUTE * 11).await;
+    let ann = bench.claim().await;
+    assert!(!ann.inherited, "whoever held it back had given it back");
 }
 
 async fn what_was_reported_is_known_after_a_restart(kind: Kind) {
