@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use threedots::clock::Clock;
+use threedots::handler::WaysOut;
+use threedots::handler::http::callbacks::Callbacks;
+use threedots::handler::http::{Http, HttpConfig};
 use threedots::http::{Answer, Body, Call, CallError, Client, Download, Headers, Transport};
 use threedots::operator::{Hand, Page, Remote};
 use threedots::provider::answer::Repeat;
@@ -18,6 +21,8 @@ use threedots::transcription::{Transcriber, TranscriptionConfig, Untranscribed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+
+use crate::world::Setup;
 
 /// A server that answers everything with the same pieces, for as long as somebody reads.
 pub(crate) struct Endless {
@@ -141,6 +146,31 @@ async fn a_transcript_has_an_end_in_bytes_and_in_time() {
     assert!(endless.sent() < IN_BETWEEN, "{}", endless.sent());
 }
 
+#[tokio::test]
+async fn a_handlers_answer_has_an_end_in_bytes_and_in_time() {
+    let (events, long) = ("text/event-stream", "x".repeat(4096));
+    let none = Duration::ZERO;
+    for endless in [
+        Endless::start(JSON, long.clone(), 16, none).await,
+        Endless::start("text/plain", long.clone(), 16, none).await,
+        Endless::start(events, long, 16, none).await,
+        Endless::start(events, "event: typing\n\n".repeat(300), 16, none).await,
+        Endless::slow(JSON).await,
+    ] {
+        let (url, timeout) = (endless.url("reply"), Duration::from_secs(2));
+        let config = HttpConfig { url, timeout, private: true, answer_limit: 1 << 20, ..HttpConfig::default() };
+        let callbacks = Callbacks::new("http://127.0.0.1:8082", Clock::tokio());
+        let http = Http::new(config, None, &WaysOut::open().expect("ways out"), callbacks, Clock::tokio());
+        let mut setup = Setup::new(http.unwrap_or_else(|problems| panic!("{problems:?}")));
+        setup.turn.timeout = Duration::from_secs(5);
+        let world = setup.start();
+        world.write("hello");
+        let told = world.phone().wait_for(|phone| !phone.replies(&world.customer).is_empty());
+        tokio::time::timeout(Duration::from_secs(30), told).await.expect("the failure reply");
+        assert!(endless.sent() < 2 * IN_BETWEEN, "{}", endless.sent());
+    }
+}
+
 /// Answers with a byte a second, for ever.
 struct Trickle;
 
@@ -161,7 +191,7 @@ impl Transport for Trickle {
 async fn the_command_line_does_not_wait_for_ever() {
     let (began, address) = (tokio::time::Instant::now(), "127.0.0.1:8081".parse().expect("an address"));
     let remote = Remote::new(Arc::new(Trickle), address, "a token".to_owned().into());
-    let refused = remote.dead(&Page { after: None, most: 1, words: false }).await.err().expect("no answer");
+    let refused = remote.dead(&Page { after: None, most: 1, words: false }).await.expect_err("no answer");
     assert_eq!(refused.status, 503);
     assert_eq!(began.elapsed().as_secs(), 60);
 }

@@ -52,6 +52,6 @@ async fn a_store_that_somebody_has_named_stays() {
     let child = start(temporary.path(), &[("THREEDOTS_STORE__PATH", &mine)]);
     until("a store", || !entries(&mine).is_empty()).await;
     end(child, "TERM");
-    assert_eq!(entries(temporary.path()), [mine.clone()]);
+    assert_eq!(entries(temporary.path()), std::slice::from_ref(&mine));
     assert!(!entries(&mine).is_empty());
 }
