@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// So many kinds are told apart; the others are one.
 const MOST_KINDS: usize = 16;
 
+/// A name with so many digits is not shown.
+const MOST_DIGITS: usize = 7;
+
 /// The longest name that is shown, in bytes.
 const LONGEST_NAME: usize = 64;
 
@@ -87,7 +90,9 @@ impl Astray {
 /// Whether a bot could be called so: then it is not something that somebody wants in our log.
 fn may_be_shown(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(fits)
+    // So many digits may be somebody's phone number.
+    let digits = name.chars().filter(char::is_ascii_digit).count();
+    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(fits) && digits < MOST_DIGITS
 }
 
 /// Tells of each kind once in a while.
@@ -165,9 +170,15 @@ mod tests {
 
     #[test]
     fn a_name_is_shown_that_a_bot_could_have() {
-        for (name, shown) in
-            [("shop-2_b", true), ("", false), ("Shop", false), ("a b", false), ("a\nb", false), ("ä", false)]
-        {
+        for (name, shown) in [
+            ("shop-2_b", true),
+            ("15550100001", false),
+            ("", false),
+            ("Shop", false),
+            ("a b", false),
+            ("a\nb", false),
+            ("ä", false),
+        ] {
             assert_eq!(may_be_shown(name), shown, "{name}");
         }
         assert!(may_be_shown(&"a".repeat(LONGEST_NAME)) && !may_be_shown(&"a".repeat(LONGEST_NAME + 1)));

