@@ -5,6 +5,7 @@
 
 mod contact_ids;
 pub mod content;
+mod mention;
 mod phone;
 pub mod question;
 pub mod reply;

@@ -35,7 +35,7 @@
 //!
 //! | status | why |
 //! |---|---|
-//! | 400 | the parameters or the body are not of this form |
+//! | 400 | the parameters or the body are not of this form, or the contact is no phone number and no identifier |
 //! | 401 | no token, or another one: whatever else is asked |
 //! | 403 | whom it is for has opted out of what is said unasked, or a person answers and it is to be left unsaid then |
 //! | 404 | no such route, letter, part, bot or chat |
