@@ -3,6 +3,7 @@
 //! Lifetimes, back-offs and windows run on [`Clock`], so that a test which pauses tokio's clock pauses all of them.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Zoned;
@@ -57,6 +58,15 @@ pub enum Clock {
         /// The moment it was started.
         started: Instant,
     },
+    /// Like that one, and somebody sets it, as an operator or a time server sets the machine's: for tests.
+    Set {
+        /// What the clock showed at `started`, unless somebody had set it.
+        epoch: Timestamp,
+        /// The moment it was started.
+        started: Instant,
+        /// By how many milliseconds it was set forward, or back.
+        by: &'static AtomicI64,
+    },
 }
 
 impl Clock {
@@ -65,11 +75,20 @@ impl Clock {
         Self::Tokio { epoch: system_now(), started: Instant::now() }
     }
 
+    /// A clock that starts now, follows tokio's, and can be set by so many milliseconds.
+    pub fn that_can_be_set() -> (Self, &'static AtomicI64) {
+        let by: &'static AtomicI64 = Box::leak(Box::default());
+        (Self::Set { epoch: system_now(), started: Instant::now(), by }, by)
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => system_now(),
             Self::Tokio { epoch, started } => epoch.plus(started.elapsed()),
+            Self::Set { epoch, started, by } => {
+                Timestamp(epoch.plus(started.elapsed()).0.saturating_add_signed(by.load(Ordering::SeqCst)))
+            }
         }
     }
 

@@ -299,9 +299,11 @@ impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::TooLarge { .. } | StoreError::Invalid(_) => Self::Unsendable(error.to_string()),
-            StoreError::Failed(_) | StoreError::Full | StoreError::Fenced | StoreError::Closed => {
-                Self::Later(error.to_string())
-            }
+            StoreError::Failed(_)
+            | StoreError::Full
+            | StoreError::OutOfSpace { .. }
+            | StoreError::Fenced
+            | StoreError::Closed => Self::Later(error.to_string()),
         }
     }
 }

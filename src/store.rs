@@ -10,6 +10,7 @@
 //! turn carries; waiting is by event, not by polling; nothing lists everything, what must be walked is walked by a
 //! cursor. One contract suite runs against every implementation.
 
+mod age;
 mod allowance;
 pub mod disk;
 mod errand;
@@ -58,11 +59,21 @@ pub struct StoreConfig {
     pub max_waiting: usize,
     /// How many things said are kept of one conversation.
     pub history: usize,
+    /// How much of the disk stays free, in bytes, though a quarter of it at the most; 0: nobody looks. With less, nothing
+    /// new is taken in: what has begun is ended with it.
+    pub reserve: u64,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { kind: Engine::Sled, path: "threedots-data".into(), cache: 32 << 20, max_waiting: 100_000, history: 200 }
+        Self {
+            kind: Engine::Sled,
+            path: "threedots-data".into(),
+            cache: 32 << 20,
+            max_waiting: 100_000,
+            history: 200,
+            reserve: 64 << 20,
+        }
     }
 }
 
@@ -305,6 +316,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Why the store takes nothing in any longer, if it does not. It never recovers from that by itself.
     fn failure(&self) -> Option<String>;
+
+    /// Whether the disk has too little room for anything new, which is refused with [`StoreError::OutOfSpace`] until there
+    /// is more.
+    fn is_out_of_space(&self) -> bool;
 
     /// Makes everything durable and lets go of the data. Every later call fails with [`StoreError::Closed`].
     async fn close(&self);
@@ -685,6 +700,12 @@ pub enum StoreError {
     /// As many messages wait as it will hold. Nothing was taken in.
     #[error("the store is full: too many messages wait")]
     Full,
+    /// The disk has less room than is kept in reserve. Nothing was taken in.
+    #[error("the store's disk is almost full: {free} bytes are left")]
+    OutOfSpace {
+        /// How many bytes were left.
+        free: u64,
+    },
     /// The claim's lease has ended, and somebody else may hold the conversation.
     #[error("the claim is no longer held")]
     Fenced,
@@ -717,7 +738,8 @@ pub const LONGEST_CLAIM: usize = 3 * record::LIMIT;
 /// How many bytes of what was said are read at once, as they are stored; of the newest that is longer, all.
 pub const MOST_RECALLED_BYTES: usize = 128 << 10;
 
-/// How long a message is known for. Meta repeats itself for up to seven days, longer than any other upstream.
+/// How long a message is known for, by a clock that nobody can set. Meta repeats itself for up to seven days, longer than
+/// any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
 
 #[async_trait]

@@ -223,6 +223,8 @@ impl Webhooks {
         };
         let (noted, taken_over, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
             Ok(Ok(stored)) => stored,
+            // The store has told that, once.
+            Ok(Err(StoreError::OutOfSpace { .. })) => return try_again(),
             Ok(Err(refused)) => return turned_back(bot, &refused),
             Err(_) => return turned_back(bot, "the store is too slow"),
         };
@@ -306,6 +308,10 @@ impl Webhooks {
 
 fn turned_back(bot: &BotName, why: impl Display) -> WebhookAnswer {
     error!(webhook.bot = %bot, error = %why, "a webhook was turned back: the provider will deliver it again");
+    try_again()
+}
+
+fn try_again() -> WebhookAnswer {
     WebhookAnswer::new(503, "try again")
 }
 

@@ -71,9 +71,10 @@ pub(super) fn webhooks(
 
 fn readiness(store: &dyn Store) -> HttpResponse {
     // Why not is for the log: anybody may ask this.
-    match store.failure() {
-        None => say(HttpResponse::Ok(), "ready"),
-        Some(_) => say(HttpResponse::ServiceUnavailable(), "not ready"),
+    if store.failure().is_some() || store.is_out_of_space() {
+        say(HttpResponse::ServiceUnavailable(), "not ready")
+    } else {
+        say(HttpResponse::Ok(), "ready")
     }
 }
 

@@ -283,6 +283,7 @@ impl Api {
             oldest: oldest.map(|oldest| self.clock.now().since(oldest)).unwrap_or_default(),
             bots: self.bots.all().into_iter().map(|(bot, health)| (bot, health.is_down())).collect(),
             store_failed: self.desk.failure().is_some(),
+            out_of_space: self.desk.is_out_of_space(),
         })
     }
 

@@ -91,6 +91,11 @@ impl Desk {
         self.store.failure()
     }
 
+    /// Whether the disk has too little room for anything new.
+    pub fn is_out_of_space(&self) -> bool {
+        self.store.is_out_of_space()
+    }
+
     async fn change(&self, letters: &[Seq], fate: Fate) -> Changed {
         let mut changed = Changed::default();
         for letter in letters.iter().copied().collect::<BTreeSet<_>>() {

@@ -7,6 +7,7 @@
 //! | `check` | that reading, and what the schedule is built from |
 //! | `files` | modes, the lock, syncs |
 //! | `engine` | what is asked of an engine, and which there are |
+//! | `room` | how much room the disk has, and what is refused while it is little |
 //! | `rebuild` | copies all that is to be kept into new files |
 //! | `committer` | the one thread that writes: group commit, and fail-stop |
 //! | `ledger` | the operations |
@@ -31,6 +32,7 @@ mod ledger;
 mod open;
 mod rebuild;
 mod records;
+mod room;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -44,8 +46,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use super::age::AgeClock;
 use super::parts::Stir;
 use super::record;
 use super::schedule::Schedule;
@@ -60,16 +63,23 @@ use crate::handler::{Count, Said, Summary};
 use crate::message::reply::Choice;
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey, Renamed};
 use check::Unfinished;
-use committer::{Committer, QUEUE, QUEUE_BYTES, When, Write};
+use committer::{Committer, Moment, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::Kind;
 use fault::Fault;
 use guard::Guarded;
 use ledger::{Arriving, Commissioning, Done, Erasure, Ledger, Loaded};
 pub use open::{OpenError, Opened, Quarantine, Settings};
+use room::Room;
+pub use room::{Space, SpaceProbe};
+
+/// While the disk is full, how long until somebody looks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A store on disk.
 pub struct Disk {
     clock: Clock,
+    /// By which marks age.
+    age: AgeClock,
     shared: Arc<Shared>,
     opened: Opened,
     /// Where writes go; none once closed.
@@ -94,6 +104,11 @@ impl Disk {
 
     fn start(guarded: Guarded, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
         let Guarded { ledger, found, lock, opened, place } = guarded;
+        let stood_at = ledger::stood_at(&ledger.tree, clock.now()).map_err(|fault| match fault {
+            Fault::Disk(error) => error,
+            fault => std::io::Error::other(fault.to_string()),
+        })?;
+        let age = AgeClock::from(stood_at);
         let schedule = Schedule::new(clock, settings.max_waiting);
         for Unfinished { conversation, work, since, not_before } in found.unfinished {
             schedule.restore(&conversation, work, since, not_before);
@@ -104,11 +119,13 @@ impl Disk {
             ledger,
             failure: watch::Sender::new(None),
             suspicion: place.suspicion.clone(),
+            room: Room::new(settings.path.clone(), settings.reserve, settings.space.clone()),
         });
+        shared.room.look();
         let (queue, writes) = mpsc::channel(QUEUE);
         let ended =
             Committer { shared: shared.clone(), queue: writes, lock, place, settings: settings.clone() }.start()?;
-        Ok(Self { clock, shared, opened, queue: Mutex::new(Some(queue)), room: Budget::new(QUEUE_BYTES), ended })
+        Ok(Self { clock, age, shared, opened, queue: Mutex::new(Some(queue)), room: Budget::new(QUEUE_BYTES), ended })
     }
 
     /// What was found when the store was opened.
@@ -131,8 +148,12 @@ impl Disk {
         bytes: usize,
         apply: impl FnOnce(&mut Ledger) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (write, answered) = Write::new(now, move |ledger| Ok((when, apply(ledger)?)));
+        let (write, answered) = Write::new(self.moment(now), move |ledger| Ok((when, apply(ledger)?)));
         self.queue(write, bytes, answered).await
+    }
+
+    fn moment(&self, now: Timestamp) -> Moment {
+        Moment { now, aged: self.age.now() }
     }
 
     /// Queues a write of so many bytes, and waits for its answer.
@@ -166,13 +187,14 @@ impl Store for Disk {
         let now = self.clock.now();
         let arriving = messages.iter().map(|message| Arriving::new(message, now)).collect::<Result<Vec<_>, _>>()?;
         let bytes = arriving.iter().map(Arriving::size).sum();
-        let schedule = self.shared.schedule.clone();
+        let (shared, moment) = (Arc::clone(&self.shared), self.moment(now));
         let apply = move |ledger: &mut Ledger| {
-            let answers = ledger.accept(&arriving, now, |new| schedule.admit(new))?;
+            let admit = |new: &[&BotName]| shared.admit(new);
+            let answers = ledger.accept(&arriving, moment, admit)?;
             // Claimed from here on. Nothing is sent for them before `intend` is durable, and so are they then.
             for (message, answer) in arriving.iter().zip(&answers) {
                 if let Accepted::New(_) = answer {
-                    schedule.add(message.conversation(), 1, now);
+                    shared.schedule.add(message.conversation(), 1, now);
                 }
             }
             Ok(answers)
@@ -183,11 +205,11 @@ impl Store for Disk {
     async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
         let now = self.clock.now();
         let errand = Commissioning::new(commission, now)?;
-        let (bytes, schedule) = (errand.size(), self.shared.schedule.clone());
+        let (bytes, shared, moment) = (errand.size(), Arc::clone(&self.shared), self.moment(now));
         let apply = move |ledger: &mut Ledger| {
-            let answer = ledger.commission(&errand, now, |bots| schedule.admit(bots))?;
+            let answer = ledger.commission(&errand, moment, |bots| shared.admit(bots))?;
             if let Commissioned::New(_) = answer {
-                schedule.commission(errand.conversation(), now);
+                shared.schedule.commission(errand.conversation(), now);
             }
             Ok(answer)
         };
@@ -195,9 +217,9 @@ impl Store for Disk {
     }
 
     async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError> {
-        let (now, asked) = (self.clock.now(), asked.clone());
+        let (now, aged, asked) = (self.clock.now(), self.age.now(), asked.clone());
         // Through the committer: what it finds is durable when it answers.
-        self.write(now, When::Durable, 0, move |ledger| ledger.commissioned(&asked, now)).await
+        self.write(now, When::Durable, 0, move |ledger| ledger.commissioned(&asked, aged)).await
     }
 
     async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
@@ -211,7 +233,22 @@ impl Store for Disk {
     async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
         let schedule = &self.shared.schedule;
         loop {
-            let lease = schedule.claim(lease, may).await?;
+            let room = &self.shared.room;
+            let mut changed = pin!(room.changed.notified());
+            // Before the look at the room, so that no change after it goes unnoticed.
+            changed.as_mut().enable();
+            // Nobody counts on the last of the room but those who have begun.
+            while room.admit_repeatable().is_err() {
+                schedule.running()?;
+                sleep(LOOK_AGAIN).await;
+                room.look();
+            }
+            let may = |bot: &BotName| room.admit_repeatable().is_ok() && may(bot);
+            let lease = tokio::select! {
+                biased;
+                lease = schedule.claim(lease, &may) => lease?,
+                () = changed => continue,
+            };
             let held = lease.held(schedule)?;
             let (conversation, inherited) = (held.conversation.clone(), held.inherited);
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
@@ -336,15 +373,16 @@ impl Store for Disk {
         }
         let now = self.clock.now();
         let bytes = statuses.len() * size_of::<DeliveryStatus>();
-        let schedule = self.shared.schedule.clone();
+        let shared = Arc::clone(&self.shared);
         let apply = move |ledger: &mut Ledger| {
+            shared.room.admit_repeatable()?;
             let (noted, stirs): (Vec<Noted>, Vec<Stir>) = ledger.note(&statuses, now)?.into_iter().unzip();
-            stirs.iter().for_each(|stir| schedule.stir(stir, now));
+            stirs.iter().for_each(|stir| shared.schedule.stir(stir, now));
             // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it.
             let hangs_on_it = noted.iter().any(|noted| matches!(noted, Noted::Settled | Noted::Failed));
             Ok((if hangs_on_it { When::Durable } else { When::Applied }, noted))
         };
-        let (write, answered) = Write::new(now, apply);
+        let (write, answered) = Write::new(self.moment(now), apply);
         self.queue(write, bytes, answered).await
     }
 
@@ -380,8 +418,12 @@ impl Store for Disk {
         digest: [u8; 32],
         until: Timestamp,
     ) -> Result<Option<Invitation>, StoreError> {
-        let (now, bot) = (self.clock.now(), bot.clone());
-        self.write(now, When::Durable, 0, move |ledger| ledger.invite(&bot, digest, until, now)).await
+        let (now, bot, shared) = (self.clock.now(), bot.clone(), Arc::clone(&self.shared));
+        let apply = move |ledger: &mut Ledger| {
+            shared.room.admit()?;
+            ledger.invite(&bot, digest, until, now)
+        };
+        self.write(now, When::Durable, 0, apply).await
     }
 
     async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
@@ -425,11 +467,12 @@ impl Store for Disk {
     async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError> {
         let now = self.clock.now();
         let Some((peer, pause)) = Pause::by_echo(echo, lasts) else { return Ok(Echoed::Known) };
-        let (schedule, echo) = (self.shared.schedule.clone(), echo.clone());
+        let (shared, echo) = (Arc::clone(&self.shared), echo.clone());
         let bytes = echo.words.as_ref().map_or(0, String::len);
         let apply = move |ledger: &mut Ledger| {
+            shared.room.admit_repeatable()?;
             let echoed = ledger.echo(&echo, &peer, pause, now)?;
-            schedule.heed(echoed, &ledger.chats(&peer)?.chats, now);
+            shared.schedule.heed(echoed, &ledger.chats(&peer)?.chats, now);
             Ok(echoed)
         };
         self.write(now, When::Durable, bytes, apply).await
@@ -500,11 +543,11 @@ impl Store for Disk {
 
     async fn replay(&self, letter: Seq) -> Result<Option<Conversation>, StoreError> {
         let now = self.clock.now();
-        let schedule = self.shared.schedule.clone();
+        let shared = Arc::clone(&self.shared);
         let apply = move |ledger: &mut Ledger| {
-            let conversation = ledger.replay(letter, now, |bot| schedule.admit(bot))?;
+            let conversation = ledger.replay(letter, now, |bot| shared.admit(bot))?;
             if let Some(conversation) = &conversation {
-                schedule.add(conversation, 1, now);
+                shared.schedule.add(conversation, 1, now);
             }
             Ok(conversation)
         };
@@ -529,14 +572,14 @@ impl Store for Disk {
             };
             Ok((left_out, done))
         };
-        let (write, answered) = Write::rebuild(now, plan);
+        let (write, answered) = Write::rebuild(self.moment(now), plan);
         self.queue(write, 0, answered).await
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<Swept, StoreError> {
-        let now = self.clock.now();
+        let moment = self.moment(self.clock.now());
         let retention = retention.clone();
-        self.write(now, When::Applied, 0, move |ledger| ledger.sweep(&retention, now)).await
+        self.write(moment.now, When::Applied, 0, move |ledger| ledger.sweep(&retention, moment)).await
     }
 
     fn backlog(&self) -> Backlog {
@@ -545,6 +588,11 @@ impl Store for Disk {
 
     fn failure(&self) -> Option<String> {
         self.shared.failure()
+    }
+
+    fn is_out_of_space(&self) -> bool {
+        self.shared.room.look();
+        self.shared.room.admit().is_err()
     }
 
     async fn close(&self) {
@@ -564,9 +612,17 @@ struct Shared {
     failure: watch::Sender<Option<String>>,
     /// The file that says that damage was met.
     suspicion: PathBuf,
+    /// How much room there is.
+    room: Room,
 }
 
 impl Shared {
+    /// Whether there is room for a new message of each of these bots.
+    fn admit(&self, bots: &[&BotName]) -> Result<(), StoreError> {
+        self.room.admit()?;
+        self.schedule.admit(bots)
+    }
+
     /// Reads on the caller's thread: a claim or a page of history is a few cached pages, shorter than a hop elsewhere,
     /// and a writer holds the lock for one batch at a time.
     fn read<T>(&self, read: impl FnOnce(&Ledger) -> Result<T, Fault>) -> Result<T, StoreError> {

@@ -22,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use super::age::AgeClock;
 use super::allowance::Allowance;
 use super::record::{self, Arrival};
 use super::schedule::{Held, Schedule};
@@ -55,6 +56,8 @@ impl Default for Settings {
 /// A store in memory.
 pub struct Memory {
     clock: Clock,
+    /// By which marks age.
+    age: AgeClock,
     history_kept: usize,
     schedule: Arc<Schedule>,
     ledger: Mutex<Ledger>,
@@ -64,7 +67,8 @@ impl Memory {
     /// An empty store.
     pub fn new(clock: Clock, settings: Settings) -> Self {
         let schedule = Schedule::new(clock, settings.max_waiting);
-        Self { clock, history_kept: settings.history_kept, schedule, ledger: Mutex::default() }
+        let age = AgeClock::from(clock.now());
+        Self { clock, age, history_kept: settings.history_kept, schedule, ledger: Mutex::default() }
     }
 
     /// Does as if the process had died, and another had opened the store: no claim holds any longer, and what was ready
@@ -101,8 +105,8 @@ impl Store for Memory {
         let accepted = self.clock.now();
         let encode = |message| record::encode(&Arrival::new(message, accepted));
         let records: Vec<Vec<u8>> = messages.iter().map(encode).collect::<Result<_, _>>()?;
-        let mut ledger = self.ledger()?;
-        ledger.expire(accepted);
+        let (aged, mut ledger) = (self.age.now(), self.ledger()?);
+        ledger.expire(aged);
         let mut answers = Vec::with_capacity(messages.len());
         let mut new = Vec::new();
         let mut seen = HashMap::new();
@@ -120,7 +124,7 @@ impl Store for Memory {
         self.schedule.admit(&new.iter().map(|(_, _, at, _)| &at.bot).collect::<Vec<_>>())?;
         for (seq, mark, at, record) in new {
             ledger.last = seq;
-            ledger.expiry.push_back((accepted, mark.clone()));
+            ledger.expiry.push_back((aged, mark.clone()));
             ledger.marks.insert(mark, seq);
             ledger.add(seq, at, record, accepted);
             self.schedule.add(&at.conversation(), 1, accepted);
@@ -130,20 +134,20 @@ impl Store for Memory {
 
     async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
         let now = self.clock.now();
-        let mut ledger = self.ledger()?;
-        ledger.expire(now);
+        let (aged, mut ledger) = (self.age.now(), self.ledger()?);
+        ledger.expire(aged);
         if let Some(known) = ledger.commissioned(&commission.asked) {
             return Ok(known);
         }
         self.schedule.admit(&[&commission.asked.bot])?;
-        let (receipt, conversation) = ledger.commission(commission, now)?;
+        let (receipt, conversation) = ledger.commission(commission, now, aged)?;
         self.schedule.commission(&conversation, now);
         Ok(Commissioned::New(receipt))
     }
 
     async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError> {
         let mut ledger = self.ledger()?;
-        ledger.expire(self.clock.now());
+        ledger.expire(self.age.now());
         Ok(ledger.commissioned(asked))
     }
 
@@ -450,6 +454,10 @@ impl Store for Memory {
 
     fn failure(&self) -> Option<String> {
         None
+    }
+
+    fn is_out_of_space(&self) -> bool {
+        false
     }
 
     async fn close(&self) {

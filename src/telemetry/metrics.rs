@@ -56,6 +56,7 @@ pub struct Metrics {
     oldest: Gauge<f64, AtomicU64>,
     bot_down: Family<Bot, Gauge>,
     store_failed: Gauge,
+    out_of_space: Gauge,
 }
 
 /// How things stand when somebody looks.
@@ -70,6 +71,8 @@ pub struct State {
     pub bots: Vec<(BotName, bool)>,
     /// Whether the store has failed.
     pub store_failed: bool,
+    /// Whether the store's disk has too little room for anything new.
+    pub out_of_space: bool,
 }
 
 impl Default for Metrics {
@@ -98,6 +101,7 @@ impl Default for Metrics {
                 commits
             },
             store_failed: named(r, "store_failed", "Whether the store has failed, and takes nothing in"),
+            out_of_space: named(r, "store_out_of_space", "Whether the disk has less room than is kept in reserve"),
             steps: named(r, "llm_steps", "How often a turn came to a step of the ladder of models, by what led there"),
             tokens: named(r, "llm_tokens", "Tokens of models' calls, as far as they are known"),
             money: named(r, "llm_money", "What models' calls have cost, by the configuration's prices"),
@@ -140,6 +144,7 @@ impl Metrics {
         self.conversations.set(whole(state.conversations));
         self.oldest.set(state.oldest.as_secs_f64());
         self.store_failed.set(state.store_failed.into());
+        self.out_of_space.set(state.out_of_space.into());
         // Some may be gone.
         self.bot_down.clear();
         for (bot, down) in &state.bots {

@@ -109,10 +109,11 @@ const MAY_IMPORT: [(&str, &[&str]); 38] = [
 const EVERYWHERE: [&str; 4] = ["message", "clock", "meters", "json"];
 
 /// Where the crates live that have one place each.
-const ONE_PLACE: [(&str, &[&str]); 15] = [
+const ONE_PLACE: [(&str, &[&str]); 16] = [
     ("actix_web", &["webhook", "body", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
+    ("nix", &["store/disk/room"]),
     ("async_openai", &["handler/llm"]),
     ("jsonschema", &["handler/llm"]),
     ("rmcp", &["handler/llm"]),

@@ -66,8 +66,14 @@ impl Counted {
 
     /// Everything, with nothing that waits.
     pub(crate) fn lines(&self) -> Lines {
-        let nothing =
-            State { messages: 0, conversations: 0, oldest: Duration::ZERO, bots: Vec::new(), store_failed: false };
+        let nothing = State {
+            messages: 0,
+            conversations: 0,
+            oldest: Duration::ZERO,
+            bots: Vec::new(),
+            store_failed: false,
+            out_of_space: false,
+        };
         lines(&self.metrics.text(nothing))
     }
 
@@ -222,6 +228,7 @@ fn expected() -> Vec<(&'static str, f64)> {
         (r#"threedots_store_commit_duration_seconds_count"#, 0.0),
         (r#"threedots_store_commit_duration_seconds_sum"#, 0.0),
         (r#"threedots_store_failed"#, 0.0),
+        (r#"threedots_store_out_of_space"#, 0.0),
     ];
     for result in ["silence", "error", "panic", "hand_over"] {
         for line in ["count", "sum"] {

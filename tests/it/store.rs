@@ -30,6 +30,7 @@ macro_rules! for_each_engine {
 
 mod bench;
 mod care;
+mod clocks;
 mod contract;
 mod crash;
 mod damage;
@@ -38,6 +39,7 @@ mod forgetting;
 mod labourer;
 mod model;
 mod power;
+mod space;
 mod week;
 
 use bench::Bench;

@@ -34,9 +34,18 @@ pub(super) const QUEUE: usize = 4 * GROUP;
 /// How many bytes of records may queue up, or be on their way into the engine, before their callers wait.
 pub(super) const QUEUE_BYTES: u64 = 16 << 20;
 
+/// When something was asked for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Moment {
+    /// By the time of day.
+    pub(super) now: Timestamp,
+    /// By the clock by which marks age.
+    pub(super) aged: Timestamp,
+}
+
 /// Something to write.
 pub(super) struct Write {
-    now: Timestamp,
+    asked: Moment,
     task: Task,
     /// Of [`QUEUE_BYTES`], until it is answered.
     room: Option<Share>,
@@ -74,7 +83,7 @@ pub(super) enum When {
 impl Write {
     /// A write, and where its answer arrives; dropped without an answer, the store has failed.
     pub(super) fn new<T: Send + 'static>(
-        now: Timestamp,
+        asked: Moment,
         apply: impl FnOnce(&mut Ledger) -> Result<(When, T), Fault> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
@@ -87,12 +96,12 @@ impl Write {
             // Whoever asked may have gone away; the write stands.
             Ok((when, Box::new(move || drop(answer.send(result)))))
         };
-        (Self { now, task: Task::Apply(Box::new(apply)), room: None }, answered)
+        (Self { asked, task: Task::Apply(Box::new(apply)), room: None }, answered)
     }
 
     /// Copies all into new files but what `plan` leaves out, and runs what it returns as soon as they are in use.
     pub(super) fn rebuild<T: Send + 'static, D: FnOnce() -> T + Send + 'static>(
-        now: Timestamp,
+        asked: Moment,
         plan: impl FnOnce(&Ledger) -> Result<(LeftOut, D), Fault> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
@@ -111,7 +120,7 @@ impl Write {
             };
             Ok((without, Box::new(then)))
         };
-        (Self { now, task: Task::Rebuild(Box::new(plan)), room: None }, answered)
+        (Self { asked, task: Task::Rebuild(Box::new(plan)), room: None }, answered)
     }
 
     /// The same, with room for it.
@@ -195,12 +204,13 @@ impl Committer {
     /// Applies as many writes as may share a sync, as one batch.
     fn apply(&self, writes: &mut Peekable<Drain<'_, Write>>) -> Result<Applied, Fault> {
         let mut applied = Applied::default();
-        let mut latest = Timestamp::default();
+        let mut latest = Moment::default();
+        self.shared.room.look();
         let mut guard = self.shared.exclusively();
         let Some(ledger) = guard.as_mut() else { return Ok(applied) };
-        while let Some(Write { now, task, room }) = writes.next_if(|write| !write.is_rebuild()) {
+        while let Some(Write { asked, task, room }) = writes.next_if(|write| !write.is_rebuild()) {
             let Task::Apply(apply) = task else { break };
-            latest = latest.max(now);
+            latest = Moment { now: latest.now.max(asked.now), aged: latest.aged.max(asked.aged) };
             let (when, reply) = apply(ledger)?;
             applied.rooms.extend(room);
             match when {
@@ -227,7 +237,8 @@ impl Committer {
             Err(Fault::Refused(_)) => return Ok(()),
             Err(fault) => return Err(fault),
         };
-        let copied = rebuild::copy(&self.place, &self.settings, &ledger.tree, &without);
+        let has_room = || self.shared.room.has(rebuild::OPENING);
+        let copied = rebuild::copy(&self.place, &self.settings, &ledger.tree, &without, &has_room);
         drop(guard);
         if let Err(fault) = copied {
             let Fault::Disk(error) = fault else { return Err(fault) };

@@ -22,7 +22,7 @@ use crate::store::standing::Kept;
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.
-const KINDS: [(u8, &str); 17] = [
+const KINDS: [(u8, &str); 18] = [
     (b'c', "conversations"),
     (b'm', "messages that wait"),
     (b'o', "replies on their way"),
@@ -39,6 +39,7 @@ const KINDS: [(u8, &str); 17] = [
     (b'w', "bots' invitations"),
     (b'a', "names of whom conversations are with"),
     (b'l', "the last number"),
+    (b't', "the marks' clock"),
     (b'v', "the version"),
 ];
 
@@ -293,7 +294,7 @@ fn understand_value(kind: u8, (key, value): &Pair) -> Result<(), Fault> {
         b'd' => ledger::read_mark(value).map(drop),
         b'e' => records::hash(key.get(5..).unwrap_or_default()).map(drop),
         b'a' | b'i' => records::hash(value).map(drop),
-        b'l' | b'n' => records::number(value).map(drop),
+        b'l' | b'n' | b't' => records::number(value).map(drop),
         b'v' => records::format(value).map(drop),
         _ => Err(Fault::damaged("it is not whole")),
     }

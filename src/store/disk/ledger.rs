@@ -2,6 +2,7 @@
 //!
 //! There is one writer, so a write may read first. It stages its changes, all of them or none.
 
+mod age;
 mod contacts;
 mod counts;
 mod dead;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::committer::Moment;
 use super::fault::Fault;
 use super::records::{self, Hash, LAST};
 use super::tree::{Changes, Records, Tree};
@@ -34,6 +36,8 @@ use crate::store::{
     Accepted, DEDUPLICATED_FOR, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, MOST_RECALLED_BYTES, Outgoing,
     Seq, StoreError, Waiting,
 };
+use age::KEPT_EVERY;
+pub(super) use age::stood_at;
 pub(super) use errands::Commissioning;
 use errands::apart;
 pub(super) use people::Erasure;
@@ -188,7 +192,7 @@ impl Ledger {
     pub(super) fn accept(
         &mut self,
         arriving: &[Arriving],
-        now: Timestamp,
+        moment: Moment,
         admit: impl FnOnce(&[&BotName]) -> Result<(), StoreError>,
     ) -> Result<Vec<Accepted>, Fault> {
         let mut changes = Changes::default();
@@ -200,7 +204,7 @@ impl Ledger {
         for message in arriving {
             let known = match here.get(&message.mark) {
                 Some(seq) => Some(*seq),
-                None => self.marked(message.mark, now, &mut changes)?,
+                None => self.marked(message.mark, moment.aged, &mut changes)?,
             };
             if let Some(seq) = known {
                 answers.push(Accepted::Duplicate(seq));
@@ -210,7 +214,7 @@ impl Ledger {
             here.insert(message.mark, last);
             new.push(&message.conversation.bot);
             answers.push(Accepted::New(last));
-            self.write_arriving(&mut changes, &mut met, message, last, now)?;
+            self.write_arriving(&mut changes, &mut met, message, last, moment)?;
         }
         if last > self.last {
             admit(&new)?;
@@ -341,15 +345,17 @@ impl Ledger {
     }
 
     /// Forgets some of the marks that have lived long enough, and of the counters that have ended.
-    pub(super) fn expire(&mut self, now: Timestamp) -> Result<(), Fault> {
+    pub(super) fn expire(&mut self, Moment { now, aged }: Moment) -> Result<(), Fault> {
         let kept = u32::try_from(DEDUPLICATED_FOR.as_secs() / 3600).unwrap_or(u32::MAX);
         // Of the last hour before that, some may have a few minutes to live.
-        let end = records::expiry_hour(records::hour(now).saturating_sub(kept));
+        let end = records::expiry_hour(records::hour(aged).saturating_sub(kept));
         let mut changes = Changes::default();
         for key in self.tree.keys(b"e", &end, EXPIRED_AT_ONCE)? {
             changes.remove(records::mark(records::hash(key.get(5..).unwrap_or_default())?));
             changes.remove(key);
         }
+        self.bring_back(&mut changes, aged)?;
+        self.keep_age(&mut changes, aged, KEPT_EVERY)?;
         for key in self.tree.keys(b"n", &records::counter_hour(records::hour(now)), EXPIRED_AT_ONCE)? {
             changes.remove(key);
         }
@@ -390,11 +396,11 @@ impl Ledger {
         met: &mut HashMap<Hash, Known>,
         message: &Arriving,
         seq: Seq,
-        now: Timestamp,
+        Moment { now, aged }: Moment,
     ) -> Result<(), Fault> {
         changes.put(&records::message(message.place, seq), &message.record);
-        changes.insert(records::mark(message.mark), &write_mark(seq, now));
-        changes.insert(records::expiry(records::hour(now), message.mark), &[]);
+        changes.insert(records::mark(message.mark), &write_mark(seq, aged));
+        changes.insert(records::expiry(records::hour(aged), message.mark), &[]);
         let (known, new) = match met.entry(message.place) {
             Entry::Occupied(known) => (known.into_mut(), false),
             Entry::Vacant(place) => match self.known(message.place)? {
@@ -456,16 +462,17 @@ pub(super) fn known(tree: &Tree, place: Hash) -> Result<Known, Fault> {
     }
 }
 
-/// A mark's value: the message's number, and when it was accepted.
-fn write_mark(seq: Seq, accepted: Timestamp) -> Vec<u8> {
-    [seq.0.to_be_bytes(), accepted.0.to_be_bytes()].concat()
+/// A mark's value: the message's number, and when it was accepted, by the clock by which marks age.
+fn write_mark(seq: Seq, aged: Timestamp) -> Vec<u8> {
+    [seq.0.to_be_bytes(), aged.0.to_be_bytes()].concat()
 }
 
-/// Reads a mark's value.
+/// Reads a mark's value: the number, and since when it ages.
 pub(super) fn read_mark(value: &[u8]) -> Result<(Seq, Timestamp), Fault> {
     match value.as_chunks() {
-        ([seq, accepted] | [seq, accepted, _, _, _], []) => {
-            Ok((Seq(u64::from_be_bytes(*seq)), Timestamp(u64::from_be_bytes(*accepted))))
+        // An errand's, too, and one from before there was a clock for this.
+        ([seq, aged] | [seq, aged, _, _, _] | [seq, _, _, _, _, aged], []) => {
+            Ok((Seq(u64::from_be_bytes(*seq)), Timestamp(u64::from_be_bytes(*aged))))
         }
         _ => Err(Fault::damaged("a mark has the wrong length")),
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::engine::Kind;
+use super::room::SpaceProbe;
 use crate::meters::Meters;
 use crate::store::{Engine, StoreConfig};
 
@@ -24,6 +25,10 @@ pub struct Settings {
     pub max_waiting: usize,
     /// How many things said are kept of each conversation.
     pub history_kept: usize,
+    /// How much of the disk stays free, in bytes, though a quarter of it at the most; 0: nobody looks.
+    pub reserve: u64,
+    /// Who knows how much of it is free.
+    pub space: SpaceProbe,
     /// Who counts commits.
     pub meters: Meters,
 }
@@ -38,6 +43,8 @@ impl Default for Settings {
             lock_timeout: Duration::from_secs(10),
             max_waiting: 100_000,
             history_kept: 200,
+            reserve: StoreConfig::default().reserve,
+            space: SpaceProbe::default(),
             meters: Meters::default(),
         }
     }
@@ -57,6 +64,7 @@ impl Settings {
             cache_bytes: config.cache,
             max_waiting: config.max_waiting,
             history_kept: config.history,
+            reserve: config.reserve,
             ..Self::default()
         })
     }

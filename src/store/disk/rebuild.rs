@@ -28,9 +28,21 @@ use crate::store::record::VERSION;
 /// How long threads of an engine's may go on after their owner has let go of its files.
 const LETTING_GO: Duration = Duration::from_secs(10);
 
-/// Copies a tree without what is left out. Durable when it returns.
-pub(super) fn copy(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut) -> Result<(), Fault> {
-    let copied = copy_files(place, settings, tree, without);
+/// How much room the opening of a copy may take, beside what it replaces: a disk that has no more than the copy itself would
+/// end the store in between.
+pub(super) const OPENING: u64 = 16 << 20;
+
+/// Copies a tree without what is left out. Durable when it returns, and `has_room` for being opened.
+pub(super) fn copy(
+    place: &Place,
+    settings: &Settings,
+    tree: &Tree,
+    without: &LeftOut,
+    has_room: &dyn Fn() -> bool,
+) -> Result<(), Fault> {
+    let no_room = || Err(io::Error::from(io::ErrorKind::StorageFull).into());
+    let copied = if has_room() { copy_files(place, settings, tree, without) } else { no_room() };
+    let copied = copied.and_then(|()| if has_room() { Ok(()) } else { no_room() });
     if copied.is_err() {
         // What is left of it is removed at the next opening at the latest.
         drop(files::remove_directory(&place.new));

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `l` | the number given to a message last |
 //! | `v` | the version of all this |
+//! | `t` | how far the clock is by which marks age |
 //! | `m` conversation, number | a waiting message |
 //! | `o` conversation | what is outgoing |
 //! | `c` conversation | what else is known of a conversation |
@@ -16,7 +17,7 @@
 //! | `a` name | the direct conversation with somebody, by a name of theirs that is not the chat's |
 //! | `w` bot | the bot's invitations |
 //! | `i` name | a part's key, by the upstream's name for it, where reports do not carry the key |
-//! | `d` mark | a message that was accepted: its number, and when; of an errand also what was asked |
+//! | `d` mark | a message that was accepted: its number, and since when the mark ages; of an errand also what was asked |
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
 //! | `n` hour, name | a counter, by the hour in which it ends |
 //!
@@ -32,6 +33,9 @@ use crate::store::Seq;
 
 /// The key of the number given last. It stands in every tree, so that an emptied one shows.
 pub(super) const LAST: &[u8] = b"l";
+
+/// The key of the clock by which marks age.
+pub(super) const AGE: &[u8] = b"t";
 
 /// The key of the version.
 pub(super) const FORMAT: &[u8] = b"v";
@@ -153,6 +157,11 @@ pub(super) fn counter_hour(hour: u32) -> Vec<u8> {
 /// The hour of a time.
 pub(super) fn hour(time: Timestamp) -> u32 {
     u32::try_from(time.0 / 3_600_000).unwrap_or(u32::MAX)
+}
+
+/// When an hour ends.
+pub(super) fn end_of_hour(hour: u32) -> Timestamp {
+    Timestamp((u64::from(hour) + 1) * 3_600_000)
 }
 
 /// Reads the version.

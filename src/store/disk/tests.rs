@@ -29,6 +29,30 @@ fn message(id: &str) -> Inbound {
     serde_json::from_value(json!({"at": at, "content": {"type": "text", "body": "words"}})).unwrap()
 }
 
+#[test]
+fn a_mark_that_was_set_ahead_of_its_clock_ages_from_then_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let at = |days: u64| Timestamp(1_700_000_000_000).plus(Duration::from_hours(24 * days));
+    let moment = |days: u64| Moment { now: at(days), aged: at(days) };
+    let Guarded { mut ledger, lock, .. } = guard::open(&settings, at(0)).unwrap();
+    let arriving = [Arriving::new(&message("1"), at(0)).unwrap()];
+    let mut accept = |days: u64| {
+        let answer = ledger.accept(&arriving, moment(days), |_| Ok(())).unwrap()[0];
+        ledger.tree.apply().unwrap();
+        ledger.expire(moment(days)).unwrap();
+        ledger.tree.apply().unwrap();
+        answer
+    };
+    // The time of day was years ahead, and then it was right.
+    assert!(matches!(accept(4000), Accepted::New(_)));
+    for days in [1, 2, 8] {
+        assert!(matches!(accept(days), Accepted::Duplicate(_)), "after {days} days");
+    }
+    assert!(matches!(accept(9), Accepted::New(_)), "eight days after it was right");
+    drop(lock);
+}
+
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_promised_any_more() {
     let (_directory, settings, store) = failing();

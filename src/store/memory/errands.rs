@@ -20,6 +20,7 @@ impl Ledger {
         &mut self,
         commission: &Commission,
         now: Timestamp,
+        aged: Timestamp,
     ) -> Result<(Receipt, Conversation), StoreError> {
         let stand_in = commission.stand_in(now);
         let record = record::encode(&Arrival::of_errand(&commission.errand, &stand_in, now))?;
@@ -27,7 +28,7 @@ impl Ledger {
         let receipt = Receipt { seq, accepted: now, parts: commission.errand.parts.len() as u64 };
         let mark = mark(&commission.asked);
         self.last = seq;
-        self.expiry.push_back((now, mark.clone()));
+        self.expiry.push_back((aged, mark.clone()));
         self.errands.insert(mark, Kept { receipt, fingerprint: commission.asked.fingerprint });
         self.add(seq, &stand_in.at, record, now);
         let conversation = stand_in.at.conversation();

@@ -241,6 +241,10 @@ impl Store for Stuck {
         self.store.backlog()
     }
 
+    fn is_out_of_space(&self) -> bool {
+        self.store.is_out_of_space()
+    }
+
     fn failure(&self) -> Option<String> {
         self.store.failure()
     }

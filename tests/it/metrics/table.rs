@@ -53,7 +53,8 @@ fn counted() -> Table {
         }
     }
     let bots = vec![(bot.clone(), false)];
-    let state = State { messages: 1, conversations: 1, oldest: Duration::ZERO, bots, store_failed: false };
+    let state =
+        State { messages: 1, conversations: 1, oldest: Duration::ZERO, bots, store_failed: false, out_of_space: false };
     let text = metrics.text(state);
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{"));
     let mut table = Table::new();

@@ -55,8 +55,13 @@ impl Bench {
 
     /// On disk, for so many waiting messages.
     pub(super) fn disk_of(kind: Kind, clock: Clock, max_waiting: usize) -> Self {
+        Self::disk_with(kind, clock, |settings| disk::Settings { max_waiting, ..settings })
+    }
+
+    /// On disk, with other settings.
+    pub(super) fn disk_with(kind: Kind, clock: Clock, with: impl FnOnce(disk::Settings) -> disk::Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let settings = disk::Settings { max_waiting, ..settings_in(kind, &directory) };
+        let settings = with(settings_in(kind, &directory));
         let store = Arc::new(Disk::open(settings.clone(), clock).unwrap());
         Self { store, clock, disk: Some((directory, settings)), _still: stand_still() }
     }

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use threedots::clock::Clock;
-use threedots::message::BotName;
+use threedots::message::{BotName, MessageId};
 use threedots::store::disk::{Disk, Kind, OpenError, Settings};
-use threedots::store::{Accepted, Store, StoreError};
+use threedots::store::{Accepted, Ending, Retention, Settlement, Store, StoreError};
 
-use super::bench::{message, message_saying, unfinished};
+use super::bench::{message, message_saying, outgoing, unfinished};
 use super::labourer::{Journal, Labourer};
 use crate::real::{Dice, PATIENCE};
 
@@ -118,7 +118,76 @@ async fn compare(settings: &Settings, journal: &Journal, cut: usize, seed: u64) 
 
 #[tokio::test]
 #[ignore = "needs root and loop devices"]
-async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
+async fn a_full_disk_takes_nothing_new_in_stays_up_and_goes_on_once_there_is_room() {
+    if !can_mount() {
+        return;
+    }
+    for kind in Kind::ALL {
+        // Of a disk this small a quarter is kept in reserve.
+        let disk = Device::new(64);
+        let ballast = disk.mount_point().join("ballast");
+        fs::write(&ballast, vec![1; 24 << 20]).unwrap();
+        let settings = Settings { kind, path: disk.mount_point().join("store"), ..Settings::default() };
+        let store = Disk::open(settings.clone(), Clock::System).unwrap();
+        let mut acknowledged = Vec::new();
+        let fill = async |acknowledged: &mut Vec<String>| loop {
+            let id = format!("{}", acknowledged.len());
+            let chat = format!("chat {}", acknowledged.len() % 7);
+            match store.accept(&[message_saying(&chat, &id, "w".repeat(20_000))]).await {
+                Ok(_) => acknowledged.push(id),
+                Err(error) => break error,
+            }
+            assert!(acknowledged.len() < 10_000, "the disk does not fill up");
+        };
+        let error = fill(&mut acknowledged).await;
+        assert!(matches!(error, StoreError::OutOfSpace { .. }), "{kind:?}: {error}");
+        let filled = acknowledged.len();
+        assert!(filled > 100, "{kind:?}: {filled}");
+        for id in 0..1_000 {
+            let late = store.accept(&[message("late", &format!("late {id}"))]).await;
+            assert!(matches!(late, Err(StoreError::OutOfSpace { .. })), "{kind:?}: {late:?}");
+        }
+        assert_eq!((store.failure(), store.is_out_of_space()), (None, true), "{kind:?}: it stays up");
+        // Turns are ended meanwhile, and what is old is thrown away.
+        for _ in 0..20 {
+            let claim = store.claim(Duration::from_mins(5)).await.unwrap();
+            store.intend(&claim, &outgoing(&claim, &["a"])).await.unwrap();
+            let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
+            let sent = vec![(0, MessageId::new("a"))];
+            let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent, failed: 0 };
+            store.settle(claim, done).await.unwrap();
+            store.sweep(&Retention::default()).await.unwrap();
+        }
+        // For a copy of everything there may be no room: nobody is forgotten then, and nothing is lost.
+        let forgotten = store.forget(&BotName::new("shop"), "nobody").await;
+        assert!(matches!(forgotten, Ok(_) | Err(StoreError::Invalid(_))), "{kind:?}: {forgotten:?}");
+        assert_eq!(store.failure(), None, "{kind:?}");
+
+        fs::remove_file(&ballast).unwrap();
+        store.accept(&[message("ann", "afterwards")]).await.unwrap();
+        assert!(!store.is_out_of_space());
+        let error = fill(&mut acknowledged).await;
+        assert!(matches!(error, StoreError::OutOfSpace { .. }), "{kind:?}: {error}");
+        assert!(acknowledged.len() > filled, "{kind:?}");
+        store.close().await;
+        drop(store);
+
+        // Opened with a full disk, it is up as well.
+        let store = Disk::open(settings, Clock::System).unwrap();
+        assert_eq!((&store.opened().quarantine, store.is_out_of_space()), (&None, true), "{kind:?}");
+        for id in &acknowledged {
+            let again = store.accept(&[message("any", id)]).await.unwrap();
+            assert!(matches!(again[..], [Accepted::Duplicate(_)]), "{kind:?}: {id} is lost");
+        }
+        store.close().await;
+        let more = acknowledged.len() - filled;
+        println!("{}: full after {filled} messages, and after {more} more; none of them lost", kind.name());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs root and loop devices"]
+async fn a_full_disk_that_nobody_looks_at_acknowledges_nothing_and_is_recovered_from() {
     if !can_mount() {
         return;
     }
@@ -126,7 +195,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
         let disk = Device::new(48);
         let ballast = disk.mount_point().join("ballast");
         fs::write(&ballast, vec![1; 12 << 20]).unwrap();
-        let settings = Settings { kind, path: disk.mount_point().join("store"), ..Settings::default() };
+        let settings = Settings { kind, path: disk.mount_point().join("store"), reserve: 0, ..Settings::default() };
         let store = Disk::open(settings.clone(), Clock::System).unwrap();
         let mut acknowledged = Vec::new();
         let error = loop {

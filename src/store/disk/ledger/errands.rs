@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{Arriving, Fault, Known, Ledger, read_mark};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, PartKey};
+use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::Changes;
 use crate::store::errand::{Kept, Receipt};
@@ -47,12 +48,13 @@ impl Ledger {
     pub(in crate::store::disk) fn commissioned(
         &self,
         asked: &Asked,
-        now: Timestamp,
+        aged: Timestamp,
     ) -> Result<Option<Commissioned>, Fault> {
         let mark = Hash::of_message(&asked.bot, &asked.mark());
         let Some(value) = self.tree.value(&records::mark(mark))? else { return Ok(None) };
         let kept = read_errand(&value)?;
-        let is_known = now.since(kept.receipt.accepted) < DEDUPLICATED_FOR;
+        let (_, since) = read_mark(&value)?;
+        let is_known = aged.since(since) < DEDUPLICATED_FOR;
         Ok(is_known.then(|| kept.answer(asked)))
     }
 
@@ -60,19 +62,19 @@ impl Ledger {
     pub(in crate::store::disk) fn commission(
         &mut self,
         errand: &Commissioning,
-        now: Timestamp,
+        moment: Moment,
         admit: impl FnOnce(&[&BotName]) -> Result<(), StoreError>,
     ) -> Result<Commissioned, Fault> {
         let Commissioning { asked, arriving, parts } = errand;
-        if let Some(answer) = self.commissioned(asked, now)? {
+        if let Some(answer) = self.commissioned(asked, moment.aged)? {
             return Ok(answer);
         }
         admit(&[&errand.conversation().bot])?;
         let mut changes = Changes::default();
         // One that is too old is replaced.
-        self.marked(arriving.mark, now, &mut changes)?;
+        self.marked(arriving.mark, moment.aged, &mut changes)?;
         let seq = Seq(self.last.0 + 1);
-        let receipt = Receipt { seq, accepted: now, parts: *parts };
+        let receipt = Receipt { seq, accepted: moment.now, parts: *parts };
         let (place, conversation) = (arriving.place, arriving.conversation());
         let mut met = HashMap::new();
         let held_back = self.known(place)?.filter(|known| known.not_before != Timestamp::default());
@@ -83,9 +85,9 @@ impl Ledger {
             self.write_known(&mut changes, place, &known)?;
             met.insert(place, known);
         }
-        self.write_arriving(&mut changes, &mut met, arriving, seq, now)?;
+        self.write_arriving(&mut changes, &mut met, arriving, seq, moment)?;
         let kept = Kept { receipt, fingerprint: asked.fingerprint };
-        changes.insert(records::mark(arriving.mark), &write_errand(kept));
+        changes.insert(records::mark(arriving.mark), &write_errand(kept, moment.aged));
         self.expect(&mut changes, conversation, &receipt.keys(), seq)?;
         changes.insert(LAST.to_vec(), &seq.0.to_be_bytes());
         self.tree.stage(changes);
@@ -157,17 +159,19 @@ pub(super) fn apart(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
     waiting.into_iter().partition(|waiting| waiting.errand.is_none())
 }
 
-/// The value of an errand's mark: what every mark says, then the fingerprint and the number of its parts.
-fn write_errand(Kept { receipt, fingerprint }: Kept) -> Vec<u8> {
+/// The value of an errand's mark: its number, when it was taken in by the time of day, the fingerprint, the number of its
+/// parts, and since when the mark ages.
+fn write_errand(Kept { receipt, fingerprint }: Kept, aged: Timestamp) -> Vec<u8> {
     let Receipt { seq, accepted, parts } = receipt;
-    [&seq.0.to_be_bytes()[..], &accepted.0.to_be_bytes(), &fingerprint, &parts.to_be_bytes()].concat()
+    let (seq, accepted) = (seq.0.to_be_bytes(), accepted.0.to_be_bytes());
+    [&seq[..], &accepted, &fingerprint, &parts.to_be_bytes(), &aged.0.to_be_bytes()].concat()
 }
 
 fn read_errand(value: &[u8]) -> Result<Kept, Fault> {
-    let (seq, accepted) = read_mark(value)?;
+    let (seq, _) = read_mark(value)?;
+    let word = |at: usize| value.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
     let fingerprint = value.get(16..32).and_then(|bytes| bytes.try_into().ok());
-    let parts = value.get(32..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-    let (Some(fingerprint), Some(parts)) = (fingerprint, parts) else {
+    let (Some(accepted), Some(fingerprint), Some(parts)) = (word(8).map(Timestamp), fingerprint, word(32)) else {
         return Err(Fault::damaged("an errand's mark has the wrong length"));
     };
     Ok(Kept { receipt: Receipt { seq, accepted, parts }, fingerprint })

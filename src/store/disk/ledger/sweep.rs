@@ -1,8 +1,10 @@
 //! Throws away what has lived long enough, a little at a time.
 
+use super::age::KEPT_ALONE_EVERY;
 use super::{Fault, Ledger};
 use crate::clock::Timestamp;
 use crate::handler::Said;
+use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::Changes;
 use crate::store::parts::Trace;
@@ -27,7 +29,8 @@ impl Default for Cursor {
 
 impl Ledger {
     /// One step of the sweep.
-    pub(in crate::store::disk) fn sweep(&mut self, retention: &Retention, now: Timestamp) -> Result<Swept, Fault> {
+    pub(in crate::store::disk) fn sweep(&mut self, retention: &Retention, moment: Moment) -> Result<Swept, Fault> {
+        let now = moment.now;
         let mut swept = Swept::default();
         let mut changes = Changes::default();
         for _ in 0..STEP {
@@ -57,6 +60,8 @@ impl Ledger {
                 self.cursor.0 = records::behind(&key);
             }
         }
+        // Where nobody writes, time passes too.
+        self.keep_age(&mut changes, moment.aged, KEPT_ALONE_EVERY)?;
         self.tree.stage(changes);
         Ok(swept)
     }

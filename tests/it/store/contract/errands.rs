@@ -17,7 +17,7 @@ fn asked(key: &str, fingerprint: u8) -> Asked {
 }
 
 /// So many words to somebody, known by a key.
-fn commission(key: &str, chat: &str, words: &[&str]) -> Commission {
+pub(in crate::store) fn commission(key: &str, chat: &str, words: &[&str]) -> Commission {
     let (sender, phone) = (ContactId::new(chat), None);
     let to = Address { chat: ChatId::new(chat), group: false, sender, phone };
     let parts = words.iter().map(|words| Part::text(*words)).collect();
