@@ -61,7 +61,7 @@ pub struct Api {
 }
 
 /// Said of settings that are wrong. What is wrong speaks of files, as `threedots check` does.
-const WRONG: &str = "these settings are wrong, and nothing was changed: see `problems` (a secret goes in as {\"$secret\": \"…\"}, or stands in the environment as \"env:NAME\")";
+const WRONG: &str = "these settings are wrong, and nothing was changed: see `problems` (a secret goes in as {\"$secret\": \"…\"}; \"env:NAME\" needs an entry in hosting.env)";
 
 /// What a request is answered with.
 struct Answer {

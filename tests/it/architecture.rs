@@ -118,7 +118,7 @@ const ONE_PLACE: [(&str, &[&str]); 16] = [
     ("jsonschema", &["handler/llm"]),
     ("rmcp", &["handler/llm"]),
     ("process_wrap", &["handler/llm"]),
-    ("icu_normalizer", &["control", "handler/llm/guard"]),
+    ("icu_normalizer", &["control", "message/question", "handler/llm/guard"]),
     ("icu_properties", &["handler/llm/guard"]),
     ("linkify", &["handler/llm/guard"]),
     ("psl", &["handler/llm/guard"]),
