@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use threedots::clock::Timestamp;
 use threedots::http::{Body, Call, Download, Transport};
 use threedots::message::{
-    Address, BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey,
-    Payload,
+    Address, BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, OptOutWords, Part,
+    PartKey, Payload,
 };
 use threedots::provider::answer::{Repeat, by_status};
 use threedots::provider::exchange::exchange;
@@ -105,6 +105,7 @@ fn abilities() -> Abilities {
         idempotent_sends: true,
         statuses_carry_key: false,
         window: None,
+        opt_out_words: OptOutWords::NONE,
         acknowledgement: "ok".into(),
     }
 }
@@ -199,6 +200,10 @@ impl Provider for Pigeon {
         let answer =
             self.post("/letters", json!({ "to": to.chat.as_str(), "text": words, "key": key.as_str() })).await?;
         Ok(MessageId::new(answer["id"].as_str().unwrap_or_default()))
+    }
+
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        self.send(to, part, key).await
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {

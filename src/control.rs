@@ -8,7 +8,7 @@ mod plain;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Content, Inbound};
+use crate::message::{Content, Inbound, OptOutWords};
 pub use languages::Language;
 use plain::plain;
 
@@ -100,6 +100,8 @@ pub struct Controls {
     config: ControlConfig,
     /// In the form in which they are compared.
     words: Vec<(String, Order)>,
+    /// The upstream's own.
+    upstream: OptOutWords,
 }
 
 impl Controls {
@@ -121,16 +123,29 @@ impl Controls {
         .concat();
         // It would be found in whatever has neither letters nor digits.
         words.retain(|(word, _)| !word.is_empty());
-        Self { config, words }
+        Self { config, words, upstream: OptOutWords::NONE }
+    }
+
+    /// The same, and those by which the upstream itself takes somebody for opted out. They come before all others.
+    pub fn and_of_upstream(self, upstream: OptOutWords) -> Self {
+        Self { upstream, ..self }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.words.is_empty() && self.upstream == OptOutWords::NONE
     }
 
-    /// What a message orders, if it is a control word.
+    /// What a message orders, if it is a control word, of the bot's or of its upstream's.
     pub fn order(&self, message: &Inbound) -> Option<Order> {
+        match &message.content {
+            Content::Text { body } if !message.at.group && self.upstream.are(body) => Some(Order::OptOut),
+            _ => self.own_order(message),
+        }
+    }
+
+    /// What a message orders by the bot's own words.
+    pub fn own_order(&self, message: &Inbound) -> Option<Order> {
         let said = match &message.content {
             Content::Text { body } => body,
             Content::Choice { title, .. } => title,

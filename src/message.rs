@@ -276,8 +276,32 @@ pub struct Wish {
     pub phone: Option<ContactId>,
     /// Whether they want none of it.
     pub opts_out: bool,
+    /// Whether the upstream takes it so by a rule of its own, and the person has not said as much: what such a rule
+    /// brings about it ends again, and nothing else.
+    pub by_rule: bool,
     /// When they said so, by the upstream's clock.
     pub time: Timestamp,
+}
+
+/// Words by which an upstream takes somebody for opted out, where they are all that a message says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OptOutWords {
+    /// Those that have to be written exactly so.
+    pub exact: &'static [&'static str],
+    /// Those for which small and capital letters, spaces and hyphens do not matter: written small, and without either.
+    pub loose: &'static [&'static str],
+}
+
+impl OptOutWords {
+    /// None.
+    pub const NONE: Self = Self { exact: &[], loose: &[] };
+
+    /// Whether `said` is one of them, and nothing else.
+    pub fn are(&self, said: &str) -> bool {
+        let said = said.trim();
+        let squeezed = || said.chars().filter(|c| !matches!(c, ' ' | '-')).flat_map(char::to_lowercase);
+        self.exact.contains(&said) || self.loose.iter().any(|word| squeezed().eq(word.chars()))
+    }
 }
 
 impl fmt::Debug for Wish {

@@ -24,7 +24,9 @@ use crate::handler::Speaker;
 use crate::message::{MessageId, Payload};
 use crate::pace::Pace;
 use crate::provider::{Code, Provider, ProviderError, Scope};
-use crate::store::{By, Claim, Outgoing, OutgoingPart, PartState, Pause, Peer, Store, StoreError};
+use crate::store::{
+    By, Change, Claim, Opted, OptedBy, Outgoing, OutgoingPart, PartState, Pause, Peer, Store, StoreError,
+};
 use crate::typing::{Indicator, Quiet};
 pub use address::{AGAIN, address, again, errand, instead};
 pub use changes::Changes;
@@ -208,18 +210,29 @@ impl Outbox<'_> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn resume(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Sent, StoreError> {
+    pub async fn resume(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Sent, StoreError> {
         let mut run = Run::default();
+        let delivery = self.go_on(claim, outgoing, &mut run).await?;
+        if delivery == Delivery::Delivered {
+            dots.cleared()
+        } else {
+            dots.off().await
+        }
+        Ok(run.ended(delivery))
+    }
+
+    /// Sends what waits, and says how the delivery ends.
+    async fn go_on(&self, claim: &Claim, outgoing: &Outgoing, run: &mut Run) -> Result<Delivery, StoreError> {
         for (number, part) in outgoing.parts.iter().enumerate() {
             let attempts = match &part.state {
                 PartState::Sent { .. } => continue,
-                PartState::Failed { reason } => return Ok(run.ended(Delivery::Refused { reason: reason.clone() })),
+                PartState::Failed { reason } => return Ok(Delivery::Refused { reason: reason.clone() }),
                 PartState::Waiting { attempts } => *attempts,
                 PartState::Sending { .. } | PartState::Unknown { .. } => {
-                    match self.settle_unknown(claim, number, part, &mut run).await? {
+                    match self.settle_unknown(claim, number, part, run).await? {
                         Ok(attempts) => attempts,
                         Err(None) => continue,
-                        Err(Some(end)) => return Ok(run.ended(end)),
+                        Err(Some(end)) => return Ok(end),
                     }
                 }
             };
@@ -228,21 +241,21 @@ impl Outbox<'_> {
                 let left =
                     outgoing.parts.iter().filter(|part| !matches!(part.state, PartState::Waiting { .. })).count();
                 if let Some(at) = self.held_up(claim, left).await? {
-                    return Ok(run.ended(Delivery::Later { at, why: Held::Pace }));
+                    return Ok(Delivery::Later { at, why: Held::Pace });
                 }
                 let state = self.store.mark(claim, number, PartState::Sending { attempts }).await?;
                 if let PartState::Sent { .. } = state {
                     continue;
                 }
             }
-            if let Some(end) = self.send(claim, outgoing, number, part, attempts, &mut run).await? {
-                return Ok(run.ended(end));
+            if let Some(end) = self.send(claim, outgoing, number, part, attempts, run).await? {
+                return Ok(end);
             }
         }
         if run.settled_by.is_none() && outgoing.parts.iter().any(|part| matches!(part.state, PartState::Sent { .. })) {
             run.settled_by = outgoing.reports_carry_key.then_some(SettledBy::Report);
         }
-        Ok(run.ended(Delivery::Delivered))
+        Ok(Delivery::Delivered)
     }
 
     /// Decides about a part of which nobody knows whether it was delivered. Says after how many attempts it is to be
@@ -326,6 +339,9 @@ impl Outbox<'_> {
             }
             Err(error) => error,
         };
+        if matches!(error, ProviderError::OptedOut { .. }) {
+            heed_refusal(self.store, &Peer::of(&outgoing.to), self.clock.now()).await?;
+        }
         let attempts = attempts + 1;
         debug!(part.key = part.key.as_str(), part.attempts = attempts, %error, "a part was not sent");
         let (state, end) = self.after(&error, attempts, claim);
@@ -340,7 +356,10 @@ impl Outbox<'_> {
     }
 
     /// How the delivery ends whose first parts, so many, have left, if what stands about the customer ends it.
-    async fn called_off(&self, outgoing: &Outgoing, left: usize) -> Result<Option<Delivery>, StoreError> {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn called_off(&self, outgoing: &Outgoing, left: usize) -> Result<Option<Delivery>, StoreError> {
         let standing = self.store.standing(&Peer::of(&outgoing.to)).await?;
         let pause = standing.pause(self.clock.now());
         Ok(if pause.is_some_and(|pause| is_held_back_by(outgoing, &pause)) {
@@ -380,7 +399,10 @@ impl Outbox<'_> {
 
     async fn call(&self, outgoing: &Outgoing, part: &OutgoingPart) -> Result<MessageId, ProviderError> {
         self.indicator.sends(&outgoing.to);
-        let sent = self.provider.send(&outgoing.to, &part.part, &part.key);
+        let sent = match outgoing.confirms_opt_out {
+            true => self.provider.confirm_opt_out(&outgoing.to, &part.part, &part.key),
+            false => self.provider.send(&outgoing.to, &part.part, &part.key),
+        };
         let sent = timeout_awake(self.config.send_timeout, sent).await;
         if matches!(sent, Ok(Ok(_))) && clears_dots(part) {
             self.indicator.sent(&outgoing.to, &part.key);
@@ -399,7 +421,9 @@ impl Outbox<'_> {
                 (waiting, Delivery::Down(error.clone()))
             }
             ProviderError::WindowClosed { .. } => (waiting, Delivery::WindowClosed),
-            ProviderError::Rejected { .. } | ProviderError::Unsupported { .. } => refused(error.to_string()),
+            ProviderError::Rejected { .. } | ProviderError::Unsupported { .. } | ProviderError::OptedOut { .. } => {
+                refused(error.to_string())
+            }
             _ if self.is_enough(attempts, claim) => refused(format!("given up after {attempts} attempts: {error}")),
             ProviderError::Ambiguous { .. } => {
                 let state = PartState::Unknown { attempts, since: now };
@@ -441,6 +465,15 @@ pub fn is_held_back_by(outgoing: &Outgoing, pause: &Pause) -> bool {
 /// Whether a part takes the dots off as it arrives. A reaction is no message: they stay.
 fn clears_dots(part: &OutgoingPart) -> bool {
     !matches!(part.part.payload, Payload::Reaction { .. })
+}
+
+/// Notes that the upstream sends nothing to somebody who has told it so.
+///
+/// # Errors
+/// When the store fails.
+pub async fn heed_refusal(store: &dyn Store, peer: &Peer, now: Timestamp) -> Result<(), StoreError> {
+    let opted = Opted { out: true, since: now, by: OptedBy::Upstream };
+    store.stand(peer, Change::Opt(opted)).await.map(drop)
 }
 
 /// Nobody will ever know.

@@ -48,7 +48,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::http::{Download, Headers};
 use crate::message::{
-    Address, ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, Part, PartKey, Renamed, Wish,
+    Address, ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey,
+    Renamed, Wish,
 };
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
@@ -106,6 +107,10 @@ pub trait Provider: Send + Sync + 'static {
     /// Sends one part in answer to `to`, or unasked to whom it names, and returns the upstream's name for it.
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError>;
 
+    /// Sends one part that confirms to a person that they have opted out: past the upstream's own refusal to send to
+    /// such a person, where it has one and lets a last message through. Elsewhere the same as [`Provider::send`].
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError>;
+
     /// What it means that the upstream reports, after it has taken a message, that it failed with this code.
     fn reported(&self, code: Option<i64>) -> ProviderError;
 
@@ -140,6 +145,9 @@ pub struct Abilities {
     pub statuses_carry_key: bool,
     /// How long after a customer's last message a free-form reply is taken; none if always.
     pub window: Option<Duration>,
+    /// By which words the upstream itself takes the person in a direct chat for opted out, and then refuses to send to
+    /// them: the bot takes them for an opt-out as well.
+    pub opt_out_words: OptOutWords,
     /// What a delivery is answered with, beside 200. Most upstreams read nothing but the status.
     pub acknowledgement: Cow<'static, str>,
 }
@@ -414,6 +422,12 @@ pub enum ProviderError {
         /// The upstream's code.
         code: Code,
     },
+    /// The upstream sends nothing of the kind to this person, who has told it so. Never repeat.
+    #[error("the contact has opted out at the provider ({code})")]
+    OptedOut {
+        /// The upstream's code.
+        code: Code,
+    },
     /// The bot may not send at all: its operator has to act.
     #[error("the provider does not let this bot send ({code}): check its token, its permissions and its account")]
     Unauthorized {
@@ -443,6 +457,7 @@ impl ProviderError {
             | Self::Ambiguous { code }
             | Self::Rejected { code }
             | Self::WindowClosed { code }
+            | Self::OptedOut { code }
             | Self::Unauthorized { code }
             | Self::SessionDown { code }
             | Self::Unsupported { code } => *code,

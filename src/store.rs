@@ -43,7 +43,7 @@ pub use errand::{Asked, Commission, Commissioned, Errand, Receipt, Whereabouts};
 pub use invitations::{Invitation, MOST_INVITATIONS, Member};
 pub use schedule::Lease;
 pub use standing::KnownContact;
-pub use standing::{By, Change, Opted, Pause, Peer, Standing};
+pub use standing::{By, Change, Opted, OptedBy, Pause, Peer, Standing};
 
 /// Where messages are kept. The `store` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -417,6 +417,13 @@ pub struct Outgoing {
     /// Whether it tells the customer, who has asked for one, that a person will answer: then it is not held back by that.
     #[serde(default)]
     pub announces_person: bool,
+    /// Whether no dots precede it on any upstream: what the bot itself says to a control word or a code, or in quiet hours.
+    #[serde(default)]
+    pub at_once: bool,
+    /// Whether it confirms to the customer that they have opted out: then it leaves although the upstream holds back what
+    /// is for such a person.
+    #[serde(default)]
+    pub confirms_opt_out: bool,
     /// Whether it is said unasked: then nothing of it leaves to somebody who has opted out.
     #[serde(default)]
     pub unasked: bool,

@@ -161,6 +161,7 @@ impl Setup {
         let templates = Arc::new(Templates::built_in().expect("the built-in templates"));
         let failure_reply = FailureReply::new(&self.failure_reply, &templates).expect("the failure reply");
         let health = Arc::new(Health::new(BotName::new(BOT), Clock::tokio()));
+        let controls = Controls::new(self.control).and_of_upstream(provider.abilities().opt_out_words);
         Bot {
             name: BotName::new(BOT),
             indicator: Indicator::new(Arc::clone(&provider), self.typing, Arc::clone(&health)),
@@ -168,7 +169,7 @@ impl Setup {
             provider,
             handler: self.handler,
             gates: Gates::new(self.gate),
-            controls: Arc::new(Controls::new(self.control)),
+            controls: Arc::new(controls),
             people: self.people,
             quiet: Quiet::new(&self.quiet, &templates).expect("quiet hours"),
             merge: self.merge,
@@ -185,7 +186,7 @@ impl Setup {
 
 /// What the way in knows of the one bot.
 pub fn inlets(provider: Arc<dyn Provider>, control: ControlConfig, people: PeopleConfig) -> Roster<Inlet> {
-    let controls = Arc::new(Controls::new(control));
+    let controls = Arc::new(Controls::new(control).and_of_upstream(provider.abilities().opt_out_words));
     Roster::from_iter([(BotName::new(BOT), Arc::new(Inlet { provider, controls, people, bodies: Bodies::default() }))])
 }
 

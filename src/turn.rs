@@ -14,6 +14,7 @@ mod listen;
 mod night;
 mod pairing;
 mod person;
+mod precede;
 mod report;
 mod settings;
 mod upstream;
@@ -46,6 +47,7 @@ use crate::transcription::Transcriber;
 use crate::typing::{Dots, Indicator, Quiet};
 use errand::OPTED_OUT;
 use person::A_PERSON;
+use precede::Preceded;
 pub use report::{Later, Outcome, Report};
 pub use settings::{MergeConfig, OnNewMessage, TurnConfig};
 use window::CLOSED;
@@ -338,15 +340,23 @@ impl Attempt<'_> {
             let history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
             self.open_until = self.window(&claim, &history);
         }
-        let sent = self.outbox().resume(&claim, &outgoing).await?;
-        self.close(claim, outgoing, sent).await
+        self.send_waiting(claim, outgoing).await
     }
 
-    /// Sends what no indicator goes before: all of it waits at first.
-    async fn send_without_dots(self, claim: Claim, mut outgoing: Outgoing) -> Result<Report, StoreError> {
+    /// Sends what no handler was asked for: all of it waits at first.
+    async fn send_unanswered(self, claim: Claim, mut outgoing: Outgoing) -> Result<Report, StoreError> {
         outgoing.hold();
         self.tools.store.intend(&claim, &outgoing).await?;
-        let sent = self.outbox().resume(&claim, &outgoing).await?;
+        self.send_waiting(claim, outgoing).await
+    }
+
+    /// Sends what is recorded already, after the dots that the upstream wants before every text.
+    async fn send_waiting(self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
+        let dots = match self.precede(&claim, &outgoing).await? {
+            Preceded::Ready(dots) => dots,
+            Preceded::NotYet(at, why) => return self.give_back(claim, at, why).await,
+        };
+        let sent = self.outbox().resume(&claim, &outgoing, dots).await?;
         self.close(claim, outgoing, sent).await
     }
 

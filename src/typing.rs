@@ -16,85 +16,31 @@
 
 mod chats;
 mod leftover;
+mod settings;
 mod stops;
 
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, warn};
 
-use crate::clock::in_words;
 use crate::handler::{Presence, PresenceRequest};
 use crate::health::Health;
 use crate::message::MessageRef;
-use crate::provider::{Activity, Code, GroupTyping, Provider, ProviderError, ReadReceipts};
+use crate::provider::{Activity, Code, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts};
 use chats::Chats;
+use settings::LONGEST_LEAD;
+pub use settings::{Show, TypingConfig};
 use stops::{MOST_TRIES, Stops};
 
 /// After so many failures in a row nobody tries again: a dead chat costs three calls, not one at every tick.
 const MOST_FAILURES: u32 = 3;
-/// No upstream's lead is longer: what it takes off a turn's time is counted.
-const LONGEST_LEAD: Duration = Duration::from_secs(5);
 /// A handler that has worked for so long is certainly at work.
 const SURELY_AT_WORK: Duration = Duration::from_secs(2);
-
-/// What the customer sees while a bot works. The `typing` table of a bot's configuration.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TypingConfig {
-    /// What is shown.
-    pub show: Show,
-    /// How long one read or typing call may take. A reply waits for such a call no longer than this.
-    #[serde(with = "in_words")]
-    pub call_timeout: Duration,
-    /// How long the dots may be kept on for one turn, whatever happens.
-    #[serde(with = "in_words")]
-    pub cap: Duration,
-    /// How long the dots stay off in a beat that a handler asks for: long enough to be seen.
-    #[serde(with = "in_words")]
-    pub beat: Duration,
-    /// How long a turn lasts before the dots are lit where no call takes them off again. What is decided sooner (an
-    /// instant reply, silence, a handover) gets the read receipt alone, so that no dots are shown that nothing follows.
-    /// Zero lights them at once.
-    #[serde(with = "in_words")]
-    pub delay: Duration,
-}
-
-impl TypingConfig {
-    /// What the dots may add to a turn before and after the handler's own work, one typing call's timeout aside.
-    pub fn longest_pause(&self) -> Duration {
-        self.beat.max(LONGEST_LEAD).saturating_add(Duration::from_secs(1))
-    }
-}
-
-impl Default for TypingConfig {
-    fn default() -> Self {
-        Self {
-            show: Show::Typing,
-            call_timeout: Duration::from_secs(3),
-            cap: Duration::from_secs(120),
-            beat: Duration::from_millis(600),
-            delay: Duration::from_millis(300),
-        }
-    }
-}
-
-/// What the customer sees while a bot works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Show {
-    /// That the message was read, and the dots.
-    Typing,
-    /// That the message was read.
-    Read,
-    /// Nothing.
-    Nothing,
-}
 
 /// A bot's indicator: what shows it, in which way, and how often it was taken off lately.
 pub struct Indicator {
@@ -117,23 +63,28 @@ impl Indicator {
     /// read. Where no call takes the dots off again, they are lit after [`TypingConfig::delay`], and what is decided
     /// before that is marked as read without them.
     pub fn show(&self, tasks: &TaskTracker, message: &MessageRef) -> Dots {
+        self.light(tasks, message, Activity::Typing, true)
+    }
+
+    fn light(&self, tasks: &TaskTracker, message: &MessageRef, activity: Activity, is_answer: bool) -> Dots {
         let (presence, requests) = Presence::channel();
         let (wish, wishes) = watch::channel(Wish { phase: Phase::Lit, since: Instant::now(), newer: None });
         let (rest, at_rest) = oneshot::channel();
         let (tried, is_tried) = oneshot::channel();
         let abilities = &self.provider.abilities().typing;
-        if abilities.lit_on_arrival {
+        if is_answer && abilities.lit_on_arrival {
             self.stops.lit(message);
         }
         let task = Task {
             shown: abilities.shown_in(message),
-            lit: abilities.lit_on_arrival,
+            is_answer,
+            lit: is_answer && abilities.lit_on_arrival,
             provider: Arc::clone(&self.provider),
             message: message.clone(),
             config: self.config.clone(),
             health: Arc::clone(&self.health),
             stops: Arc::clone(&self.stops),
-            activity: Activity::Typing,
+            activity,
             lights_at: Instant::now() + self.config.delay,
             end: Instant::now() + self.config.cap,
             wishes,
@@ -147,6 +98,16 @@ impl Indicator {
         };
         tasks.spawn(task.run(rest, tried).in_current_span());
         Dots { guard: Guard { wish, is_tried }, at_rest, presence }
+    }
+
+    /// Lights the dots for something that answers no message of this moment, where the upstream wants them to precede
+    /// every text; none where it does not, or where nothing is shown. Nothing is marked as read.
+    pub fn precede(&self, tasks: &TaskTracker, message: &MessageRef, activity: Activity) -> Option<Dots> {
+        let abilities = &self.provider.abilities().typing;
+        let wanted = !abilities.lead.is_zero() && abilities.keyed_by == KeyedBy::Chat && !abilities.start_marks_read;
+        let shows = self.config.show == Show::Typing && abilities.shown_in(message) == GroupTyping::Show;
+        (wanted && shows)
+            .then(|| self.light(tasks, message, if abilities.recording { activity } else { Activity::Typing }, false))
     }
 }
 
@@ -192,7 +153,7 @@ impl Dots {
         self.guard.wish.send_modify(|wish| (wish.phase, wish.since) = (Phase::Quiet, Instant::now()));
         // An error means that the task has ended, which is as quiet as it gets.
         let _ = self.at_rest.await;
-        Quiet { guard: self.guard }
+        Quiet { guard: Some(self.guard) }
     }
 
     /// Ends a turn that says nothing. Takes the dots off and waits until they are, or the upstream has refused that once, so
@@ -212,18 +173,27 @@ impl Dots {
 /// No start is in flight, and none will follow: the licence to send. Dropped, the dots are taken off.
 #[must_use = "dropping this takes the dots off"]
 pub struct Quiet {
-    guard: Guard,
+    guard: Option<Guard>,
 }
 
 impl Quiet {
+    /// For what no dots precede.
+    pub fn never_shown() -> Self {
+        Self { guard: None }
+    }
+
     /// The reply was delivered, and took the dots off.
     pub fn cleared(self) {
-        self.guard.wish.send_modify(|wish| wish.phase = Phase::Cleared);
+        if let Some(guard) = self.guard {
+            guard.wish.send_modify(|wish| wish.phase = Phase::Cleared);
+        }
     }
 
     /// The reply was not delivered: takes the dots off and waits until they are, or the upstream has refused that once.
     pub async fn off(self) {
-        self.guard.off().await;
+        if let Some(guard) = self.guard {
+            guard.off().await;
+        }
     }
 }
 
@@ -261,6 +231,8 @@ struct Task {
     health: Arc<Health>,
     stops: Arc<Stops>,
     shown: GroupTyping,
+    /// Whether a message is answered, which then counts as read.
+    is_answer: bool,
     activity: Activity,
     /// From when on dots are lit that no call takes off.
     lights_at: Instant,
@@ -335,7 +307,7 @@ impl Task {
             let abilities = &self.provider.abilities().typing;
             (abilities.start_marks_read && self.shown == GroupTyping::Show, !abilities.lead.is_zero())
         };
-        if !marks_read {
+        if !marks_read && self.is_answer {
             self.mark_read().await;
         }
         if !self.is_worth_lighting().await {
@@ -609,6 +581,7 @@ fn after(error: &ProviderError) -> Option<Duration> {
         ProviderError::Transient { .. } | ProviderError::Ambiguous { .. } => Some(Duration::ZERO),
         ProviderError::Rejected { .. }
         | ProviderError::WindowClosed { .. }
+        | ProviderError::OptedOut { .. }
         | ProviderError::Unauthorized { .. }
         | ProviderError::SessionDown { .. }
         | ProviderError::Unsupported { .. } => None,

@@ -38,7 +38,7 @@ use crate::message::{BotName, Conversation, Echo, Inbound, Wish};
 use crate::meters::{Fact, Meters};
 use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
-use crate::store::{Accepted, Change, Echoed, Noted, Opted, Peer, Store, StoreError};
+use crate::store::{Accepted, Change, Echoed, Noted, Opted, OptedBy, Peer, Store, StoreError};
 use astray::Astray;
 pub use intake::Bodies;
 use intake::{Intake, Room, Unread};
@@ -214,14 +214,14 @@ impl Webhooks {
         let stored = async {
             let noted = self.store.note(statuses).await?;
             let taken_over = self.hear(inlet, &echoes).await?;
-            self.heed(&wishes).await?;
+            let wished = self.heed(&wishes).await?;
             // Before the messages: who wrote them may be met under the new name already.
             for renamed in &renamed {
                 self.store.rename(renamed).await?;
             }
-            Ok::<_, StoreError>((noted, taken_over, self.keep(&messages).await?))
+            Ok::<_, StoreError>((noted, taken_over, wished, self.keep(&messages).await?))
         };
-        let (noted, taken_over, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
+        let (noted, taken_over, wished, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
             Ok(Ok(stored)) => stored,
             // The store has told that, once.
             Ok(Err(StoreError::OutOfSpace { .. })) => return try_again(),
@@ -247,7 +247,7 @@ impl Webhooks {
             webhook.failed = came_out(Noted::Failed),
             webhook.echoes = echoes.len(),
             webhook.taken_over = (taken_over > 0).then_some(taken_over),
-            webhook.wishes = (!wishes.is_empty()).then_some(wishes.len()),
+            webhook.wishes = (wished > 0).then_some(wished),
             webhook.renamed = (!renamed.is_empty()).then_some(renamed.len()),
             webhook.not_ours = ignored.not_ours,
             webhook.other = ignored.other,
@@ -272,15 +272,21 @@ impl Webhooks {
         Ok(taken_over)
     }
 
-    /// Takes in what people have told the upstream about being sent things unasked.
-    async fn heed(&self, wishes: &[Wish]) -> Result<(), StoreError> {
+    /// Takes in what people have told the upstream about being sent things unasked. Says how often somebody has.
+    async fn heed(&self, wishes: &[Wish]) -> Result<usize, StoreError> {
+        let mut told = 0;
         for wish in wishes {
-            if let Some(peer) = Peer::of_wish(wish) {
-                let opted = Opted { out: wish.opts_out, since: wish.time };
-                self.store.stand(&peer, Change::Opt(opted)).await?;
+            let Some(peer) = Peer::of_wish(wish) else { continue };
+            let by = if wish.by_rule { OptedBy::Upstream } else { OptedBy::Person };
+            // Most messages end what was never begun: that needs no write.
+            if wish.by_rule && !wish.opts_out && self.store.standing(&peer).await?.opted_out().is_none() {
+                continue;
             }
+            let opted = Opted { out: wish.opts_out, since: wish.time, by };
+            self.store.stand(&peer, Change::Opt(opted)).await?;
+            told += 1;
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,

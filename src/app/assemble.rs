@@ -156,6 +156,7 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
     });
     let (Some(provider), Some(handler), true) = (provider, handler, problems.is_empty()) else { return Err(problems) };
     let health = Arc::new(Health::new(bot_name.clone(), parts.clock));
+    let controls = Controls::new(bot.control.clone()).and_of_upstream(provider.abilities().opt_out_words);
     Ok(Bot {
         name: bot_name,
         indicator: Indicator::new(Arc::clone(&provider), bot.typing.clone(), Arc::clone(&health)),
@@ -163,7 +164,7 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         provider,
         handler,
         gates: Gates::new(bot.gate.clone()),
-        controls: Arc::new(Controls::new(bot.control.clone())),
+        controls: Arc::new(controls),
         people: bot.people.clone(),
         quiet,
         merge: bot.merge.clone(),

@@ -41,7 +41,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
-use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
 use crate::provider::whatsapp::limits::{CAPTIONS, TEXT};
 pub use config::{Credentials, GatewayConfig, Read};
 use errors::{Asked, meaning};
@@ -209,6 +209,7 @@ fn abilities(config: &GatewayConfig) -> Abilities {
         idempotent_sends: true,
         statuses_carry_key: false,
         window: None,
+        opt_out_words: OptOutWords::NONE,
         acknowledgement: "ok".into(),
     }
 }
@@ -271,6 +272,10 @@ impl Provider for Gateway {
             Said::Reaction(message, body) => self.react("POST", &message, &body).await,
             Said::NoReaction(message, body) => self.react("DELETE", &message, &body).await,
         }
+    }
+
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        self.send(to, part, key).await
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {

@@ -6,6 +6,7 @@
 //! | `webhook` | who is calling: two signatures |
 //! | `event`, `inbound` | what a delivery carries, in either form of the payload |
 //! | `content`, `reaction` | what a message's parts say, and what a reaction says |
+//! | `consent` | who has opted out at Linq |
 //! | `names` | how we name what Linq has no name for |
 //! | `outbound`, `limits` | what one part of a reply looks like on the wire, and how large it may be |
 //! | `media` | fetching and uploading |
@@ -17,6 +18,7 @@
 //! with success and nothing shows. A send takes it off, and may be repeated under the same key.
 
 mod config;
+mod consent;
 mod content;
 mod errors;
 mod event;
@@ -152,6 +154,36 @@ impl Linq {
         }
     }
 
+    /// Sends one part, to somebody who has opted out too if it says so.
+    async fn carry(
+        &self,
+        to: &MessageRef,
+        part: &Part,
+        key: &PartKey,
+        despite_opt_out: bool,
+    ) -> Result<MessageId, ProviderError> {
+        let quotes = part.quote.then_some(&to.message);
+        let around = Envelope { key, quotes, service: self.service, despite_opt_out };
+        match &part.payload {
+            Payload::Text { body } => self.say(to, vec![outbound::text(body)], &around).await,
+            // A chat that there is not yet takes no memo.
+            Payload::Media(memo) if memo.kind == MediaKind::Voice && self.limits.voice_memos && !names::is_new(to) => {
+                self.say_memo(&to.chat, memo, key).await
+            }
+            Payload::Media(media) => self.say(to, outbound::medium(media)?, &around).await,
+            Payload::Reaction { message, emoji } => {
+                self.react(message.as_ref().unwrap_or(&to.message), emoji).await?;
+                Ok(MessageId::new(key.as_str()))
+            }
+            Payload::Buttons { .. }
+            | Payload::List { .. }
+            | Payload::Location { .. }
+            | Payload::ApprovedTemplate { .. } => {
+                Err(ProviderError::Unsupported { code: Code::Local("Linq has no such message") })
+            }
+        }
+    }
+
     /// Sends `parts` as one message. Whoever has never written has no chat yet: it begins with the message.
     async fn say(&self, to: &MessageRef, parts: Vec<Value>, around: &Envelope<'_>) -> Result<MessageId, ProviderError> {
         let mut body = around.around(parts);
@@ -233,6 +265,7 @@ fn abilities(config: &LinqConfig) -> Abilities {
         // A failure names the message alone.
         statuses_carry_key: false,
         window: None,
+        opt_out_words: consent::WORDS,
         acknowledgement: "ok".into(),
     }
 }
@@ -278,25 +311,11 @@ impl Provider for Linq {
     }
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
-        let around = Envelope { key, quotes: part.quote.then_some(&to.message), service: self.service };
-        match &part.payload {
-            Payload::Text { body } => self.say(to, vec![outbound::text(body)], &around).await,
-            // A chat that there is not yet takes no memo.
-            Payload::Media(memo) if memo.kind == MediaKind::Voice && self.limits.voice_memos && !names::is_new(to) => {
-                self.say_memo(&to.chat, memo, key).await
-            }
-            Payload::Media(media) => self.say(to, outbound::medium(media)?, &around).await,
-            Payload::Reaction { message, emoji } => {
-                self.react(message.as_ref().unwrap_or(&to.message), emoji).await?;
-                Ok(MessageId::new(key.as_str()))
-            }
-            Payload::Buttons { .. }
-            | Payload::List { .. }
-            | Payload::Location { .. }
-            | Payload::ApprovedTemplate { .. } => {
-                Err(ProviderError::Unsupported { code: Code::Local("Linq has no such message") })
-            }
-        }
+        self.carry(to, part, key, false).await
+    }
+
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        self.carry(to, part, key, true).await
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {

@@ -42,7 +42,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
-use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
 pub use config::MetaConfig;
 use errors::Refusal;
 use inbound::Reader;
@@ -147,6 +147,7 @@ fn abilities(settings: &MetaSettings) -> Abilities {
         idempotent_sends: false,
         statuses_carry_key: true,
         window: Some(Duration::from_hours(24)),
+        opt_out_words: OptOutWords::NONE,
         acknowledgement: "ok".into(),
     }
 }
@@ -202,6 +203,10 @@ impl Provider for Meta {
         let answer = self.post(&body).await?;
         let id = Object(&answer).objects("messages").next().and_then(|message| message.text("id"));
         id.map(MessageId::new).ok_or(ProviderError::Ambiguous { code: Code::Network("the answer names no message") })
+    }
+
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        self.send(to, part, key).await
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {

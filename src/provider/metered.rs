@@ -60,6 +60,7 @@ fn word(error: &ProviderError) -> &'static str {
         ProviderError::Ambiguous { .. } => "ambiguous",
         ProviderError::Rejected { .. } => "rejected",
         ProviderError::WindowClosed { .. } => "window_closed",
+        ProviderError::OptedOut { .. } => "opted_out",
         ProviderError::Unauthorized { .. } => "unauthorized",
         ProviderError::SessionDown { .. } => "session_down",
         ProviderError::Unsupported { .. } => "unsupported",
@@ -102,6 +103,10 @@ impl Provider for Metered {
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
         self.begin("send").end(self.provider.send(to, part, key).await)
+    }
+
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        self.begin("send").end(self.provider.confirm_opt_out(to, part, key).await)
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {

@@ -46,7 +46,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::http::{Download, Transport};
-use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
 use call::Operation;
 pub use config::{NxCloudConfig, Signing};
 use inbound::Reader;
@@ -106,6 +106,7 @@ fn abilities(config: &NxCloudConfig) -> Abilities {
         idempotent_sends: false,
         statuses_carry_key: true,
         window: Some(Duration::from_hours(24)),
+        opt_out_words: OptOutWords::NONE,
         acknowledgement: config.acknowledgement.clone().into(),
     }
 }
@@ -180,6 +181,10 @@ impl Provider for NxCloud {
         let id = Object(&answer).objects("messages").next().and_then(|message| message.text("id"));
         // It was taken: without a name of NXCloud's it is known by the one that we gave it.
         Ok(MessageId::new(id.unwrap_or_else(|| key.as_str().to_owned())))
+    }
+
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        self.send(to, part, key).await
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {

@@ -162,8 +162,8 @@ impl Wire for Linq {
         webhook::message(sandbox, written).to_string().into()
     }
 
-    fn echo(&self, _: &Sandbox, _: &Echoed<'_>) -> Option<Bytes> {
-        None
+    fn echo(&self, sandbox: &Sandbox, echoed: &Echoed<'_>) -> Option<Bytes> {
+        Some(webhook::echo(sandbox, echoed).to_string().into())
     }
 
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes> {

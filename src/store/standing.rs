@@ -201,6 +201,36 @@ pub struct Opted {
     pub out: bool,
     /// Since when, by the upstream's clock.
     pub since: Timestamp,
+    /// Who says so.
+    #[serde(default)]
+    pub by: OptedBy,
+}
+
+/// Who says whether somebody wants to be sent things unasked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptedBy {
+    /// The person.
+    #[default]
+    Person,
+    /// The upstream, which holds back what is for that person by a rule of its own. It ends what it has brought about, and
+    /// nothing that the person has said.
+    Upstream,
+}
+
+impl Opted {
+    /// What holds after `self` if `other` is said.
+    fn and(self, other: Self) -> Self {
+        let is_earlier = self.since > other.since;
+        match (self.out, other.out) {
+            // The person has said it as well: then it is for the person to end it.
+            (true, true) if other.by == OptedBy::Person => Self { by: OptedBy::Person, ..self },
+            (true, true) | (false, false) => self,
+            _ if is_earlier => self,
+            (true, false) if self.by == OptedBy::Person && other.by == OptedBy::Upstream => self,
+            _ => other,
+        }
+    }
 }
 
 /// How what stands about somebody changes.
@@ -248,8 +278,11 @@ impl Standing {
             (Some(one), Some(other)) => Some(one.and(other)),
             (one, other) => one.or(other),
         };
-        // Somebody who has opted out by one of their names is sent nothing by the other.
-        let opted = [self.opted, other.opted].into_iter().flatten().max_by_key(|opted| (opted.out, opted.since));
+        // Somebody who has opted out by one of their names is sent nothing by the other, until they say otherwise themselves.
+        let both = || [self.opted, other.opted].into_iter().flatten();
+        let by_person = both().any(|opted| opted.out && opted.by == OptedBy::Person);
+        let opted = both().max_by_key(|opted| (opted.out, opted.since));
+        let opted = opted.map(|opted| if by_person { Opted { by: OptedBy::Person, ..opted } } else { opted });
         let admitted = [self.admitted, other.admitted].into_iter().flatten().min();
         Self { paused, resumed: self.resumed.max(other.resumed), opted, admitted }
     }
@@ -267,9 +300,9 @@ impl Standing {
             Change::Admit => Self { admitted: self.admitted.or(Some(now)), ..self },
             Change::Expel => Self { admitted: None, ..self },
             Change::Opt(opted) => match self.opted {
-                Some(known) if known.since > opted.since || known.out == opted.out => self,
+                Some(known) => Self { opted: Some(known.and(opted)), ..self },
                 None if !opted.out => self,
-                _ => Self { opted: Some(opted), ..self },
+                None => Self { opted: Some(opted), ..self },
             },
         }
     }

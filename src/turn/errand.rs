@@ -1,4 +1,5 @@
-//! What is said unasked: no handler is asked, and nobody sees "read" or "typing".
+//! What is said unasked: no handler is asked, and nothing is marked as read. Dots precede it where the upstream wants them
+//! before every text.
 //!
 //! It leaves in its turn among the messages that wait. No pause and no quiet hours keep it, unless whoever asked for it
 //! wants it to be left unsaid while a person answers; a control word does not call it off. Whoever has opted out is sent
@@ -74,7 +75,7 @@ impl Attempt<'_> {
         if self.is_closed() && outgoing.parts.iter().any(|part| !is_approved(&part.part)) {
             return self.leave_unsaid(claim, outgoing, Vec::new(), CLOSED.to_owned()).await;
         }
-        self.send_without_dots(claim, outgoing).await
+        self.send_unanswered(claim, outgoing).await
     }
 
     /// Makes a dead letter of it. What has left of it was said.

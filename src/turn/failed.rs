@@ -6,24 +6,29 @@ use super::{Attempt, Done, Outcome, Report};
 use crate::message::{MediaSource, Part, Payload};
 use crate::outbox;
 use crate::provider::ProviderError;
-use crate::store::{Claim, FailedPart, StoreError};
+use crate::store::{Claim, FailedPart, Peer, StoreError};
 
 /// So often is something sent in the place of what had failed.
 const MOST_TIMES: usize = 3;
 
 impl Attempt<'_> {
     /// Tells the operator, and takes what follows for the bot as a whole: one that may not send is down.
-    pub(super) fn look_at_failed(&self, claim: &Claim) {
+    pub(super) async fn look_at_failed(&self, claim: &Claim) -> Result<(), StoreError> {
         for failed in &claim.failed {
             let error = self.bot.provider.reported(failed.code);
             warn!(part.key = failed.sent.key.as_str(), %error, "the provider could not deliver a part that it had taken");
             self.bot.health.suffer(&error);
+            if matches!(error, ProviderError::OptedOut { .. }) {
+                let (store, now) = (&*self.tools.store, self.tools.clock.now());
+                outbox::heed_refusal(store, &Peer::of(&failed.sent.to), now).await?;
+            }
         }
+        Ok(())
     }
 
     /// Sends again what can still reach the customer in another form, or once the bot may send again.
     pub(super) async fn make_up_for_failed(self, claim: Claim) -> Result<Report, StoreError> {
-        self.look_at_failed(&claim);
+        self.look_at_failed(&claim).await?;
         let failed = claim.failed.len();
         let parts = claim.failed.iter().filter_map(|failed| self.instead_of(failed));
         let reports_carry_key = self.bot.provider.abilities().statuses_carry_key;
@@ -31,7 +36,7 @@ impl Attempt<'_> {
             let reason = "nothing makes up for a failed part".into();
             return self.settle(claim, Outcome::Silent, Some(reason), Done { failed, ..Done::default() }).await;
         };
-        self.send_without_dots(claim, outgoing).await
+        self.send_unanswered(claim, outgoing).await
     }
 
     /// What is sent in the place of a failed part: a medium as a link, for example, or the same again once a bot that was
@@ -44,6 +49,7 @@ impl Attempt<'_> {
         let unasked = failed.sent.unasked;
         let instead = match self.bot.provider.reported(failed.code) {
             ProviderError::Unauthorized { .. } => failed.sent.part.clone(),
+            ProviderError::OptedOut { .. } => return None,
             ProviderError::WindowClosed { .. } if unasked => return None,
             ProviderError::WindowClosed { .. } => self.bot.delivery.window_template.as_ref()?.part(),
             _ => as_link(&failed.sent.part)?,

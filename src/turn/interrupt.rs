@@ -114,8 +114,10 @@ impl Attempt<'_> {
             return self.keep_silent(claim, batch.as_ref()).await;
         };
         let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
+        outgoing.at_once = true;
         outgoing.announces_person = order == Order::Human;
-        self.send_without_dots(claim, outgoing).await
+        outgoing.confirms_opt_out = order == Order::OptOut;
+        self.send_unanswered(claim, outgoing).await
     }
 
     /// Leaves unsent what has not left of a reply, all but its first parts, so many. A control word, or what is said to a

@@ -52,7 +52,7 @@ impl Attempt<'_> {
             let left = sent(&outgoing);
             return self.call_off(claim, &outgoing, left, A_PERSON).await;
         }
-        self.look_at_failed(&claim);
+        self.look_at_failed(&claim).await?;
         self.report.reason = Some(A_PERSON.to_owned());
         let batch = self.pass_gates(&claim.messages);
         self.keep_silent(claim, batch.as_ref()).await

@@ -30,7 +30,7 @@ impl Attempt<'_> {
             return self.bury(claim, batch, CLOSED.to_owned()).await;
         };
         let outgoing = batch.outgoing(vec![template.part()], None, 0, self.bot);
-        self.send_without_dots(claim, outgoing).await
+        self.send_unanswered(claim, outgoing).await
     }
 
     /// Whether the bot has a template to send in the place of a reply for which it has become too late.
@@ -47,7 +47,7 @@ impl Attempt<'_> {
             return self.settle(claim, Outcome::Dead, Some(CLOSED.to_owned()), done).await;
         };
         let outgoing = outbox::instead(&late, template.part(), self.bot.provider.abilities().statuses_carry_key);
-        self.send_without_dots(claim, outgoing).await
+        self.send_unanswered(claim, outgoing).await
     }
 
     /// Makes dead letters of what was to be answered.

@@ -3,18 +3,19 @@
 
 use super::Attempt;
 use crate::control::Order;
-use crate::store::{Change, Claim, Opted, Peer, StoreError};
+use crate::store::{Change, Claim, Opted, OptedBy, Peer, StoreError};
 
 impl Attempt<'_> {
-    /// Notes what the waiting messages say about that, in their order.
+    /// Notes what the waiting messages say about that, in their order. What the upstream's own words say was noted as
+    /// they came in.
     pub(super) async fn heed_wishes(&self, claim: &Claim) -> Result<(), StoreError> {
         for waiting in &claim.messages {
-            let out = match self.bot.controls.order(&waiting.inbound) {
+            let out = match self.bot.controls.own_order(&waiting.inbound) {
                 Some(Order::OptOut) => true,
                 Some(Order::OptIn) => false,
                 Some(Order::Stop | Order::Human) | None => continue,
             };
-            let opted = Opted { out, since: waiting.inbound.at.time };
+            let opted = Opted { out, since: waiting.inbound.at.time, by: OptedBy::Person };
             self.tools.store.stand(&Peer::writer(&waiting.inbound.at), Change::Opt(opted)).await?;
         }
         Ok(())

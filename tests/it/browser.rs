@@ -94,8 +94,8 @@ async fn the_phone_fits_narrow_and_wide_screens_in_light_and_dark() {
 #[ignore = "needs Debian's chromium and chromium-driver"]
 async fn a_person_takes_over_and_gives_the_chat_back() {
     let phone = Visit::begin(1280, 800).await;
-    // Meta tells of what a person writes on the business's own phone; of Linq, the button does.
-    for (upstream, greeting) in [("meta", HELLO), ("linq", &HELLO.replace(", Ada", ""))] {
+    // Meta tells of what a person writes on the business's own phone; of NXCloud, the button does.
+    for (upstream, greeting) in [("meta", HELLO), ("nxcloud", HELLO)] {
         phone.find(&format!("upstream-{upstream}")).await.click().await.expect("a click");
         let here = format!("return document.body.dataset.upstream === '{upstream}' && window.seen?.length === 0");
         phone.wait_for(upstream, async || (phone.run(&here).await == json!(true)).then_some(())).await;
@@ -105,7 +105,7 @@ async fn a_person_takes_over_and_gives_the_chat_back() {
         let written = "return window.seen.some((seen) => seen.what === 'reply: This is Ben')";
         phone.wait_for("Ben", async || (phone.run(written).await == json!(true)).then_some(())).await;
         assert_eq!(phone.count("by-person").await, 1, "{upstream}");
-        if upstream == "linq" {
+        if upstream == "nxcloud" {
             phone.answers("person", "silent").await;
         }
         phone.send("hello", By::Enter).await;

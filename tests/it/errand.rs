@@ -1,5 +1,6 @@
 //! What a bot says unasked, over the operator's API: to whom it may be said, once for its key, in its turn.
 
+mod lead;
 mod once;
 mod refused;
 
@@ -21,7 +22,7 @@ use threedots::operator::{Api, routes};
 use threedots::provider::Provider;
 use threedots::quiet::QuietConfig;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::store::{Change, Opted, Pause, Peer, Store};
+use threedots::store::{Change, Opted, OptedBy, Pause, Peer, Store};
 use threedots::{Handler, HandlerError, Reply, Turn};
 
 use crate::operator::{Fixed, TOKEN};
@@ -95,7 +96,7 @@ fn peer() -> Peer {
 }
 
 async fn opt_out(world: &World) {
-    let opted = Opted { out: true, since: world.clock.now() };
+    let opted = Opted { out: true, since: world.clock.now(), by: OptedBy::Person };
     world.store.stand(&peer(), Change::Opt(opted)).await.expect("the store works");
 }
 
@@ -109,7 +110,7 @@ fn templated() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whom_the_bot_knows_is_told_and_no_handler_is_asked_and_nobody_sees_dots() {
+async fn whom_the_bot_knows_is_told_and_no_handler_is_asked_and_dots_precede_it_where_they_have_to() {
     for upstream in Upstream::ALL {
         let world = Setup::on(upstream, Recalls).start();
         let api = api_of(&world);
@@ -122,7 +123,10 @@ async fn whom_the_bot_knows_is_told_and_no_handler_is_asked_and_nobody_sees_dots
         world.pass(20).await;
         assert_eq!(world.replies(), ["hello after []", "it has left", "and will be there soon"], "{upstream:?}");
         let more: Vec<_> = world.calls().split_off(calls);
-        assert!(more.iter().all(|call| call.ends_with(": send")) && more.len() == 2, "{upstream:?}: {more:?}");
+        let kinds: Vec<_> = more.iter().filter_map(|call| call.split_once(": ")).map(|(_, kind)| kind).collect();
+        let leads = !world.provider.abilities().typing.lead.is_zero();
+        let expected = if leads { &["typing", "send", "send"][..] } else { &["send", "send"] };
+        assert_eq!(kinds, expected, "{upstream:?}: {more:?}");
         for stage in stages(&api, &taken).await {
             assert!(["sent", "delivered", "read"].contains(&stage.as_str()), "{upstream:?}: {stage}");
         }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod configured;
+mod consent;
 mod errors;
 mod fixtures;
 mod groups;
@@ -119,7 +120,7 @@ fn deliver(body: &[u8]) -> Result<Events, WebhookError> {
 }
 
 fn view(events: &Events) -> Value {
-    assert!(events.echoes.is_empty(), "Linq does not tell whose a message of ours is");
+    assert!(events.echoes.is_empty(), "all of ours in these files have our key");
     json!({
         "messages": events.messages,
         "statuses": events.statuses,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use threedots::clock::Clock;
 use threedots::control::Language;
-use threedots::message::{BotName, ChatId, Conversation, Kind};
+use threedots::message::{BotName, Kind};
 use threedots::people::{Lasting, PeopleConfig};
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
 use threedots::store::{By, Change, Pause, Peer};
@@ -18,30 +18,27 @@ use tokio::time::sleep;
 use crate::world::{BOT, Setup, World, echo};
 
 /// The upstreams that tell of what is written on the business's own phone.
-const TELLING: [Upstream; 4] = [Upstream::Meta, Upstream::Gateway, Upstream::Wawp, Upstream::Waha];
+const TELLING: [Upstream; 5] = [Upstream::Meta, Upstream::Gateway, Upstream::Wawp, Upstream::Waha, Upstream::Linq];
 
 fn peer() -> Peer {
     Peer::named(&BotName::new(BOT), "+1 555 010 0001".replace(' ', "").as_str()).expect("somebody")
 }
 
 async fn pause(world: &World) -> Option<Pause> {
-    world.store.standing(&peer()).await.expect("the store works").pause(world.clock.now())
+    let bot = BotName::new(BOT);
+    // Linq knows the chat by a name of its own.
+    let there = world.store.whereabouts(&bot, "15550100001").await.expect("the store works");
+    let peer = there.map_or_else(peer, |there| Peer::at(&bot, &there.address));
+    world.store.standing(&peer).await.expect("the store works").pause(world.clock.now())
 }
 
 async fn resume(world: &World) {
     world.store.stand(&peer(), Change::Resume).await.expect("the store works");
 }
 
-/// What was said, as the next turn's handler is told. Meta knows the customer by an identifier of its own.
+/// What was said, as the next turn's handler is told.
 async fn history(world: &World) -> Vec<String> {
-    let customer = world.phone().customer(&world.customer).expect("the customer");
-    let number = customer.id.as_str();
-    let mut all = Vec::new();
-    for chat in [customer.user_id.clone(), format!("{number}@s.whatsapp.net"), format!("{number}@c.us")] {
-        let conversation = Conversation { bot: BotName::new(BOT), chat: ChatId::new(chat) };
-        all.extend(world.store.history(&conversation, 100).await.expect("the history"));
-    }
-    all.iter().map(|said| format!("{:?}: {}", said.by, said.words)).collect()
+    world.history().await.iter().map(|said| format!("{:?}: {}", said.by, said.words)).collect()
 }
 
 /// A handler that thinks for ten seconds.

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use threedots::clock::{Clock, Timestamp};
 use threedots::health::Health;
 use threedots::http::Download;
-use threedots::message::{Address, BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, Part, PartKey};
+use threedots::message::{
+    Address, BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey,
+};
 use threedots::provider::{
     Abilities, Activity, CaptionLimits, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts,
     Received, Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
@@ -61,6 +63,7 @@ impl Upstream {
                 idempotent_sends: false,
                 statuses_carry_key: false,
                 window: None,
+                opt_out_words: OptOutWords::NONE,
                 acknowledgement: "ok".into(),
             },
             calls: Mutex::default(),
@@ -147,6 +150,10 @@ impl Provider for Upstream {
     async fn send(&self, _: &MessageRef, _: &Part, _: &PartKey) -> Result<MessageId, ProviderError> {
         self.note("send");
         Ok(MessageId::new("sent"))
+    }
+
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        self.send(to, part, key).await
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {

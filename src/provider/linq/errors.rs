@@ -6,7 +6,8 @@
 //! | 401 | any; 2004 with any status of the 400s | stops the bot: the key |
 //! | 403 | 2005, none | stops the bot: what the key may do |
 //! | 403, 409 | 2015, 2027 | stops the bot: the line may not send, which its operator has to know |
-//! | 403 | 2008, 2024 (opted out), 2026 and all others | gives the message up |
+//! | 4xx | 2024 | gives the message up: the person has opted out |
+//! | 403 | 2008, 2026 and all others | gives the message up |
 //! | 408, 5xx | any | repeats, if that can show nothing twice |
 //! | other 3xx, 4xx | any | gives the message up; a 409 is a refusal here and no race |
 
@@ -55,6 +56,7 @@ impl Refusal {
             }
             (408 | 500.., _) => repeat.doubtful(code),
             (401, _) | (_, Some(2004 | 2005 | 2015 | 2027)) | (403, None) => ProviderError::Unauthorized { code },
+            (300.., Some(2024)) => ProviderError::OptedOut { code },
             (300.., _) => ProviderError::Rejected { code },
             // A status that no refusal has.
             _ => repeat.doubtful(code),

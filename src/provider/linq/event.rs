@@ -62,6 +62,23 @@ impl<'a> Event<'a> {
         self.data.object("chat").is_some_and(|chat| chat.flag("is_group")) || self.data.flag("is_group")
     }
 
+    /// How Linq finds the chat, and since when, if it says so.
+    pub(super) fn health(&self) -> Option<(String, Option<Timestamp>)> {
+        let chat = self.data.object("chat").unwrap_or(self.data);
+        let health = chat.object("health_status")?;
+        Some((health.text("status")?, health.text("updated_at").as_deref().and_then(moment)))
+    }
+
+    /// The customer's number, in an event about a message of ours, if it says so.
+    pub(super) fn recipient(&self) -> Option<ContactId> {
+        self.data.text("recipient_phone").filter(|_| self.is_ours()).map(ContactId::new)
+    }
+
+    /// Whether it is history that was found again.
+    pub(super) fn is_reconciled(&self) -> bool {
+        self.both().iter().any(|object| object.get("reconciled_at").is_some())
+    }
+
     /// Which of our numbers it concerns, if it says so.
     pub(super) fn line(&self) -> Option<String> {
         let owner = self.data.object("chat").and_then(|chat| chat.object("owner_handle"));
@@ -99,7 +116,7 @@ impl<'a> Event<'a> {
     /// Whether it is history that was found again, or a message whose words Linq does not keep: neither wants an
     /// answer.
     pub(super) fn is_past(&self) -> bool {
-        self.both().iter().any(|object| object.get("reconciled_at").is_some() || object.flag("zero_retention"))
+        self.is_reconciled() || self.both().iter().any(|object| object.flag("zero_retention"))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::content::{self, Said};
 use super::event::Event;
-use super::{names, reaction};
+use super::{consent, names, reaction};
 use crate::clock::Timestamp;
-use crate::message::{BotName, Contact, Content, DeliveryStatus, Inbound, MessageId, MessageRef, PartKey, Stage};
+use crate::message::{BotName, Contact, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, PartKey, Stage};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Elsewhere, Events, WebhookError};
 
@@ -44,7 +44,11 @@ impl Reader<'_> {
             News::Edited => self.edited(&event, events),
             News::Reacted { added } => self.reacted(&event, added, events),
             News::Status(stage, when) => self.status(&event, stage, when, events),
-        }
+        }?;
+        events.wishes.extend(consent::told(&event, self.bot));
+        // What Linq has found later counts.
+        events.wishes.sort_by_key(|wish| (wish.time, wish.opts_out));
+        Some(())
     }
 
     fn serves(&self, line: &str) -> bool {
@@ -53,7 +57,7 @@ impl Reader<'_> {
     }
 
     fn received(&self, event: &Event<'_>, events: &mut Events) -> Option<()> {
-        // Linq does not say whether one of ours was sent by this bot or by a person: it cannot count as an echo.
+        // Of those that were sent from our side another event tells.
         if event.is_ours() || event.is_past() {
             events.ignored.other += 1;
             return Some(());
@@ -67,6 +71,7 @@ impl Reader<'_> {
             let at = MessageRef { message, ..at.clone() };
             events.messages.push(inbound(at, content, quotes.as_deref().map(MessageId::new)));
         }
+        events.wishes.extend(events.messages.first().and_then(|message| consent::of_message(event, message)));
         events.ignored.other += unknown;
         events.ignored.malformed += malformed;
         Some(())
@@ -108,6 +113,10 @@ impl Reader<'_> {
             stage => stage,
         };
         let key = event.message.text("idempotency_key").or_else(|| event.data.text("idempotency_key"));
+        let is_keyed = key.as_deref().is_some_and(|key| key.starts_with(PartKey::PREFIX));
+        if stage == Stage::Sent && !is_keyed && !event.is_reconciled() {
+            events.echoes.push(self.echo(event, &id, when));
+        }
         events.statuses.push(DeliveryStatus {
             bot: self.bot.clone(),
             message: MessageId::new(id),
@@ -116,6 +125,24 @@ impl Reader<'_> {
             time: event.time(&[when, "updated_at"]),
         });
         Some(())
+    }
+
+    /// A message from our side that does not go by a key of ours: somebody has written it with another client of Linq's. A
+    /// voice memo of ours has no key either, and is known by its name.
+    fn echo(&self, event: &Event<'_>, id: &str, when: &str) -> Echo {
+        let words = match content::read(event.message.list("parts")).map(|said| said.first) {
+            Some(Content::Text { body }) => Some(body),
+            Some(Content::Media(media)) => media.caption,
+            _ => None,
+        };
+        Echo {
+            bot: self.bot.clone(),
+            chat: event.chat(),
+            phone: event.recipient().filter(|phone| !event.is_group() && is_phone(phone.as_str())),
+            message: MessageId::new(id),
+            words,
+            time: event.time(&[when]),
+        }
     }
 
     fn reference(&self, event: &Event<'_>, message: MessageId, when: &[&str]) -> Option<MessageRef> {

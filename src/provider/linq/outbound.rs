@@ -13,6 +13,8 @@ pub(super) struct Envelope<'a> {
     pub(super) key: &'a PartKey,
     pub(super) quotes: Option<&'a MessageId>,
     pub(super) service: PreferredService,
+    /// Whether it is sent to somebody who has opted out, too.
+    pub(super) despite_opt_out: bool,
 }
 
 impl Envelope<'_> {
@@ -33,7 +35,11 @@ impl Envelope<'_> {
         if let Some(service) = self.service.on_the_wire() {
             message.insert("preferred_service".to_owned(), service.into());
         }
-        Map::from_iter([("message".to_owned(), message.into())])
+        let mut body = Map::from_iter([("message".to_owned(), message.into())]);
+        if self.despite_opt_out {
+            body.insert("override_optout".to_owned(), true.into());
+        }
+        body
     }
 }
 

@@ -120,7 +120,14 @@ impl Reader<'_> {
         if phone.is_none() && chat.is_none() {
             return None;
         }
-        Some(Some(Wish { bot: self.bot.clone(), chat, phone, opts_out, time: time(wish, self.received) }))
+        Some(Some(Wish {
+            bot: self.bot.clone(),
+            chat,
+            phone,
+            opts_out,
+            by_rule: false,
+            time: time(wish, self.received),
+        }))
     }
 
     /// The inner none is a word that says nothing about how far the message has come.

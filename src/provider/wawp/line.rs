@@ -18,7 +18,7 @@ use super::verifier::Verifier;
 use super::{chat, message_id};
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
-use crate::message::{Address, BotName, ChatId, MediaRef, MessageId, MessageRef, Part, PartKey, Payload};
+use crate::message::{Address, BotName, ChatId, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey, Payload};
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{Whole, download, exchange};
 use crate::provider::hosts::Hosts;
@@ -151,6 +151,10 @@ impl<D: Dialect> Provider for Line<D> {
         self.reading(repeat).sent(&answer, key)
     }
 
+    async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
+        self.send(to, part, key).await
+    }
+
     fn reported(&self, code: Option<i64>) -> ProviderError {
         ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
     }
@@ -219,6 +223,7 @@ impl Manners<'_> {
             idempotent_sends: false,
             statuses_carry_key: false,
             window: None,
+            opt_out_words: OptOutWords::NONE,
             acknowledgement: "ok".into(),
         }
     }

@@ -32,6 +32,8 @@ pub(crate) fn meaning(
         }
 
         131047 => ProviderError::WindowClosed { code },
+        // The person has stopped offers in WhatsApp's own menu.
+        131050 => ProviderError::OptedOut { code },
 
         2 | 131016 | 131057 | 131208 | 133004 => ProviderError::Transient { code },
         // "Invalid request or possible server error": the status tells which.
@@ -50,7 +52,7 @@ pub(crate) fn meaning(
 
         // The message, its recipient, its template: the same again would be refused again.
         100 | 130472 | 130497 | 130501 | 131008 | 131009 | 131020 | 131021 | 131026 | 131041 => rejected(code),
-        131049..=131053 | 131059 | 131062 | 131200..=131299 | 135000 | 137000 => rejected(code),
+        131049 | 131051..=131053 | 131059 | 131062 | 131200..=131299 | 135000 | 137000 => rejected(code),
         132000 | 132001 | 132005 | 132007 | 132008 | 132012 | 132015 | 132016 | 132068 => rejected(code),
         // Calls, flows, block lists, usernames, the management of templates.
         138000..=139999 | 147000..=147999 | 2_388_000..=2_388_999 => rejected(code),

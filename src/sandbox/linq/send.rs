@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::error::Refusal;
 use super::webhook::{moment, owner};
 use super::{Desk, names};
+use crate::clock::Timestamp;
 use crate::message::MessageId;
+use crate::sandbox::Sandbox;
 use crate::sandbox::phone::{Body, Customer, Side};
 use crate::sandbox::upstream::{Course, Denial, UpstreamAnswer, UpstreamRequest};
 
@@ -152,11 +154,10 @@ impl Desk<'_> {
             Value::Bool(overridden) => *overridden,
             _ => return Err(Refusal::invalid("override_optout")),
         };
-        let messages = self.phone.messages(&customer.id);
-        let last = messages.iter().rfind(|message| message.from == Side::Customer);
-        if customer.group.is_none() && !overridden && last.is_some_and(|last| is_opt_out(last.body.words())) {
+        if !overridden && opted_out(self.0, customer).is_some() {
             return Err(Refusal::opted_out());
         }
+        let messages = self.phone.messages(&customer.id);
         let now = self.clock.now();
         let recent = messages.iter().filter(|message| message.from == Side::Bot && now.since(message.at) < IN);
         let recent: Vec<Duration> = recent.map(|message| now.since(message.at)).collect();
@@ -179,6 +180,13 @@ impl Desk<'_> {
         let id = MessageId::new(id);
         self.phone.message(&id).map(|_| Some(id)).ok_or(Refusal::not_found(2002))
     }
+}
+
+/// Since when a person is sent nothing; none if they are. Whatever else they write ends it, and groups are never held back.
+pub(super) fn opted_out(sandbox: &Sandbox, customer: &Customer) -> Option<Timestamp> {
+    let messages = sandbox.phone().messages(&customer.id);
+    let last = messages.into_iter().rfind(|message| message.from == Side::Customer)?;
+    (customer.group.is_none() && is_opt_out(last.body.words())).then_some(last.at)
 }
 
 fn course(deliverable: bool) -> Course {

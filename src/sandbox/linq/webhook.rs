@@ -8,12 +8,13 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::files::FETCH_WITHIN;
+use super::send::opted_out;
 use super::{names, reaction};
 use crate::clock::Timestamp;
 use crate::sandbox::Sandbox;
 use crate::sandbox::draft::Says;
 use crate::sandbox::phone::{Body, Customer, Source};
-use crate::sandbox::upstream::{News, Written};
+use crate::sandbox::upstream::{Echoed, News, Written};
 
 const NEWER: &str = "2026-02-03";
 const OLDER: &str = "2025-01-01";
@@ -56,6 +57,23 @@ pub(super) fn message(sandbox: &Sandbox, written: &Written<'_>) -> Value {
         data
     };
     envelope(sandbox, "message.received", id.as_str(), data)
+}
+
+/// A message that somebody has written from our side with another client of Linq's: it goes by no key of the bot's.
+pub(super) fn echo(sandbox: &Sandbox, echoed: &Echoed<'_>) -> Value {
+    let Echoed { customer, id, words, at } = *echoed;
+    let parts = json!([{ "type": "text", "value": words, "reactions": null }]);
+    let data = if is_older(sandbox) {
+        older(sandbox, customer, true, json!({ "id": id.as_str(), "parts": parts, "sent_at": moment(at) }))
+    } else {
+        let mut data = newer(sandbox, customer, "outbound", Vec::new());
+        data["id"] = json!(id.as_str());
+        data["parts"] = parts;
+        data["sender_handle"] = owner(sandbox);
+        data["sent_at"] = moment(at);
+        data
+    };
+    envelope(sandbox, "message.sent", &format!("{} sent", id.as_str()), data)
 }
 
 /// How a message of the bot's fares.
@@ -149,6 +167,7 @@ fn envelope(sandbox: &Sandbox, kind: &str, about: &str, data: Value) -> Value {
 }
 
 fn newer(sandbox: &Sandbox, customer: &Customer, direction: &str, parts: Vec<Value>) -> Value {
+    let opted_out = opted_out(sandbox, customer);
     json!({
         "direction": direction,
         "service": "iMessage",
@@ -158,9 +177,9 @@ fn newer(sandbox: &Sandbox, customer: &Customer, direction: &str, parts: Vec<Val
             "is_group": customer.group.is_some(),
             "owner_handle": owner(sandbox),
             "health_status": {
-                "status": "HEALTHY",
+                "status": if opted_out.is_some() { "OPTED_OUT" } else { "HEALTHY" },
                 "doc_url": "https://docs.linqapp.com/guides/chats/chat-health/",
-                "updated_at": moment(sandbox.phone.started()),
+                "updated_at": moment(opted_out.unwrap_or(sandbox.phone.started())),
             },
         },
         "parts": parts,

@@ -65,7 +65,7 @@ pub(super) async fn a_pause_by_any_name_silences_the_bot_for_the_person(appeared
 }
 
 pub(super) async fn an_opt_out_by_any_name_is_the_persons(appeared: &Appeared, name: &str) {
-    let opted = Opted { out: true, since: appeared.world.clock.now() };
+    let opted = Opted { out: true, since: appeared.world.clock.now(), by: threedots::store::OptedBy::Person };
     appeared.world.store.stand(&Peer::writer(appeared.at()), Change::Opt(opted)).await.expect("the store works");
     assert_eq!(appeared.say("k", name).await, Err(Refused::OptedOut));
     // The other way round: WhatsApp's menu may know them by one name only.
@@ -117,7 +117,7 @@ pub(super) async fn what_was_said_is_found_by_any_name(appeared: &Appeared, name
 }
 
 pub(super) async fn an_erasure_by_any_name_leaves_nothing(appeared: &Appeared, name: &str) {
-    let opted = Opted { out: true, since: appeared.world.clock.now() };
+    let opted = Opted { out: true, since: appeared.world.clock.now(), by: threedots::store::OptedBy::Person };
     appeared.world.store.stand(&Peer::writer(appeared.at()), Change::Opt(opted)).await.expect("the store works");
     let forgotten = appeared.desk().forget(&appeared.whom(name)).await.expect("an erasure");
     assert!(forgotten.conversations > 0 && forgotten.said > 0, "{forgotten:?}");

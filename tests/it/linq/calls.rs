@@ -88,9 +88,17 @@ async fn a_service_is_named_only_if_one_is_preferred() {
 }
 
 #[tokio::test]
-async fn nobody_who_opted_out_is_overridden() {
+async fn nobody_who_opted_out_is_overridden_but_by_the_message_that_confirms_it() {
     let call = sent(&json!({}), Part::text("hello")).await;
     assert!(!call.body.to_string().contains("override"));
+    let taken = Given::json(202, &json!({ "message": { "id": OURS } }));
+    let upstream = Upstream::answering([taken]);
+    let confirmed = linq(&upstream).confirm_opt_out(&received_message(), &Part::text("Goodbye"), &key()).await;
+    assert_eq!(confirmed, Ok(MessageId::new(OURS)));
+    let seen = upstream.seen().remove(0);
+    // Beside the message, and not in it.
+    let message = json!({ "parts": [{ "type": "text", "value": "Goodbye" }], "idempotency_key": key().as_str() });
+    assert_eq!(seen.body, json!({ "message": message, "override_optout": true }));
 }
 
 async fn memo(answer: Given, source: MediaSource) -> (Result<MessageId, ProviderError>, Vec<Seen>) {

@@ -28,6 +28,7 @@ enum Says {
     Limited,
     Transient,
     Rejected,
+    OptedOut,
     Unauthorized,
 }
 
@@ -39,6 +40,7 @@ fn said(error: &ProviderError) -> Says {
         }
         ProviderError::Transient { .. } => Says::Transient,
         ProviderError::Rejected { .. } => Says::Rejected,
+        ProviderError::OptedOut { .. } => Says::OptedOut,
         ProviderError::Unauthorized { .. } => Says::Unauthorized,
         other => panic!("a send on Linq is never {other:?}"),
     }
@@ -64,7 +66,8 @@ const TABLE: &[(u16, i64, Says)] = &[
     (409, 2016, Says::Rejected),
     (409, 2017, Says::Rejected),
     (409, 2023, Says::Rejected),
-    (403, 2024, Says::Rejected),
+    (403, 2024, Says::OptedOut),
+    (400, 2024, Says::OptedOut),
     (403, 2026, Says::Rejected),
     (403, 2027, Says::Unauthorized),
     (403, 2999, Says::Rejected),
@@ -130,7 +133,7 @@ async fn without_a_code_the_status_decides() {
 #[tokio::test]
 async fn success_in_the_status_alone_is_none() {
     assert_eq!(said(&send(Given::json(200, &error(404, json!(2001)))).await), Says::Rejected);
-    assert_eq!(said(&send(Given::json(202, &error(403, json!(2024)))).await), Says::Rejected);
+    assert_eq!(said(&send(Given::json(202, &error(403, json!(2024)))).await), Says::OptedOut);
     assert_eq!(said(&send(Given::json(200, &json!({ "success": false }))).await), Says::Transient);
 }
 
@@ -138,7 +141,7 @@ async fn success_in_the_status_alone_is_none() {
 async fn a_code_may_come_as_text() {
     assert_eq!(
         send(Given::json(403, &error(403, json!("2024")))).await,
-        ProviderError::Rejected { code: Code::Upstream(2024) }
+        ProviderError::OptedOut { code: Code::Upstream(2024) }
     );
 }
 

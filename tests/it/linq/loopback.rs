@@ -110,7 +110,7 @@ async fn whoever_opted_out_is_not_written_to() {
     let world = world();
     let at = received(&world, Draft::text("STOP")).await.at;
     let refused = send(&world, &at, "1", Part::text("Goodbye")).await;
-    assert_eq!(refused, Err(ProviderError::Rejected { code: Code::Upstream(2024) }));
+    assert_eq!(refused, Err(ProviderError::OptedOut { code: Code::Upstream(2024) }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,6 +41,7 @@ enum Says {
     Ambiguous,
     Rejected,
     WindowClosed,
+    OptedOut,
     Unauthorized,
 }
 
@@ -51,6 +52,7 @@ fn said(error: &ProviderError) -> Says {
         ProviderError::Ambiguous { .. } => Says::Ambiguous,
         ProviderError::Rejected { .. } => Says::Rejected,
         ProviderError::WindowClosed { .. } => Says::WindowClosed,
+        ProviderError::OptedOut { .. } => Says::OptedOut,
         ProviderError::Unauthorized { .. } => Says::Unauthorized,
         ProviderError::SessionDown { .. } | ProviderError::Unsupported { .. } => panic!("Meta has no such thing"),
     }
@@ -87,6 +89,7 @@ const TABLE: &[(i64, u16, Says)] = &[
     (131_030, 400, Says::Unauthorized),
     (131_031, 403, Says::Unauthorized),
     (131_037, 400, Says::Unauthorized),
+    (131_050, 400, Says::OptedOut),
     (131_041, 400, Says::Rejected),
     (131_042, 400, Says::Unauthorized),
     (131_044, 400, Says::Unauthorized),
@@ -94,7 +97,6 @@ const TABLE: &[(i64, u16, Says)] = &[
     (131_047, 400, Says::WindowClosed),
     (131_048, 400, Says::Unauthorized),
     (131_049, 400, Says::Rejected),
-    (131_050, 400, Says::Rejected),
     (131_051, 400, Says::Rejected),
     (131_052, 400, Says::Rejected),
     (131_053, 400, Says::Rejected),

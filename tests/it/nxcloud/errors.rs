@@ -41,6 +41,7 @@ enum Says {
     Ambiguous,
     Rejected,
     WindowClosed,
+    OptedOut,
     Unauthorized,
 }
 
@@ -51,6 +52,7 @@ fn said(error: &ProviderError) -> Says {
         ProviderError::Ambiguous { .. } => Says::Ambiguous,
         ProviderError::Rejected { .. } => Says::Rejected,
         ProviderError::WindowClosed { .. } => Says::WindowClosed,
+        ProviderError::OptedOut { .. } => Says::OptedOut,
         ProviderError::Unauthorized { .. } => Says::Unauthorized,
         ProviderError::SessionDown { .. } | ProviderError::Unsupported { .. } => panic!("NXCloud has no such thing"),
     }

@@ -24,7 +24,7 @@ fn peer(name: &str) -> Peer {
 }
 
 fn opt(out: bool, since: u64) -> Change {
-    Change::Opt(Opted { out, since: Timestamp(since) })
+    Change::Opt(Opted { out, since: Timestamp(since), by: threedots::store::OptedBy::Person })
 }
 
 fn pause(bench: &Bench, hours: u64) -> Change {

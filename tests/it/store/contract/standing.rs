@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use threedots::clock::Timestamp;
 use threedots::message::{BotName, ChatId, ContactId, Echo, MessageId};
-use threedots::store::{By, Change, Echoed, Opted, PartState, Pause, Peer, Retention, Settlement};
+use threedots::store::{By, Change, Echoed, Opted, OptedBy, PartState, Pause, Peer, Retention, Settlement};
 
 use crate::store::bench::{Bench, ids, message, outgoing, within};
 
@@ -208,7 +208,7 @@ pub(in crate::store) async fn a_pause_goes_with_the_person_and_when_it_is_over(b
 }
 
 pub(in crate::store) async fn what_a_person_said_last_about_being_written_to_stays(bench: &Bench) {
-    let opt = |out: bool, since: u64| Change::Opt(Opted { out, since: Timestamp(since) });
+    let opt = |out: bool, since: u64| Change::Opt(Opted { out, since: Timestamp(since), by: OptedBy::Person });
     let standing = async || bench.store.standing(&peer("ann")).await.unwrap().opted_out();
     assert!(!bench.store.stand(&peer("ann"), opt(false, 5)).await.unwrap(), "nothing has changed");
     assert!(bench.store.stand(&peer("ann"), opt(true, 10)).await.unwrap());

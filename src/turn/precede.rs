@@ -1,0 +1,70 @@
+//! Dots before what answers nothing of this moment, on upstreams that want them before every text.
+//!
+//! What a handler answers has its turn's dots. What leaves for the first time without any has them shown for as long as the
+//! upstream wants them to precede a text, by the same guard: what is said unasked, what is sent in the place of a part that
+//! failed after all, and a reply that was held back before any of it had left. What has been tried already is not announced
+//! again. Nor is what the bot itself says to a control word or a code, or in quiet hours: whoever says "stop" sees no dots
+//! begin.
+
+use super::{Attempt, Later, person};
+use crate::clock::Timestamp;
+use crate::message::{MediaKind, Payload};
+use crate::provider::Activity;
+use crate::store::{Claim, Outgoing, PartState, StoreError};
+use crate::typing::Quiet;
+
+/// What came of showing dots first.
+pub(super) enum Preceded {
+    /// It may leave.
+    Ready(Quiet),
+    /// The turn is given back until then.
+    NotYet(Timestamp, Later),
+}
+
+impl Attempt<'_> {
+    /// The licence to send what is outgoing, once dots have preceded it if it is to have any.
+    pub(super) async fn precede(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Preceded, StoreError> {
+        let never = Ok(Preceded::Ready(Quiet::never_shown()));
+        let wanted = !self.bot.provider.abilities().typing.lead.is_zero() && is_announced(outgoing);
+        if !wanted || self.outbox().called_off(outgoing, 0).await?.is_some() {
+            return never;
+        }
+        // In a closed hour nobody sees dots.
+        if let Some(at) = self.outbox().closed_until(claim).await? {
+            return Ok(Preceded::NotYet(at, Later::Closed));
+        }
+        let Some(dots) = self.bot.indicator.precede(&self.tools.tasks, &outgoing.to, activity(outgoing)) else {
+            return never;
+        };
+        if outgoing.despite_pause {
+            return Ok(Preceded::Ready(dots.quiet().await));
+        }
+        // Dropped on their way to being quiet, the dots go off.
+        tokio::select! {
+            biased;
+            taken_over = person::taken_over(self.tools, claim) => {
+                taken_over?;
+                Ok(Preceded::NotYet(self.tools.clock.now(), Later::Person))
+            }
+            quiet = dots.quiet() => Ok(Preceded::Ready(quiet)),
+        }
+    }
+}
+
+/// Whether nothing of it has been tried, and it is a message of its own.
+fn is_announced(outgoing: &Outgoing) -> bool {
+    let is_fresh = outgoing.parts.iter().all(|part| matches!(part.state, PartState::Waiting { attempts: 0 }));
+    let reacts = matches!(first(outgoing), None | Some(Payload::Reaction { .. }));
+    !outgoing.at_once && is_fresh && !reacts
+}
+
+fn activity(outgoing: &Outgoing) -> Activity {
+    match first(outgoing) {
+        Some(Payload::Media(media)) if media.kind == MediaKind::Voice => Activity::Recording,
+        _ => Activity::Typing,
+    }
+}
+
+fn first(outgoing: &Outgoing) -> Option<&Payload> {
+    outgoing.parts.first().map(|part| &part.part.payload)
+}
