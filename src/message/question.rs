@@ -5,8 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use icu_casemap::CaseMapper;
 use icu_normalizer::DecomposingNormalizerBorrowed;
-use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 use serde::{Deserialize, Serialize};
 
 use super::reply::Choice;
@@ -81,14 +81,21 @@ impl Question {
     }
 }
 
-/// In small letters, without marks, in one form, and with single spaces.
+/// Without capitals and marks, in one form, and with single spaces.
 fn plain(text: &str) -> String {
-    let combining = CanonicalCombiningClassMapBorrowed::new();
-    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
-    // A digit on a key is a digit and two signs behind it.
-    let is_mark = |c: &char| combining.get_u8(*c) != 0 || matches!(c, '\u{fe0f}' | '\u{20e3}');
-    let letters: String = decomposed.chars().filter(|c| !is_mark(c)).flat_map(char::to_lowercase).collect();
+    let folded = CaseMapper::new().fold_string(text);
+    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(&folded);
+    let folded = CaseMapper::new().fold_string(&decomposed);
+    let letters: String = folded.chars().filter(|letter| !is_left_out(*letter)).collect();
     letters.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a sign is one that people leave out: accents, and the vowels of Arabic and Hebrew. Marks without which a word is
+/// another (of Indian scripts and of Japanese) are not. A digit on a key is a digit and two signs behind it.
+fn is_left_out(letter: char) -> bool {
+    matches!(letter, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
+        || matches!(letter, '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}')
+        || letter == '\u{fe0f}'
 }
 
 /// A telephone's keyboard ends a sentence by itself.
@@ -202,6 +209,8 @@ mod tests {
         assert_eq!(chosen(&["2", "1", "10"], "2"), None, "the second, or the one that says two?");
         assert_eq!(chosen(&["2", "1", "10"], "10").as_deref(), Some("id-2"));
         assert_eq!(chosen(&["Résumé", "Resume"], "resume"), None);
+        assert_eq!(chosen(&["かぎ", "はし"], "かき"), None, "without its mark it is another word");
+        assert_eq!(chosen(&["Straße"], "STRASSE").as_deref(), Some("id-0"));
     }
 
     #[test]

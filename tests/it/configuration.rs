@@ -282,6 +282,9 @@ show = "typing"
 [bots.shop.typing]
 delay = "2m"
 
+[bots.shop.delivery]
+list_button = "More than twenty characters"
+
 [bots.shop.failure_reply]
 template = "replies/none.txt"
 enabled = "LITERAL-SECRET"
@@ -321,7 +324,7 @@ timeout = 3
 
 /// Everything that is wrong with [`WRONG`]: the key, the beginning of the line that it stands on or the variable, and
 /// a word of what to do.
-const FOUND: [(&str, &str, &str); 55] = [
+const FOUND: [(&str, &str, &str); 56] = [
     ("bots.shop.typing.delay", "delay = ", "shorter than typing.cap"),
     ("templates", "templates = ", "template prompts/broken.txt: syntax error (line 2)"),
     ("telemetry", "telemetry = ", "remove it"),
@@ -363,6 +366,7 @@ const FOUND: [(&str, &str, &str); 55] = [
     ("bots.shop.control.human", "human = ", "without a letter"),
     ("bots.shop.tpying", "[bots.shop.tpying]", "correct its name"),
     ("bots.shop.turn.timeout", "THREEDOTS_BOTS__SHOP__TURN__TIMEOUT", "write for example \"26s\""),
+    ("bots.shop.delivery.list_button", "list_button = ", "1 to 20 characters"),
     ("bots.shop.failure_reply.template", "template = ", "or name another"),
     ("bots.shop.failure_reply.enabled", "enabled = ", "must be true or false"),
     ("bots.pigeons.provider.kind", "kind = \"pigeon\"", "use one of meta"),

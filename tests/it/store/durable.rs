@@ -25,6 +25,7 @@ for_each_engine! {
         a_letter_that_was_replayed_waits_after_a_restart
         what_was_swept_out_leaves_no_key_behind
         a_pause_is_there_again_after_a_restart
+        a_question_is_open_still_after_a_restart_and_in_data_that_knew_of_none
         it_is_known_after_a_restart_since_when_the_oldest_message_waits
         what_was_ready_when_the_store_was_opened_says_so_with_its_first_claim
         old_marks_leave_no_trace
@@ -109,6 +110,30 @@ async fn everything_is_there_again_after_a_restart(kind: Kind) {
     tokio::time::advance(MINUTE).await;
     assert_eq!(ids(&store.claim(LEASE).await.unwrap()), ["2"]);
     store.close().await;
+}
+
+async fn a_question_is_open_still_after_a_restart_and_in_data_that_knew_of_none(kind: Kind) {
+    use super::contract::{answer, open};
+    let mut bench = Bench::disk(kind);
+    bench.accept(message("ann", "1")).await;
+    answer(&bench, &[("colour?", &["red", "blue"])], 1).await;
+    // It is not written where there is none: such a record is as it always was.
+    bench.accept(message("ben", "2")).await;
+    answer(&bench, &[("hello", &[])], 1).await;
+    bench.restart().await;
+    bench.accept(message("ann", "3")).await;
+    assert_eq!(open(&bench).await, ["red", "blue"]);
+    let claim = bench.claim().await;
+    bench.answer(claim).await;
+    bench.accept(message("ben", "4")).await;
+    assert_eq!(open(&bench).await, [""; 0]);
+    let (_, settings) = bench.disk.as_ref().unwrap();
+    let path = settings.path.clone();
+    bench.store.close().await;
+    let with_question = pairs(kind, &path)
+        .into_iter()
+        .filter(|(key, value)| key.starts_with(b"c") && String::from_utf8_lossy(value).contains("\"question\""));
+    assert_eq!(with_question.count(), 1);
 }
 
 async fn a_pause_is_there_again_after_a_restart(kind: Kind) {
