@@ -26,7 +26,7 @@ pub fn are_choices(choices: &[Choice]) -> bool {
     (1..=MOST_CHOICES).contains(&choices.len()) && bytes <= MOST_BYTES
 }
 
-/// The newest question of a conversation, as long as nothing was said by us after it.
+/// The newest question of a conversation, as long as nothing was said by us after it, by the bot or by a person.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// What may be chosen, in the order in which it was numbered.

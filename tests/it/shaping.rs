@@ -11,8 +11,11 @@ use threedots::outbox;
 use threedots::provider::Provider;
 use threedots::sandbox::phone::Body;
 use threedots::sandbox::{Sandbox, Upstream};
+use threedots::telemetry::{self, LogLevel};
 use threedots::{Handler, HandlerError, Reply, Turn};
+use tracing_subscriber::layer::SubscriberExt;
 
+use crate::buffer::Buffer;
 use crate::world::{Setup, World};
 
 /// Whether a customer got the failure reply and nothing else. Linq tells no names.
@@ -250,6 +253,22 @@ async fn a_reply_that_is_too_large_to_be_recorded_is_a_failure_that_the_customer
             "{name}: the failure reply takes the dots off"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_what_was_changed_in_words_and_counts_alone() {
+    let buffer = Buffer::default();
+    let writer = buffer.clone();
+    let layer = telemetry::layer(LogLevel::Info, true, move || writer.clone());
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let caption = "CANARY ".repeat(300);
+    let labels = ["CANARY CANARY CANARY CANARY", "2", "3", "4"];
+    answered(Upstream::Meta, vec![link(MediaKind::Image, &caption), buttons(&labels)]).await;
+    let said = buffer.written();
+    let changes =
+        "captions went on as text: 1, questions with too many buttons became lists: 1, labels were shortened: 1";
+    assert!(said.contains(changes), "{said}");
+    assert!(!said.contains("CANARY"), "{said}");
 }
 
 fn providers() -> Vec<Arc<dyn Provider>> {

@@ -71,6 +71,7 @@ macro_rules! contract {
 
 contract! {
     a_question_is_open_until_something_else_is_said
+    a_question_ends_when_a_person_takes_over
     a_question_knows_when_it_left_and_by_which_names
     what_a_message_chooses_stays_with_it_until_it_ends
     a_question_goes_with_its_conversation_and_with_whom_it_was_put_to

@@ -426,6 +426,17 @@ impl Ledger {
         }
     }
 
+    /// Leaves a conversation to a person, who may ask something else: nothing holds it back, and no question is open.
+    fn hand_over(&self, changes: &mut Changes, place: Hash) -> Result<(), Fault> {
+        match self.known(place)? {
+            Some(known) if known.not_before != Timestamp::default() || known.question.is_some() => {
+                let known = Known { not_before: Timestamp::default(), question: None, ..known };
+                self.write_known(changes, place, &known)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Adds to a conversation's history, and takes off at its other end what is too much.
     fn write_said(&self, changes: &mut Changes, place: Hash, said: &[Vec<u8>]) -> Result<(), Fault> {
         if said.is_empty() {

@@ -15,12 +15,18 @@ impl Ledger {
 
     /// Changes it. Whether anything is different.
     pub(super) fn stand(&mut self, peer: &Peer, change: Change, now: Timestamp) -> bool {
-        let KnownContact { peer, .. } = self.chats(peer);
+        let KnownContact { chats, peer, .. } = self.chats(peer);
         let Some(kept) = standing::change(&peer, self.kept(&peer).cloned().collect(), change, now) else {
             return false;
         };
         self.keep_standing(&kept);
         if let Change::Pause(_) = change {
+            // The person may ask something else.
+            for conversation in chats {
+                if let Some(known) = self.conversations.get_mut(&conversation) {
+                    known.question = None;
+                }
+            }
             self.notices.tell(&kept.peer);
         }
         true

@@ -23,7 +23,7 @@ impl Ledger {
         self.keep_standing(&mut changes, &kept)?;
         if let Change::Pause(_) = change {
             for conversation in chats {
-                self.end_hold_back(&mut changes, Hash::of_conversation(&conversation))?;
+                self.hand_over(&mut changes, Hash::of_conversation(&conversation))?;
             }
             self.notices.tell(&kept.peer);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use threedots::clock::Timestamp;
 use threedots::message::reply::Choice;
 use threedots::message::{BotName, Content, MessageId, Part, PartKey};
-use threedots::store::{Claim, Outgoing, OutgoingPart, PartState, Retention, Seq, StoreError};
+use threedots::store::{By, Change, Claim, Outgoing, OutgoingPart, PartState, Pause, Peer, Retention, Seq, StoreError};
 
 use crate::store::bench::{Bench, group_message, message, message_saying, new, outgoing};
 
@@ -72,6 +72,18 @@ pub(in crate::store) async fn a_question_is_open_until_something_else_is_said(be
         let claim = bench.claim().await;
         bench.answer(claim).await;
     }
+}
+
+pub(in crate::store) async fn a_question_ends_when_a_person_takes_over(bench: &Bench) {
+    bench.accept(message("ann", "1")).await;
+    answer(bench, &[("colour?", &["red"])], 1).await;
+    let since = bench.clock.now();
+    let peer = Peer::named(&BotName::new("shop"), "ann").unwrap();
+    let pause = Pause { since, until: Some(since.plus(Duration::from_secs(60))), by: By::Handler };
+    bench.store.stand(&peer, Change::Pause(pause)).await.unwrap();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    bench.accept(message("ann", "2")).await;
+    assert_eq!(open(bench).await, [""; 0]);
 }
 
 pub(in crate::store) async fn a_question_knows_when_it_left_and_by_which_names(bench: &Bench) {
