@@ -23,7 +23,8 @@ pub enum Fact<'a> {
     Messages {
         /// By which provider.
         provider: &'static str,
-        /// `new`, `duplicate`, or `unkept` for those that the store cannot hold.
+        /// `new`, `duplicate`, `unkept` for those that the store cannot hold, or `unread` for those that became dead
+        /// letters as they came.
         what: &'static str,
         /// How many.
         count: usize,

@@ -33,6 +33,7 @@ mod rate;
 mod resolve;
 mod secrets;
 pub mod signature;
+mod unread;
 pub mod wawp;
 mod whatsapp;
 
@@ -58,6 +59,7 @@ pub use part_limits::{CaptionLimits, ChoiceLimits, ListLimits};
 pub use rate::{Rate, SendLimits};
 pub use resolve::Resolve;
 pub use secrets::{EndingSecret, Secrets, SigningSecret};
+pub use unread::Unread;
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
 pub const KINDS: [Kind; 6] = [
@@ -301,6 +303,8 @@ pub struct Events {
     pub renamed: Vec<Renamed>,
     /// What was left out.
     pub ignored: Ignored,
+    /// Messages that could not be read. They are counted as well.
+    pub unread: Vec<Unread>,
     /// For whom the first element is that was meant for another number than this bot's.
     pub elsewhere: Option<Elsewhere>,
 }

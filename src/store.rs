@@ -36,8 +36,8 @@ use crate::clock::{Timestamp, in_words};
 use crate::handler::{Count, Notebook, NotebookError, Said, Summary};
 use crate::message::reply::Choice;
 use crate::message::{
-    BotName, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Question, Renamed,
-    Stage,
+    BotName, Content, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Question,
+    Renamed, Stage,
 };
 pub use errand::{Asked, Commission, Commissioned, Errand, Receipt, Whereabouts};
 pub use invitations::{Invitation, MOST_INVITATIONS, Member};
@@ -100,6 +100,10 @@ pub trait Store: Send + Sync + 'static {
     /// The answers stand in the order of the messages. A message is known by its bot and its identifier, for at
     /// least as long as the upstreams go on repeating themselves.
     async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError>;
+
+    /// Keeps messages that could not be read, or not be kept as they are, as dead letters, each at most once and for its
+    /// reason. The answers stand in their order. Durable when it returns; all of them, or none on an error.
+    async fn bury(&self, messages: &[(Inbound, String)]) -> Result<Vec<Accepted>, StoreError>;
 
     /// Takes in something that is to be said unasked, at most once for its key: what it says is known for as long as a
     /// message is. It waits in its conversation behind what waits there, but no hold-back keeps it, unless a reply is on
@@ -572,6 +576,28 @@ pub struct DeadLetter {
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
+    /// Whether it could not be read: then it is kept as it came, and there is nothing that could be replayed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
+}
+
+impl DeadLetter {
+    /// What a message is that could not be read.
+    pub const UNREAD: &str = "unread";
+
+    /// What the sender of a message is called who could not be read either.
+    pub const NOBODY: &str = "unknown";
+
+    /// Why a letter that could not be read is not replayed.
+    pub const NOTHING_TO_REPLAY: &str = "it could not be read when it came, so there is nothing to replay: look at it, write to its sender, and drop it";
+
+    /// A letter that could not be read, as it came.
+    pub(crate) fn raw(&self) -> Option<&str> {
+        match &self.message.inbound.content {
+            Content::Unknown { raw, .. } if self.unread => raw.as_str(),
+            _ => None,
+        }
+    }
 }
 
 /// A part that has left, as long as it is kept.

@@ -18,6 +18,7 @@
 
 mod astray;
 mod intake;
+mod unread;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -207,7 +208,9 @@ impl Webhooks {
 
     async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
-        let Events { messages, statuses, echoes, wishes, renamed, ignored, elsewhere } = events;
+        let Events { messages, statuses, echoes, wishes, renamed, ignored, unread, elsewhere } = events;
+        let now = self.clock.now();
+        let unread: Vec<_> = unread.into_iter().map(|unread| unread::letter(bot, unread, now)).collect();
         let orders = messages.iter().filter(|message| inlet.controls.order(message).is_some());
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let reported = statuses.len();
@@ -219,9 +222,13 @@ impl Webhooks {
             for renamed in &renamed {
                 self.store.rename(renamed).await?;
             }
-            Ok::<_, StoreError>((noted, taken_over, wished, self.keep(&messages).await?))
+            let (accepted, unkept) = self.keep(&messages).await?;
+            let letters: Vec<_> =
+                unread.into_iter().chain(unkept.iter().map(|message| unread::remains(message))).collect();
+            let buried = if letters.is_empty() { Vec::new() } else { self.store.bury(&letters).await? };
+            Ok::<_, StoreError>((noted, taken_over, wished, (accepted, unkept.len()), buried))
         };
-        let (noted, taken_over, wished, (accepted, unkept)) = match timeout(self.store_timeout, stored).await {
+        let (noted, taken_over, wished, (accepted, unkept), buried) = match timeout(self.store_timeout, stored).await {
             Ok(Ok(stored)) => stored,
             // The store has told that, once.
             Ok(Err(StoreError::OutOfSpace { .. })) => return try_again(),
@@ -236,6 +243,7 @@ impl Webhooks {
                 self.meters.tell(Fact::Messages { provider, what, count });
             }
         }
+        self.tell_buried(bot, provider, &buried);
         let came_out = |what| Some(noted.iter().filter(|noted| **noted == what).count()).filter(|count| *count > 0);
         info!(
             webhook.bot = %bot,
@@ -260,6 +268,24 @@ impl Webhooks {
             self.astray.other_number(bot, elsewhere);
         }
         WebhookAnswer::new(200, &*inlet.provider.abilities().acknowledgement)
+    }
+
+    /// Has an operator know of messages that could not be read: nobody else ever would.
+    fn tell_buried(&self, bot: &BotName, provider: &'static str, buried: &[Accepted]) {
+        let new: Vec<_> =
+            buried.iter().filter_map(|letter| if let Accepted::New(seq) = letter { Some(seq) } else { None }).collect();
+        if new.is_empty() {
+            return;
+        }
+        self.meters.tell(Fact::Messages { provider, what: "unread", count: new.len() });
+        self.meters.tell(Fact::Died { bot, count: new.len() });
+        warn!(
+            webhook.bot = %bot,
+            webhook.unread = new.len(),
+            webhook.letters = new.iter().map(|seq| seq.to_string()).collect::<Vec<_>>().join(" "),
+            "a customer's message could not be read and nobody has answered it: it is kept as a dead letter; look at it with \
+             `threedots dead show NUMBER`, write to its sender, and drop it"
+        );
     }
 
     /// Takes in what was written from the business's own phone. Says how often a person has taken over by it.
@@ -290,21 +316,21 @@ impl Webhooks {
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,
-    /// which are counted. Delivered again they would be just as they are, and their neighbours must not wait for that.
-    async fn keep(&self, messages: &[Inbound]) -> Result<(Vec<Accepted>, usize), StoreError> {
+    /// which are left over. Delivered again they would be just as they are, and their neighbours must not wait for that.
+    async fn keep<'a>(&self, messages: &'a [Inbound]) -> Result<(Vec<Accepted>, Vec<&'a Inbound>), StoreError> {
         // Three of four deliveries are statuses: they have nothing to wait for.
         if messages.is_empty() {
-            return Ok((Vec::new(), 0));
+            return Ok((Vec::new(), Vec::new()));
         }
         match self.store.accept(messages).await {
             Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => {}
-            accepted => return accepted.map(|accepted| (accepted, 0)),
+            accepted => return accepted.map(|accepted| (accepted, Vec::new())),
         }
-        let (mut accepted, mut unkept) = (Vec::new(), 0);
+        let (mut accepted, mut unkept) = (Vec::new(), Vec::new());
         for message in messages.chunks(1) {
             match self.store.accept(message).await {
                 Ok(one) => accepted.extend(one),
-                Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => unkept += 1,
+                Err(StoreError::TooLarge { .. } | StoreError::Invalid(_)) => unkept.extend(message),
                 Err(refused) => return Err(refused),
             }
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use threedots::message::Kind;
 use threedots::operator::{Changed, Invited, Letter, Letters, Members, Sent, Stands};
-use threedots::store::{Forgotten, Seq};
+use threedots::store::{DeadLetter, Forgotten, Seq};
 
 /// One line a letter.
 pub(super) fn letters(page: &Letters) -> String {
@@ -15,8 +15,8 @@ pub(super) fn letters(page: &Letters) -> String {
         .letters
         .iter()
         .map(|letter| {
-            let Letter { letter, since, bot, kind, reason, .. } = letter;
-            [letter.to_string(), since.clone(), tamed(bot.as_str()), kind_of(*kind), tamed(reason)]
+            let Letter { letter: number, since, bot, reason, .. } = letter;
+            [number.to_string(), since.clone(), tamed(bot.as_str()), kind_of(letter), tamed(reason)]
         })
         .collect();
     let head = ["ID", "DEAD SINCE", "BOT", "KIND", "REASON"].map(str::to_owned);
@@ -43,7 +43,7 @@ pub(super) fn letter(letter: &Letter) -> String {
         ("dead since", letter.since.clone()),
         ("reason", tamed(&letter.reason)),
         ("accepted", letter.accepted.clone()),
-        ("kind", kind_of(letter.kind)),
+        ("kind", kind_of(letter)),
     ];
     if let Some(message) = &letter.message {
         lines.push(("written", message.written.clone()));
@@ -68,7 +68,11 @@ pub(super) fn changed(changed: &Changed, done: &str) -> String {
         let numbers: Vec<String> = letters.iter().map(Seq::to_string).collect();
         (!letters.is_empty()).then(|| format!("{}: {what}", numbers.join(" ")))
     };
-    let lines = [line(&changed.done, done), line(&changed.unknown, "no dead letter (any longer)")];
+    let lines = [
+        line(&changed.done, done),
+        line(&changed.unread, DeadLetter::NOTHING_TO_REPLAY),
+        line(&changed.unknown, "no dead letter (any longer)"),
+    ];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
     if lines.is_empty() { "nothing was done".into() } else { lines.join("\n") }
 }
@@ -143,8 +147,8 @@ pub(super) fn sent(Sent { message, parts }: &Sent) -> String {
 }
 
 /// What a dead letter was: a kind of message, or an errand, which is something to be said unasked.
-fn kind_of(kind: Option<Kind>) -> String {
-    kind.map_or("errand", Kind::as_str).to_owned()
+fn kind_of(letter: &Letter) -> String {
+    if letter.unread { DeadLetter::UNREAD.to_owned() } else { letter.kind.map_or("errand", Kind::as_str).to_owned() }
 }
 
 #[cfg(test)]

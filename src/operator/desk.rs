@@ -100,6 +100,10 @@ impl Desk {
         let mut changed = Changed::default();
         for letter in letters.iter().copied().collect::<BTreeSet<_>>() {
             let found = match fate {
+                Fate::Replay if self.is_unread(letter).await => {
+                    changed.unread.push(letter);
+                    continue;
+                }
                 Fate::Replay => self.store.replay(letter).await.map(|conversation| conversation.is_some()),
                 Fate::Discard => self.store.discard(letter).await,
             };
@@ -120,6 +124,7 @@ impl Desk {
             operator.action = action,
             operator.letters = numbers(&changed.done),
             operator.unknown = changed.unknown.len(),
+            operator.unread = (!changed.unread.is_empty()).then(|| changed.unread.len()),
             operator.error = changed.error,
             "audit"
         );
@@ -146,8 +151,17 @@ impl Desk {
         self.stand(&peer, Change::Resume).await
     }
 
+    /// Whether there is nothing in a letter that could be replayed.
+    async fn is_unread(&self, letter: Seq) -> bool {
+        self.dead_letter(letter).await.is_ok_and(|letter| letter.unread)
+    }
+
     async fn peer_at(&self, letter: Seq) -> Result<Peer, Refusal> {
-        Ok(Peer::of(&self.dead_letter(letter).await?.message.inbound.at))
+        let letter = self.dead_letter(letter).await?;
+        if letter.unread && letter.message.inbound.at.sender.as_str() == DeadLetter::NOBODY {
+            return Err(Refusal::new(404, "this message could not be read, and neither could whose it is"));
+        }
+        Ok(Peer::of(&letter.message.inbound.at))
     }
 
     async fn dead_letter(&self, letter: Seq) -> Result<DeadLetter, Refusal> {

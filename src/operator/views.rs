@@ -65,6 +65,9 @@ pub struct Letter {
     /// What kind of message it is; nothing, if it is something that was to be said unasked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
+    /// Whether it could not be read: then its content is what came, and it cannot be replayed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
     /// The parts of what was to be said unasked, by their keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
@@ -101,7 +104,7 @@ impl fmt::Debug for Private {
 impl Letter {
     /// A letter as it is shown, with the customer's words or without.
     pub(super) fn of(letter: DeadLetter, words: bool) -> Self {
-        let DeadLetter { message, reason, since } = letter;
+        let DeadLetter { message, reason, since, unread } = letter;
         let parts = message.keys().iter().map(|key| key.as_str().to_owned()).collect();
         let said = message.errand.as_ref().map(|errand| {
             let words = errand.parts.iter().filter_map(|part| part.payload.words());
@@ -126,6 +129,7 @@ impl Letter {
             accepted: message.accepted.to_utc(),
             reason,
             kind: (!is_errand).then(|| inbound.content.kind()),
+            unread,
             parts,
             message: words.then(|| private(inbound.content)),
         }
@@ -139,6 +143,9 @@ pub struct Changed {
     pub done: Vec<Seq>,
     /// These are no dead letters (any longer).
     pub unknown: Vec<Seq>,
+    /// These could not be read when they came, so there is nothing to replay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Seq>,
     /// Why the others were not looked at, if the store could not go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -202,6 +202,14 @@ impl Store for Disk {
         self.write(now, When::Durable, bytes, apply).await
     }
 
+    async fn bury(&self, messages: &[(Inbound, String)]) -> Result<Vec<Accepted>, StoreError> {
+        let now = self.clock.now();
+        let letter = |(message, reason): &(Inbound, String)| Ok((Arriving::new(message, now)?, reason.clone()));
+        let letters = messages.iter().map(letter).collect::<Result<Vec<_>, StoreError>>()?;
+        let bytes = letters.iter().map(|(letter, _)| letter.size()).sum();
+        self.write(now, When::Durable, bytes, move |ledger| ledger.bury(&letters, now)).await
+    }
+
     async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
         let now = self.clock.now();
         let errand = Commissioning::new(commission, now)?;

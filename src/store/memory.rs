@@ -132,6 +132,30 @@ impl Store for Memory {
         Ok(answers)
     }
 
+    async fn bury(&self, messages: &[(Inbound, String)]) -> Result<Vec<Accepted>, StoreError> {
+        let now = self.clock.now();
+        let records = messages.iter().map(|(message, _)| record::encode(&Arrival::new(message, now)));
+        let records: Vec<Vec<u8>> = records.collect::<Result<_, _>>()?;
+        let mut ledger = self.ledger()?;
+        ledger.expire(now);
+        let mut answers = Vec::with_capacity(messages.len());
+        for ((Inbound { at, .. }, reason), record) in messages.iter().zip(records) {
+            let mark = (at.bot.clone(), at.message.clone());
+            if let Some(seq) = ledger.marks.get(&mark) {
+                answers.push(Accepted::Duplicate(*seq));
+                continue;
+            }
+            let seq = Seq(ledger.last.0 + 1);
+            let message = ledger::decode::<Arrival>(&record)?.numbered(seq);
+            ledger.last = seq;
+            ledger.expiry.push_back((now, mark.clone()));
+            ledger.marks.insert(mark, seq);
+            ledger.dead.insert(seq, DeadLetter { message, reason: reason.clone(), since: now, unread: true });
+            answers.push(Accepted::New(seq));
+        }
+        Ok(answers)
+    }
+
     async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
         let now = self.clock.now();
         let (aged, mut ledger) = (self.age.now(), self.ledger()?);
@@ -417,6 +441,9 @@ impl Store for Memory {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
         let Some(letter) = ledger.dead.get(&letter).cloned() else { return Ok(None) };
+        if letter.unread {
+            return Err(StoreError::Invalid(DeadLetter::NOTHING_TO_REPLAY));
+        }
         self.schedule.admit(&[&letter.message.inbound.at.bot])?;
         ledger.dead.remove(&letter.message.seq);
         let arrival = Arrival::again(letter, now);

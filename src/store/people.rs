@@ -24,6 +24,11 @@ impl Person {
         of_writer.map(ContactId::as_str).any(|id| self.is(id)) || (!at.group && self.is(at.chat.as_str()))
     }
 
+    /// Whether one of the person's identifiers stands in what nobody could read, by itself and not as a part of another.
+    pub(super) fn is_named_in(&self, raw: &str) -> bool {
+        self.0.named_in(raw)
+    }
+
     /// Learns the identifiers in a message that the person wrote. Whether one of them is new.
     pub(super) fn learn(&mut self, at: &MessageRef) -> bool {
         self.wrote(at) && self.add(&if at.group { ContactIds::of_writer(at) } else { ContactIds::of_chat(at) })

@@ -203,7 +203,8 @@ async fn no_value_that_is_printed_shows_a_canary() {
         sent: Vec::new(),
         failed: 0,
     };
-    let letter = DeadLetter { message: waiting[0].clone(), reason: "a reason".into(), since: Timestamp(0) };
+    let letter =
+        DeadLetter { message: waiting[0].clone(), reason: "a reason".into(), since: Timestamp(0), unread: false };
     shown.push(format!("{outgoing:?} {settlement:?} {letter:?}"));
     shown.push(format!("{:?}", meta.send(&outgoing.to, &Part::text(WORDS.repeat(200)), &PartKey::new("1")).await));
 

@@ -9,3 +9,4 @@ mod lease;
 mod leftover;
 mod stops;
 mod table;
+mod unread;

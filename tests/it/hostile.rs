@@ -51,6 +51,13 @@ impl World {
         answer
     }
 
+    /// What was signed, and is no message that could be answered, was kept for the operator to see, and not sent on.
+    async fn close_with_a_letter(self) {
+        self.product.stop().await;
+        assert!(is_kept(self.directory.path(), BAD), "a message is gone without a trace");
+        assert!(self.upstream.texts().iter().all(|text| !text.contains(BAD)));
+    }
+
     /// Nothing of a stranger's was kept, or sent on.
     async fn close(self) {
         self.product.stop().await;
@@ -221,7 +228,7 @@ async fn garbage_among_five_messages_costs_the_other_four_nothing() {
     for words in ["first", "second", "fourth", "fifth"] {
         world.upstream.sent(&format!("the {words} of five")).await;
     }
-    world.close().await;
+    world.close_with_a_letter().await;
 }
 
 #[tokio::test]
@@ -233,7 +240,7 @@ async fn a_message_that_is_too_large_to_keep_costs_its_neighbours_nothing() {
     for words in ["first", "last"] {
         world.upstream.sent(&format!("the {words} of three")).await;
     }
-    world.close().await;
+    world.close_with_a_letter().await;
 }
 
 #[tokio::test]

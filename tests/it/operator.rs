@@ -19,12 +19,12 @@ use threedots::gate::GateConfig;
 use threedots::health::Health;
 use threedots::hosting::Roster;
 use threedots::housekeeping;
-use threedots::message::{BotName, MessageId, Stage};
+use threedots::message::{BotName, Content, Inbound, MessageId, MessageRef, Stage};
 use threedots::operator::{Api, Host, HostError, Refusal, Reloaded, routes};
 use threedots::outbox;
 use threedots::provider::{Code, ProviderError};
 use threedots::store::memory::{Memory, Settings};
-use threedots::store::{Ending, Retention, Settlement, Store};
+use threedots::store::{Accepted, DeadLetter, Ending, Retention, Settlement, Store};
 use threedots::telemetry::{self, LogLevel};
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
 use tokio_util::sync::CancellationToken;
@@ -422,6 +422,31 @@ async fn a_person_is_forgotten_by_a_number_as_people_write_it() {
     assert_eq!(world.dead().await.len(), 1, "the other's is there");
     let again = post(&api, "/v1/forget", whom("15550100001")).await.1;
     assert!(again.as_object().expect("counts").values().all(|count| *count == 0), "{again}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_read_is_shown_as_it_came_is_not_replayed_and_can_be_dropped() {
+    let (world, _) = fragile();
+    let api = api_of(&world.store);
+    let content = Content::Unknown { what: DeadLetter::UNREAD.into(), raw: "{\"id\":7,\"text\":[\"hello\"]}".into() };
+    world.write("poison");
+    world.pass(5).await;
+    let other = world.dead().await[0].message.clone();
+    let inbound = Inbound { content, ..other.inbound.clone() };
+    let inbound = Inbound { at: MessageRef { message: MessageId::new("unread-1"), ..inbound.at }, ..inbound };
+    let buried = world.store.bury(&[(inbound, "it could not be read".into())]).await.expect("the store works");
+    let Accepted::New(seq) = buried[0] else { panic!("{buried:?}") };
+    let (_, list) = get(&api, "/v1/dead").await;
+    assert_eq!((&list["letters"][1]["unread"], &list["letters"][0]["unread"]), (&json!(true), &Value::Null), "{list}");
+    assert!(!list.to_string().contains("hello"), "{list}");
+    let (_, shown) = get(&api, &format!("/v1/dead/{seq}?show=words")).await;
+    assert!(shown["message"]["content"].to_string().contains("hello"), "{shown}");
+    let named = json!({ "letters": [seq, other.seq, 900] });
+    let (status, changed) = post(&api, "/v1/dead/replay", named).await;
+    let expected = json!({ "done": [other.seq], "unread": [seq], "unknown": [900] });
+    assert_eq!((status, changed), (200, expected));
+    let (_, changed) = post(&api, "/v1/dead/discard", json!({ "letters": [seq] })).await;
+    assert_eq!(changed["done"], json!([seq]));
 }
 
 #[tokio::test(start_paused = true)]

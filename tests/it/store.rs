@@ -167,6 +167,8 @@ contract! {
     a_dead_letter_is_replayed_after_its_conversation_has_been_swept_out
     a_full_store_replays_nothing
     a_dead_letter_that_is_discarded_is_gone
+    what_could_not_be_read_is_a_dead_letter_once_and_is_never_claimed
+    what_could_not_be_read_is_forgotten_with_whom_it_names
     the_backlog_is_what_waits
     it_is_known_since_when_the_oldest_message_waits
     a_person_is_forgotten_with_all_that_is_theirs

@@ -10,7 +10,7 @@ use crate::message::{
     BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
 };
 use crate::provider::lenient::{self, Object, Shallow};
-use crate::provider::{Elsewhere, Events, WebhookError};
+use crate::provider::{Elsewhere, Events, Unread, WebhookError};
 
 /// Whose delivery it is, and when it came.
 pub(super) struct Reader<'a> {
@@ -40,7 +40,10 @@ impl Reader<'_> {
         if elsewhere {
             events.leave_out(Elsewhere::by("session"));
         } else if self.event(&envelope, &mut events).is_none() {
-            events.ignored.malformed += 1;
+            match unread(&body, &envelope) {
+                Some(unread) => events.not_read(unread),
+                None => events.ignored.malformed += 1,
+            }
         }
         Ok(events)
     }
@@ -166,6 +169,18 @@ fn others(payload: Object<'_>, keys: &[&str]) -> Vec<String> {
         }
     }
     others
+}
+
+/// An event that makes no sense, if it is a message of somebody else's.
+fn unread(body: &str, envelope: &Shallow<'_>) -> Option<Unread> {
+    let event = envelope.text("event")?;
+    let is_own = |payload: &Shallow<'_>| payload.get("fromMe").is_some_and(|own| own == "true");
+    let is_message = event.starts_with("message") && event != "message.status" && event != "message.from_me";
+    if !is_message || envelope.shallow("payload").as_ref().is_some_and(is_own) {
+        return None;
+    }
+    let payload = envelope.get("payload").unwrap_or_default();
+    Some(Unread::new(body).with(payload, &["waMessageId"], &["senderJid", "senderLid", "chatJid"]))
 }
 
 /// Stories, broadcast lists and channels: nobody there has written to us.

@@ -6,7 +6,7 @@ use super::{consent, names, reaction};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, PartKey, Stage};
 use crate::provider::lenient::{self, Object, Shallow};
-use crate::provider::{Elsewhere, Events, WebhookError};
+use crate::provider::{Elsewhere, Events, Unread, WebhookError};
 
 /// Whose delivery it is, and when it came.
 pub(super) struct Reader<'a> {
@@ -23,7 +23,10 @@ impl Reader<'_> {
         let envelope = Shallow::read(&body).ok_or(WebhookError::Malformed)?;
         let mut events = Events::default();
         if self.event(&envelope, &mut events).is_none() {
-            events.ignored.malformed += 1;
+            match unread(&body, &envelope) {
+                Some(unread) => events.not_read(unread),
+                None => events.ignored.malformed += 1,
+            }
         }
         Ok(events)
     }
@@ -158,6 +161,20 @@ impl Reader<'_> {
             time: event.time(when),
         })
     }
+}
+
+/// An event that makes no sense, if it is something that a customer has written.
+fn unread(body: &str, envelope: &Shallow<'_>) -> Option<Unread> {
+    if let Some(News::Status(..)) | None = News::of(&envelope.text("event_type")?) {
+        return None;
+    }
+    let data = envelope.get("data").unwrap_or_default();
+    let unread = Unread::new(body).with(data, &["id", "message_id"], &["from"]);
+    let sender = envelope.object("data").and_then(|data| {
+        let event = Event::new(envelope, Object(&data), Timestamp::default());
+        event.sender().map(|sender| sender.as_str().to_owned())
+    });
+    Some(Unread { names: sender.into_iter().chain(unread.names).collect(), ..unread })
 }
 
 /// What an event tells a bot.

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::message::{BotName, ChatId, ContactId, DeliveryStatus, Echo, MessageId, PartKey, Wish};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::whatsapp::content;
-use crate::provider::whatsapp::inbound::{Around, each, stage, time};
+use crate::provider::whatsapp::inbound::{Around, each, each_message, stage, time};
 use crate::provider::whatsapp::sender::{Sender, phone};
 use crate::provider::{Elsewhere, Events, LastDigits, WebhookError};
 
@@ -79,7 +79,7 @@ impl Reader<'_> {
                 value.objects("contacts").iter().map(|contact| Sender::of_contact(Object(contact))).collect();
             let codes = value.objects("errors").iter().filter_map(|error| Object(error).int("code")).collect();
             let around = Around { bot: self.bot, received: self.received, own, contacts, codes };
-            each(value.list("messages"), events, |message, events| {
+            each_message(value, &["id"], events, |message, events| {
                 let message = lenient::object(message)?;
                 let message = Object(&message);
                 around.message(message, message.text("id")?, events)

@@ -6,7 +6,7 @@
 use crate::clock::Timestamp;
 use crate::message::{BotName, DeliveryStatus, MessageId, PartKey};
 use crate::provider::lenient::{self, Object, Shallow};
-use crate::provider::whatsapp::inbound::{Around, each, stage, time};
+use crate::provider::whatsapp::inbound::{Around, each, each_message, stage, time};
 use crate::provider::whatsapp::sender::{Sender, phone};
 use crate::provider::{Elsewhere, Events, WebhookError};
 
@@ -61,7 +61,8 @@ impl Reader<'_> {
             contacts: root.objects("contacts").iter().map(|contact| Sender::of_contact(Object(contact))).collect(),
             codes: root.objects("errors").iter().filter_map(|error| Object(error).int("code")).collect(),
         };
-        each(root.list("messages"), events, |message, events| {
+        let ids: Vec<&str> = self.message_id_fields.iter().map(String::as_str).collect();
+        each_message(root, &ids, events, |message, events| {
             let message = lenient::object(message)?;
             let message = Object(&message);
             let id = self.message_id_fields.iter().find_map(|field| message.text(field))?;

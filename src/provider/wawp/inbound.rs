@@ -10,7 +10,7 @@ use crate::message::{
     BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
 };
 use crate::provider::lenient::{self, Object, Shallow};
-use crate::provider::{Elsewhere, Events, WebhookError};
+use crate::provider::{Elsewhere, Events, Unread, WebhookError};
 
 /// Times from here on, in seconds, lie in the year 5138: they are milliseconds.
 const NO_SECONDS: f64 = 1e11;
@@ -92,7 +92,10 @@ impl Reader<'_> {
             Some(Read::Status(status)) => events.statuses.push(status),
             Some(Read::Echo(echo)) => events.echoes.push(echo),
             Some(Read::Other) => events.ignored.other += 1,
-            None => events.ignored.malformed += 1,
+            None => match unread(&body, &envelope) {
+                Some(unread) => events.not_read(unread),
+                None => events.ignored.malformed += 1,
+            },
         }
         Ok(events)
     }
@@ -255,6 +258,17 @@ impl Reader<'_> {
         let (bot, message, time) = (self.bot.clone(), MessageId::new(id), time(payload).unwrap_or(around.time));
         Some(Read::Status(DeliveryStatus { bot, message, key: None, stage, time }))
     }
+}
+
+/// An event that makes no sense, if it is a message of somebody else's.
+fn unread(body: &str, envelope: &Shallow<'_>) -> Option<Unread> {
+    let event = envelope.text("event")?;
+    let is_own = |payload: &Shallow<'_>| payload.get("fromMe").is_some_and(|own| own == "true");
+    if event == "message.ack" || envelope.shallow("payload").as_ref().is_some_and(is_own) {
+        return None;
+    }
+    let payload = envelope.get("payload").unwrap_or_default();
+    Some(Unread::new(body).with(payload, &["id", "message_id"], &["from", "participant", "author"]))
 }
 
 /// The fields of a payload, each read for itself: what an engine adds may be too deep, or broken.

@@ -6,8 +6,8 @@ use crate::clock::Timestamp;
 use crate::message::{
     Address, BotName, ChatId, ContactId, Echo, Inbound, MessageId, MessageRef, Referral, Renamed, Stage,
 };
-use crate::provider::Events;
-use crate::provider::lenient::Object;
+use crate::provider::lenient::{Object, Shallow};
+use crate::provider::{Events, Unread};
 
 /// What stands around the messages of a delivery.
 pub(crate) struct Around<'a> {
@@ -97,6 +97,28 @@ pub(crate) fn each(list: Option<Vec<&str>>, events: &mut Events, read: impl Fn(&
         }
     }
 }
+
+/// Reads the messages of a list, and has those kept that make no sense; so is a list that is none. A message is known under
+/// one of `ids`.
+pub(crate) fn each_message(
+    value: &Shallow<'_>,
+    ids: &[&str],
+    events: &mut Events,
+    read: impl Fn(&str, &mut Events) -> Option<()>,
+) {
+    let whole = value.get("messages").unwrap_or_default();
+    let Some(messages) = value.list("messages") else {
+        return events.not_read(Unread::new(whole));
+    };
+    for message in messages {
+        if read(message, events).is_none() {
+            events.not_read(Unread::new(message).with(message, ids, &SENDERS));
+        }
+    }
+}
+
+/// Where a message says who has written it.
+const SENDERS: [&str; 3] = ["from", "from_user_id", "user_id"];
 
 fn referral(wire: Object<'_>) -> Referral {
     Referral {

@@ -107,7 +107,7 @@ impl Ledger {
             let message = decode::<Arrival>(&record)?.numbered(seq);
             keys.extend(message.keys());
             if let Ending::Dead { reason } = ending {
-                self.dead.insert(seq, DeadLetter { message, reason, since: now });
+                self.dead.insert(seq, DeadLetter { message, reason, since: now, unread: false });
             }
         }
         Ok((ended, keys))

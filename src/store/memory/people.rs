@@ -58,7 +58,9 @@ impl Ledger {
         self.names.retain(|_, key| self.parts.contains_key(key));
         self.standings.retain(|(of, _), kept| of != bot || !person.is_any(&kept.peer.names));
         self.dead.retain(|_, letter| {
-            let gone = of_person(&letter.message.inbound.at);
+            let at = &letter.message.inbound.at;
+            let is_named = at.bot == *bot && letter.raw().is_some_and(|raw| person.is_named_in(raw));
+            let gone = is_named || of_person(at);
             if gone {
                 erased.push(letter.message.inbound.at.clone());
                 forgotten.dead += 1;

@@ -63,6 +63,10 @@ impl Store for Stuck {
         self.store.accept(messages).await
     }
 
+    async fn bury(&self, messages: &[(Inbound, String)]) -> Result<Vec<Accepted>, StoreError> {
+        self.store.bury(messages).await
+    }
+
     async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
         self.store.commission(commission).await
     }

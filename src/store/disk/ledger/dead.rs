@@ -1,12 +1,14 @@
 //! Dead letters.
 
-use super::{Fault, Known, Ledger};
+use std::collections::HashMap;
+
+use super::{Arriving, Fault, Known, Ledger, write_mark};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation};
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::Changes;
 use crate::store::record::{self, Arrival};
-use crate::store::{DeadLetter, Seq, StoreError};
+use crate::store::{Accepted, DeadLetter, Seq, StoreError};
 
 impl Ledger {
     /// Dead letters behind `after`.
@@ -25,7 +27,11 @@ impl Ledger {
     ) -> Result<Option<Conversation>, Fault> {
         let key = records::dead(letter);
         let Some(record) = self.tree.record(&key)? else { return Ok(None) };
-        let arrival = Arrival::again(record::decode(&record)?, now);
+        let dead: DeadLetter = record::decode(&record)?;
+        if dead.unread {
+            return Err(StoreError::Invalid(DeadLetter::NOTHING_TO_REPLAY).into());
+        }
+        let arrival = Arrival::again(dead, now);
         admit(&[&arrival.inbound.at.bot])?;
         let conversation = arrival.inbound.at.conversation();
         let place = Hash::of_conversation(&conversation);
@@ -46,6 +52,40 @@ impl Ledger {
         self.tree.stage(changes);
         self.last = last;
         Ok(Some(conversation))
+    }
+
+    /// Keeps messages that could not be read, each once and for its reason.
+    pub(in crate::store::disk) fn bury(
+        &mut self,
+        letters: &[(Arriving, String)],
+        now: Timestamp,
+    ) -> Result<Vec<Accepted>, Fault> {
+        let mut changes = Changes::default();
+        let (mut last, mut here, mut answers) = (self.last, HashMap::new(), Vec::with_capacity(letters.len()));
+        for (letter, reason) in letters {
+            let known = match here.get(&letter.mark) {
+                Some(seq) => Some(*seq),
+                None => self.marked(letter.mark, now, &mut changes)?,
+            };
+            if let Some(seq) = known {
+                answers.push(Accepted::Duplicate(seq));
+                continue;
+            }
+            last = Seq(last.0 + 1);
+            here.insert(letter.mark, last);
+            answers.push(Accepted::New(last));
+            changes.insert(records::mark(letter.mark), &write_mark(last, now));
+            changes.insert(records::expiry(records::hour(now), letter.mark), &[]);
+            let message = record::decode::<Arrival>(&letter.record)?.numbered(last);
+            let dead = DeadLetter { message, reason: reason.clone(), since: now, unread: true };
+            changes.put(&records::dead(last), &record::write(&dead)?);
+        }
+        if last > self.last {
+            changes.insert(LAST.to_vec(), &last.0.to_be_bytes());
+            self.tree.stage(changes);
+            self.last = last;
+        }
+        Ok(answers)
     }
 
     /// Throws a dead letter away. Whether there was one.
@@ -69,7 +109,7 @@ impl Ledger {
         let Some(record) = self.tree.record(key)? else { return Ok(()) };
         let message = record::decode::<Arrival>(&record)?.numbered(seq);
         // No limit here: what was taken in must find an end.
-        let letter = record::write(&DeadLetter { message, reason, since })?;
+        let letter = record::write(&DeadLetter { message, reason, since, unread: false })?;
         changes.put(&records::dead(seq), &letter);
         Ok(())
     }

@@ -227,7 +227,8 @@ impl Search<'_> {
         let ledger = self.ledger;
         ledger.each::<DeadLetter>(b"x", |key, letter| {
             let at = &letter.message.inbound.at;
-            if self.is_theirs(Hash::of_conversation(&at.conversation()), at) {
+            let is_named = at.bot == *self.bot && letter.raw().is_some_and(|raw| self.person.is_named_in(raw));
+            if is_named || self.is_theirs(Hash::of_conversation(&at.conversation()), at) {
                 self.found.erasure.forgotten.dead += 1;
                 self.found.erasure.left_out.keys.insert(key);
                 self.unmark(at)?;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use threedots::clock::Timestamp;
-use threedots::store::{Accepted, Backlog, Ending, Outgoing, Retention, Seq, StoreError};
+use threedots::message::{Content, Inbound};
+use threedots::store::{Accepted, Backlog, DeadLetter, Ending, Outgoing, Retention, Seq, StoreError};
 
 use crate::store::bench::{Bench, MAX_WAITING, conversation, ids, message, message_saying, new, outgoing};
 
@@ -122,4 +123,56 @@ pub(in crate::store) async fn it_is_known_since_when_the_oldest_message_waits(be
     assert_eq!(since(bench), Some(3));
     bench.answer(ann).await;
     assert_eq!(since(bench), None);
+}
+
+/// A message that could not be read, with its reason.
+fn unread(sender: &str, id: &str, raw: &str) -> (Inbound, String) {
+    let content = Content::Unknown { what: DeadLetter::UNREAD.into(), raw: raw.into() };
+    (Inbound { content, ..message(sender, id) }, "it could not be read".into())
+}
+
+pub(in crate::store) async fn what_could_not_be_read_is_a_dead_letter_once_and_is_never_claimed(bench: &Bench) {
+    let seq = new(bench.accept(message("ann", "1")).await);
+    let claim = bench.claim().await;
+    bench.answer(claim).await;
+    let letters = [unread("ann", "u1", "{\"id\":7"), unread("unknown", "u2", "[]"), unread("ann", "u1", "{\"id\":7")];
+    let buried = bench.store.bury(&letters).await.unwrap();
+    let [Accepted::New(first), Accepted::New(second), Accepted::Duplicate(again)] = buried[..] else {
+        panic!("{buried:?}")
+    };
+    assert!(seq < first && first < second && again == first);
+    assert_eq!(bench.store.bury(&letters[..1]).await.unwrap(), [Accepted::Duplicate(first)]);
+    assert!(bench.is_idle(), "nobody is to answer it");
+    let dead = bench.store.dead(None, 9).await.unwrap();
+    let [one, other] = &dead[..] else { panic!("{dead:?}") };
+    assert_eq!((one.message.seq, &one.message.inbound, &*one.reason), (first, &letters[0].0, "it could not be read"));
+    assert_eq!((one.since, one.unread, other.unread), (bench.clock.now(), true, true));
+    assert!(matches!(bench.store.replay(first).await, Err(StoreError::Invalid(_))));
+    assert_eq!(bench.store.dead(None, 9).await.unwrap().len(), 2, "it is there still");
+    assert_eq!(bench.store.discard(first).await, Ok(true));
+    let third = new(bench.accept(message("ann", "2")).await);
+    assert!(third > second);
+    tokio::time::advance(HOUR).await;
+    let kept = Retention { dead: HOUR, ..Retention::default() };
+    while !bench.store.sweep(&kept).await.unwrap().round {}
+    assert_eq!(bench.store.dead(None, 9).await, Ok(Vec::new()));
+}
+
+pub(in crate::store) async fn what_could_not_be_read_is_forgotten_with_whom_it_names(bench: &Bench) {
+    let letters = [
+        unread("15550100001", "u1", "{}"),
+        unread("unknown", "u2", "{\"from\":[\"15550100001@c.us\"]}"),
+        unread("unknown", "u3", "{\"from\":[\"+15550100001\"]}"),
+        unread("unknown", "u4", "{\"from\":[\"115550100001\"],\"id\":\"x15550100001\"}"),
+        unread("15550100002", "u5", "{\"from\":\"15550100002\"}"),
+    ];
+    bench.store.bury(&letters).await.unwrap();
+    let bot = &letters[0].0.at.bot;
+    let forgotten = bench.store.forget(bot, "+15550100001").await.unwrap();
+    assert_eq!(forgotten.dead, 3);
+    let left: Vec<_> =
+        bench.store.dead(None, 9).await.unwrap().into_iter().map(|letter| letter.message.inbound).collect();
+    assert_eq!(left, [letters[3].0.clone(), letters[4].0.clone()]);
+    // Its mark is gone as well.
+    assert!(matches!(bench.store.bury(&letters[..1]).await.unwrap()[..], [Accepted::New(_)]));
 }

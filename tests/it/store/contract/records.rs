@@ -110,7 +110,7 @@ pub(in crate::store) async fn dead_letters_are_walked_by_cursor(bench: &Bench) {
     let since = bench.clock.now();
     let expected: Vec<DeadLetter> = waiting
         .into_iter()
-        .map(|message| DeadLetter { reason: format!("code {}", message.seq), message, since })
+        .map(|message| DeadLetter { reason: format!("code {}", message.seq), message, since, unread: false })
         .collect();
     let mut walked = Vec::new();
     let mut after = None;
