@@ -29,7 +29,7 @@ use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
