@@ -38,6 +38,16 @@ impl Handler for Nodding {
     }
 }
 
+/// Fails at once.
+struct Failing;
+
+#[async_trait]
+impl Handler for Failing {
+    async fn reply(&self, _: &Turn) -> Result<Reply, HandlerError> {
+        Err(HandlerError::new("told to"))
+    }
+}
+
 /// The calls of these kinds that have come in, each with its time since the first message, to the tenth of a second.
 pub(super) fn timed(world: &World, kinds: &[&str]) -> Vec<String> {
     let start = world.phone().seen(&world.customer).first().map(|moment| moment.at).unwrap_or_default();
@@ -178,6 +188,20 @@ async fn a_shutdown_tries_again_too() {
         assert!(!world.phone().dots_showing(&world.customer), "{}", upstream.name());
         let claim = world.store.claim(Duration::from_secs(60)).await.expect("the message still waits");
         assert_eq!(claim.messages.iter().map(|waiting| waiting.seq).collect::<Vec<_>>(), [Seq(1)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_which_nothing_is_said_waits_for_no_lead() {
+    for upstream in STOPPING {
+        let mut setup = Setup::on(upstream, Failing);
+        setup.failure_reply.enabled = false;
+        let world = setup.start();
+        world.write("hello");
+        world.pass(20).await;
+        let calls = timed(&world, &["typing", "stop", "send"]);
+        assert!(calls.iter().all(|call| call.starts_with("0.0 s")), "{}: {calls:?}", upstream.name());
+        assert!(!world.phone().dots_showing(&world.customer), "{}", upstream.name());
     }
 }
 

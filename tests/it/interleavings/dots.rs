@@ -19,7 +19,7 @@ use threedots::sandbox::CustomerId;
 use threedots::sandbox::phone::{Call, Moment, What, Why};
 
 use super::judge::number_of;
-use super::{LATE, Log, ON_ITS_WAY, Played, Script, Trouble};
+use super::{Act, Deed, LATE, Log, ON_ITS_WAY, Played, Script, Trouble, is_lit_outside};
 
 /// Where nothing goes wrong with calls that light dots or take them off.
 const SOON: Duration = Duration::from_millis(1200);
@@ -67,10 +67,18 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
         }
         let mut behind = from;
         let mut until = |at: Timestamp| behind = behind.max(at.min(to));
+        let mut is_served_later = false;
         for (word, began, ended) in &log.work {
-            let is_here = customers[script.messages[number_of(word)].1] == *customer;
-            if is_here && *began <= to {
+            let (_, who, Act(_, deed)) = script.messages[number_of(word)];
+            if customers[who] != *customer {
+                continue;
+            }
+            is_served_later |= *began > to;
+            if *began <= to {
                 until(ended.unwrap_or(to));
+                // A reply that the pace then holds up has waited for its lead.
+                let lead = if matches!(deed, Deed::Silence) { Duration::ZERO } else { typing.lead };
+                until(ended.unwrap_or(to).plus(lead));
             }
         }
         let (mut stops, mut stops_refused, mut sends) = (Vec::new(), 0, HashSet::new());
@@ -88,6 +96,7 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
                 {
                     until(moment.at);
                 }
+                What::Called { what: Call::Send, .. } => is_served_later = true,
                 What::Called { what: Call::Stop, .. } if is_before && moment.at >= from => stops.push(moment.at),
                 What::WebhookAnswered { event: "failed", .. } if is_before => until(moment.at),
                 What::CallRefused { what: Call::Stop, .. } | What::CallUnanswered { what: Call::Stop, .. }
@@ -111,7 +120,9 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
         let is_over = stops_refused >= 3 || took.is_some_and(|took| took >= TRIED) && stops_refused >= 2;
         // Nor does anybody know, after a crash between two tries, that a message which has ended without a word showed any.
         let is_forgotten = stops_refused > 0 && crashed.iter().any(|at| from <= *at && *at <= to);
-        if why == Why::Reply && phantom <= ON_ITS_WAY || is_over || is_forgotten {
+        // A message that comes while the conversation is held back is looked at when that is over, and not before.
+        let is_held_back = is_lit_outside(script) && is_served_later;
+        if why == Why::Reply && phantom <= ON_ITS_WAY || is_over || is_forgotten || is_held_back {
             continue;
         }
         prop_assert!(
