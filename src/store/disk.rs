@@ -207,7 +207,8 @@ impl Store for Disk {
         let letter = |(message, reason): &(Inbound, String)| Ok((Arriving::new(message, now)?, reason.clone()));
         let letters = messages.iter().map(letter).collect::<Result<Vec<_>, StoreError>>()?;
         let bytes = letters.iter().map(|(letter, _)| letter.size()).sum();
-        self.write(now, When::Durable, bytes, move |ledger| ledger.bury(&letters, now)).await
+        let moment = self.moment(now);
+        self.write(now, When::Durable, bytes, move |ledger| ledger.bury(&letters, moment)).await
     }
 
     async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {

@@ -137,7 +137,8 @@ impl Store for Memory {
         let records = messages.iter().map(|(message, _)| record::encode(&Arrival::new(message, now)));
         let records: Vec<Vec<u8>> = records.collect::<Result<_, _>>()?;
         let mut ledger = self.ledger()?;
-        ledger.expire(now);
+        let aged = self.age.now();
+        ledger.expire(aged);
         let mut answers = Vec::with_capacity(messages.len());
         for ((Inbound { at, .. }, reason), record) in messages.iter().zip(records) {
             let mark = (at.bot.clone(), at.message.clone());
@@ -148,7 +149,7 @@ impl Store for Memory {
             let seq = Seq(ledger.last.0 + 1);
             let message = ledger::decode::<Arrival>(&record)?.numbered(seq);
             ledger.last = seq;
-            ledger.expiry.push_back((now, mark.clone()));
+            ledger.expiry.push_back((aged, mark.clone()));
             ledger.marks.insert(mark, seq);
             ledger.dead.insert(seq, DeadLetter { message, reason: reason.clone(), since: now, unread: true });
             answers.push(Accepted::New(seq));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{Arriving, Fault, Known, Ledger, write_mark};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation};
+use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::Changes;
 use crate::store::record::{self, Arrival};
@@ -58,14 +59,14 @@ impl Ledger {
     pub(in crate::store::disk) fn bury(
         &mut self,
         letters: &[(Arriving, String)],
-        now: Timestamp,
+        Moment { now, aged }: Moment,
     ) -> Result<Vec<Accepted>, Fault> {
         let mut changes = Changes::default();
         let (mut last, mut here, mut answers) = (self.last, HashMap::new(), Vec::with_capacity(letters.len()));
         for (letter, reason) in letters {
             let known = match here.get(&letter.mark) {
                 Some(seq) => Some(*seq),
-                None => self.marked(letter.mark, now, &mut changes)?,
+                None => self.marked(letter.mark, aged, &mut changes)?,
             };
             if let Some(seq) = known {
                 answers.push(Accepted::Duplicate(seq));
@@ -74,8 +75,8 @@ impl Ledger {
             last = Seq(last.0 + 1);
             here.insert(letter.mark, last);
             answers.push(Accepted::New(last));
-            changes.insert(records::mark(letter.mark), &write_mark(last, now));
-            changes.insert(records::expiry(records::hour(now), letter.mark), &[]);
+            changes.insert(records::mark(letter.mark), &write_mark(last, aged));
+            changes.insert(records::expiry(records::hour(aged), letter.mark), &[]);
             let message = record::decode::<Arrival>(&letter.record)?.numbered(last);
             let dead = DeadLetter { message, reason: reason.clone(), since: now, unread: true };
             changes.put(&records::dead(last), &record::write(&dead)?);
