@@ -76,9 +76,9 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
             is_served_later |= *began > to;
             if *began <= to {
                 until(ended.unwrap_or(to));
-                // A reply that the pace then holds up has waited for its lead.
+                // A reply that the pace then holds up has waited for its lead, each time that it was about to leave.
                 let lead = if matches!(deed, Deed::Silence) { Duration::ZERO } else { typing.lead };
-                until(ended.unwrap_or(to).plus(lead));
+                until(ended.unwrap_or(to).max(from).plus(lead));
             }
         }
         let (mut stops, mut stops_refused, mut sends) = (Vec::new(), 0, HashSet::new());
