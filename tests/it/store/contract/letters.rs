@@ -163,7 +163,7 @@ pub(in crate::store) async fn what_could_not_be_read_is_forgotten_with_whom_it_n
         unread("15550100001", "u1", "{}"),
         unread("unknown", "u2", "{\"from\":[\"15550100001@c.us\"]}"),
         unread("unknown", "u3", "{\"from\":[\"+15550100001\"]}"),
-        unread("unknown", "u4", "{\"from\":[\"115550100001\"],\"id\":\"x15550100001\"}"),
+        unread("unknown", "u4", "{\"from\":[\"115550100001\"],\"id\":\"155501000012\"}"),
         unread("15550100002", "u5", "{\"from\":\"15550100002\"}"),
     ];
     bench.store.bury(&letters).await.unwrap();
