@@ -381,6 +381,16 @@ impl Outbox<'_> {
         Ok(self.pace.reserve(chat, now, &sent).into())
     }
 
+    /// When dots are to begin that precede what is ready for so long, since it could not leave behind them; none if now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn closed_behind(&self, claim: &Claim, lead: Duration) -> Result<Option<Timestamp>, StoreError> {
+        let (chat, now) = (&claim.conversation.chat, self.clock.now());
+        let sent = self.sent_before(claim, 0, now).await?;
+        Ok(self.pace.reserve_within(chat, lead, now, &sent).into())
+    }
+
     /// Until when the next part has to wait; none if it leaves now. `left` parts that are not in the history yet may
     /// have left before this process came.
     async fn held_up(&self, claim: &Claim, left: usize) -> Result<Option<Timestamp>, StoreError> {

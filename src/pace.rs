@@ -139,15 +139,20 @@ impl Pace {
     /// Whether a handler is to be asked now for something to say in this chat; if not, when, since nothing that it said
     /// could leave before. Either way a time is booked, for this chat to send at. `sent` is as for [`Pace::book`].
     pub fn reserve(&self, chat: &ChatId, now: Timestamp, sent: &[Timestamp]) -> Slot {
+        self.reserve_within(chat, SOON, now, sent)
+    }
+
+    /// The same for what is ready, and begins so long before it may leave.
+    pub fn reserve_within(&self, chat: &ChatId, soon: Duration, now: Timestamp, sent: &[Timestamp]) -> Slot {
         let mut state = self.lock();
         let now = state.at(now);
         state.recall(chat, sent, &self.limits.pair, now);
         state.sweep(now);
         let open = state.pairs.get(chat).map_or(now, |pair| pair.room(now));
-        if open.since(now) > SOON {
+        if open.since(now) > soon {
             return Slot::At(open);
         }
-        state.line.reserve(chat, SOON, now).map_or_else(Slot::At, |()| Slot::Now)
+        state.line.reserve(chat, soon, now).map_or_else(Slot::At, |()| Slot::Now)
     }
 
     /// Gives up the time that is booked for this chat, if there is one: it has nothing to say.

@@ -421,9 +421,6 @@ pub struct Outgoing {
     /// Whether it tells the customer, who has asked for one, that a person will answer: then it is not held back by that.
     #[serde(default)]
     pub announces_person: bool,
-    /// Whether no dots precede it on any upstream: what the bot itself says to a control word or a code, or in quiet hours.
-    #[serde(default)]
-    pub at_once: bool,
     /// Whether it confirms to the customer that they have opted out: then it leaves although the upstream holds back what
     /// is for such a person.
     #[serde(default)]

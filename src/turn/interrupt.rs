@@ -114,7 +114,6 @@ impl Attempt<'_> {
             return self.keep_silent(claim, batch.as_ref()).await;
         };
         let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
-        outgoing.at_once = true;
         outgoing.announces_person = order == Order::Human;
         outgoing.confirms_opt_out = order == Order::OptOut;
         self.send_unanswered(claim, outgoing).await

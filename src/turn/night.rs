@@ -4,7 +4,7 @@ use super::{Attempt, Batch, Later, Report};
 use crate::handler::Speaker;
 use crate::message::Part;
 use crate::quiet::Night;
-use crate::store::{Claim, Outgoing, StoreError};
+use crate::store::{Claim, StoreError};
 
 /// Why nothing is answered.
 pub(super) const QUIET: &str = "quiet hours";
@@ -29,7 +29,7 @@ impl Attempt<'_> {
         if said.iter().any(|said| said.by == Speaker::Bot && said.time >= night.began && said.words == words) {
             return self.keep_silent(claim, Some(batch)).await;
         }
-        let outgoing = Outgoing { at_once: true, ..batch.outgoing(vec![Part::text(words)], None, 0, self.bot) };
+        let outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
         self.send_unanswered(claim, outgoing).await
     }
 }

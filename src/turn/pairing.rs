@@ -80,7 +80,7 @@ impl Attempt<'_> {
         };
         let batch = Batch { admitted: vec![code], turned_away: Vec::new() };
         let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
-        (outgoing.answers, outgoing.turned_away, outgoing.at_once) = (Vec::new(), turned_away, true);
+        (outgoing.answers, outgoing.turned_away) = (Vec::new(), turned_away);
         self.send_unanswered(claim, outgoing).await
     }
 }

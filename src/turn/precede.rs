@@ -1,10 +1,9 @@
 //! Dots before what answers nothing of this moment, on upstreams that want them before every text.
 //!
-//! What a handler answers has its turn's dots. What leaves for the first time without any has them shown for as long as the
-//! upstream wants them to precede a text, by the same guard: what is said unasked, what is sent in the place of a part that
-//! failed after all, and a reply that was held back before any of it had left. What has been tried already is not announced
-//! again. Nor is what the bot itself says to a control word or a code, or in quiet hours: whoever says "stop" sees no dots
-//! begin.
+//! What a handler answers has its turn's dots, also if it is held back after them. What is said unasked, and what is sent in
+//! the place of a part that failed after all, has them shown for as long as the upstream wants them to precede a text, by
+//! the same guard. What has been tried already is not announced again. Nor is what the bot itself says to a control word or
+//! a code, or in quiet hours: whoever says "stop" sees no dots begin.
 
 use super::{Attempt, Later, person};
 use crate::clock::Timestamp;
@@ -25,12 +24,12 @@ impl Attempt<'_> {
     /// The licence to send what is outgoing, once dots have preceded it if it is to have any.
     pub(super) async fn precede(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Preceded, StoreError> {
         let never = Ok(Preceded::Ready(Quiet::never_shown()));
-        let wanted = !self.bot.provider.abilities().typing.lead.is_zero() && is_announced(outgoing);
-        if !wanted || self.outbox().called_off(outgoing, 0).await?.is_some() {
+        let lead = self.bot.provider.abilities().typing.lead;
+        if lead.is_zero() || !is_announced(outgoing) || self.outbox().called_off(outgoing, 0).await?.is_some() {
             return never;
         }
-        // In a closed hour nobody sees dots.
-        if let Some(at) = self.outbox().closed_until(claim).await? {
+        // Nobody sees dots behind which nothing could leave.
+        if let Some(at) = self.outbox().closed_behind(claim, lead).await? {
             return Ok(Preceded::NotYet(at, Later::Closed));
         }
         let Some(dots) = self.bot.indicator.precede(&self.tools.tasks, &outgoing.to, activity(outgoing)) else {
@@ -51,11 +50,11 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether nothing of it has been tried, and it is a message of its own.
+/// Whether it comes by itself, nothing of it has been tried, and it is a message of its own.
 fn is_announced(outgoing: &Outgoing) -> bool {
     let is_fresh = outgoing.parts.iter().all(|part| matches!(part.state, PartState::Waiting { attempts: 0 }));
     let reacts = matches!(first(outgoing), None | Some(Payload::Reaction { .. }));
-    !outgoing.at_once && is_fresh && !reacts
+    (outgoing.unasked || outgoing.makes_up_for > 0) && is_fresh && !reacts
 }
 
 fn activity(outgoing: &Outgoing) -> Activity {

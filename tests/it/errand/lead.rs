@@ -155,3 +155,23 @@ async fn what_takes_the_place_of_a_failed_part_is_announced_too_and_the_answer_t
         assert_eq!(world.replies().last().map(String::as_str), Some("I have stopped."), "{upstream:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_leave_behind_its_dots_shows_none_until_it_can() {
+    for upstream in LEADING {
+        let (world, _) = known(Setup::on(upstream, echo())).await;
+        let other = world.customer(2);
+        world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooMany { retry_after: Some(8) }).once());
+        world.write_as(&other, "hello");
+        world.pass(3).await;
+        let calls = world.calls().len();
+        send(&api_of(&world), "k", &json!({ "contact": ADA, "text": "it has left" })).await;
+        world.pass(4).await;
+        assert_eq!(since(&world, calls), [""; 0], "{upstream:?}: the number is left alone for some seconds yet");
+        world.pass(60).await;
+        let calls = since(&world, calls);
+        assert!(calls.iter().all(|call| !call.ends_with("stop")), "{upstream:?}: {calls:?}");
+        assert_eq!(calls.iter().filter(|call| call.ends_with("typing")).count(), 1, "{upstream:?}: {calls:?}");
+        assert_eq!(world.replies().last().map(String::as_str), Some("it has left"), "{upstream:?}");
+    }
+}

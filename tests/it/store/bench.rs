@@ -360,7 +360,6 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
         reports_carry_key: true,
         makes_up_for: 0,
         announces_person: false,
-        at_once: false,
         confirms_opt_out: false,
         unasked: false,
         despite_pause: false,
