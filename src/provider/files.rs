@@ -49,7 +49,8 @@ pub(crate) fn link_name(link: &str) -> Option<String> {
 /// A name without what has no place in one.
 fn clean(name: &str) -> String {
     let name: String = name.chars().filter(|c| !c.is_control() && !matches!(c, '/' | '\\')).collect();
-    let name = name.trim();
+    // One that begins with a dot is hidden where it is saved.
+    let name = name.trim().trim_start_matches('.');
     if name.chars().count() <= LONGEST {
         return name.to_owned();
     }
@@ -143,7 +144,7 @@ mod tests {
             (bytes("application/pdf"), Some("Invoice 1.2"), "Invoice 1.2.pdf"),
             (bytes("application/pdf"), Some("invoice.PDF"), "invoice.PDF"),
             (bytes("application/octet-stream"), Some("invoice"), "invoice"),
-            (bytes("application/pdf"), Some(" ../etc/\u{7}x "), "..etcx.pdf"),
+            (bytes("application/pdf"), Some(" ../etc/\u{7}x "), "etcx.pdf"),
             (link("https://shop.example/f/report-17.pdf?x=1"), None, "report-17.pdf"),
             (link("https://shop.example/f/a%20b%2Bc.docx"), None, "a b+c.docx"),
             (link("https://shop.example/f/report.pdf"), Some("Report"), "Report.pdf"),
