@@ -114,7 +114,10 @@ async fn the_fifth_request_carries_the_earlier_turns_and_the_rendered_prompt() {
     let fifth = &stub.requests()[4];
     let messages = fifth["messages"].as_array().expect("messages");
     let system = messages[0]["content"].as_str().expect("a prompt");
-    assert!(system.starts_with("You are shop,") && system.contains("talking with Ada."), "{system}");
+    // The canary stands at both ends of it.
+    assert!(system.contains("\n\nYou are shop,") && system.contains("talking with Ada."), "{system}");
+    let ends = [system.lines().next(), system.lines().last()].map(|line| line.and_then(|line| line.split(' ').next()));
+    assert!(ends[0] == ends[1] && ends[0].is_some_and(|canary| canary.starts_with('[')), "{system}");
     assert!(!system.contains("{{") && !system.contains("{%"), "{system}");
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).strftime("%-d %B %Y").to_string();
     assert!(system.contains(&today), "{system}");
