@@ -121,7 +121,9 @@ impl HostingConfig {
 /// A pattern's host and port, if it has a port.
 fn with_port(pattern: &str) -> Option<(&str, &str)> {
     let is_port = |port: &str| port == "*" || (!port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
-    pattern.rsplit_once(':').filter(|(host, port)| is_port(port) && !(host.starts_with('[') && !host.ends_with(']')))
+    // The colons of an address in brackets are its own.
+    let is_whole = |host: &str| host.ends_with(']') || !host.starts_with('[');
+    pattern.rsplit_once(':').filter(|(host, port)| is_port(port) && is_whole(host))
 }
 
 /// Whether `text` is of this pattern, in which `*` stands for any characters, or none.

@@ -124,7 +124,7 @@ impl Desk {
             operator.action = action,
             operator.letters = numbers(&changed.done),
             operator.unknown = changed.unknown.len(),
-            operator.unread = (!changed.unread.is_empty()).then(|| changed.unread.len()),
+            operator.unread = (!changed.unread.is_empty()).then_some(changed.unread.len()),
             operator.error = changed.error,
             "audit"
         );

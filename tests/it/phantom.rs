@@ -1,6 +1,8 @@
 //! Dots that nothing follows, where the upstream has no call that takes dots off: how long they show on the customer's
 //! phone, before [`TypingConfig::delay`] and with it.
 
+#![allow(clippy::print_stdout)]
+
 use std::time::Duration;
 
 use threedots::handler::demo::Demo;

@@ -161,16 +161,12 @@ impl Reader<'_> {
             if !by_hand || !around.is_message || to.as_deref().is_some_and(chat::is_public) {
                 return Some(Read::Other);
             }
-            let others =
+            let mut others =
                 around.others(payload, &TO).into_iter().filter_map(|other| chat::phone(&other).map(ContactId::new));
             let is_group = to.as_deref().is_some_and(chat::is_group);
             return Some(Read::Echo(Echo {
                 bot: self.bot.clone(),
-                phone: to
-                    .as_deref()
-                    .and_then(chat::phone)
-                    .map(ContactId::new)
-                    .or_else(|| others.filter(|_| !is_group).next()),
+                phone: to.as_deref().and_then(chat::phone).map(ContactId::new).or_else(|| others.find(|_| !is_group)),
                 chat: to.map(ChatId::new),
                 message: MessageId::new(&*id),
                 words: payload.text("body"),

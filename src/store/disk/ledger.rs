@@ -147,7 +147,8 @@ impl Known {
     /// Takes note of whom a direct conversation is with. Whether there was something new.
     pub(super) fn meet(&mut self, at: &MessageRef) -> bool {
         let ids = [&at.sender].into_iter().chain(&at.phone).chain(&at.aliases).filter(|_| !at.group);
-        ids.fold(false, |new, id| self.add_person(id.clone()) || new)
+        // Each of them is noted, also behind a new one.
+        ids.map(|id| self.add_person(id.clone())).filter(|new| *new).count() > 0
     }
 }
 

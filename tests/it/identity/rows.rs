@@ -138,8 +138,8 @@ pub(super) fn rows() -> Vec<Row> {
             "remoteJid": "99887766554433@lid", "remoteJidAlt": "551187654321@s.whatsapp.net",
         } } });
         let names = &["99887766554433@lid", "+55 11 98765-4321", "551187654321@c.us"];
-        row("a hidden name (GOWS)", &[gows.clone()], names);
-        row("a hidden name (NOWEB)", &[noweb.clone()], names);
+        row("a hidden name (GOWS)", std::slice::from_ref(&gows), names);
+        row("a hidden name (NOWEB)", std::slice::from_ref(&noweb), names);
         let bare = json!({ "from": "99887766554433@lid" });
         row("a hidden name, and then without the number", &[gows, bare], names);
         let number = json!({ "from": "551187654321@c.us" });
