@@ -266,6 +266,11 @@ struct Played {
     left: bool,
 }
 
+/// Whether nothing is said after this; a handler that takes too long has failed, and that is said.
+fn is_silent(act: Act) -> bool {
+    matches!(act.1, Deed::Silence) && act.0 < TIMEOUT * 10
+}
+
 /// Whether the upstream lights the dots by itself.
 fn is_lit_outside(script: &Script) -> bool {
     script.lit_outside && script.upstream == Upstream::Gateway

@@ -19,7 +19,7 @@ use threedots::sandbox::CustomerId;
 use threedots::sandbox::phone::{Call, Moment, What, Why};
 
 use super::judge::number_of;
-use super::{Act, Deed, LATE, Log, ON_ITS_WAY, Played, Script, Trouble, is_lit_outside};
+use super::{LATE, Log, ON_ITS_WAY, Played, Script, Trouble, is_lit_outside, is_silent};
 
 /// Where nothing goes wrong with calls that light dots or take them off.
 const SOON: Duration = Duration::from_millis(1200);
@@ -69,7 +69,7 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
         let mut until = |at: Timestamp| behind = behind.max(at.min(to));
         let mut is_served_later = false;
         for (word, began, ended) in &log.work {
-            let (_, who, Act(_, deed)) = script.messages[number_of(word)];
+            let (_, who, act) = script.messages[number_of(word)];
             if customers[who] != *customer {
                 continue;
             }
@@ -77,7 +77,7 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
             if *began <= to {
                 until(ended.unwrap_or(to));
                 // A reply that the pace then holds up has waited for its lead, each time that it was about to leave.
-                let lead = if matches!(deed, Deed::Silence) { Duration::ZERO } else { typing.lead };
+                let lead = if is_silent(act) { Duration::ZERO } else { typing.lead };
                 until(ended.unwrap_or(to).max(from).plus(lead));
             }
         }

@@ -9,7 +9,7 @@ use threedots::message::MessageId;
 use threedots::provider::{KeyedBy, ReadReceipts};
 use threedots::sandbox::phone::{Call, Moment, What};
 
-use super::{BLOCKED, Deed, LATE, ON_ITS_WAY, Played, Script, TIMEOUT, Trouble, dots, is_lit_outside};
+use super::{BLOCKED, Deed, LATE, ON_ITS_WAY, Played, Script, TIMEOUT, Trouble, dots, is_lit_outside, is_silent};
 use crate::interleavings::Act;
 
 /// Whether a message came in just then: the dots that come on under it may be the upstream's own.
@@ -128,8 +128,8 @@ pub(super) fn judge(script: &Script, played: &Played) -> TestCaseResult {
                             let calls = if abilities.typing.lead.is_zero() { 1 } else { 2 };
                             let late = moment.at > ended.plus(LATE * calls);
                             // They precede a reply, too, that was held back before any of it had left.
-                            let Act(_, deed) = script.messages[number_of(word)].2;
-                            let precedes = !abilities.typing.lead.is_zero() && !matches!(deed, Deed::Silence);
+                            let is_silent = is_silent(script.messages[number_of(word)].2);
+                            let precedes = !abilities.typing.lead.is_zero() && !is_silent;
                             prop_assert!(!late || precedes, "the dots came on after the work on {word}");
                         }
                         continue;
