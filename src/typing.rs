@@ -547,6 +547,7 @@ impl Task {
         if !self.may_take_off() {
             return;
         }
+        self.stops.chats.doubt(&self.message.chat);
         let mut stopping = self.stops.begin(&self.message, MOST_TRIES);
         let next = stopping.go().await;
         // Whoever has waited for it may have gone.

@@ -148,6 +148,15 @@ impl Chats {
         }
     }
 
+    /// Of a reply not all has left: whether what has arrives, and takes the dots off, nobody can say yet.
+    pub(super) fn doubt(&self, chat: &ChatId) {
+        if let Some(chat) = self.open().chats.get_mut(chat)
+            && let Some((_, until)) = chat.hidden.take()
+        {
+            chat.lit = chat.lit.max(Some(until));
+        }
+    }
+
     /// Whether a chat's dots are on, as far as anybody has said, and nothing has taken them off.
     pub(super) fn is_lit(&self, chat: &ChatId) -> bool {
         self.open().chats.get(chat).is_some_and(|chat| chat.lit.is_some())

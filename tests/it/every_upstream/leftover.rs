@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use threedots::hosting::Roster;
 use threedots::message::BotName;
 use threedots::meters::Meters;
@@ -10,6 +11,7 @@ use threedots::sandbox::phone::What;
 use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Upstream};
 use threedots::store::{By, Change, Pause, Peer};
 use threedots::worker::{Worker, WorkerConfig};
+use threedots::{Handler, HandlerError, Part, Reply, Turn};
 
 use super::stops::{STOPPING, Silent, timed};
 use crate::world::{BOT, Setup, World};
@@ -232,6 +234,33 @@ async fn a_reply_that_is_reported_as_failed_has_taken_nothing_off() {
             let off = off.expect("they went off").at;
             assert!(off.since(reported) <= Duration::from_secs(1), "{name}: {:?}", world.seen());
         }
+    }
+}
+
+/// Works for three seconds, and has two things to say.
+struct Twice;
+
+#[async_trait]
+impl Handler for Twice {
+    async fn reply(&self, _: &Turn) -> Result<Reply, HandlerError> {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok(Reply::text("one").and(Part::text("two")))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_whose_second_part_waits_is_not_trusted_to_have_taken_the_dots_off_with_its_first() {
+    for upstream in STOPPING {
+        let world = Setup::on(upstream, Twice).start();
+        // The first part is taken, and never arrives; the second is not taken. Both faults count the first call.
+        world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Undeliverable).once());
+        world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::TooMany { retry_after: Some(30) }).times(2));
+        world.write("hello");
+        world.pass(5).await;
+        let calls = timed(&world, &CALLS);
+        let expected = ["0.0 s: typing", "3.0 s: send", "3.0 s: send", "3.0 s: stop"];
+        assert_eq!(calls, expected, "{}", upstream.name());
+        assert!(!world.phone().dots_showing(&world.customer), "{}", upstream.name());
     }
 }
 
