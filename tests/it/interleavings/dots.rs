@@ -67,7 +67,7 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
         }
         let mut behind = from;
         let mut until = |at: Timestamp| behind = behind.max(at.min(to));
-        let mut is_served_later = false;
+        let (mut is_served_later, mut has_failed) = (false, false);
         for (word, began, ended) in &log.work {
             let (_, who, act) = script.messages[number_of(word)];
             if customers[who] != *customer {
@@ -98,7 +98,10 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
                 }
                 What::Called { what: Call::Send, .. } => is_served_later = true,
                 What::Called { what: Call::Stop, .. } if is_before && moment.at >= from => stops.push(moment.at),
-                What::WebhookAnswered { event: "failed", .. } if is_before => until(moment.at),
+                What::WebhookAnswered { event: "failed", .. } if is_before => {
+                    has_failed |= moment.at >= from;
+                    until(moment.at);
+                }
                 What::CallRefused { what: Call::Stop, .. } | What::CallUnanswered { what: Call::Stop, .. }
                     if is_before && moment.at >= from =>
                 {
@@ -119,7 +122,8 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
         let took = stops.first().zip(stops.last()).map(|(first, last)| last.since(*first));
         let is_over = stops_refused >= 3 || took.is_some_and(|took| took >= TRIED) && stops_refused >= 2;
         // Nor does anybody know, after a crash between two tries, that a message which has ended without a word showed any.
-        let is_forgotten = stops_refused > 0 && crashed.iter().any(|at| from <= *at && *at <= to);
+        // Nor, by which name a message was taken whose failure is reported before anybody has noted that.
+        let is_forgotten = (stops_refused > 0 || has_failed) && crashed.iter().any(|at| from <= *at && *at <= to);
         // A message that comes while the conversation is held back is looked at when that is over, and not before.
         let is_held_back = is_lit_outside(script) && is_served_later;
         if why == Why::Reply && phantom <= ON_ITS_WAY || is_over || is_forgotten || is_held_back {
