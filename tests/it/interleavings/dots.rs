@@ -54,7 +54,12 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
     let Played { world, customers, crashed, .. } = played;
     let typing = &world.provider.abilities().typing;
     let timeline = world.phone().timeline();
-    let own: Vec<&Moment> = timeline.iter().filter(|moment| moment.customer.as_ref() == Some(customer)).collect();
+    // Of a failure the timeline does not say whose it is.
+    let is_own = |moment: &&Moment| {
+        let failed = matches!(moment.what, What::WebhookAnswered { event: "failed", .. });
+        moment.customer.as_ref() == Some(customer) || failed && moment.customer.is_none()
+    };
+    let own: Vec<&Moment> = timeline.iter().filter(is_own).collect();
     let disturbed = script.faults.iter().any(|(_, trouble)| {
         use Trouble::{LateTypingAnswer, SlowTyping, StopFails, TypingFails, TypingHangs};
         matches!(trouble, SlowTyping(_) | LateTypingAnswer(_) | TypingFails | TypingHangs | StopFails(..))
