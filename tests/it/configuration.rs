@@ -272,6 +272,8 @@ percent = 101
 [bots.shop.gate]
 kinds = ["smell", "text", "taste"]
 per_minute = 0
+allow = ["+49 170 1234567", "somebody"]
+block = ["0170 1234567"]
 
 [bots.shop.control]
 human = ["a person", "?!"]
@@ -324,7 +326,7 @@ timeout = 3
 
 /// Everything that is wrong with [`WRONG`]: the key, the beginning of the line that it stands on or the variable, and
 /// a word of what to do.
-const FOUND: [(&str, &str, &str); 56] = [
+const FOUND: [(&str, &str, &str); 58] = [
     ("bots.shop.typing.delay", "delay = ", "shorter than typing.cap"),
     ("templates", "templates = ", "template prompts/broken.txt: syntax error (line 2)"),
     ("telemetry", "telemetry = ", "remove it"),
@@ -363,6 +365,8 @@ const FOUND: [(&str, &str, &str); 56] = [
     ("bots.shop.gate.kinds[0]", "kinds = ", "use one of text, image"),
     ("bots.shop.gate.kinds[2]", "kinds = ", "use one of text, image"),
     ("bots.shop.gate.per_minute", "per_minute = ", "must not be zero"),
+    ("bots.shop.gate.allow[1]", "allow = ", "is no phone number"),
+    ("bots.shop.gate.block[0]", "block = ", "without its country code"),
     ("bots.shop.control.human", "human = ", "without a letter"),
     ("bots.shop.tpying", "[bots.shop.tpying]", "correct its name"),
     ("bots.shop.turn.timeout", "THREEDOTS_BOTS__SHOP__TURN__TIMEOUT", "write for example \"26s\""),
