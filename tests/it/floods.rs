@@ -16,15 +16,12 @@ use threedots::clock::Clock;
 use threedots::control::ControlConfig;
 use threedots::meters::Meters;
 use threedots::people::PeopleConfig;
-use threedots::provider::{Method, WebhookRequest};
 use threedots::store::memory::{Memory, Settings};
 use threedots::store::{Backlog, Store};
 use threedots::webhook::{ServerConfig, Webhooks};
 
-use crate::product::{
-    CUSTOMER, Line, Product, Setup, Upstream, delivery, echo, head, request, signature, signed, text,
-};
-use crate::real::load::{batch, write};
+use crate::product::{CUSTOMER, Line, Product, Setup, Upstream, delivery, echo, head, request, signed, text};
+use crate::real::load::{self, batch, write};
 use crate::world;
 use stuck::Stuck;
 
@@ -226,14 +223,7 @@ async fn deliveries_that_a_store_is_too_slow_for_are_turned_back_in_time_and_tak
     let messages = (0..1000).map(|id| write(&world.sandbox, &world.customer, "hello", &format!("wamid.{id}")));
     let bodies: Vec<String> = messages.map(|message| batch(&world.sandbox, &[message]).to_string()).collect();
     let deliver = async |body: &String| {
-        let signature = signature(&world.sandbox.settings().app_secret, body.as_bytes());
-        let request = WebhookRequest {
-            method: Method::Post,
-            query: String::new(),
-            headers: [("x-hub-signature-256", signature.as_str())].into_iter().collect(),
-            body: body.clone().into(),
-            received: clock.now(),
-        };
+        let request = load::signed(&world.sandbox, body, clock.now());
         webhooks.receive(world::BOT, &request).await.status
     };
     let began = tokio::time::Instant::now();

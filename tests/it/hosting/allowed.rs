@@ -2,19 +2,16 @@
 //! can reach, unless the configuration says so.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
-use threedots::http::reach::Lookup;
 use threedots::http::{Body, Bounded, Call, CallError, Client, Transport};
 
 use super::House;
 use super::directory::check;
-use crate::http_handler::addresses::canary;
+use crate::http_handler::addresses::{Inward, canary};
 use crate::product::echo;
 
 /// Puts a bot, and says which keys were refused.
@@ -148,16 +145,6 @@ async fn no_address_leads_to_this_machine_or_its_network_unless_the_configuratio
     let (status, found, said) = refused(&house, &json!({ "provider": waha, "handler": { "kind": "demo" } })).await;
     assert_eq!((status, found.contains("bots.bakery.provider.base_url")), (422, true), "{said}");
     house.product.stop().await;
-}
-
-/// Leads every name to where only this machine can go.
-struct Inward;
-
-#[async_trait]
-impl Lookup for Inward {
-    async fn lookup(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
-        Ok([[127, 0, 0, 1], [169, 254, 169, 254]].map(IpAddr::from).into())
-    }
 }
 
 #[tokio::test]

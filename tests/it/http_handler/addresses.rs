@@ -129,6 +129,16 @@ pub(crate) async fn canary() -> (u16, Arc<AtomicUsize>) {
     (port, arrived)
 }
 
+/// Leads every name to where only this machine can go.
+pub(crate) struct Inward;
+
+#[async_trait]
+impl Lookup for Inward {
+    async fn lookup(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+        Ok([[127, 0, 0, 1], [169, 254, 169, 254]].map(IpAddr::from).into())
+    }
+}
+
 /// A resolver whose every name leads to this machine, but sometimes says otherwise.
 struct Turncoat {
     asked: AtomicUsize,

@@ -1,21 +1,18 @@
 //! Tools over HTTP: what reaches them, what the model is told of them, and what they cannot do.
 
 use std::future::pending;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
 use threedots::handler::llm::{LlmConfig, May, Tool, ToolConfig};
-use threedots::http::reach::Lookup;
 use threedots::http::{CallError, Client, Transport};
 use threedots::sandbox::Upstream;
 
 use super::stub::{Does, Stub, results};
 use super::{made, patient, say};
-use crate::http_handler::addresses::{PRIVATE, canary};
+use crate::http_handler::addresses::{Inward, PRIVATE, canary};
 use crate::http_handler::{Remote, SECRET, says, whole};
 use crate::world::{Setup, World};
 
@@ -204,16 +201,6 @@ async fn a_model_that_calls_and_calls_has_to_answer_after_so_many_steps() {
     say(&world, "Where is my order?").await;
     assert!(world.replies()[0].contains("cannot think straight"), "{:?}", world.replies());
     assert_eq!((remote.seen().len(), stubborn.requests().len()), (6, 4));
-}
-
-/// Leads every name to where only this machine can go.
-struct Inward;
-
-#[async_trait]
-impl Lookup for Inward {
-    async fn lookup(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
-        Ok([[127, 0, 0, 1], [169, 254, 169, 254]].map(IpAddr::from).into())
-    }
 }
 
 #[tokio::test]

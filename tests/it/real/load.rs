@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use threedots::clock::Timestamp;
 use threedots::message::MessageId;
+use threedots::provider::{Method, WebhookRequest};
 use threedots::sandbox::phone::Body;
 use threedots::sandbox::{CustomerId, Draft, Sandbox};
 use tokio::task::JoinSet;
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::Dice;
 use super::account::Word;
 use super::upstream::Upstream;
+use crate::product::signature;
 
 /// So many messages go into one webhook of a load's own, at the most.
 const LONGEST_BATCH: u64 = 3;
@@ -129,6 +132,18 @@ pub(crate) fn write(sandbox: &Sandbox, customer: &CustomerId, words: &str, id: &
         "type": "text",
         "text": { "body": words },
     })
+}
+
+/// A webhook with this body, as it comes in: signed, at `received`.
+pub(crate) fn signed(sandbox: &Sandbox, body: &str, received: Timestamp) -> WebhookRequest {
+    let signature = signature(&sandbox.settings().app_secret, body.as_bytes());
+    WebhookRequest {
+        method: Method::Post,
+        query: String::new(),
+        headers: [("x-hub-signature-256", signature.as_str())].into_iter().collect(),
+        body: body.to_owned().into(),
+        received,
+    }
 }
 
 /// A webhook with these messages.

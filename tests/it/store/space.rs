@@ -12,15 +12,13 @@ use threedots::control::ControlConfig;
 use threedots::message::{BotName, Stage};
 use threedots::meters::Meters;
 use threedots::people::PeopleConfig;
-use threedots::provider::{Method, WebhookRequest};
 use threedots::store::disk::{Disk, Kind, Settings, Space, SpaceProbe};
 use threedots::store::{Accepted, Commissioned, PartState, Retention, Seq, Store, StoreError};
 use threedots::webhook::{ServerConfig, Webhooks};
 
 use super::bench::{Bench, let_others_run, message, outgoing, report, wait_for_claims, within};
 use super::contract::commission;
-use crate::product::signature;
-use crate::real::load::{batch, write};
+use crate::real::load::{self, batch, write};
 use crate::world;
 
 const MIB: u64 = 1 << 20;
@@ -174,14 +172,7 @@ async fn webhooks_are_turned_back_while_the_disk_is_full_and_taken_when_they_com
     let webhooks = Webhooks::new(bots, store, bench.clock, &ServerConfig::default(), Meters::default());
     let body = batch(&world.sandbox, &[write(&world.sandbox, &world.customer, "hello", "wamid.1")]).to_string();
     let deliver = async || {
-        let signature = signature(&world.sandbox.settings().app_secret, body.as_bytes());
-        let request = WebhookRequest {
-            method: Method::Post,
-            query: String::new(),
-            headers: [("x-hub-signature-256", signature.as_str())].into_iter().collect(),
-            body: body.clone().into(),
-            received: bench.clock.now(),
-        };
+        let request = load::signed(&world.sandbox, &body, bench.clock.now());
         webhooks.receive(world::BOT, &request).await.status
     };
     set(&free, RESERVE - 1);
