@@ -152,6 +152,13 @@ impl Disk {
         self.queue(write, bytes, answered).await
     }
 
+    /// Keeps how far the clock is by which marks age: only a crash takes time from it.
+    fn age_to_keep(&self) -> Write {
+        let moment = self.moment(self.clock.now());
+        let keep = move |ledger: &mut Ledger| Ok((When::Applied, ledger.keep_age_at_close(moment.aged)?));
+        Write::new(moment, keep).0
+    }
+
     fn moment(&self, now: Timestamp) -> Moment {
         Moment { now, aged: self.age.now() }
     }
@@ -607,7 +614,13 @@ impl Store for Disk {
     async fn close(&self) {
         // The committer writes what is queued, and ends when the last sender is gone.
         self.shared.schedule.stop(StoreError::Closed);
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(queue) = queue
+            && self.shared.room.admit().is_ok()
+        {
+            // Nobody waits for its answer: what it does not keep makes marks stay longer.
+            drop(queue.send(self.age_to_keep()).await);
+        }
         let mut ended = self.ended.clone();
         while ended.changed().await.is_ok() {}
     }

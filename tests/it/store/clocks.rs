@@ -89,6 +89,19 @@ async fn the_age_of_marks_goes_on_where_it_was_when_the_store_is_opened_again(ki
     assert!(!is_known(&bench).await, "none stays for ever");
 }
 
+async fn a_close_takes_no_time_from_the_age_of_marks(kind: Kind) {
+    let mut bench = Bench::disk_of(kind, Clock::tokio(), MAX_WAITING);
+    meet(&bench).await;
+    for _ in 0..4 {
+        // Nobody writes or sweeps before the close.
+        tokio::time::advance(2 * DAY).await;
+        bench.restart().await;
+    }
+    tokio::time::advance(Duration::from_hours(1)).await;
+    write(&bench, "later").await;
+    assert!(!is_known(&bench).await, "a mark is as old as the time that passed while the store was open");
+}
+
 async fn marks_age_however_the_clock_of_a_disk_is_set(kind: Kind) {
     let (clock, by) = Clock::that_can_be_set();
     marks_age_however_the_clock_is_set(&Bench::disk_of(kind, clock, MAX_WAITING), by).await;
@@ -102,6 +115,7 @@ async fn nobody_loses_a_lease_by_a_clock_that_is_set_on_disk(kind: Kind) {
 for_each_engine! {
     paused:
     marks_age_however_the_clock_of_a_disk_is_set
+    a_close_takes_no_time_from_the_age_of_marks
     the_age_of_marks_goes_on_where_it_was_when_the_store_is_opened_again
     nobody_loses_a_lease_by_a_clock_that_is_set_on_disk;
     running:

@@ -7,9 +7,11 @@ use crate::clock::Timestamp;
 use crate::store::disk::records::{self, AGE};
 use crate::store::disk::tree::{Changes, Tree};
 
-/// How far the clock goes by which marks age until that is kept along with something else; and by itself.
+/// How far the clock goes by which marks age until that is kept along with something else; by itself; and
+/// when the store is closed.
 pub(super) const KEPT_EVERY: Duration = Duration::from_mins(10);
 pub(super) const KEPT_ALONE_EVERY: Duration = Duration::from_hours(1);
+const KEPT_AT_CLOSE_EVERY: Duration = Duration::from_millis(1);
 
 /// How long an errand's mark is up to the time since when it ages, in bytes.
 const ERRANDS_MARK: usize = 40;
@@ -44,6 +46,14 @@ impl Ledger {
                 changes.insert(records::expiry(records::hour(aged), mark), &[]);
             }
         }
+        Ok(())
+    }
+
+    /// Keeps how far the clock is by which marks age, to the millisecond.
+    pub(in crate::store::disk) fn keep_age_at_close(&mut self, aged: Timestamp) -> Result<(), Fault> {
+        let mut changes = Changes::default();
+        self.keep_age(&mut changes, aged, KEPT_AT_CLOSE_EVERY)?;
+        self.tree.stage(changes);
         Ok(())
     }
 
