@@ -324,6 +324,10 @@ impl Client {
 
 /// The client beneath, for a library that makes its calls itself.
 pub(crate) type Bare = reqwest::Client;
+/// What such a call is answered with.
+pub(crate) type BareAnswer = reqwest::Response;
+/// Why it is not.
+pub(crate) type BareError = reqwest::Error;
 
 /// A client with the settings that all of ours share, and without their rules on addresses: made when it is first needed,
 /// and the same for everybody. Each takes milliseconds and a hundred kilobytes. A clone is the same.

@@ -8,7 +8,8 @@
 //! | `prompt` | what a model is told |
 //! | `past` | what it is given of the conversation's past |
 //! | `voice` | how it is told of what was spoken |
-//! | `model` | one model: asked, listened to, left alone while it rests |
+//! | `model` | one model: asked, left alone while it rests |
+//! | `completion` | what it answers, listened to while it speaks |
 //! | `steps` | one turn: the model answers, or has tools called first |
 //! | `guard` | what its answer has to pass |
 //! | `tools` | what it may call, and what it is told of it |
@@ -23,6 +24,7 @@
 //! answer comes token by token, and leaves as one message: each is billed.
 
 mod budget;
+mod completion;
 mod config;
 mod guard;
 mod model;

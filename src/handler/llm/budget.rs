@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::completion::Unanswered;
 use super::config::{BudgetConfig, ModelConfig, Unusable};
-use super::model::Unanswered;
 use super::wire::Usage;
 use crate::clock::Timestamp;
 use crate::handler::{Count, Notebook, NotebookError, Turn};

@@ -11,8 +11,8 @@ mod links;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::completion::Said;
 use super::config::{LlmConfig, Unusable};
-use super::model::Said;
 use crate::secret::random;
 use links::Links;
 

@@ -1,4 +1,4 @@
-//! One model: asked, listened to while it speaks, and left alone while it rests.
+//! One model: asked, and left alone while it rests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,28 +7,19 @@ use std::time::Duration;
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
-
 use async_openai::middleware::{HttpRequestFactory, ReqwestService};
-use futures_util::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
 use tower::{Service, service_fn};
 
+use super::completion::{self, Said, Unanswered};
 use super::config::ModelConfig;
 use super::tokens::{self, Tokens};
-use super::wire::{self, Chunk, Delta, Line, Offer, Request, StreamOptions, Usage, Wanted};
+use super::wire::{Line, Offer, Request, StreamOptions};
 use crate::clock::Clock;
-use crate::http::lines::Longest;
 use crate::http::names::Lane;
 use crate::http::{self, Bare};
 
-/// The longest answer that is listened to, in bytes: one that never ends must not fill the memory.
-const LONGEST: usize = 256 << 10;
-/// How long the stream of an answer may be, and one event of it, in bytes. A token of four letters is some 300 bytes of
-/// stream, and what a model thinks comes by the same way.
-const STREAM: Longest = Longest { event: 2 * LONGEST, stream: 64 * LONGEST as u64 };
-/// So many calls may be wanted at once.
-const MOST_CALLS: usize = 16;
 /// A model is not left alone for longer than this, whatever its server says.
 const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
 
@@ -93,9 +84,7 @@ impl Rung {
                 }
                 // Whatever stands in the body: of a gateway in between, it is no answer of the protocol's.
                 let answer = answer.error_for_status().map_err(OpenAIError::Reqwest)?;
-                let answer = http::whole_characters(http::in_whole_lines(answer, STREAM, cut));
-                // Some servers cannot stream, and say nothing of that.
-                http::in_one_piece(answer, 2 * LONGEST, wire::as_event).await.map_err(OpenAIError::Reqwest)
+                completion::bounded(answer, cut).await.map_err(OpenAIError::Reqwest)
             }
         });
         Client::build(self.http.clone(), self.openai.clone()).with_http_service(service)
@@ -114,38 +103,15 @@ impl Rung {
         let (model, stream) = (&*self.config.model, true);
         let request = Request { model, messages, tools, tool_choice, max_tokens, stream, stream_options };
         let cut = Arc::default();
-        let listened = timeout(self.config.timeout.min(patience), self.listen(&self.client(&cut), request)).await;
+        let listened = timeout(
+            self.config.timeout.min(patience),
+            completion::listen(&self.client(&cut), request, self.config.stall),
+        )
+        .await;
         match listened.unwrap_or(Err(Unanswered::TimedOut)) {
             Err(_) if cut.load(Ordering::Relaxed) => Err(Unanswered::Endless),
             listened => listened,
         }
-    }
-
-    async fn listen(&self, client: &Client<OpenAIConfig>, request: Request<'_>) -> Result<Said, Unanswered> {
-        let stall = self.config.stall;
-        let opened = timeout(stall, client.chat().create_stream_byot::<_, Chunk>(request)).await;
-        let mut stream = opened.map_err(|_| Unanswered::Stalled)?.map_err(|error| Unanswered::of(&error))?;
-        let (mut said, mut length, mut complete) = (Said::default(), 0, false);
-        loop {
-            let chunk = timeout(stall, stream.next()).await.map_err(|_| Unanswered::Stalled)?;
-            let Some(chunk) = chunk else { break };
-            let chunk = chunk.map_err(|error| Unanswered::of(&error))?;
-            if chunk.error.is_some() {
-                return Err(Unanswered::BrokeOff);
-            }
-            said.usage = chunk.usage.or(said.usage);
-            let Some(choice) = chunk.choices.into_iter().next() else { continue };
-            complete |= choice.finish_reason.is_some();
-            length += said.take_in(choice.delta);
-            if length > LONGEST || said.calls.len() > MOST_CALLS {
-                return Err(Unanswered::Endless);
-            }
-        }
-        if !complete {
-            return Err(Unanswered::BrokeOff);
-        }
-        said.words = said.words.trim().to_owned();
-        if said.words.is_empty() && said.calls.is_empty() { Err(Unanswered::Empty) } else { Ok(said) }
     }
 }
 
@@ -167,96 +133,6 @@ impl Asked<'_> {
         let tools = serde_json::to_string(self.tools).map_or(0, |tools| tokens.of(&tools));
         let lines: u64 = self.messages.iter().map(|line| line.tokens(tokens, of_image)).sum();
         (lines + tools).saturating_mul(11) / 10 + tokens::OF_FRAME
-    }
-}
-
-/// What a model has said: words, or calls that it wants made, or both.
-#[derive(Debug, Default)]
-pub(super) struct Said {
-    pub(super) words: String,
-    pub(super) calls: Vec<Wanted>,
-    /// What that has cost, if the server says so.
-    pub(super) usage: Option<Usage>,
-}
-
-impl Said {
-    /// Takes in a piece, and says how long that was, in bytes.
-    fn take_in(&mut self, delta: Delta) -> usize {
-        let words = delta.content.unwrap_or_default();
-        self.words.push_str(&words);
-        let mut length = words.len();
-        for piece in delta.tool_calls.unwrap_or_default() {
-            // Some servers leave the number out: an identifier begins a call then.
-            let begins = piece.id.is_some() || self.calls.is_empty();
-            let number = piece.index.unwrap_or(if begins { self.calls.len() } else { self.calls.len() - 1 });
-            if number >= self.calls.len() {
-                let id = format!("call_{}", self.calls.len());
-                self.calls.push(Wanted { id, ..Wanted::default() });
-            }
-            let Some(call) = self.calls.get_mut(number.min(MOST_CALLS)) else { continue };
-            if let Some(id) = piece.id.filter(|id| !id.is_empty()) {
-                call.id = id;
-            }
-            let name = piece.function.name.unwrap_or_default();
-            let arguments = piece.function.arguments.unwrap_or_default();
-            call.name.push_str(&name);
-            call.arguments.push_str(&arguments);
-            length += name.len() + arguments.len();
-        }
-        length
-    }
-}
-
-/// Why a model did not answer: in numbers and kinds, since a provider's own words can hold a customer's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unanswered {
-    #[error("it took too long")]
-    TimedOut,
-    #[error("it stalled")]
-    Stalled,
-    #[error("it cannot be reached")]
-    Unreachable,
-    #[error("it answered with HTTP {0}")]
-    Status(u16),
-    #[error("its answer broke off")]
-    BrokeOff,
-    #[error("its answer has no end")]
-    Endless,
-    #[error("its answer was not understood")]
-    NotUnderstood,
-    #[error("its answer was empty")]
-    Empty,
-}
-
-impl Unanswered {
-    /// The word for it in metrics.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::TimedOut => "timeout",
-            Self::Stalled => "stalled",
-            Self::Unreachable => "unreachable",
-            Self::Status(429) => "rate_limited",
-            Self::Status(500..) => "server_error",
-            Self::Status(_) => "refused",
-            Self::BrokeOff => "broke_off",
-            Self::Endless => "endless",
-            Self::NotUnderstood => "not_understood",
-            Self::Empty => "empty",
-        }
-    }
-
-    fn of(error: &OpenAIError) -> Self {
-        match error {
-            OpenAIError::Reqwest(error) => match error.status() {
-                Some(status) => Self::Status(status.as_u16()),
-                None if error.is_connect() => Self::Unreachable,
-                None if error.is_timeout() => Self::TimedOut,
-                None => Self::BrokeOff,
-            },
-            OpenAIError::ApiError(answer) => Self::Status(answer.status_code.as_u16()),
-            OpenAIError::StreamError(_) => Self::BrokeOff,
-            _ => Self::NotUnderstood,
-        }
     }
 }
 

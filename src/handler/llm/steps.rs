@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::budget::{Refusal, money};
-use super::model::{Asked, Rung, Said, Unanswered};
+use super::completion::{Said, Unanswered};
+use super::model::{Asked, Rung};
 use super::wire::{Line, Usage};
 use super::{Llm, RESERVE};
 use crate::handler::{NotebookError, Turn};
