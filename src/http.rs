@@ -547,6 +547,14 @@ pub(crate) fn whole_characters(answer: reqwest::Response) -> reqwest::Response {
     whole.into()
 }
 
+/// An answer of this type whose body comes in these pieces.
+#[cfg(test)]
+pub(crate) fn answer_of(kind: &'static str, pieces: Vec<std::io::Result<Bytes>>) -> BareAnswer {
+    let mut answer = ::http::Response::new(reqwest::Body::wrap_stream(stream::iter(pieces)));
+    answer.headers_mut().insert("content-type", HeaderValue::from_static(kind));
+    answer.into()
+}
+
 /// Whether tokens may travel to `url`: https, or plain http that stays on this machine.
 pub fn is_private_enough(url: &Url) -> bool {
     let on_this_machine = match url.host() {

@@ -1,5 +1,8 @@
 //! What a model answers, listened to while it speaks.
 
+#[cfg(test)]
+mod fuzz;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
