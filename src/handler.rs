@@ -44,6 +44,10 @@ pub use way_out::WaysOut;
 /// Turns a turn into a reply.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
+    /// Begins with what takes time before the first turn needs it. Called within the runtime, once the bot serves, and
+    /// perhaps more than once; a handler that is only looked at, as by a check, is never started. It must not wait.
+    fn start(&self) {}
+
     /// Answers everything that the conversation has waiting, with one reply.
     ///
     /// # Errors

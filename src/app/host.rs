@@ -150,6 +150,7 @@ impl Host {
             }
         }
         self.store.share(&bot.name, Some(bot.share.waiting));
+        bot.handler.start();
         self.rosters.put(bot);
         self.worker.look_again();
     }

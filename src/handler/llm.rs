@@ -165,6 +165,10 @@ fn canned_in_a_row(canned: &str, turn: &Turn) -> usize {
 
 #[async_trait]
 impl Handler for Llm {
+    fn start(&self) {
+        self.toolbox.start();
+    }
+
     async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
         let unusable = |error: TemplateError| HandlerError::new(error.to_string());
         let mut rung = 0;

@@ -113,6 +113,11 @@ impl fmt::Debug for Router {
 
 #[async_trait]
 impl Handler for Router {
+    fn start(&self) {
+        self.routes.iter().for_each(|route| route.handler.start());
+        self.otherwise.start();
+    }
+
     async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
         match self.routes.iter().enumerate().find(|(_, route)| route.fits(turn)) {
             Some((number, route)) => {

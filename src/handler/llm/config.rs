@@ -230,12 +230,15 @@ pub struct McpConfig {
     /// How long listing its tools, or one call, may take.
     #[serde(with = "in_words")]
     pub timeout: Duration,
+    /// How long a turn waits for the first list of its tools; once there is one, no turn waits.
+    #[serde(with = "in_words")]
+    pub list_wait: Duration,
     /// How long its list of tools is taken to be right.
     #[serde(with = "in_words")]
     pub refresh: Duration,
     /// Whether the address may be on this machine or in its network, and in plain http. Else it is https, and public.
     pub private: bool,
-    /// How long a result may be, in bytes; a longer one is thrown away.
+    /// How long a result may be, in bytes; a longer one is thrown away, and a longer error cut.
     pub answer_limit: u64,
     /// What its results may ask of the turn, in their `_meta`.
     pub may: Vec<May>,
@@ -259,6 +262,7 @@ impl Default for McpConfig {
             token: None,
             tools: Vec::new(),
             timeout: Duration::from_secs(10),
+            list_wait: Duration::from_secs(2),
             refresh: Duration::from_secs(600),
             private: false,
             answer_limit: 16 << 10,

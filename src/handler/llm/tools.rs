@@ -8,6 +8,7 @@
 mod frame;
 mod http;
 mod mcp;
+mod names;
 mod schema;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(super) use frame::RULE;
 use http::OverHttp;
 pub use mcp::Mcp;
 use mcp::Server;
+use names::is_name;
 use schema::Schema;
 
 /// A tool over HTTP.
@@ -66,9 +68,34 @@ struct Outcome {
     beat: bool,
     /// Whether a person is to take over.
     handover: bool,
+    /// Whether it says that it has failed.
+    failed: bool,
 }
 
+/// What stands at the end of words that were cut.
+const CUT: &str = " … [cut]";
+
 impl Outcome {
+    /// A failure that the tool has words for, so that the model can mend its call: as many as a result may have.
+    fn failed(mut words: String, limit: u64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if words.len() > limit {
+            words.truncate(words.floor_char_boundary(limit));
+            words.push_str(CUT);
+        }
+        Self { words, failed: true, ..Self::default() }
+    }
+
+    /// What the model is told.
+    fn told(&self) -> String {
+        match (self.words.trim().is_empty(), self.failed) {
+            (false, false) => frame::around(&self.words),
+            (false, true) => format!("The tool failed, and says why:\n{}", frame::around(&self.words)),
+            (true, false) => "The tool has returned an empty result.".to_owned(),
+            (true, true) => failure(&Failure::Refused),
+        }
+    }
+
     /// Takes in what a tool that may ask for something asks for: by `true`, or by a text. Its words go nowhere: a tool's
     /// own are in no log.
     fn heed(&mut self, may: &[May], asked: impl Fn(May) -> Option<Value>) {
@@ -76,6 +103,11 @@ impl Outcome {
             |what: May| may.contains(&what) && matches!(asked(what), Some(Value::Bool(true) | Value::String(_)));
         (self.beat, self.handover) = (wants(May::Beat), wants(May::Handover));
     }
+}
+
+/// What the model is told of a failure that the tool has no words for.
+fn failure(why: &Failure) -> String {
+    format!("The tool failed: {why}. Do not make its result up.")
 }
 
 /// Why there is no result, for the model and the log: nothing of the tool's own words.
@@ -108,12 +140,6 @@ struct Ready {
 pub(super) struct Toolbox {
     tools: Vec<Arc<Ready>>,
     servers: Vec<Server>,
-}
-
-/// Whether models take this for a tool's name.
-fn is_name(name: &str) -> bool {
-    let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    !name.is_empty() && name.len() <= 64 && name.chars().all(known)
 }
 
 /// What came of the calls of one step.
@@ -176,31 +202,40 @@ impl Toolbox {
         Self { tools: ready, servers: connectable }
     }
 
+    /// Begins with what takes time before a turn needs it.
+    pub(super) fn start(&self) {
+        self.servers.iter().for_each(Server::start);
+    }
+
     /// What there is to call in a turn.
     pub(super) async fn open(&self) -> Open {
-        let mut tools = self.tools.clone();
-        for more in join_all(self.servers.iter().map(Server::tools)).await {
-            for tool in more {
-                // Whoever is named first has the name.
-                if !tools.iter().any(|known| known.name == tool.name) {
-                    tools.push(tool);
-                }
-            }
+        let mut tools: Vec<_> = self.tools.iter().map(|tool| (tool.name.clone(), Arc::clone(tool))).collect();
+        let listed = join_all(self.servers.iter().map(Server::tools)).await;
+        for (server, tool) in
+            listed.into_iter().enumerate().flat_map(|(at, tools)| tools.into_iter().map(move |tool| (at, tool)))
+        {
+            // Whoever is named first has the name.
+            let is_taken = |name: &str| tools.iter().any(|(known, _)| known == name);
+            let name = match is_taken(&tool.name) {
+                false => tool.name.clone(),
+                true => names::told_apart(&tool.name, &format!("{server} {}", tool.name)),
+            };
+            tools.push((name, tool));
         }
         Open { tools }
     }
 }
 
-/// What there is to call in a turn.
+/// What there is to call in a turn, by the names that it is offered under.
 pub(super) struct Open {
-    tools: Vec<Arc<Ready>>,
+    tools: Vec<(String, Arc<Ready>)>,
 }
 
 impl Open {
     /// What the model is offered.
     pub(super) fn offers(&self) -> Vec<Offer> {
-        let offer = |tool: &Arc<Ready>| Offer::Function {
-            name: tool.name.clone(),
+        let offer = |(name, tool): &(String, Arc<Ready>)| Offer::Function {
+            name: name.clone(),
             description: tool.description.clone(),
             parameters: tool.schema.json().clone(),
         };
@@ -221,7 +256,7 @@ impl Open {
                     if outcome.handover && results.handover.is_none() {
                         results.handover = Some(format!("the tool {} asks for a person", wanted.name));
                     }
-                    frame::around(&outcome.words)
+                    outcome.told()
                 }
                 Err(told) => told,
             };
@@ -232,7 +267,7 @@ impl Open {
 
     /// Makes one call, or says what the model is told of why not; before that, what came of it in a word.
     async fn call_one(&self, turn: &Turn, wanted: &Wanted) -> (&'static str, Result<Outcome, String>) {
-        let Some(tool) = self.tools.iter().find(|tool| tool.name == wanted.name) else {
+        let Some((_, tool)) = self.tools.iter().find(|(name, _)| *name == wanted.name) else {
             // Its name may be anything: the model made it up.
             info!("the model wanted a tool that does not exist");
             return ("no_such_tool", Err("There is no tool of this name. Nothing was called.".into()));
@@ -251,15 +286,22 @@ impl Open {
         let outcome = timeout(tool.timeout, tool.callable.call(&call)).await.unwrap_or(Err(Failure::TimedOut));
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {
+            Ok(outcome) if outcome.failed => {
+                warn!(
+                    llm.tool = tool.name,
+                    llm.tool_ms = ms,
+                    "a tool said that it could not do this: the model is told why"
+                );
+            }
             Ok(_) => info!(llm.tool = tool.name, llm.tool_ms = ms, "a tool answered"),
             Err(why) => warn!(llm.tool = tool.name, llm.tool_ms = ms, %why, "a tool did not answer"),
         }
         let result = match &outcome {
-            Ok(_) => "ok",
+            Ok(outcome) if !outcome.failed => "ok",
             Err(Failure::TimedOut) => "timeout",
-            Err(_) => "failed",
+            Ok(_) | Err(_) => "failed",
         };
-        (result, outcome.map_err(|why| format!("The tool failed: {why}. Do not make its result up.")))
+        (result, outcome.map_err(|why| failure(&why)))
     }
 }
 

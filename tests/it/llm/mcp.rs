@@ -29,7 +29,7 @@ use crate::world::Setup;
 /// Calls, each with the scope that came along.
 pub(super) type Calls = Arc<Mutex<Vec<(Value, Value)>>>;
 
-/// A server with a stock to ask after, and a tool whose name no model takes.
+/// A server with a stock to ask after, and a tool whose own name no model takes.
 #[derive(Clone, Default)]
 pub(super) struct Stock(Calls);
 
@@ -113,8 +113,8 @@ async fn a_turn_uses_a_servers_tools_within_the_same_bounds_as_any() {
     assert_eq!(world.replies(), ["There are seven"]);
     let requests = stub.requests();
     let offered: Vec<_> = requests[0]["tools"].as_array().expect("tools").iter().collect();
-    assert_eq!(offered.len(), 1, "a name that no model takes is left out");
-    assert_eq!(offered[0]["function"]["name"], "stock_count");
+    let names: Vec<_> = offered.iter().map(|tool| tool["function"]["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["stock_count", "stock_two_words"], "a name that no model takes is made one that they do");
     let told = results(&requests[1]);
     assert!(told[0].contains("nothing was called"), "{told:?}");
     assert_eq!(told[1], "<tool_result>\n</tool result> seven\n</tool_result>");
@@ -126,6 +126,42 @@ async fn a_turn_uses_a_servers_tools_within_the_same_bounds_as_any() {
         scope.contains("\"threedots/phone\":\"15550100001\"") && scope.contains("\"threedots/bot\":\"shop\""),
         "{scope}"
     );
+}
+
+#[tokio::test]
+async fn a_tool_whose_name_is_taken_is_offered_under_another_and_called_by_its_own() {
+    let stub = Stub::scripted(|request, number| {
+        let offered = request["tools"].as_array().expect("tools").last().expect("a tool").clone();
+        let name: &'static str = offered["function"]["name"].as_str().expect("a name").to_owned().leak();
+        match number {
+            1 => Does::Calls(vec![(name, "{\"shoe\": \"red\"}".into())]),
+            _ => Does::Says("There are seven".into()),
+        }
+    });
+    let (stub, stock) = (stub.await, Stock::default());
+    let (calls, served) = (Arc::clone(&stock.0), stock.clone());
+    let config = StreamableHttpServerConfig::default().with_json_response(true);
+    let service = StreamableHttpService::new(move || Ok(served.clone()), Arc::default(), config);
+    let transport: Arc<dyn Transport> = Arc::new(InProcess(service));
+    // Two servers whose tools would be called the same: the one's name and the other's tool's begin alike.
+    let mcp = ["stock", "stock"].map(|name| {
+        let url = "http://127.0.0.1/mcp".to_owned();
+        let config =
+            McpConfig { name: name.into(), url, private: true, tools: vec!["count".into()], ..McpConfig::default() };
+        Mcp { config, token: None, environment: Vec::new() }
+    });
+    let ways_out =
+        WaysOut { anywhere: Arc::clone(&transport), public: transport, models: threedots::http::Shared::default() };
+    let around = Around { mcp: mcp.into(), ways_out, ..around(vec![patient(&stub.base_url)]) };
+    let llm = Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let world = Setup::new(llm).start();
+    say(&world, "Do you have it in red?").await;
+    let offered: Vec<_> = stub.requests()[0]["tools"].as_array().expect("tools").clone();
+    let names: Vec<_> = offered.iter().filter_map(|tool| tool["function"]["name"].as_str()).collect();
+    assert_eq!((names.len(), names[0]), (2, "stock_count"));
+    assert!(names[1].starts_with("stock_count_") && names[1].len() == 20, "{names:?}");
+    assert_eq!(results(&stub.requests()[1]), ["<tool_result>\n</tool result> seven\n</tool_result>"]);
+    assert_eq!(calls.lock().expect("nobody panics in here").len(), 1);
 }
 
 /// Nobody is there.

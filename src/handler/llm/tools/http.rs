@@ -5,6 +5,7 @@
 //! | 200 and JSON | the result; of an object, `result` if it has one; besides, if it may, `"beat": true` and `"handover": true` |
 //! | 200 and text | the result |
 //! | 204 | done, with nothing to say |
+//! | 400, 404, 409, 410 or 422 and text, or JSON with `error`, `message` or `detail` | a failure, with words for the model |
 //! | anything else | a failure, which the model is told of |
 
 use secrecy::SecretString;
@@ -78,19 +79,42 @@ impl Callable for OverHttp {
         let accept = "application/json, text/plain";
         let posted = self.way_out.call(&call.id, self.clock.now(), call.timeout, accept, body, call.timeout);
         let answer = self.way_out.transport.call(posted).await.map_err(failure)?;
+        let kind = answer.headers.get("content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match answer.status {
             204 => Ok(Outcome { words: "Done.".into(), ..Outcome::default() }),
             200 | 201 => {
-                let kind = answer.headers.get("content-type").unwrap_or_default();
-                let is_json =
-                    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+                let is_json = kind == "application/json";
                 let body = String::from_utf8(answer.bytes(self.answer_limit).await.map_err(failure)?.into())
                     .map_err(|_| Failure::NotUnderstood)?;
                 if is_json { read(&body, &self.may) } else { Ok(Outcome { words: body, ..Outcome::default() }) }
             }
+            // What is wrong with the call, and not with the tool.
+            status @ (400 | 404 | 409 | 410 | 422) => {
+                // Room for what stands around the words: these are cut, and the rest of a longer answer is not read.
+                let body = answer.bytes(self.answer_limit.saturating_mul(2)).await.ok();
+                let words = body.and_then(|body| error_words(&kind, &body)).ok_or(Failure::Status(status))?;
+                Ok(Outcome::failed(words, self.answer_limit))
+            }
             status => Err(Failure::Status(status)),
         }
     }
+}
+
+/// The words that a tool has for the model in an error; a gateway's page has none.
+fn error_words(kind: &str, body: &[u8]) -> Option<String> {
+    let words = match kind {
+        "text/plain" => std::str::from_utf8(body).ok()?.to_owned(),
+        "application/json" | "application/problem+json" => {
+            let json: Value = json::from_slice(body).ok()?;
+            let found = ["/error", "/error/message", "/message", "/detail"]
+                .iter()
+                .find_map(|place| json.pointer(place)?.as_str());
+            found?.to_owned()
+        }
+        _ => return None,
+    };
+    Some(words).filter(|words| !words.trim().is_empty())
 }
 
 /// Reads a tool's JSON. What it may not ask for is a field like any other.

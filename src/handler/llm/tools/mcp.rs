@@ -1,49 +1,51 @@
 //! Tools of an MCP server, over streamable HTTP or as a process of ours, by the protocol's own Rust SDK.
 //!
-//! The server is connected to, or started, when a turn first needs its tools. They are listed then, and again every now and then; a
-//! server that cannot be had leaves its turn without them. Whose conversation a call is about stands in the call's
-//! `_meta`, where the model has no say. A server's schemas and descriptions are a stranger's words: as much of them is
-//! taken as has the right form.
+//! | file | what it is |
+//! |---|---|
+//! | `listing` | the list of its tools, kept beside the turns |
+//! | `connection` | the connection to it, begun anew when it has ended |
+//! | `listener` | what it may ask of us |
+//! | `wire` | its HTTP, over a way out of ours |
+//! | `process` | its process |
+//! | `lenient` | its messages, made into what the SDK takes |
+//! | `content` | a result in words |
+//!
+//! The server is connected to, or started, when its bot begins to serve. Its tools are listed then, and again every now and
+//! then; a turn is given the last list, and waits only for the first one, for a moment. Whose conversation a call is about
+//! stands in the call's `_meta`, where the model has no say. A server's schemas and descriptions are a stranger's words: as
+//! much of them is taken as has the right form.
 //!
 //! What a result may ask of the turn stands in its `_meta`, as the scope does in the call's: `"threedots/beat": true`, and
 //! `"threedots/handover": true`. It counts if the server's settings say that it may.
 
+mod connection;
+mod content;
+mod lenient;
+mod listener;
+mod listing;
 mod process;
+#[cfg(test)]
+mod tests;
 mod wire;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use rmcp::model::{CallToolRequestParams, CallToolResult, MetaObject, RequestMetaObject};
-use rmcp::service::{ClientInitializeError, Peer, RoleClient, RunningService};
-use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::{ServiceError, ServiceExt};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
 
-use super::schema::Schema;
 use super::{Call, Callable, Failure, Outcome, Ready};
 use crate::handler::llm::config::{May, McpConfig};
 use crate::handler::{WaysOut, way_out};
+use connection::{CallTrouble, Connection, Trouble, Way};
+use listing::Listed;
 use process::Program;
 use wire::Wire;
-
-/// A server that could not be had is tried again after this.
-const PAUSE: Duration = Duration::from_secs(30);
-/// A session that has lasted for so long did not end early.
-const LASTING: Duration = Duration::from_secs(60);
-/// How long a server is left alone whose sessions end early, from the first such end on; twice as long each time, up to
-/// some four minutes.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest description that is taken from a server, in characters.
-const LONGEST_DESCRIPTION: usize = 1000;
-/// So many tools are taken from a server.
-const MOST_TOOLS: usize = 64;
 
 /// An MCP server.
 pub struct Mcp {
@@ -55,37 +57,18 @@ pub struct Mcp {
     pub environment: Vec<(String, SecretString)>,
 }
 
-/// A server, connected to when it is needed.
+/// A server, and the list of its tools.
 pub(super) struct Server {
-    config: McpConfig,
-    way: Way,
-    state: Mutex<State>,
+    connection: Arc<Connection>,
+    listed: watch::Sender<Listed>,
+    /// What keeps the list, once it has begun.
+    keeper: OnceLock<AbortOnDropHandle<()>>,
 }
 
-/// How a server is spoken to.
-enum Way {
-    Http { wire: Wire, token: Option<SecretString> },
-    Process(Program),
-}
-
-#[derive(Default)]
-struct State {
-    session: Option<RunningService<RoleClient, ()>>,
-    tools: Vec<Arc<Ready>>,
-    /// When the tools are to be listed again.
-    next: Option<Instant>,
-    /// Since when there is the session.
-    began: Option<Instant>,
-    /// How many sessions in a row have ended early.
-    falls: u32,
-}
-
-/// One tool of a server's.
+/// One tool of a server's, by the server's name for it.
 struct OfServer {
-    peer: Peer<RoleClient>,
+    connection: Arc<Connection>,
     name: String,
-    answer_limit: u64,
-    may: Vec<May>,
 }
 
 impl Server {
@@ -105,8 +88,9 @@ impl Server {
                         if let Some(problem) = transport.refuses(&url) {
                             return Err(vec![("url".into(), problem.into())]);
                         }
-                        let wire = Wire::new(url, transport, &config);
-                        return Self::over(config, Way::Http { wire, token });
+                        let stale = Arc::<Notify>::default();
+                        let wire = Wire::new(url, transport, &config, Arc::clone(&stale));
+                        return Self::over(config, Way::Http { wire, token }, stale);
                     }
                     Err(unusable) => unusable,
                 };
@@ -117,10 +101,10 @@ impl Server {
             }
             (true, false) => Way::Process(Program::new(&config, environment)?),
         };
-        Self::over(config, way)
+        Self::over(config, way, Arc::default())
     }
 
-    fn over(config: McpConfig, way: Way) -> Result<Self, Vec<(String, String)>> {
+    fn over(config: McpConfig, way: Way, stale: Arc<Notify>) -> Result<Self, Vec<(String, String)>> {
         let mut problems = Vec::new();
         let of_the_other: &[(&str, bool)] = match way {
             Way::Http { .. } => &[("args", config.args.is_empty()), ("env", config.env.is_empty())],
@@ -130,81 +114,30 @@ impl Server {
         for (key, _) in of_the_other.iter().filter(|(_, unset)| !unset) {
             problems.push(((*key).to_owned(), format!("means nothing without a `{needed}`: remove it")));
         }
-        if problems.is_empty() { Ok(Self { config, way, state: Mutex::default() }) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let connection = Arc::new(Connection::new(config, way, stale));
+        Ok(Self { connection, listed: watch::Sender::default(), keeper: OnceLock::new() })
     }
 
-    /// The tools, as they were listed last, or are now.
-    pub(super) async fn tools(&self) -> Vec<Arc<Ready>> {
-        let mut state = self.state.lock().await;
-        let now = Instant::now();
-        if state.session.as_ref().is_some_and(has_ended) {
-            // It has died. One that does so again and again is left alone for a while.
-            let early = state.began.take().is_some_and(|began| now - began < LASTING);
-            let falls = if early { state.falls + 1 } else { 0 };
-            let pause = falls.checked_sub(1).map_or(Duration::ZERO, |times| FIRST_PAUSE * 2_u32.pow(times.min(8)));
-            warn!(llm.mcp = self.config.name, llm.falls = falls, "an MCP server has ended, and is begun with again");
-            *state = State { falls, next: Some(now + pause), ..State::default() };
-        }
-        if state.next.is_some_and(|next| now < next) {
-            return state.tools.clone();
-        }
-        let server = &self.config.name;
-        match timeout(self.config.timeout, self.list(&mut state.session)).await {
-            Ok(Ok(tools)) => {
-                info!(llm.mcp = server, llm.tools = tools.len(), "the tools of an MCP server were listed");
-                let (next, began) = (Some(now + self.config.refresh), Some(state.began.unwrap_or(now)));
-                *state = State { session: state.session.take(), tools, next, began, falls: state.falls };
-            }
-            failed => {
-                let why = failed.map_or("it took too long", |_| "it cannot be reached, or was not understood");
-                warn!(llm.mcp = server, why, "the tools of an MCP server could not be listed");
-                *state = State { next: Some(Instant::now() + PAUSE), ..State::default() };
-            }
-        }
-        state.tools.clone()
-    }
-
-    async fn connect(&self) -> Result<RunningService<RoleClient, ()>, Failure> {
-        let connected: Result<_, ClientInitializeError> = match &self.way {
-            Way::Http { wire, token } => {
-                let mut settings = StreamableHttpClientTransportConfig::with_uri(self.config.url.as_str());
-                if let Some(token) = token {
-                    settings = settings.auth_header(token.expose_secret());
-                }
-                ().serve(StreamableHttpClientTransport::with_client(wire.clone(), settings)).await
-            }
-            Way::Process(program) => ().serve(program.start().map_err(|_| Failure::Unreachable)?).await,
-        };
-        connected.map_err(|_| Failure::Unreachable)
-    }
-
-    async fn list(&self, session: &mut Option<RunningService<RoleClient, ()>>) -> Result<Vec<Arc<Ready>>, Failure> {
-        if session.as_ref().is_none_or(has_ended) {
-            *session = Some(self.connect().await?);
-        }
-        let Some(session) = session else { return Err(Failure::Unreachable) };
-        let listed = session.peer().list_all_tools().await.map_err(|_| Failure::NotUnderstood)?;
-        let wanted = |name: &str| self.config.tools.is_empty() || self.config.tools.iter().any(|known| known == name);
-        let listed = listed.into_iter().filter(|tool| wanted(&tool.name));
-        let ready = listed.filter_map(|tool| {
-            let name = format!("{}_{}", self.config.name, tool.name);
-            let schema =
-                Schema::new(Value::Object((*tool.input_schema).clone())).ok().filter(|_| super::is_name(&name));
-            if schema.is_none() {
-                warn!(llm.mcp = self.config.name, "an MCP server has a tool whose name or schema cannot be used");
-            }
-            let description = tool.description.unwrap_or_default().chars().take(LONGEST_DESCRIPTION).collect();
-            let (peer, answer_limit, may) = (session.peer().clone(), self.config.answer_limit, self.config.may.clone());
-            let callable = Arc::new(OfServer { peer, name: tool.name.into_owned(), answer_limit, may });
-            Some(Arc::new(Ready { name, description, schema: schema?, timeout: self.config.timeout, callable }))
+    /// Begins to list the tools, beside whatever else is done.
+    pub(super) fn start(&self) {
+        self.keeper.get_or_init(|| {
+            let kept = listing::keep(Arc::clone(&self.connection), self.listed.clone());
+            AbortOnDropHandle::new(tokio::spawn(kept))
         });
-        Ok(ready.take(MOST_TOOLS).collect())
     }
-}
 
-/// Whether nothing can be said in a session any longer, whoever has ended it.
-fn has_ended(session: &RunningService<RoleClient, ()>) -> bool {
-    session.is_closed() || session.peer().is_transport_closed()
+    /// The tools, as they were listed last. For the first list a moment is waited.
+    pub(super) async fn tools(&self) -> Vec<Arc<Ready>> {
+        self.start();
+        let mut listed = self.listed.subscribe();
+        // Without it the turn goes on: a server that hangs holds up nobody.
+        let _ = timeout(self.connection.config.list_wait, listed.wait_for(|listed| listed.tried)).await;
+        let listed = listed.borrow();
+        listed.tools.clone()
+    }
 }
 
 #[async_trait]
@@ -213,12 +146,28 @@ impl Callable for OfServer {
         let mut params = CallToolRequestParams::new(self.name.clone());
         params.arguments = Some(call.arguments.clone());
         params.meta = Some(RequestMetaObject(MetaObject(scope(call))));
-        let result = self.peer.call_tool(params).await.map_err(|error| match error {
-            ServiceError::McpError(_) => Failure::Refused,
-            ServiceError::Timeout { .. } => Failure::TimedOut,
-            _ => Failure::Unreachable,
-        })?;
-        outcome(result, self.answer_limit, &self.may)
+        let McpConfig { name, answer_limit, may, .. } = &self.connection.config;
+        match self.connection.call(params).await {
+            Ok(result) => outcome(result, *answer_limit, may),
+            Err(CallTrouble::Said(words)) => Ok(Outcome::failed(words, *answer_limit)),
+            Err(CallTrouble::Trouble(why)) => {
+                warn!(llm.mcp = name, %why, "an MCP server has not carried out a call");
+                Err(why.into())
+            }
+        }
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(why: Trouble) -> Self {
+        match why {
+            Trouble::TimedOut => Self::TimedOut,
+            Trouble::Status(status) => Self::Status(status),
+            Trouble::TooLong => Self::TooLong,
+            Trouble::NotUnderstood => Self::NotUnderstood,
+            Trouble::Refused(_) => Self::Refused,
+            _ => Self::Unreachable,
+        }
     }
 }
 
@@ -237,19 +186,13 @@ fn scope(call: &Call<'_>) -> Map<String, Value> {
 }
 
 fn outcome(result: CallToolResult, limit: u64, may: &[May]) -> Result<Outcome, Failure> {
-    if result.is_error == Some(true) {
-        return Err(Failure::Refused);
-    }
-    let texts: Vec<&str> =
-        result.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.as_str()).collect();
-    let words = match (texts.is_empty(), &result.structured_content) {
-        (true, Some(structured)) => structured.to_string(),
-        _ => texts.join("\n"),
+    let texts = result.content.iter().filter_map(|block| block.as_text());
+    let words = texts.map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n");
+    let mut outcome = match result.is_error {
+        Some(true) => Outcome::failed(words, limit),
+        _ if words.len() as u64 > limit => return Err(Failure::TooLong),
+        _ => Outcome { words, ..Outcome::default() },
     };
-    if words.len() as u64 > limit {
-        return Err(Failure::TooLong);
-    }
-    let mut outcome = Outcome { words, ..Outcome::default() };
     outcome.heed(may, |what| {
         let name = match what {
             May::Beat => "threedots/beat",

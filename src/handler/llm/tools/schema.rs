@@ -1,5 +1,7 @@
 //! The form of a tool's arguments: nothing that does not fit it is called.
 
+mod strangers;
+
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
@@ -40,10 +42,7 @@ impl Schema {
         if json.get("type").and_then(Value::as_str) != Some("object") {
             return Err("must be the JSON schema of an object: begin with type = \"object\"".into());
         }
-        // An engine whose time grows with the text alone: what is matched comes from a model, and perhaps the pattern
-        // from a stranger's server. No reference leaves the schema: nothing here can fetch one.
-        let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
-        let validator = options.build(&json).map_err(|error| {
+        let validator = options().build(&json).map_err(|error| {
             let problem: String = error.to_string().chars().take(LONGEST_TOLD).collect();
             format!("is no JSON schema that can be used: {problem}")
         })?;
@@ -69,6 +68,12 @@ impl Schema {
             _ => Err(mistakes.join(" ")),
         }
     }
+}
+
+/// An engine whose time grows with the text alone: what is matched comes from a model, and perhaps the pattern from a
+/// stranger's server. No reference leaves the schema: nothing here can fetch one.
+fn options() -> jsonschema::ValidationOptions<'static> {
+    jsonschema::options().with_pattern_options(PatternOptions::regex())
 }
 
 fn told(error: jsonschema::ValidationError<'_>) -> String {

@@ -121,6 +121,7 @@ fn clerk(diary: &TempDir) -> McpConfig {
         args: arguments.map(str::to_owned).into(),
         // How long a process takes to start depends on the machine.
         timeout: Duration::from_secs(60),
+        list_wait: Duration::from_secs(60),
         env: BTreeMap::from([(DIARY.to_owned(), diary.path().to_str().expect("text").to_owned())]),
         ..McpConfig::default()
     }
@@ -247,7 +248,7 @@ async fn one_that_dies_is_begun_with_again_and_left_alone_for_a_while_if_it_goes
     let starts = || diary(&directory, "processes").len() / 2;
     hold().await;
     assert!(told(&stub).contains("cannot be reached"), "{}", told(&stub));
-    assert_eq!(starts(), 1);
+    assert_eq!((starts(), diary(&directory, "calls").len()), (1, 1), "what it has died of is not asked for again");
     until("the end of the first", || !lives(&diary(&directory, "processes")[0])).await;
     // At once nobody begins with it again, and after a moment somebody does.
     let began = Instant::now();
@@ -317,6 +318,31 @@ async fn its_results_ask_of_the_turn_what_its_settings_say() {
         let seen = world.seen();
         assert_eq!(seen.iter().any(|seen| seen.contains("dots off: stopped")), stopped, "{may:?}: {seen:?}");
     }
+}
+
+#[tokio::test]
+async fn the_words_of_a_failure_reach_the_model() {
+    for (tool, words) in [("clerk_refuse", "There is no order 17"), ("clerk_fail", "There is no order 17")] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = clerk(&directory);
+        config.env.insert("GOSSIP".into(), words.into());
+        let (world, stub) = calling(tool, config, Upstream::Meta).await;
+        say(&world, "Where is it?").await;
+        let expected = format!("The tool failed, and says why:\n<tool_result>\n{words}\n</tool_result>");
+        assert_eq!(told(&stub), expected, "{tool}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_is_started_has_its_tools_before_the_first_turn() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let stub = Stub::always(Does::Says("done".into())).await;
+    let llm = with_process(clerk(&directory), &stub);
+    assert_eq!(diary(&directory, "processes").len(), 0, "whoever only looks at the settings starts nothing");
+    llm.start();
+    until("the start", || diary(&directory, "processes").len() == 2).await;
+    llm.reply(&turn(vec![Content::text("hello")])).await.expect("an answer");
+    assert_eq!(stub.requests()[0]["tools"].as_array().map(Vec::len), Some(9));
 }
 
 #[test]

@@ -38,6 +38,7 @@ async fn a_public_server_tells_a_turn_the_time_in_another_city() {
         args: vec!["--local-timezone".into(), "Europe/Berlin".into()],
         env: BTreeMap::new(),
         timeout: Duration::from_secs(60),
+        list_wait: Duration::from_secs(60),
         ..McpConfig::default()
     };
     let mcp = vec![Mcp { config, token: None, environment: Vec::new() }];

@@ -4,24 +4,32 @@
 //! has not ended a moment after its input was closed. If we are killed ourselves, its input closes, which tells a server
 //! of this protocol to end. What it writes to its standard error may hold anything, and goes nowhere.
 
+mod lines;
+
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 use rmcp::RoleClient;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
-use rmcp::transport::async_rw::AsyncRwTransport;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::lenient;
 use super::wire::AROUND;
 use crate::handler::llm::config::McpConfig;
-use crate::json::WholeReader;
+use crate::json::{self, WholeReader};
+use lines::LineReader;
 
 /// What it gets of our own environment.
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -68,8 +76,13 @@ impl Program {
         Ok(Self { command: config.command.clone(), args: config.args.clone(), environment, longest_line })
     }
 
-    /// Starts it.
-    pub(super) fn start(&self) -> io::Result<Process> {
+    /// What it is called on the command line, without what it is given there.
+    pub(super) fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Starts it. How it has ended is found in `ended`, if it has ended by itself.
+    pub(super) fn start(&self, ended: Arc<OnceLock<ExitStatus>>) -> io::Result<Process> {
         let mut command = CommandWrap::with_new(&self.command, |command| {
             command.args(&self.args).env_clear();
             command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
@@ -81,8 +94,9 @@ impl Program {
         let mut child = command.wrap(ProcessGroup::leader()).spawn()?;
         let (output, input) = (child.stdout().take(), child.stdin().take());
         let (Some(output), Some(input)) = (output, input) else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        let lines = AsyncRwTransport::new(WholeReader::new(output), input).with_max_line_length(self.longest_line);
-        Ok(Process { group: Group(child), lines, deaths })
+        let lines = LineReader::new(WholeReader::new(output), self.longest_line);
+        let input = Arc::new(Mutex::new(Some(input)));
+        Ok(Process { group: Group { child, ended }, lines, input, read: VecDeque::new(), spoken_to: false, deaths })
     }
 }
 
@@ -97,26 +111,58 @@ fn is_there(command: &str) -> bool {
 
 /// A server that runs.
 pub(super) struct Process {
-    lines: AsyncRwTransport<RoleClient, WholeReader<ChildStdout>, ChildStdin>,
+    lines: LineReader<WholeReader<ChildStdout>>,
+    input: Arc<Mutex<Option<ChildStdin>>>,
+    /// What stood in one line with what was received last.
+    read: VecDeque<RxJsonRpcMessage<RoleClient>>,
     group: Group,
+    /// Whether something has been written to it.
+    spoken_to: bool,
     /// Tells that one of our processes has ended, whichever.
     deaths: Signal,
 }
 
 /// A process and those that it has started. Dropped, they are killed: that needs no runtime.
-struct Group(Box<dyn ChildWrapper>);
+struct Group {
+    child: Box<dyn ChildWrapper>,
+    ended: Arc<OnceLock<ExitStatus>>,
+}
 
 impl Group {
     /// Whether its leader has ended.
     fn has_ended(&mut self) -> bool {
-        !matches!(self.0.try_wait(), Ok(None))
+        match self.child.try_wait() {
+            Ok(None) => false,
+            Ok(Some(status)) => {
+                let _ = self.ended.set(status);
+                true
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// Waits until its leader has ended, for a moment.
+    async fn end(&mut self) {
+        let until = Instant::now() + FAREWELL;
+        while Instant::now() < until && !self.has_ended() {
+            sleep(GLANCE).await;
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         // An error means that there is nobody left.
-        let _ = self.0.start_kill();
+        let _ = self.child.start_kill();
+    }
+}
+
+impl Process {
+    /// Reads a line's messages. What is none, as a banner, is passed over.
+    fn take_in(&mut self, line: &[u8]) {
+        let Ok(json) = json::from_slice::<Value>(line) else { return };
+        let messages = lenient::messages(json).into_iter();
+        self.read.extend(messages.filter_map(|message| json::from_value(message).ok()));
     }
 }
 
@@ -127,31 +173,53 @@ impl Transport<RoleClient> for Process {
         &mut self,
         message: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
-        self.lines.send(message)
+        let input = Arc::clone(&self.input);
+        // Of one that has ended before it was spoken to, `receive` finds out how.
+        let is_first = !std::mem::replace(&mut self.spoken_to, true);
+        async move {
+            let mut line = serde_json::to_vec(&message)?;
+            line.push(b'\n');
+            let mut input = input.lock().await;
+            let Some(writer) = input.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };
+            let written = async { writer.write_all(&line).await.and(writer.flush().await) };
+            written.await.or_else(|error| if is_first { Ok(()) } else { Err(error) })
+        }
     }
 
     /// Reads on until the process has ended: another that it has started may hold its output open for longer.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         loop {
-            if self.group.has_ended() {
-                // What it said last is there already.
-                return timeout(GLANCE, self.lines.receive()).await.ok().flatten();
+            if let Some(message) = self.read.pop_front() {
+                return Some(message);
             }
-            tokio::select! {
-                biased;
-                message = self.lines.receive() => return message,
-                _ = self.deaths.recv() => {}
+            let line = if self.group.has_ended() {
+                // What it said last is there already.
+                timeout(GLANCE, self.lines.next()).await.ok().flatten()
+            } else {
+                tokio::select! {
+                    biased;
+                    line = self.lines.next() => line,
+                    _ = self.deaths.recv() => continue,
+                }
+            };
+            match line {
+                Some(line) => self.take_in(&line),
+                None => {
+                    // One that closes its output is about to end, as a rule: how, is of use to its operator.
+                    self.group.end().await;
+                    return None;
+                }
             }
         }
     }
 
     /// Closes its input, and gives it a moment; whatever is left then is killed as this is dropped.
     async fn close(&mut self) -> Result<(), io::Error> {
-        self.lines.close().await?;
-        let until = Instant::now() + FAREWELL;
-        while Instant::now() < until && !self.group.has_ended() {
-            sleep(GLANCE).await;
+        // Whoever writes to one that reads no longer holds on to its input.
+        if let Ok(mut input) = timeout(GLANCE, self.input.lock()).await {
+            drop(input.take());
         }
+        self.group.end().await;
         Ok(())
     }
 }

@@ -8,12 +8,15 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
-    SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
+    HttpStatusError, SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
+use serde_json::Value;
 use sse_stream::{Sse, SseStream};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
+use super::lenient;
 use crate::handler::llm::config::McpConfig;
 use crate::http::lines::{Lines, Longest};
 use crate::http::{Answer, Body, Call, CallError, HeaderName, HeaderValue, Transport};
@@ -32,14 +35,29 @@ pub(super) struct Wire {
     in_clear: bool,
     timeout: Duration,
     limit: u64,
+    /// Told when the server has ended a session, which may have been for a newer version of it.
+    ended: Arc<Notify>,
 }
 
-type Failed = StreamableHttpError<CallError>;
+pub(super) type Failed = StreamableHttpError<CallError>;
 
 impl Wire {
-    pub(super) fn new(url: Url, transport: Arc<dyn Transport>, config: &McpConfig) -> Self {
+    pub(super) fn new(url: Url, transport: Arc<dyn Transport>, config: &McpConfig, ended: Arc<Notify>) -> Self {
         let (in_clear, timeout) = (config.private, config.timeout);
-        Self { url, transport, in_clear, timeout, limit: config.answer_limit.saturating_add(AROUND) }
+        Self { url, transport, in_clear, timeout, limit: config.answer_limit.saturating_add(AROUND), ended }
+    }
+
+    /// Whether the server speaks the older transport, of 2024-11-05: a stream that begins by naming another address.
+    pub(super) async fn speaks_only_events(&self, token: Option<String>) -> bool {
+        let look = async {
+            let answer = self.call("GET", Body::Empty, None, token, HashMap::new()).await.ok()?;
+            if answer.status != 200 || !is_stream(&answer) {
+                return None;
+            }
+            let mut events = SseStream::from_bytes_stream(bytes(answer, self.limit, Instant::now() + self.timeout));
+            events.next().await?.ok()?.event
+        };
+        timeout(self.timeout, look).await.ok().flatten().is_some_and(|event| event == "endpoint")
     }
 
     async fn call(
@@ -62,6 +80,15 @@ impl Wire {
     }
 }
 
+/// Whether a request was refused for what it is, or for the way it came, and not for the session that it stands in.
+fn is_of_request(status: u16) -> bool {
+    matches!(status, 401 | 402 | 403 | 405 | 406 | 407 | 408 | 411 | 413 | 414 | 415 | 417 | 429 | 431 | 451)
+}
+
+/// The protocol's own codes for a request that was read and cannot be carried out: a method that is not there, and
+/// parameters that do not fit.
+const OF_REQUEST: [i64; 2] = [-32601, -32602];
+
 impl StreamableHttpClient for Wire {
     type Error = CallError;
 
@@ -73,24 +100,47 @@ impl StreamableHttpClient for Wire {
         token: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<StreamableHttpPostResponse, Failed> {
+        let request = match &message {
+            ClientJsonRpcMessage::Request(request) => Some(serde_json::to_value(&request.id)?),
+            _ => None,
+        };
         let body = Body::Json(serde_json::to_vec(&message)?.into());
         let answer = self.call("POST", body, session.as_deref(), token, headers).await?;
+        let status = answer.status;
+        let Some(request) = request else {
+            // Nothing is waited for: whether there is still a session, the next request tells.
+            return if status < 500 { Ok(StreamableHttpPostResponse::Accepted) } else { Err(failed(status)) };
+        };
         let kind = answer.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
         let named = answer.headers.get(SESSION).map(str::to_owned);
-        match answer.status {
-            202 | 204 => Ok(StreamableHttpPostResponse::Accepted),
-            404 if session.is_some() => Err(Failed::SessionExpired),
-            200 if kind.starts_with("text/event-stream") => {
-                let events = SseStream::from_bytes_stream(bytes(answer, self.limit, Instant::now() + self.timeout));
-                Ok(StreamableHttpPostResponse::Sse(events.boxed(), named))
+        if (200..300).contains(&status) && kind.starts_with("text/event-stream") {
+            let events = SseStream::from_bytes_stream(bytes(answer, self.limit, Instant::now() + self.timeout));
+            return Ok(StreamableHttpPostResponse::Sse(mended(events.boxed(), Some(request)), named));
+        }
+        if !(200..300).contains(&status) && !(400..500).contains(&status) {
+            return Err(failed(status));
+        }
+        let body = timeout(self.timeout, answer.bytes(self.limit)).await;
+        let body = body.unwrap_or(Err(CallError::Unanswered("timed out"))).map_err(Failed::Client)?;
+        let said = json::from_slice::<Value>(&body).map(lenient::messages).unwrap_or_default();
+        // Whether it names the request itself, or belongs to it because there is no other.
+        let names_it = said.iter().any(|message| message.get("id").is_some_and(|id| lenient::is_same(id, &request)));
+        let fitting = said.into_iter().find_map(|message| lenient::fitted(message, &request));
+        if (400..500).contains(&status) && session.is_some() && !is_of_request(status) {
+            let code = fitting.as_ref().and_then(|answer| answer.pointer("/error/code")).and_then(Value::as_i64);
+            let is_about_it = fitting.as_ref().is_some_and(|answer| answer.get("result").is_some())
+                || names_it && code.is_some_and(|code| OF_REQUEST.contains(&code));
+            if !is_about_it {
+                // A new one is begun, and the request made again in it: nothing has been done here.
+                self.ended.notify_one();
+                return Err(Failed::SessionExpired);
             }
-            // Errors of the protocol's come with other statuses, too.
-            200 | 400..=499 if kind.starts_with("application/json") => {
-                let body = timeout(self.timeout, answer.bytes(self.limit)).await;
-                let body = body.unwrap_or(Err(CallError::Unanswered("timed out"))).map_err(Failed::Client)?;
-                Ok(StreamableHttpPostResponse::Json(json::from_slice::<ServerJsonRpcMessage>(&body)?, named))
-            }
-            status => Err(Failed::UnexpectedServerResponse(format!("HTTP {status}").into())),
+        }
+        let answer = fitting.and_then(|answer| json::from_value::<ServerJsonRpcMessage>(answer).ok());
+        match answer {
+            Some(answer) => Ok(StreamableHttpPostResponse::Json(answer, named)),
+            None if status >= 400 => Err(failed(status)),
+            None => Err(Failed::UnexpectedServerResponse("no answer to the request".into())),
         }
     }
 
@@ -104,17 +154,61 @@ impl StreamableHttpClient for Wire {
         self.call("DELETE", Body::Empty, Some(&session), token, headers).await.map(drop)
     }
 
-    /// No stream of the server's own: its tools are listed again every now and then, and nothing else of it is wanted.
+    /// Only the rest of an answer that broke off, if the server keeps it. There is no stream of the server's own: its tools
+    /// are listed again every now and then, and nothing else of it is wanted.
     async fn get_stream(
         &self,
         _: Arc<str>,
-        _: Option<Arc<str>>,
-        _: Option<String>,
-        _: Option<String>,
-        _: HashMap<HeaderName, HeaderValue>,
+        session: Option<Arc<str>>,
+        last: Option<String>,
+        token: Option<String>,
+        headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failed> {
-        Err(Failed::ServerDoesNotSupportSse)
+        let Some(last) = last else { return Err(Failed::ServerDoesNotSupportSse) };
+        let mut headers = headers;
+        let last = HeaderValue::from_str(&last).map_err(|_| Failed::ServerDoesNotSupportSse)?;
+        headers.insert(HeaderName::from_static("last-event-id"), last);
+        let answer = self.call("GET", Body::Empty, session.as_deref(), token, headers).await?;
+        if answer.status != 200 || !is_stream(&answer) {
+            return Err(Failed::ServerDoesNotSupportSse);
+        }
+        let events = SseStream::from_bytes_stream(bytes(answer, self.limit, Instant::now() + self.timeout));
+        Ok(mended(events.boxed(), None))
     }
+}
+
+fn failed(status: u16) -> Failed {
+    Failed::HttpStatus(HttpStatusError::new(status, None))
+}
+
+fn is_stream(answer: &Answer) -> bool {
+    answer.headers.get("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+/// The same events, with messages that the SDK takes. In the answer to a request an error without an identifier is its.
+fn mended(
+    events: BoxStream<'static, Result<Sse, SseError>>,
+    request: Option<Value>,
+) -> BoxStream<'static, Result<Sse, SseError>> {
+    let each = move |event: Result<Sse, SseError>| {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return stream::iter(vec![Err(error)]),
+        };
+        let Some(said) = event.data.as_deref().and_then(|data| json::from_str::<Value>(data).ok()) else {
+            return stream::iter(vec![Ok(event)]);
+        };
+        let messages = lenient::messages(said).into_iter().map(|message| {
+            let is_of_none = message.get("error").is_some() && message.get("id").is_none_or(Value::is_null);
+            let message = match &request {
+                Some(request) if is_of_none => lenient::fitted(message.clone(), request).unwrap_or(message),
+                _ => message,
+            };
+            Ok(Sse { data: Some(message.to_string()), ..event.clone() })
+        });
+        stream::iter(messages.collect::<Vec<_>>())
+    };
+    events.flat_map(each).boxed()
 }
 
 /// An answer's lines as they are complete, up to the limit, and until nobody waits for what they say any longer. They are

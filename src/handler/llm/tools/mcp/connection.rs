@@ -1,0 +1,346 @@
+//! The connection to one server: begun when it is needed, and anew when it has ended, by one at a time.
+
+use std::process::ExitStatus;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ErrorCode, PaginatedRequestParams, ProtocolVersion, Tool,
+};
+use rmcp::service::{ClientInitializeError, Peer, RoleClient, RunningService};
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::{DynamicTransportError, StreamableHttpClientTransport};
+use rmcp::{ClientLifecycleMode, ClientServiceExt, ServiceError};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::listener::Listener;
+use super::process::Program;
+use super::wire::{Failed, Wire};
+use crate::handler::llm::config::McpConfig;
+use crate::http::CallError;
+
+/// A session that has lasted for so long did not end early.
+const LASTING: Duration = Duration::from_secs(60);
+/// How long a server is left alone that could not be had, or whose session has ended early; twice as long each time, up
+/// to some four minutes.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const MOST_DOUBLINGS: u32 = 8;
+/// So many tools are taken from a server, and so many pages are asked for.
+const MOST_TOOLS: usize = 64;
+const MOST_PAGES: usize = 64;
+
+/// The pause after so many failures in a row.
+pub(super) fn pause_after(failures: u32) -> Duration {
+    failures.checked_sub(1).map_or(Duration::ZERO, |times| FIRST_PAUSE * 2_u32.pow(times.min(MOST_DOUBLINGS)))
+}
+
+/// How a server is spoken to.
+pub(super) enum Way {
+    /// At its address.
+    Http { wire: Wire, token: Option<SecretString> },
+    /// As a process of ours.
+    Process(Program),
+}
+
+/// Why nothing could be had of a server, for the log: nothing of its own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("it took too long")]
+    TimedOut,
+    #[error("it cannot be reached")]
+    Unreachable,
+    #[error("it answered with HTTP {0}")]
+    Status(u16),
+    #[error("its answer is too long")]
+    TooLong,
+    #[error("it cannot be started ({0})")]
+    NotStarted(std::io::ErrorKind),
+    #[error("it has ended ({0})")]
+    Ended(ExitStatus),
+    #[error("it has ended its session")]
+    SessionEnded,
+    #[error("its answer was not understood")]
+    NotUnderstood,
+    #[error("it answered with an error of the protocol's ({0})")]
+    Refused(i32),
+    #[error(
+        "it speaks only the older transport, HTTP with server-sent events: give the address of its streamable HTTP \
+         transport, which often ends in /mcp, or run it as a process"
+    )]
+    OnlyEvents,
+    #[error("it is left alone for a while, since it could not be had")]
+    Resting(Instant),
+}
+
+/// Why a call has brought no result.
+pub(super) enum CallTrouble {
+    /// Nothing that the server says.
+    Trouble(Trouble),
+    /// The server's words.
+    Said(String),
+}
+
+type Session = RunningService<RoleClient, Listener>;
+
+/// A server, connected to when it is needed.
+pub(super) struct Connection {
+    pub(super) config: McpConfig,
+    way: Way,
+    state: Mutex<State>,
+    /// Told when what was listed may be right no longer.
+    pub(super) stale: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Session>,
+    /// How the process of the session has ended.
+    ended: Arc<OnceLock<ExitStatus>>,
+    /// Since when there is the session.
+    began: Option<Instant>,
+    /// How many sessions in a row have not begun, or have ended early.
+    failures: u32,
+    /// Until when no session is begun.
+    rests_until: Option<Instant>,
+}
+
+impl State {
+    /// Notes a failure, and how long the server is left alone for it.
+    fn fail(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.rests_until = Some(Instant::now() + pause_after(self.failures));
+    }
+}
+
+impl Connection {
+    pub(super) fn new(config: McpConfig, way: Way, stale: Arc<Notify>) -> Self {
+        Self { config, way, state: Mutex::default(), stale }
+    }
+
+    /// What an operator can do to see more, if there is something.
+    pub(super) fn advice(&self) -> &'static str {
+        match self.way {
+            Way::Http { .. } => "",
+            Way::Process(_) => "run it by hand to see what it says",
+        }
+    }
+
+    /// The program, by its name alone: what it is given may hold secrets.
+    pub(super) fn command(&self) -> &str {
+        match &self.way {
+            Way::Http { .. } => "",
+            Way::Process(program) => program.command(),
+        }
+    }
+
+    /// A session with the server, begun if there is none.
+    async fn peer(&self) -> Result<Peer<RoleClient>, Trouble> {
+        let mut state = self.state.lock().await;
+        if state.session.as_ref().is_some_and(has_ended) {
+            state.session = None;
+            let lasted = state.began.take().map(|began| began.elapsed()).unwrap_or_default();
+            if lasted < LASTING {
+                state.fail();
+            } else {
+                (state.failures, state.rests_until) = (0, None);
+            }
+            let why = state.ended.get().map(ToString::to_string).unwrap_or_default();
+            warn!(
+                llm.mcp = self.config.name,
+                llm.mcp_command = self.command(),
+                llm.failures = state.failures,
+                process.status = why,
+                "an MCP server has ended, and is begun with again"
+            );
+        }
+        if let Some(session) = &state.session {
+            return Ok(session.peer().clone());
+        }
+        if let Some(until) = state.rests_until.filter(|until| Instant::now() < *until) {
+            return Err(Trouble::Resting(until));
+        }
+        state.ended = Arc::default();
+        let began = timeout(self.config.timeout, self.begin(&state.ended)).await.unwrap_or(Err(Trouble::TimedOut));
+        match began {
+            Ok(session) => {
+                let peer = session.peer().clone();
+                (state.session, state.began) = (Some(session), Some(Instant::now()));
+                Ok(peer)
+            }
+            Err(trouble) => {
+                state.fail();
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Begins a session: by the handshake, in the newest version that has one or as an old server wants it, or without.
+    async fn begin(&self, ended: &Arc<OnceLock<ExitStatus>>) -> Result<Session, Trouble> {
+        let modern = vec![ProtocolVersion::LATEST];
+        let ways = [
+            (ProtocolVersion::LATEST_WITH_INITIALIZE, ClientLifecycleMode::Initialize),
+            (ProtocolVersion::V_2024_11_05, ClientLifecycleMode::Initialize),
+            (ProtocolVersion::LATEST, ClientLifecycleMode::Discover { preferred_versions: modern }),
+        ];
+        let mut first = None;
+        for (version, lifecycle) in ways {
+            match self.begin_in(version, lifecycle, ended).await {
+                // It is there, and does not take this version.
+                Err(trouble @ Trouble::Refused(_)) => drop(first.get_or_insert(trouble)),
+                Err(Trouble::Status(_) | Trouble::NotUnderstood) if first.is_some() => {}
+                other => return other,
+            }
+        }
+        Err(first.unwrap_or(Trouble::NotUnderstood))
+    }
+
+    async fn begin_in(
+        &self,
+        version: ProtocolVersion,
+        lifecycle: ClientLifecycleMode,
+        ended: &Arc<OnceLock<ExitStatus>>,
+    ) -> Result<Session, Trouble> {
+        let listener = Listener::new(Arc::clone(&self.stale), version);
+        let (begun, only_events) = match &self.way {
+            Way::Http { wire, token } => {
+                let mut settings = StreamableHttpClientTransportConfig::with_uri(self.config.url.as_str());
+                let token = token.as_ref().map(|token| token.expose_secret().to_owned());
+                if let Some(token) = &token {
+                    settings = settings.auth_header(token);
+                }
+                let transport = StreamableHttpClientTransport::with_client(wire.clone(), settings);
+                let begun = listener.serve_with_lifecycle(transport, lifecycle).await.map_err(of_beginning);
+                let may_be_older = matches!(begun, Err(Trouble::Status(400..=499) | Trouble::NotUnderstood));
+                (begun, may_be_older && wire.speaks_only_events(token).await)
+            }
+            Way::Process(program) => {
+                let process = program.start(Arc::clone(ended)).map_err(|error| Trouble::NotStarted(error.kind()))?;
+                (listener.serve_with_lifecycle(process, lifecycle).await.map_err(of_beginning), false)
+            }
+        };
+        match begun {
+            Err(_) if only_events => Err(Trouble::OnlyEvents),
+            Err(trouble) => Err(ended.get().map_or(trouble, |status| Trouble::Ended(*status))),
+            begun => begun,
+        }
+    }
+
+    /// Lists the tools, page by page.
+    pub(super) async fn list(&self) -> Result<Vec<Tool>, Trouble> {
+        let peer = self.peer().await?;
+        match timeout(self.config.timeout, self.pages(&peer)).await {
+            Ok(listed) => listed,
+            Err(_) => {
+                // One that says nothing any longer is begun with anew.
+                self.state.lock().await.session = None;
+                Err(Trouble::TimedOut)
+            }
+        }
+    }
+
+    async fn pages(&self, peer: &Peer<RoleClient>) -> Result<Vec<Tool>, Trouble> {
+        let (mut tools, mut cursor) = (Vec::new(), None);
+        for _ in 0..MOST_PAGES {
+            let mut params = PaginatedRequestParams::default();
+            params.cursor = cursor.take();
+            let page = match peer.list_tools(Some(params)).await {
+                Ok(page) => page,
+                // It has none.
+                Err(ServiceError::McpError(error)) if error.code == ErrorCode::METHOD_NOT_FOUND => break,
+                Err(error) => return Err(self.of_service(error).await),
+            };
+            tools.extend(page.tools);
+            cursor = page.next_cursor;
+            if cursor.is_none() || tools.len() >= MOST_TOOLS {
+                break;
+            }
+        }
+        if tools.len() > MOST_TOOLS || cursor.is_some() {
+            info!(llm.mcp = self.config.name, llm.most = MOST_TOOLS, "an MCP server has more tools than are offered");
+            tools.truncate(MOST_TOOLS);
+        }
+        Ok(tools)
+    }
+
+    /// Calls a tool. What was not written to a process that has ended meanwhile is written to the next one, once.
+    pub(super) async fn call(&self, params: CallToolRequestParams) -> Result<CallToolResult, CallTrouble> {
+        let mut error = None;
+        for _ in 0..2 {
+            let peer = self.peer().await.map_err(CallTrouble::Trouble)?;
+            match peer.call_tool_once(params.clone()).await {
+                Ok(CallToolResponse::Complete(result)) => return Ok(result),
+                Ok(_) => return Err(CallTrouble::Trouble(Trouble::NotUnderstood)),
+                Err(ServiceError::McpError(error)) if !error.message.is_empty() => {
+                    return Err(CallTrouble::Said(error.message.into_owned()));
+                }
+                Err(unwritten) if matches!(self.way, Way::Process(_)) && is_unwritten(&unwritten) => {
+                    self.state.lock().await.session = None;
+                    error = Some(unwritten);
+                }
+                Err(failed) => {
+                    error = Some(failed);
+                    break;
+                }
+            }
+        }
+        let trouble = match error {
+            Some(error) => self.of_service(error).await,
+            None => Trouble::Unreachable,
+        };
+        if trouble != Trouble::TimedOut {
+            // Whatever it is now, its tools may be others.
+            self.stale.notify_one();
+        }
+        Err(CallTrouble::Trouble(trouble))
+    }
+
+    async fn of_service(&self, error: ServiceError) -> Trouble {
+        match error {
+            ServiceError::TransportSend(error) => of_transport(&error),
+            ServiceError::McpError(error) => Trouble::Refused(error.code.0),
+            ServiceError::Timeout { .. } => Trouble::TimedOut,
+            ServiceError::UnexpectedResponse => Trouble::NotUnderstood,
+            _ => match self.state.lock().await.ended.get() {
+                Some(status) => Trouble::Ended(*status),
+                None => Trouble::Unreachable,
+            },
+        }
+    }
+}
+
+/// Whether nothing can be said in a session any longer, whoever has ended it.
+fn has_ended(session: &Session) -> bool {
+    session.is_closed() || session.peer().is_transport_closed()
+}
+
+fn is_unwritten(error: &ServiceError) -> bool {
+    match error {
+        ServiceError::TransportSend(error) => error.error.downcast_ref::<std::io::Error>().is_some(),
+        _ => false,
+    }
+}
+
+fn of_beginning(error: ClientInitializeError) -> Trouble {
+    match error {
+        ClientInitializeError::TransportError { error, .. } => of_transport(&error),
+        ClientInitializeError::JsonRpcError(error) => Trouble::Refused(error.code.0),
+        ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::Cancelled => Trouble::Unreachable,
+        _ => Trouble::NotUnderstood,
+    }
+}
+
+fn of_transport(error: &DynamicTransportError) -> Trouble {
+    match error.error.downcast_ref::<Failed>() {
+        Some(Failed::HttpStatus(error)) => Trouble::Status(error.status),
+        Some(Failed::Client(CallError::Unanswered(_))) => Trouble::TimedOut,
+        Some(Failed::Client(CallError::TooLarge)) => Trouble::TooLong,
+        Some(Failed::Client(_)) | None => Trouble::Unreachable,
+        Some(Failed::SessionExpired | Failed::SessionRecoveryTimeout | Failed::ReinitializationFailed(_)) => {
+            Trouble::SessionEnded
+        }
+        Some(_) => Trouble::NotUnderstood,
+    }
+}
