@@ -409,6 +409,10 @@ pub struct Outgoing {
     /// Why the messages are dead all the same, if this is only a failure reply.
     #[serde(default)]
     pub failure: Option<String>,
+    /// Why the messages are dead letters although they are answered, if this takes the place of an answer that was not to be
+    /// had. Unlike a failure reply it is part of what was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// What was left out of it and why, if something was: the newest message is a dead letter then, although it is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,

@@ -15,6 +15,7 @@ mod night;
 mod pairing;
 mod person;
 mod precede;
+mod replayed;
 mod report;
 mod settings;
 mod upstream;
@@ -162,6 +163,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     };
 
     let history = attempt.history(&claim, &Peer::of(&batch.newest().inbound.at), bot.turn.history).await?;
+    let history = replayed::once_each(history, &claim);
     room.shrink(claim.size as u64 + history.iter().map(Said::size).sum::<u64>());
     attempt.open_until = attempt.window(&claim, &history);
     if attempt.is_closed() {
@@ -202,7 +204,8 @@ struct Batch {
 
 /// What came of asking the handler.
 enum Answer {
-    Send(Prepared),
+    /// Something to send, and why it is no answer, if it only takes the place of one.
+    Send(Prepared, Option<String>),
     Silence,
     /// A person is to answer, for this reason.
     HandOver(String),
@@ -242,10 +245,10 @@ impl Attempt<'_> {
     /// Ends the turn by what came of asking. Whoever holds a [`Quiet`] may send; nobody else can.
     async fn end(self, claim: Claim, batch: &Batch, answer: Answer, dots: Dots) -> Result<Report, StoreError> {
         let why = match answer {
-            Answer::Send(reply) => match self.quiet(&claim, dots).await? {
+            Answer::Send(reply, fallback) => match self.quiet(&claim, dots).await? {
                 Some(quiet) => {
                     let left_out = reply.left_out;
-                    let outgoing = Outgoing { left_out, ..batch.outgoing(reply.parts, None, 0, self.bot) };
+                    let outgoing = Outgoing { left_out, fallback, ..batch.outgoing(reply.parts, None, 0, self.bot) };
                     return self.deliver(claim, batch, outgoing, quiet).await;
                 }
                 None => Later::Person,
@@ -388,7 +391,7 @@ impl Attempt<'_> {
             (Delivery::Delivered, None) => {
                 let (endings, said) = (answered(&outgoing), said(&claim, &outgoing, now));
                 let done = Done { endings, said, unrecorded, failed, ..Done::default() };
-                let reason = outgoing.left_out.or(self.report.reason.take());
+                let reason = outgoing.fallback.or(outgoing.left_out).or(self.report.reason.take());
                 return self.settle(claim, Outcome::Answered, reason, done).await;
             }
             (Delivery::WindowClosed, failure) => {
@@ -480,11 +483,13 @@ fn endings(outgoing: &Outgoing, dead: Option<&str>) -> Vec<(Seq, Ending)> {
     answered.chain(outgoing.turned_away.iter().map(|seq| (*seq, Ending::Silent))).collect()
 }
 
-/// The answered messages end as answered. If something was left out of the reply, the newest is a dead letter all the same:
-/// so its operator sees what the customer has not got, and can ask again.
+/// The answered messages end as answered. If something was left out of the reply, the newest is a dead letter all the same,
+/// and all of them are if it only took the place of an answer: so its operator sees what the customer has not got, and can
+/// ask again.
 fn answered(outgoing: &Outgoing) -> Vec<(Seq, Ending)> {
-    let mut endings = endings(outgoing, None);
-    if let Some(why) = &outgoing.left_out
+    let mut endings = endings(outgoing, outgoing.fallback.as_deref());
+    if outgoing.fallback.is_none()
+        && let Some(why) = &outgoing.left_out
         && let Some(newest) = outgoing.answers.last()
     {
         let reason = format!("{LEFT_OUT}: {why}");

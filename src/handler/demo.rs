@@ -94,7 +94,9 @@ fn asked(turn: &Turn) -> String {
 /// Gives a reply after as long as a person would have taken to write it.
 async fn say(reply: Reply) -> Reply {
     let length = match &reply {
-        Reply::Send(parts) => parts.iter().filter_map(|part| part.payload.words()).map(str::len).sum(),
+        Reply::Send(parts) | Reply::Fallback { parts, .. } => {
+            parts.iter().filter_map(|part| part.payload.words()).map(str::len).sum()
+        }
         Reply::Silence | Reply::Handover { .. } => 0,
     };
     let writing = EACH_CHARACTER * u32::try_from(length).unwrap_or(u32::MAX / 1000);

@@ -13,6 +13,14 @@ use super::{MediaKind, MessageId};
 pub enum Reply {
     /// Something to send: one part or several, in order. Each part is one message, and upstreams bill by the message.
     Send(Vec<Part>),
+    /// Something to send in the place of an answer that was not to be had: the customer gets it, and the messages become dead
+    /// letters, so that they can be replayed.
+    Fallback {
+        /// What is sent.
+        parts: Vec<Part>,
+        /// Why there is no answer, for the dead letter and the log: no customer's words in it.
+        reason: String,
+    },
     /// Nothing, on purpose.
     Silence,
     /// Nothing from the bot: a person takes over, and the bot keeps silent in this conversation for as long as its `people`
@@ -54,6 +62,10 @@ impl Reply {
     pub fn and(self, part: impl Into<Part>) -> Self {
         let mut parts = match self {
             Self::Send(parts) => parts,
+            Self::Fallback { mut parts, reason } => {
+                parts.push(part.into());
+                return Self::Fallback { parts, reason };
+            }
             Self::Silence | Self::Handover { .. } => Vec::new(),
         };
         parts.push(part.into());
@@ -63,7 +75,7 @@ impl Reply {
     /// Quotes the message that is being answered, in the first part.
     #[must_use]
     pub fn quoting(mut self) -> Self {
-        if let Self::Send(parts) = &mut self
+        if let Self::Send(parts) | Self::Fallback { parts, .. } = &mut self
             && let Some(first) = parts.first_mut()
         {
             first.quote = true;

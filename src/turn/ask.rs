@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
+use super::replayed::once_each;
 use super::upstream::{ROOM_PATIENCE, Upstream};
 use super::{Answer, Attempt, Batch, Later};
 use crate::handler::{Presence, Said, Turn};
@@ -58,6 +59,7 @@ impl Attempt<'_> {
             }
             self.report.restarts += 1;
             history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
+            history = once_each(history, claim);
             self.open_until = self.window(claim, &history);
         }
     }
@@ -138,7 +140,8 @@ impl Attempt<'_> {
             }
         };
         let (result, reply) = match reply {
-            Ok(Ok(Ok(Reply::Send(parts)))) => ("reply", Ok(parts)),
+            Ok(Ok(Ok(Reply::Send(parts)))) => ("reply", Ok((parts, None))),
+            Ok(Ok(Ok(Reply::Fallback { parts, reason }))) => ("fallback", Ok((parts, Some(reason)))),
             Ok(Ok(Ok(Reply::Silence))) => ("silence", Err(Answer::Silence)),
             Ok(Ok(Ok(Reply::Handover { reason }))) => ("hand_over", Err(Answer::HandOver(reason))),
             Ok(Ok(Err(error))) => ("error", Err(Answer::Failed(format!("the handler failed: {error}")))),
@@ -148,8 +151,8 @@ impl Attempt<'_> {
         let took = began.elapsed();
         self.report.handler = Some(took);
         self.tools.meters.tell(Fact::Handler { result, took });
-        let parts = match reply {
-            Ok(parts) => parts,
+        let (parts, fallback) = match reply {
+            Ok(reply) => reply,
             Err(answer) => return answer,
         };
         // It may have to be uploaded first.
@@ -163,7 +166,7 @@ impl Attempt<'_> {
                 if let Some(why) = &prepared.left_out {
                     warn!(why, "a part of a reply was left out, for the provider takes it in no form");
                 }
-                Answer::Send(prepared)
+                Answer::Send(prepared, fallback)
             }
             Err(error) => Answer::Failed(error.to_string()),
         }

@@ -130,7 +130,7 @@ impl Attempt<'_> {
     ) -> Result<Report, StoreError> {
         let parts = outgoing.parts.iter().take(left).cloned().collect();
         let left = Outgoing { parts, ..outgoing.clone() };
-        let ending = match &outgoing.failure {
+        let ending = match outgoing.failure.as_ref().or(outgoing.fallback.as_ref()) {
             Some(reason) => Ending::Dead { reason: reason.clone() },
             None if left.parts.is_empty() => Ending::Silent,
             None => Ending::Answered,

@@ -96,7 +96,7 @@ impl FetchMedia for Upstream {
 
 impl Fits for Upstream {
     fn fits(&self, reply: &Reply) -> Result<(), String> {
-        let Reply::Send(parts) = reply else { return Ok(()) };
+        let (Reply::Send(parts) | Reply::Fallback { parts, .. }) = reply else { return Ok(()) };
         let prepared = outbox::shape(&*self.provider, parts.clone(), &self.list_button).end();
         match prepared.map_err(|error| error.to_string())?.left_out {
             None => Ok(()),
