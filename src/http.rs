@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-pub(crate) use reqwest::header::{HeaderName, HeaderValue};
+pub(crate) use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use url::Url;
@@ -465,8 +465,32 @@ pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
+    // No standard has it, and some servers say it.
+    if let Some(wait) = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        return Some(wait);
+    }
     let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp().as_millisecond();
     Some(Timestamp(u64::try_from(date).ok()?).since(now))
+}
+
+/// How long the headers of an answer ask us to wait, in the ways that are in use.
+pub(crate) fn rest_of(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let exact = header("retry-after-ms")
+        .and_then(|wait| Duration::try_from_secs_f64(wait.trim().parse::<f64>().ok()? / 1e3).ok());
+    exact.or_else(|| retry_after(header("retry-after")?, now))
+}
+
+/// The beginning of an answer's body, this many bytes or what comes before it breaks off.
+pub(crate) async fn beginning(mut answer: reqwest::Response, most: usize) -> Vec<u8> {
+    let mut read = Vec::new();
+    while let Ok(Some(piece)) = answer.chunk().await {
+        read.extend_from_slice(&piece[..piece.len().min(most - read.len())]);
+        if read.len() == most {
+            break;
+        }
+    }
+    read
 }
 
 /// An answer that came whole, as JSON, though a stream was asked for: as a stream of what `event` makes of it. Of one that

@@ -18,7 +18,6 @@ use crate::handler::llm::{self, Llm, LlmConfig, Model};
 use crate::handler::route::{Route, Router};
 use crate::handler::{Handler, Notebook};
 use crate::health::Health;
-use crate::http::is_private_enough;
 use crate::message::BotName;
 use crate::meters::Meters;
 use crate::pace::Pace;
@@ -222,16 +221,6 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
     let mut models = Vec::new();
     for (number, model) in llm.models.iter().enumerate() {
         let mut wrong = |key: &str, text: String| problems.push((format!("models[{number}].{key}"), text));
-        match url::Url::parse(&model.base_url).ok().filter(is_private_enough) {
-            None => {
-                wrong("base_url", "must be an https address, or one on this machine: conversations travel there".into())
-            }
-            Some(url) => {
-                if let Some(problem) = parts.ways_out.anywhere.refuses(&url) {
-                    wrong("base_url", problem.into());
-                }
-            }
-        }
         if model.model.is_empty() {
             wrong("model", "is empty: name the model".into());
         }

@@ -7,9 +7,15 @@
 //! | `tokens` | how many tokens words are |
 //! | `prompt` | what a model is told |
 //! | `past` | what it is given of the conversation's past |
+//! | `summary_pauses` | how long a conversation goes without a new summary after one has failed |
+//! | `image` | which images it can be shown |
+//! | `join` | its lines, as strict templates want them |
 //! | `voice` | how it is told of what was spoken |
 //! | `model` | one model: asked, left alone while it rests |
 //! | `completion` | what it answers, listened to while it speaks |
+//! | `address` | where that is, and how the key is shown there |
+//! | `lacks` | what its server does not take, and is asked without |
+//! | `refused` | what such a server says |
 //! | `steps` | one turn: the model answers, or has tools called first |
 //! | `guard` | what its answer has to pass |
 //! | `tools` | what it may call, and what it is told of it |
@@ -20,17 +26,24 @@
 //!
 //! Models are a ladder, asked one after the other until one answers. One that cannot be reached, fails, or falls silent
 //! in the middle of its answer is left for the next at once, and one whose server wants to be left alone for a while is
-//! not asked meanwhile. If none answers, the customer gets the canned reply, and never a word of what went wrong. An
-//! answer comes token by token, and leaves as one message: each is billed.
+//! not asked meanwhile. If none answers, those are asked again, while there is time, whose failure may
+//! pass. After that the customer gets the canned reply, and never a word of what went wrong, and the question is a dead
+//! letter. An answer comes token by token, and leaves as one message: each is billed.
 
+mod address;
 mod budget;
 mod completion;
 mod config;
 mod guard;
+mod image;
+mod join;
+mod lacks;
 mod model;
 mod past;
 mod prompt;
+mod refused;
 mod steps;
+mod summary_pauses;
 mod tokens;
 mod tools;
 mod voice;
@@ -40,22 +53,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::ExposeSecret;
 use tracing::{info, warn};
 
 use super::{Handler, HandlerError, Notebook, NotebookError, Speaker, Turn, WaysOut};
 use crate::clock::Clock;
-use crate::message::Reply;
+use crate::message::{Part, Reply};
 use crate::meters::{Fact, Meters, Step};
-use crate::secret::unfit_for_header;
 use crate::templates::{TemplateError, Templates};
 use budget::Budget;
-pub use config::{BudgetConfig, LlmConfig, May, McpConfig, ModelConfig, ToolConfig, Unusable};
+pub use config::{BudgetConfig, LlmConfig, May, McpConfig, ModelConfig, TokenParameter, ToolConfig, Unusable};
 use guard::Guard;
 pub use model::Model;
 use model::Rung;
 use prompt::Prompter;
 use steps::End;
+use summary_pauses::SummaryPauses;
 use tokens::Tokens;
 use tools::Toolbox;
 pub use tools::{Mcp, Tool};
@@ -98,6 +110,8 @@ pub struct Llm {
     max_tokens: u32,
     max_steps: usize,
     handover_after: usize,
+    retry_for: Duration,
+    summary_pauses: SummaryPauses,
 }
 
 impl Llm {
@@ -105,8 +119,10 @@ impl Llm {
     ///
     /// # Errors
     /// Everything in `config` that cannot be used, each with its key.
-    pub fn new(config: LlmConfig, around: Around) -> Result<Self, Vec<Unusable>> {
+    pub fn new(mut config: LlmConfig, around: Around) -> Result<Self, Vec<Unusable>> {
         let Around { models, tools, mcp, ways_out, notebook, templates, clock, meters } = around;
+        // Nobody fetches what no model is shown.
+        config.images &= models.iter().any(|model| model.config.vision);
         let mut problems = Vec::new();
         let prompter = Prompter::new(&config, !tools.is_empty() || !mcp.is_empty(), templates, &mut problems);
         let toolbox = Toolbox::new(tools, mcp, &ways_out, clock, &mut problems);
@@ -114,20 +130,19 @@ impl Llm {
         let time_zone = prompter.time_zone.clone();
         let guard = Guard::new(&config, &mut problems);
         let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
-        for (number, model) in models.iter().enumerate() {
-            let unfit = model.api_key.as_ref().and_then(|key| unfit_for_header(key.expose_secret()));
-            // The client beneath would panic in the middle of a turn.
-            problems.extend(unfit.map(|what| {
-                let problem = format!("holds {what}, which no HTTP header can carry");
-                Unusable::new(format!("models[{number}].api_key"), problem)
-            }));
-        }
         let mut rungs = Vec::with_capacity(models.len());
-        for model in models {
-            match ways_out.models.client(&model.config.base_url) {
-                Ok(http) => rungs.push(Rung::new(model, clock, http, ways_out.models.lane())),
-                Err(error) => problems.push(Unusable::new("models", error.to_string())),
+        for (number, model) in models.into_iter().enumerate() {
+            match Rung::new(model, clock, &ways_out) {
+                Ok(rung) => rungs.push(rung),
+                Err(wrong) => problems.extend(
+                    wrong
+                        .into_iter()
+                        .map(|Unusable { key, problem }| Unusable::new(format!("models[{number}].{key}"), problem)),
+                ),
             }
+        }
+        if config.max_tokens == 0 {
+            problems.push(Unusable::new("max_tokens", "must be 1 or more: with 0 no model could answer"));
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -146,6 +161,8 @@ impl Llm {
             max_tokens: config.max_tokens,
             max_steps: config.max_steps,
             handover_after: config.handover_after,
+            retry_for: config.retry_for,
+            summary_pauses: SummaryPauses::default(),
         })
     }
 }
@@ -197,7 +214,10 @@ impl Handler for Llm {
             return Ok(Reply::Handover { reason: "no model answers".into() });
         }
         self.step(Step::Canned, cause);
-        warn!(llm.rung = "canned", "no model answered: the customer gets the canned reply");
-        Ok(Reply::text(canned))
+        warn!(
+            llm.rung = "canned",
+            "no model answered: the customer gets the canned reply, and the question is a dead letter"
+        );
+        Ok(Reply::Fallback { parts: vec![Part::text(canned)], reason: format!("no model answered: {cause}") })
     }
 }

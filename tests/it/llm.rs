@@ -1,5 +1,6 @@
 //! The llm handler against a stub of an OpenAI-compatible server, over real sockets.
 
+mod again;
 mod budget;
 mod endless;
 mod guard;
@@ -9,6 +10,7 @@ mod local;
 mod mcp;
 mod metered;
 mod past;
+mod refused;
 mod stub;
 mod tools;
 mod voice;
@@ -192,12 +194,16 @@ async fn a_failing_model_is_asked_once_and_falls_to_the_next() {
 #[tokio::test]
 async fn when_no_model_answers_the_canned_reply_does_and_the_dots_are_gone() {
     let broken = Stub::always(Does::Refuses(500, None)).await;
-    let world = Setup::new(llm(LlmConfig::default(), &[&dead_end(), &broken.base_url])).start();
+    let config = LlmConfig { retry_for: Duration::ZERO, ..LlmConfig::default() };
+    let world = Setup::new(llm(config, &[&dead_end(), &broken.base_url])).start();
     say(&world, "hello").await;
     let replies = world.replies();
     assert_eq!(replies, ["Sorry, Ada, I cannot think straight at the moment. Please try again in a few minutes."]);
     assert!(!world.phone().dots_showing(&world.customer));
-    assert!(world.dead().await.is_empty(), "it was answered");
+    let dead = world.dead().await;
+    assert_eq!(dead.len(), 1, "so that it can be asked again");
+    assert_eq!(dead[0].reason, "no model answered: server_error");
+    assert_eq!(broken.requests().len(), 1, "with no time for it, nobody is asked again");
 }
 
 #[tokio::test]
@@ -210,10 +216,11 @@ async fn the_images_of_a_burst_reach_the_model_with_its_words() {
     world.sandbox.write(&world.customer, Draft::image(Some("my shoe"))).expect("a customer");
     say(&world, "Do you have it in blue?").await;
     let messages = stub.requests()[0]["messages"].as_array().expect("messages").clone();
-    assert_eq!(messages.len(), 4);
-    assert_eq!(messages[1]["content"], "Look at this:");
-    assert_eq!(messages[2]["content"][0]["text"], "[image] my shoe");
-    let image = messages[2]["content"][1]["image_url"]["url"].as_str().expect("an image");
+    assert_eq!(messages.len(), 2, "what one says in a row is one line");
+    let pieces = messages[1]["content"].as_array().expect("words and an image");
+    assert_eq!(pieces.len(), 3);
+    assert_eq!(pieces[0]["text"], "Look at this:\n[image] my shoe");
+    let image = pieces[1]["image_url"]["url"].as_str().expect("an image");
     assert!(image.starts_with("data:image/png;base64,iVBOR"), "{}", &image[..40]);
-    assert_eq!(messages[3]["content"], "Do you have it in blue?");
+    assert_eq!(pieces[2]["text"], "Do you have it in blue?");
 }

@@ -8,11 +8,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_openai::Client;
-use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
+use super::address::Endpoint;
 use super::wire::{self, Chunk, Delta, Request, Usage, Wanted};
 use crate::http::lines::Longest;
 use crate::http::{self, BareAnswer, BareError};
@@ -34,7 +34,7 @@ pub(super) async fn bounded(answer: BareAnswer, cut: Arc<AtomicBool>) -> Result<
 
 /// Asks, and listens until a model has said all; nothing may come for `stall` at the most.
 pub(super) async fn listen(
-    client: &Client<OpenAIConfig>,
+    client: &Client<Endpoint>,
     request: Request<'_>,
     stall: Duration,
 ) -> Result<Said, Unanswered> {
@@ -119,6 +119,19 @@ pub(super) enum Unanswered {
     NotUnderstood,
     #[error("its answer was empty")]
     Empty,
+    #[error("it takes no tools, and the turn needs them")]
+    TakesNoTools,
+    #[error("its account has nothing left to pay with")]
+    Unpaid,
+}
+
+/// Whether a failure may be over the next time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passing {
+    Never,
+    Perhaps,
+    /// Perhaps, but what was said until then may have to be paid for.
+    PerhapsOnce,
 }
 
 impl Unanswered {
@@ -135,6 +148,20 @@ impl Unanswered {
             Self::Endless => "endless",
             Self::NotUnderstood => "not_understood",
             Self::Empty => "empty",
+            Self::TakesNoTools => "takes_no_tools",
+            Self::Unpaid => "unpaid",
+        }
+    }
+
+    /// Whether it may be over the next time.
+    pub(super) fn passing(self) -> Passing {
+        match self {
+            // 409 and 425 say that the time is wrong; 529 is how Anthropic says that it is busy.
+            Self::Unreachable | Self::Status(408 | 409 | 425 | 429 | 500 | 502..=504 | 507 | 520..=529) => {
+                Passing::Perhaps
+            }
+            Self::Stalled | Self::BrokeOff | Self::NotUnderstood | Self::Empty => Passing::PerhapsOnce,
+            Self::TimedOut | Self::Status(_) | Self::Endless | Self::TakesNoTools | Self::Unpaid => Passing::Never,
         }
     }
 

@@ -43,6 +43,10 @@ pub struct LlmConfig {
     pub links: Vec<String>,
     /// After so many canned replies in a row a person takes over; 0: nobody does.
     pub handover_after: usize,
+    /// For how long models are asked again that failed in a way that may pass, from where none of them has answered on, and
+    /// within the turn's time. Zero: the canned reply comes at once.
+    #[serde(with = "in_words")]
+    pub retry_for: Duration,
     /// How much may be spent.
     pub budget: BudgetConfig,
     /// Whether the model is given the customer's images: the eight newest of a turn.
@@ -68,6 +72,7 @@ impl Default for LlmConfig {
             max_reply: 4000,
             links: Vec::new(),
             handover_after: 0,
+            retry_for: Duration::from_secs(30),
             budget: BudgetConfig::default(),
             images: true,
             time_zone: "UTC".into(),
@@ -79,12 +84,23 @@ impl Default for LlmConfig {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The address that `/chat/completions` is added to.
+    /// The address that `/chat/completions` is added to, unless its path ends so already. A query stays behind the path.
     pub base_url: String,
+    /// Whether the address may be plain http on another machine: for a model in a network of one's own.
+    pub plain_http: bool,
     /// The model's name there.
     pub model: String,
     /// The key, if the address wants one.
     pub api_key: Option<SecretRef>,
+    /// The header that the key stands in, alone. Empty: `authorization`, as a bearer token, or `api-key` where the address
+    /// has an `api-version` in its query, as Azure's have.
+    pub key_header: String,
+    /// How the longest answer is called.
+    pub token_parameter: TokenParameter,
+    /// Whether the model can be shown images. One that refuses them is not shown any, either way.
+    pub vision: bool,
+    /// Fields that are added to each request, such as `temperature`.
+    pub body: serde_json::Map<String, Value>,
     /// How long the whole of an answer may take.
     #[serde(with = "in_words")]
     pub timeout: Duration,
@@ -110,8 +126,13 @@ impl Default for ModelConfig {
     fn default() -> Self {
         Self {
             base_url: "https://api.openai.com/v1".into(),
+            plain_http: false,
             model: "gpt-4o-mini".into(),
             api_key: None,
+            key_header: String::new(),
+            token_parameter: TokenParameter::Auto,
+            vision: true,
+            body: serde_json::Map::new(),
             timeout: Duration::from_secs(40),
             stall: Duration::from_secs(15),
             input_price: 0.0,
@@ -119,6 +140,19 @@ impl Default for ModelConfig {
             image_tokens: 1500,
         }
     }
+}
+
+/// The field of a request that says how long an answer may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenParameter {
+    /// `max_tokens`, and the other name once a server has refused it.
+    #[default]
+    Auto,
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
 }
 
 /// How much may be spent in a day, from midnight to midnight in the handler's time zone. Zero: as much as it takes.

@@ -5,23 +5,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_openai::Client;
-use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::{HttpRequestFactory, ReqwestService};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 use tower::{Service, service_fn};
 
-use super::completion::{self, Said, Unanswered};
-use super::config::ModelConfig;
+use super::address::Endpoint;
+use super::completion::{self, Passing, Said, Unanswered};
+use super::config::{ModelConfig, Unusable};
+use super::lacks::{Lack, Lacks, Learned, Sent, has_history};
+use super::refused::{self, Refused};
 use super::tokens::{self, Tokens};
-use super::wire::{Line, Offer, Request, StreamOptions};
+use super::wire::{Line, OURS, Offer, Request, StreamOptions};
 use crate::clock::Clock;
+use crate::handler::WaysOut;
 use crate::http::names::Lane;
 use crate::http::{self, Bare};
 
 /// A model is not left alone for longer than this, whatever its server says.
 const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
+/// How long a server may take to say why it refuses a request.
+const TO_READ_WHY: Duration = Duration::from_secs(2);
+/// So much of a request is left out, one after the other, before it is given up.
+const MOST_LACKS: usize = 3;
 
 /// A model that can be asked.
 pub struct Model {
@@ -34,11 +41,12 @@ pub struct Model {
 /// A model, ready to be asked.
 pub(super) struct Rung {
     pub(super) config: ModelConfig,
-    openai: OpenAIConfig,
+    endpoint: Endpoint,
     http: Bare,
     lane: Lane,
     clock: Clock,
     rest: Arc<Rest>,
+    learned: Learned,
 }
 
 /// Until when a model's server wants to be left alone.
@@ -57,37 +65,66 @@ impl Rest {
     }
 }
 
+/// What is known of an answer beside its words.
+#[derive(Default)]
+struct Overheard {
+    /// Whether it was too long.
+    cut: Arc<AtomicBool>,
+    /// What the server has said of a request that it does not take.
+    refused: Mutex<Option<Refused>>,
+}
+
 impl Rung {
-    pub(super) fn new(model: Model, clock: Clock, http: Bare, lane: Lane) -> Self {
-        // What OpenAI's own client takes from the environment is not for whichever server the model is at.
-        let openai = OpenAIConfig::new().with_org_id("").with_project_id("");
-        let openai = openai.with_api_base(model.config.base_url.trim_end_matches('/'));
-        let openai = openai.with_api_key(model.api_key.as_ref().map_or("none", |key| key.expose_secret()));
-        Self { config: model.config, openai, http, lane, clock, rest: Arc::default() }
+    /// # Errors
+    /// What is wrong with its settings, each with its key in the model's table.
+    pub(super) fn new(model: Model, clock: Clock, ways_out: &WaysOut) -> Result<Self, Vec<Unusable>> {
+        let Model { config, api_key } = model;
+        let mut problems = config.body.keys().filter_map(|name| not_to_be_set(name)).collect::<Vec<_>>();
+        let endpoint = Endpoint::new(&config, api_key.as_ref()).map_err(|wrong| problems.extend(wrong));
+        let http = endpoint.as_ref().map_or(Err(None), |endpoint| match ways_out.anywhere.refuses(endpoint.url()) {
+            Some(problem) => Err(Some(problem.to_owned())),
+            None => ways_out.models.client(endpoint.url().as_str()).map_err(|error| Some(error.to_string())),
+        });
+        match (endpoint, http) {
+            (Ok(endpoint), Ok(http)) if problems.is_empty() => {
+                let (learned, lane) = (Learned::new(&config), ways_out.models.lane());
+                Ok(Self { config, endpoint, http, lane, clock, rest: Arc::default(), learned })
+            }
+            (_, http) => {
+                problems.extend(http.err().flatten().map(|problem| Unusable::new("base_url", problem)));
+                Err(problems)
+            }
+        }
     }
 
-    /// What makes one call; `cut` says whether its answer was too long.
-    fn client(&self, cut: &Arc<AtomicBool>) -> Client<OpenAIConfig> {
+    /// What makes one call.
+    fn client(&self, overheard: &Arc<Overheard>) -> Client<Endpoint> {
         // Under the bare service: async-openai's own would repeat a call that the next model should have, and its errors
         // do not carry the header that says for how long.
         let (bare, resting, clock) = (ReqwestService::new(self.http.clone()), Arc::clone(&self.rest), self.clock);
-        let (lane, cut) = (self.lane.clone(), Arc::clone(cut));
+        let (lane, overheard) = (self.lane.clone(), Arc::clone(overheard));
         let service = service_fn(move |request: HttpRequestFactory| {
-            let (mut bare, resting, lane, cut) = (bare.clone(), Arc::clone(&resting), lane.clone(), Arc::clone(&cut));
+            let (mut bare, resting, lane) = (bare.clone(), Arc::clone(&resting), lane.clone());
+            let overheard = Arc::clone(&overheard);
             async move {
                 let answer = lane.scope(bare.call(request)).await?;
-                if matches!(answer.status().as_u16(), 429 | 503)
-                    && let Some(length) = answer.headers().get("retry-after").and_then(|value| value.to_str().ok())
-                    && let Some(length) = http::retry_after(length, clock.now())
-                {
-                    resting.begin(length);
-                }
                 // Whatever stands in the body: of a gateway in between, it is no answer of the protocol's.
-                let answer = answer.error_for_status().map_err(OpenAIError::Reqwest)?;
-                completion::bounded(answer, cut).await.map_err(OpenAIError::Reqwest)
+                if let Err(error) = answer.error_for_status_ref() {
+                    let may_pass = Unanswered::Status(answer.status().as_u16()).passing() != Passing::Never;
+                    let rest = http::rest_of(answer.headers(), clock.now());
+                    let reading = http::beginning(answer, refused::LONGEST);
+                    let body = timeout(TO_READ_WHY, reading).await.unwrap_or_default();
+                    let refused = Refused::read(&body);
+                    if let Some(length) = rest.or(refused.rest).filter(|_| may_pass) {
+                        resting.begin(length);
+                    }
+                    *overheard.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+                    return Err(OpenAIError::Reqwest(error));
+                }
+                completion::bounded(answer, Arc::clone(&overheard.cut)).await.map_err(OpenAIError::Reqwest)
             }
         });
-        Client::build(self.http.clone(), self.openai.clone()).with_http_service(service)
+        Client::build(self.http.clone(), self.endpoint.clone()).with_http_service(service)
     }
 
     /// How long it still wants to be left alone, if it does.
@@ -95,24 +132,95 @@ impl Rung {
         self.rest.left()
     }
 
-    /// Asks it, and listens until it has said all; `patience` at the most, and its own time.
-    pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration) -> Result<Said, Unanswered> {
+    /// Asks it, and listens until it has said all; `patience` at the most, and its own time. What its server refuses of the
+    /// request is left out of another one, and remembered once that was answered. Tools are left out only if no other
+    /// model can be asked, which `is_last` says, and none has been called in the turn.
+    pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration, is_last: bool) -> Result<Said, Unanswered> {
+        let until = Instant::now() + self.config.timeout.min(patience);
+        let may_lack_tools = is_last && !asked.messages.iter().any(Line::is_result);
+        let (mut lacks, mut found) = (self.learned.known(), Vec::new());
+        if lacks.has(&Lack::Tools) && !asked.tools.is_empty() && !may_lack_tools {
+            return Err(Unanswered::TakesNoTools);
+        }
+        loop {
+            let overheard = Arc::default();
+            let left = until.saturating_duration_since(Instant::now());
+            let (why, refused) = match self.ask_once(asked, &lacks, left, &overheard).await {
+                Ok(said) => {
+                    self.learned.learn(&self.config.model, found);
+                    return Ok(said);
+                }
+                Err(why) => (why, overheard.refused.lock().unwrap_or_else(PoisonError::into_inner).take()),
+            };
+            let Some(refused) = refused else { return Err(why) };
+            if refused.is_about_money() {
+                return Err(Unanswered::Unpaid);
+            }
+            let is_refusal = matches!(why, Unanswered::Status(400 | 404 | 405 | 413 | 415 | 422 | 500 | 501));
+            let lack = is_refusal.then(|| asked.lack(&lacks, &self.config, &refused)).flatten();
+            let Some(lack) = lack else { return Err(why) };
+            if lack == Lack::Tools && !may_lack_tools {
+                return Err(Unanswered::TakesNoTools);
+            }
+            if found.len() >= MOST_LACKS || !lacks.add(lack.clone()) {
+                return Err(why);
+            }
+            // Without any limit nobody could say beforehand what the call may cost.
+            if asked.counted && lacks.token_parameter().is_none() {
+                return Err(why);
+            }
+            found.push(lack);
+        }
+    }
+
+    /// Asks it once, without what it lacks.
+    async fn ask_once(
+        &self,
+        asked: &Asked<'_>,
+        lacks: &Lacks,
+        patience: Duration,
+        overheard: &Arc<Overheard>,
+    ) -> Result<Said, Unanswered> {
         let Asked { messages, tools, may_call, max_tokens, counted } = *asked;
-        let stream_options = counted.then_some(StreamOptions { include_usage: true });
-        let tool_choice = (!may_call && !tools.is_empty()).then_some("none");
-        let (model, stream) = (&*self.config.model, true);
-        let request = Request { model, messages, tools, tool_choice, max_tokens, stream, stream_options };
-        let cut = Arc::default();
-        let listened = timeout(
-            self.config.timeout.min(patience),
-            completion::listen(&self.client(&cut), request, self.config.stall),
-        )
-        .await;
+        let messages = &*lacks.fit(messages);
+        let forbids = !may_call && !tools.is_empty();
+        // Who cannot be told to call nothing is offered nothing.
+        let offers_none = lacks.has(&Lack::Tools) || (forbids && lacks.has(&Lack::ToolChoice));
+        let tools = if offers_none { &[] } else { tools };
+        let stream = !lacks.has(&Lack::Stream);
+        let counted = counted && stream && !lacks.has(&Lack::StreamOptions);
+        let body = self.config.body.iter().filter(|(name, _)| !lacks.has(&Lack::Field((*name).clone())));
+        let request = Request {
+            model: &self.config.model,
+            messages,
+            tools,
+            tool_choice: (forbids && !offers_none).then_some("none"),
+            max_tokens: lacks.limit_as("max_tokens", max_tokens),
+            max_completion_tokens: lacks.limit_as("max_completion_tokens", max_tokens),
+            stream,
+            stream_options: counted.then_some(StreamOptions { include_usage: true }),
+            body: body.map(|(name, value)| (name.as_str(), value)).collect(),
+        };
+        // What comes as a whole comes at the end of its time.
+        let stall = if stream { self.config.stall } else { patience };
+        let listened = timeout(patience, completion::listen(&self.client(overheard), request, stall)).await;
         match listened.unwrap_or(Err(Unanswered::TimedOut)) {
-            Err(_) if cut.load(Ordering::Relaxed) => Err(Unanswered::Endless),
+            Err(_) if overheard.cut.load(Ordering::Relaxed) => Err(Unanswered::Endless),
             listened => listened,
         }
     }
+}
+
+/// A field of the settings' `body` that is ours.
+fn not_to_be_set(name: &str) -> Option<Unusable> {
+    let instead = match name {
+        "max_tokens" | "max_completion_tokens" => "set the handler's max_tokens, and the model's token_parameter",
+        "model" => "set the model's model",
+        "tools" | "tool_choice" => "set the handler's tools",
+        _ => "leave it out",
+    };
+    let problem = || Unusable::new(format!("body.{name}"), format!("is set by threedots itself: {instead}"));
+    OURS.contains(&name).then(problem)
 }
 
 /// What a model is asked, whichever it is.
@@ -128,6 +236,27 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// What of this a server may refuse that is asked without what it lacks.
+    fn lack(&self, lacks: &Lacks, config: &ModelConfig, refused: &Refused) -> Option<Lack> {
+        let body: Vec<&str> = config.body.keys().map(String::as_str).collect();
+        let body: Vec<&str> = body.into_iter().filter(|name| !lacks.has(&Lack::Field((*name).into()))).collect();
+        let shows_images = !lacks.has(&Lack::Images) && !lacks.has(&Lack::TheseImages);
+        let (streams, forbids) = (!lacks.has(&Lack::Stream), !self.may_call);
+        let has_tools = !self.tools.is_empty() && !lacks.has(&Lack::Tools);
+        let has_tool_choice = has_tools && forbids && !lacks.has(&Lack::ToolChoice);
+        refused.lack(&Sent {
+            token_parameter: lacks.token_parameter(),
+            body: &body,
+            has_stream_options: self.counted && streams && !lacks.has(&Lack::StreamOptions),
+            has_tool_choice,
+            has_images: shows_images && self.messages.iter().any(Line::has_images),
+            has_system: !lacks.has(&Lack::SystemRole),
+            has_tools: has_tools && (has_tool_choice || !forbids),
+            has_history: !lacks.has(&Lack::HalfHistory) && has_history(self.messages),
+            streams,
+        })
+    }
+
     /// About how many tokens there are to read, rounded up.
     pub(super) fn tokens(&self, tokens: &Tokens, of_image: u64) -> u64 {
         let tools = serde_json::to_string(self.tools).map_or(0, |tools| tokens.of(&tools));

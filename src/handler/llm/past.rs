@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 use super::Llm;
 use super::budget::Refusal;
 use super::model::Asked;
+use super::steps::Ladder;
 use super::tokens::{self, Tokens};
 use super::voice;
 use super::wire::Line;
@@ -43,6 +44,9 @@ impl Llm {
         if fits(&self.tokens, budget, unsummarised) == unsummarised.len() {
             return Ok(Past { summary: summary.map(|summary| summary.words), said });
         }
+        if !self.summary_pauses.is_due(&conversation) {
+            return Ok(Past { summary: summary.map(|summary| summary.words), said });
+        }
         let newest = within(&self.tokens, budget / 2, unsummarised);
         let older = &unsummarised[..unsummarised.len() - newest.len()];
         match self.summarise(turn, &conversation, summary.as_ref(), older, rung).await? {
@@ -74,18 +78,23 @@ impl Llm {
         let (max_tokens, counted) = (self.summary_tokens, self.budget.is_limited());
         let asked = Asked { messages: &messages, tools: &[], may_call: false, max_tokens, counted };
         // Who cannot summarise may still answer: only a ladder that has held is gone on from where it held.
-        let mut lower = *rung;
-        let answer = self.ask(turn, &asked, &mut lower).await;
+        // Nor is anybody waited for: the customer waits for an answer.
+        let (mut lower, mut ladder) = (*rung, Ladder::from(*rung, self.rungs.len()));
+        let answer = self.ask_once(turn, &asked, &mut ladder, &mut lower).await;
         if lower < self.rungs.len() {
             *rung = lower;
         }
         let words = match answer {
             Ok(Ok(said)) if !said.words.is_empty() => said.words,
             Ok(_) | Err(Refusal::UsedUp(_) | Refusal::Unknown(_)) => {
-                warn!("what was said before could not be summarised: some of it is left out");
+                self.summary_pauses.failed(conversation);
+                warn!(
+                    "what was said before could not be summarised: some of it is left out, and that is not tried in each turn"
+                );
                 return Ok(None);
             }
         };
+        self.summary_pauses.succeeded(conversation);
         debug!(llm.summarised = said.len(), "what was said before was summarised");
         let summary = Summary { words: words.clone(), until };
         if let Err(error) = self.notebook.summarise(conversation, summary).await {
@@ -118,9 +127,13 @@ fn fits(tokens: &Tokens, budget: usize, history: &[Said]) -> usize {
     fits.count()
 }
 
-/// The newest things said that fit into `budget` tokens, never beginning with the bot's own words.
+/// The newest things said that fit into `budget` tokens. Where that is not all, they do not begin with the bot's own words:
+/// nobody knows what those answered.
 fn within<'a>(tokens: &Tokens, budget: usize, history: &'a [Said]) -> &'a [Said] {
     let mut kept = &history[history.len() - fits(tokens, budget, history)..];
+    if kept.len() == history.len() {
+        return kept;
+    }
     while let [Said { by: Speaker::Bot, .. }, rest @ ..] = kept {
         kept = rest;
     }

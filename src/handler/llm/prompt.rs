@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::config::{LlmConfig, Unusable};
 use super::guard::Guard;
+use super::image::{CANNOT_BE_SHOWN, shown_as};
 use super::past::Past;
 use super::tools::RULE;
 use super::voice;
@@ -124,7 +125,11 @@ impl Prompter {
         let mut messages = vec![Line::system(guard.mark(&system))];
         // Not in the system role: it is made of the customer's words.
         messages.extend(past.summary.map(|words| Line::user(format!("[What was said before, in short: {words}]"))));
-        messages.extend(past.said.iter().map(|said| match said.by {
+        let canned = past.said.iter().any(|said| said.by == Speaker::Bot).then(|| self.canned_reply(&turn.contact));
+        let canned = canned.transpose()?;
+        // A model would take it for its own words, and say it again.
+        let said = past.said.iter().filter(|said| said.by == Speaker::Customer || canned.as_ref() != Some(&said.words));
+        messages.extend(said.map(|said| match said.by {
             Speaker::Customer => Line::user(voice::told(said)),
             Speaker::Bot => Line::assistant(said.words.as_str()),
         }));
@@ -141,10 +146,13 @@ impl Prompter {
                 None => None,
             };
             messages.push(match image {
-                Some(Fetched { data, mime }) => {
-                    let url = format!("data:{mime};base64,{}", BASE64_STANDARD.encode(&data));
-                    Line::image(text.into_owned(), url, data)
-                }
+                Some(image) => match shown_as(&image) {
+                    Some(mime) => {
+                        let url = format!("data:{mime};base64,{}", BASE64_STANDARD.encode(&image.data));
+                        Line::image(text.into_owned(), url, image.data)
+                    }
+                    None => Line::user(format!("{text}\n{CANNOT_BE_SHOWN}")),
+                },
                 None => Line::user(text),
             });
         }

@@ -1,12 +1,14 @@
 //! One turn with the model: it says something, or has tools called and then says something, so many times at the most.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::budget::{Refusal, money};
-use super::completion::{Said, Unanswered};
+use super::completion::{Passing, Said, Unanswered};
+use super::join::joined;
 use super::model::{Asked, Rung};
 use super::wire::{Line, Usage};
 use super::{Llm, RESERVE};
@@ -25,6 +27,50 @@ pub(super) enum End {
     UsedUp,
 }
 
+/// How long models are left alone that failed in a way that may pass, before they are asked again; twice as long each
+/// time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// So often are they asked again, at the most.
+const MOST_ROUNDS: usize = 6;
+
+/// Which models are still worth asking in one step of a turn.
+pub(super) struct Ladder {
+    /// Those, the first one first.
+    open: Vec<usize>,
+    /// Those whose answers were spoilt once, and may have been paid for.
+    spoilt: Vec<usize>,
+    /// Whether all of them have been asked once.
+    again: bool,
+}
+
+impl Ladder {
+    /// From one rung on.
+    pub(super) fn from(first: usize, end: usize) -> Self {
+        Self { open: (first..end).collect(), spoilt: Vec::new(), again: false }
+    }
+
+    fn gave_way(&mut self, number: usize, why: Unanswered) {
+        let is_open = match why.passing() {
+            Passing::Never => false,
+            Passing::Perhaps => true,
+            Passing::PerhapsOnce if self.spoilt.contains(&number) => false,
+            Passing::PerhapsOnce => {
+                self.spoilt.push(number);
+                true
+            }
+        };
+        if is_open {
+            self.open.push(number);
+        }
+    }
+}
+
+/// A pause that is a quarter longer or shorter, so that those who failed together do not come back together.
+fn spread(pause: Duration) -> Duration {
+    let chance = RandomState::new().hash_one(()) % 1000;
+    pause.mul_f64(0.75 + chance as f64 / 2000.0)
+}
+
 impl Llm {
     /// Asks, and calls what the model wants called, until it answers.
     ///
@@ -33,9 +79,10 @@ impl Llm {
     pub(super) async fn converse(
         &self,
         turn: &Turn,
-        mut messages: Vec<Line<'_>>,
+        messages: Vec<Line<'_>>,
         rung: &mut usize,
     ) -> Result<End, NotebookError> {
+        let mut messages = joined(messages);
         let toolbox = self.toolbox.open().await;
         let tools = toolbox.offers();
         for step in 0..=self.max_steps {
@@ -68,32 +115,68 @@ impl Llm {
         Ok(End::Nothing("too_many_steps"))
     }
 
-    /// Goes down the ladder, from `rung` on, until a model answers; else it says in a word why the last one did not. One
-    /// that has given way in a turn is not asked again in it.
+    /// Goes down the ladder, from `rung` on, until a model answers; else it says in a word why the last one did not. Once
+    /// the ladder is through, those that failed in a way that may pass are asked again, after a pause that grows, and not
+    /// before their rest is over: while there is time, and so often at the most.
     pub(super) async fn ask(
         &self,
         turn: &Turn,
         asked: &Asked<'_>,
         rung: &mut usize,
     ) -> Result<Result<Said, &'static str>, Refusal> {
+        let mut ladder = Ladder::from(*rung, self.rungs.len());
+        let mut answer = self.ask_once(turn, asked, &mut ladder, rung).await?;
+        let until = turn.deadline.min(Instant::now() + self.retry_for);
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..MOST_ROUNDS {
+            let Err(cause) = answer else { break };
+            let rests = ladder.open.iter().map(|number| self.rungs[*number].rests().unwrap_or_default());
+            let Some(shortest) = rests.min() else { break };
+            let wait = shortest.max(spread(pause));
+            if Instant::now() + wait + RESERVE >= until {
+                break;
+            }
+            sleep(wait).await;
+            pause *= 2;
+            ladder.again = true;
+            self.step(Step::Model(ladder.open[0]), cause);
+            answer = self.ask_once(turn, asked, &mut ladder, rung).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Goes down what is open of the ladder, once. One that has given way is not asked again unless that may pass.
+    pub(super) async fn ask_once(
+        &self,
+        turn: &Turn,
+        asked: &Asked<'_>,
+        ladder: &mut Ladder,
+        rung: &mut usize,
+    ) -> Result<Result<Said, &'static str>, Refusal> {
         let mut cause = "no_model";
-        while let Some(model) = self.rungs.get(*rung) {
+        let mut open = std::mem::take(&mut ladder.open).into_iter().peekable();
+        while let Some(number) = open.next() {
+            let model = &self.rungs[number];
             let name = &model.config.model;
+            *rung = number;
             let left = turn.deadline.saturating_duration_since(Instant::now() + RESERVE);
             if left.is_zero() {
-                warn!(llm.model = name, llm.rung = *rung, "the turn's time is up: no further model is asked");
+                warn!(llm.model = name, llm.rung = number, "the turn's time is up: no further model is asked");
                 return Ok(Err("out_of_time"));
             }
             if let Some(rest) = model.rests() {
                 let seconds = rest.as_secs();
-                info!(llm.model = name, llm.rung = *rung, llm.rest_s = seconds, "a model rests, and is not asked");
+                info!(llm.model = name, llm.rung = number, llm.rest_s = seconds, "a model rests, and is not asked");
                 cause = "resting";
+                ladder.open.push(number);
             } else {
-                match self.pay_for(turn, model, asked, left).await? {
+                // Whoever is left has to do without tools, if it must.
+                let is_last = number + 1 == self.rungs.len() || ladder.again;
+                match self.pay_for(turn, model, asked, left, is_last).await? {
                     Ok(said) if self.guard.is_given_away_by(&said) => {
                         warn!(
                             llm.model = name,
-                            llm.rung = *rung,
+                            llm.rung = number,
                             "a model gave its instructions away: its answer is not used"
                         );
                         cause = "gave_away";
@@ -102,7 +185,7 @@ impl Llm {
                         let (lines, calls) = (asked.messages.len(), said.calls.len());
                         debug!(
                             llm.model = name,
-                            llm.rung = *rung,
+                            llm.rung = number,
                             llm.lines = lines,
                             llm.calls = calls,
                             "a model answered"
@@ -110,16 +193,17 @@ impl Llm {
                         return Ok(Ok(said));
                     }
                     Err(why) => {
-                        warn!(llm.model = name, llm.rung = *rung, %why, "a model did not answer");
+                        warn!(llm.model = name, llm.rung = number, %why, "a model did not answer");
                         cause = why.word();
+                        ladder.gave_way(number, why);
                     }
                 }
             }
-            *rung += 1;
-            if *rung < self.rungs.len() {
-                self.step(Step::Model(*rung), cause);
+            if let Some(next) = open.peek() {
+                self.step(Step::Model(*next), cause);
             }
         }
+        *rung = self.rungs.len();
         Ok(Err(cause))
     }
 
@@ -130,9 +214,10 @@ impl Llm {
         model: &Rung,
         asked: &Asked<'_>,
         left: Duration,
+        is_last: bool,
     ) -> Result<Result<Said, Unanswered>, Refusal> {
         if !asked.counted {
-            let answer = model.ask(asked, left).await;
+            let answer = model.ask(asked, left, is_last).await;
             if let Some(used) = answer.as_ref().ok().and_then(|said| said.usage) {
                 self.spent(turn, model, used);
             }
@@ -145,7 +230,7 @@ impl Llm {
             self.meters.tell(Fact::OverBudget { limit: limit.word() });
         }
         let set_aside = set_aside?;
-        let answer = model.ask(asked, left).await;
+        let answer = model.ask(asked, left, is_last).await;
         if let Some(set_aside) = set_aside {
             // Not every server says what it was.
             let used = answer.as_ref().map_err(|why| *why).map(|said| {

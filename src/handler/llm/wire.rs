@@ -1,6 +1,8 @@
 //! What a model is asked, and what comes back, in the words of `/chat/completions`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,13 +20,33 @@ pub(super) struct Request<'a> {
     /// Says that no tool may be called any longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_choice: Option<&'static str>,
-    pub(super) max_tokens: u32,
-    /// Always: a stall is seen long before the time of a whole answer is up.
+    /// The longest answer, by its older name or its newer one: a server knows one of them, or both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_completion_tokens: Option<u32>,
+    /// Where the server can: a stall is seen long before the time of a whole answer is up.
     pub(super) stream: bool,
     /// Asks what the call has cost. Not every server knows the question: it is put where somebody counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stream_options: Option<StreamOptions>,
+    /// The fields that the model's settings add.
+    #[serde(flatten)]
+    pub(super) body: BTreeMap<&'a str, &'a Value>,
 }
+
+/// The fields that are ours: no setting may add them. The last one would be paid for and thrown away.
+pub(super) const OURS: [&str; 9] = [
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "max_tokens",
+    "max_completion_tokens",
+    "stream",
+    "stream_options",
+    "n",
+];
 
 #[derive(Serialize)]
 pub(super) struct StreamOptions {
@@ -62,31 +84,32 @@ impl Serialize for Wanted {
 }
 
 /// One thing said, in the model's terms.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct Line<'a> {
-    role: &'static str,
-    content: Option<Words<'a>>,
+    pub(super) role: &'static str,
+    pub(super) content: Words<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Wanted>,
+    pub(super) tool_calls: Vec<Wanted>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<String>,
+    pub(super) tool_call_id: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What a line says: words, or words and images in their order.
+#[derive(Clone, Serialize)]
 #[serde(untagged)]
-enum Words<'a> {
+pub(super) enum Words<'a> {
     Text(Cow<'a, str>),
-    Parts([Piece; 2]),
+    Parts(Vec<Piece<'a>>),
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Piece {
-    Text { text: String },
+pub(super) enum Piece<'a> {
+    Text { text: Cow<'a, str> },
     ImageUrl { image_url: Address },
 }
 
-impl Piece {
+impl Piece<'_> {
     fn tokens(&self, tokens: &Tokens, of_image: u64) -> u64 {
         match self {
             Self::Text { text } => tokens.of(text),
@@ -95,9 +118,10 @@ impl Piece {
     }
 }
 
-#[derive(Serialize)]
-struct Address {
-    url: String,
+/// An image, in its address. A copy is the same.
+#[derive(Clone, Serialize)]
+pub(super) struct Address {
+    url: Arc<str>,
     /// What the address was made of is memory for media for as long as it is held.
     #[serde(skip)]
     _held: Bytes,
@@ -118,14 +142,14 @@ impl<'a> Line<'a> {
 
     /// Words and an image, whose address holds it: `data` is what it was made of.
     pub(super) fn image(text: String, url: String, data: Bytes) -> Self {
-        let image_url = Address { url, _held: data };
-        Self::said("user", Words::Parts([Piece::Text { text }, Piece::ImageUrl { image_url }]))
+        let (text, image_url) = (text.into(), Address { url: url.into(), _held: data });
+        Self::said("user", Words::Parts(vec![Piece::Text { text }, Piece::ImageUrl { image_url }]))
     }
 
     /// The model's own words when it wants tools called.
     pub(super) fn wants(words: String, tool_calls: Vec<Wanted>) -> Self {
-        let content = Some(words).filter(|words| !words.is_empty()).map(|words| Words::Text(words.into()));
-        Self { role: "assistant", content, tool_calls, tool_call_id: None }
+        // Without words there are none, and not null: some servers want a string in any case.
+        Self { tool_calls, ..Self::said("assistant", Words::Text(words.into())) }
     }
 
     /// What came of a call.
@@ -136,16 +160,15 @@ impl<'a> Line<'a> {
     /// About how many tokens it is, if an image is this many.
     pub(super) fn tokens(&self, tokens: &Tokens, of_image: u64) -> u64 {
         let words = match &self.content {
-            None => 0,
-            Some(Words::Text(text)) => tokens.of(text),
-            Some(Words::Parts(parts)) => parts.iter().map(|part| part.tokens(tokens, of_image)).sum(),
+            Words::Text(text) => tokens.of(text),
+            Words::Parts(parts) => parts.iter().map(|part| part.tokens(tokens, of_image)).sum(),
         };
         let calls: u64 = self.tool_calls.iter().map(|call| call.tokens(tokens)).sum();
         words + calls + tokens::OF_FRAME
     }
 
     fn said(role: &'static str, words: Words<'a>) -> Self {
-        Self { role, content: Some(words), tool_calls: Vec::new(), tool_call_id: None }
+        Self { role, content: words, tool_calls: Vec::new(), tool_call_id: None }
     }
 }
 

@@ -62,7 +62,7 @@ async fn stub() -> Stub {
 }
 
 fn handler(stub: &Stub, budget: BudgetConfig, notebook: Arc<dyn Notebook>) -> Llm {
-    let config = LlmConfig { budget, max_tokens: 200, ..LlmConfig::default() };
+    let config = LlmConfig { budget, max_tokens: 200, retry_for: Duration::ZERO, ..LlmConfig::default() };
     let model = ModelConfig { input_price: 1000.0, output_price: 2000.0, ..patient(&stub.base_url) };
     made_with(config, vec![model], notebook)
 }

@@ -109,5 +109,5 @@ async fn the_canned_reply_comes_before_the_turns_time_is_up() {
     let world = setup.start();
     say(&world, "hello").await;
     assert!(world.replies()[0].contains("cannot think straight"), "{:?}", world.replies());
-    assert!(world.dead().await.is_empty());
+    assert_eq!(world.dead().await.len(), 1);
 }

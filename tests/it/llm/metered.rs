@@ -57,12 +57,13 @@ async fn each_step_of_the_ladder_is_counted_with_what_led_there() {
         assert!(matches!(ask(&answering, number).await, Reply::Send(_)));
     }
     // The canned reply twice, and then a person.
-    let config = LlmConfig { handover_after: 2, ..LlmConfig::default() };
+    let config = LlmConfig { handover_after: 2, retry_for: Duration::ZERO, ..LlmConfig::default() };
     let failing = llm(&counted, config, models(&[&limited.base_url, &dead_end()]));
     let mut asked = turn("15550100042", 9, Clock::System.now());
     for number in 0..3 {
         match failing.reply(&asked).await.expect("a reply") {
-            Reply::Send(parts) => {
+            Reply::Fallback { parts, reason } => {
+                assert_eq!(reason, "no model answered: unreachable");
                 let words = parts[0].payload.words().expect("words").to_owned();
                 asked.history.push(Said { by: Speaker::Bot, words, time: asked.now, who: None, transcript: false });
             }

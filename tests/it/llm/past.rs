@@ -48,8 +48,10 @@ async fn what_no_longer_fits_is_summarised_once_in_a_while_and_kept() {
         assert!(!said(second)[0].contains("Question 1"), "it is in the summary already");
     }
     let last = said(&requests[requests.len() - 1]);
-    assert_eq!(last[0], "[What was said before, in short: They talked about shoes.]");
-    assert!(last[1].starts_with("Question") && last.len() < 9, "{last:?}");
+    // What follows is the customer's, too: one line.
+    let (summary, next) = last[0].split_once('\n').expect("two lines");
+    assert_eq!(summary, "[What was said before, in short: They talked about shoes.]");
+    assert!(next.starts_with("Question") && last.len() < 9, "{last:?}");
     assert_eq!(requests[requests.len() - 1]["messages"][1]["role"], "user", "it is made of a customer's words");
 }
 
@@ -67,4 +69,15 @@ async fn without_a_summary_what_does_not_fit_is_left_out() {
         assert_eq!(last.last().map(String::as_str), Some("and?"));
         assert!(!last.iter().any(|words| words.contains("Question 1") || words.contains("never")), "{last:?}");
     }
+}
+
+#[tokio::test]
+async fn a_summary_that_fails_is_not_asked_for_in_every_turn() {
+    let stub = stub(Does::HangsUp("Half")).await;
+    let world = world(&stub, 50);
+    for number in 1..=10 {
+        say(&world, &format!("Question {number}")).await;
+    }
+    let summaries = stub.requests().iter().filter(|request| request["max_tokens"] == 50).count();
+    assert_eq!(summaries, 1, "and no second one after a pause: the answer does not wait for it");
 }

@@ -32,6 +32,10 @@ pub(crate) enum Does {
     Page(u16),
     /// Answers with this status, and perhaps for how long it wants to be left alone.
     Refuses(u16, Option<&'static str>),
+    /// Answers with this status and body.
+    Complains(u16, String),
+    /// Answers with this status, header and value.
+    Rests(u16, &'static str, &'static str),
 }
 
 type Script = dyn Fn(&Value, usize) -> Does + Send + Sync;
@@ -111,6 +115,14 @@ fn answer(does: Does) -> HttpResponse {
         }
         Does::Page(status) => {
             HttpResponse::build(StatusCode::from_u16(status).expect("a status")).body("<h1>SECRET PROVIDER WORDS</h1>")
+        }
+        Does::Complains(status, body) => {
+            let mut answer = HttpResponse::build(StatusCode::from_u16(status).expect("a status"));
+            answer.content_type("application/json").body(body)
+        }
+        Does::Rests(status, name, value) => {
+            let mut answer = HttpResponse::build(StatusCode::from_u16(status).expect("a status"));
+            answer.insert_header((name, value)).finish()
         }
         Does::Refuses(status, retry_after) => {
             let error = json!({ "error": { "message": "SECRET PROVIDER WORDS", "type": "server_error" } });
