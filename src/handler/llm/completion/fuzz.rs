@@ -15,6 +15,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::super::address::Endpoint;
+use super::super::config::ModelConfig;
 use super::super::wire::Offer;
 use mutate::{Chance, Changed, Meaning};
 
@@ -60,7 +62,6 @@ fn offers() -> Vec<Offer> {
 /// What the product hears, from the bytes of the answer's body on.
 async fn hear(kind: &'static str, pieces: Vec<Vec<u8>>, breaks: bool, offers: &[Offer]) -> Heard {
     use async_openai::Client;
-    use async_openai::config::OpenAIConfig;
     use async_openai::error::OpenAIError;
     use async_openai::middleware::HttpRequestFactory;
     use std::sync::{Arc, Mutex};
@@ -74,16 +75,19 @@ async fn hear(kind: &'static str, pieces: Vec<Vec<u8>>, breaks: bool, offers: &[
         let answer = answer.lock().expect("no panic").take().expect("one call");
         async move { super::bounded(answer, Arc::default()).await.map_err(OpenAIError::Reqwest) }
     });
-    let config = OpenAIConfig::new().with_api_base("http://127.0.0.1:9/v1").with_api_key("none");
+    let model = ModelConfig { base_url: "http://127.0.0.1:9/v1".into(), ..ModelConfig::default() };
+    let config = Endpoint::new(&model, None).expect("an address");
     let client = Client::build(HTTP.with(Clone::clone), config).with_http_service(service);
     let request = super::Request {
         model: "some",
         messages: &[],
         tools: offers,
         tool_choice: None,
-        max_tokens: 1,
+        max_tokens: Some(1),
+        max_completion_tokens: None,
         stream: true,
         stream_options: None,
+        body: BTreeMap::new(),
     };
     let said = super::listen(&client, request, Duration::from_secs(5)).await.map_err(|why| why.to_string())?;
     Ok((said.words, said.calls.into_iter().map(|call| (call.name, call.arguments)).collect()))
