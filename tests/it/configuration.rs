@@ -442,10 +442,22 @@ fn what_is_wrong_with_a_models_tools_and_budget_is_told_with_its_place() {
         r#"[bots.shop.handler]
 kind = "llm"
 summary_prompt = "prompts/none.txt"
+max_tokens = 0
 budget = { contact_money = 1.0, bot_money = -1.0, reply = "replies/none.txt" }
 [[bots.shop.handler.models]]
 stall = "0s"
 output_price = 2.5
+body = { temperature = 0.3, max_tokens = 5 }
+[[bots.shop.handler.models]]
+base_url = "https://models.example/v1/responses?LITERAL-SECRET"
+key_header = "Host"
+body = { stream = false }
+input_price = 1.0
+output_price = 1.0
+[[bots.shop.handler.models]]
+base_url = "http://model.internal/v1"
+input_price = 1.0
+output_price = 1.0
 [[bots.shop.handler.tools]]
 name = "two words"
 url = "https://169.254.169.254/latest"
@@ -473,6 +485,12 @@ secret = "env:SHORT_SECRET"
         ("budget.bot_money", "budget = ", "zero or more"),
         ("budget.reply", "budget = ", "there is none of this name"),
         ("models[0].stall", "stall = ", "must not be zero"),
+        ("max_tokens", "max_tokens = 0", "must be 1 or more"),
+        ("models[0].body.max_tokens", "body = { temp", "token_parameter"),
+        ("models[1].base_url", "base_url = \"https://models", "leave out /responses"),
+        ("models[1].key_header", "key_header = ", "name another one"),
+        ("models[1].body.stream", "body = { stream", "leave it out"),
+        ("models[2].base_url", "base_url = \"http://model", "plain_http = true"),
         ("models[0].input_price", "[[bots.shop.handler.models]]", "is missing"),
         ("tools[0].name", "name = \"two", "letters, digits"),
         ("tools[0].description", "[[", "say what the tool does"),
@@ -494,6 +512,7 @@ secret = "env:SHORT_SECRET"
         }
     }
     assert_eq!(said.len(), found.len(), "{said:#?}");
+    assert!(!said.iter().any(|told| told.contains("LITERAL-SECRET")), "{said:#?}");
 }
 
 #[test]

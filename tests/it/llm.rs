@@ -5,6 +5,7 @@ mod budget;
 mod endless;
 mod guard;
 mod halves;
+mod images;
 mod ladder;
 mod local;
 mod mcp;

@@ -155,7 +155,9 @@ impl Budget {
         let used = match used {
             Ok(used) => cost(model, used),
             // It never began to answer.
-            Err(Unanswered::Unreachable | Unanswered::Status(_)) => Cost::default(),
+            Err(Unanswered::Unreachable | Unanswered::Status(_) | Unanswered::TakesNoTools | Unanswered::Unpaid) => {
+                Cost::default()
+            }
             // It may have been at work up to its limit.
             Err(_) => return Ok(()),
         };

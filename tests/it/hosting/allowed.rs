@@ -126,7 +126,7 @@ async fn no_address_leads_to_this_machine_or_its_network_unless_the_configuratio
         settings["routes"] = json!([{ "handler": "sales", "words": ["price"] }]);
         settings["handler"] = json!({
             "kind": "llm",
-            "models": [{ "base_url": host }],
+            "models": [{ "base_url": host, "plain_http": true }],
             "tools": [{ "name": "a", "description": "b", "url": host, "private": true }],
             "mcp": [{ "name": "a", "url": host, "private": true }],
         });

@@ -356,7 +356,7 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
         answers: claim.messages.iter().map(|waiting| waiting.seq).collect(),
         parts: words.iter().map(part).collect(),
         failure: None,
-        fallback: None,
+        fallback: Some("no model answered".into()),
         left_out: None,
         reports_carry_key: true,
         makes_up_for: 0,
