@@ -12,22 +12,18 @@ pub mod reach;
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
 pub(crate) use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::{Timestamp, timeout_awake};
-use crate::json::WholePieces;
 pub use bounded::{Bounded, MayCall};
-use lines::{Lines, Longest, TooLong};
 use names::{Lane, Names};
 
 /// How an HTTP call leaves. The product's is [`Client`]; a test may put a sandbox in its place.
@@ -326,8 +322,6 @@ impl Client {
 pub(crate) type Bare = reqwest::Client;
 /// What such a call is answered with.
 pub(crate) type BareAnswer = reqwest::Response;
-/// Why it is not.
-pub(crate) type BareError = reqwest::Error;
 
 /// A client with the settings that all of ours share, and without their rules on addresses: made when it is first needed,
 /// and the same for everybody. Each takes milliseconds and a hundred kilobytes. A clone is the same.
@@ -482,7 +476,7 @@ pub(crate) fn rest_of(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 /// The beginning of an answer's body, this many bytes or what comes before it breaks off.
-pub(crate) async fn beginning(mut answer: reqwest::Response, most: usize) -> Vec<u8> {
+pub(crate) async fn beginning(mut answer: BareAnswer, most: usize) -> Vec<u8> {
     let mut read = Vec::new();
     while let Ok(Some(piece)) = answer.chunk().await {
         read.extend_from_slice(&piece[..piece.len().min(most - read.len())]);
@@ -493,88 +487,15 @@ pub(crate) async fn beginning(mut answer: reqwest::Response, most: usize) -> Vec
     read
 }
 
-/// An answer that came whole, as JSON, though a stream was asked for: as a stream of what `event` makes of it. Of one that
-/// is longer than `limit` bytes nothing is left. Any other answer stays as it is.
-pub(crate) async fn in_one_piece(
-    mut answer: reqwest::Response,
-    limit: usize,
-    event: impl FnOnce(&[u8]) -> String,
-) -> Result<reqwest::Response, reqwest::Error> {
-    let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !answer.status().is_success() || !kind.starts_with("application/json") {
-        return Ok(answer);
-    }
-    let mut whole = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        whole.extend_from_slice(&piece);
-        if whole.len() > limit {
-            whole.clear();
-            break;
-        }
-    }
-    let mut stream = ::http::Response::new(event(&whole));
-    stream.headers_mut().insert("content-type", HeaderValue::from_static("text/event-stream"));
-    Ok(stream.into())
-}
-
-/// A stream of events in whole lines, and bounded: for a library that parses it itself. What is too long breaks off, and
-/// `cut` says so.
-pub(crate) fn in_whole_lines(answer: reqwest::Response, longest: Longest, cut: Arc<AtomicBool>) -> reqwest::Response {
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let next = |(answer, mut lines, cut): (Option<reqwest::Response>, Lines, Arc<AtomicBool>)| async move {
-        let mut answer = answer?;
-        loop {
-            let piece = match answer.chunk().await {
-                Ok(Some(chunk)) => lines.take_in(&chunk).map_err(Broken::TooLong),
-                Ok(None) => return Some((Ok(lines.rest()), (None, lines, cut))),
-                Err(error) => Err(Broken::Lost(error)),
-            };
-            match piece {
-                Ok(piece) if piece.is_empty() => {}
-                Ok(piece) => return Some((Ok(piece), (Some(answer), lines, cut))),
-                Err(broken) => {
-                    cut.store(matches!(broken, Broken::TooLong(_)), Ordering::Relaxed);
-                    return Some((Err(broken), (None, lines, cut)));
-                }
-            }
-        }
-    };
-    let stream = stream::unfold((Some(answer), Lines::new(longest), cut), next);
-    let mut whole = ::http::Response::new(reqwest::Body::wrap_stream(stream));
-    (*whole.status_mut(), *whole.headers_mut()) = (status, headers);
-    whole.into()
-}
-
-/// Why a stream has broken off.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error(transparent)]
-    Lost(reqwest::Error),
-    #[error(transparent)]
-    TooLong(TooLong),
-}
-
-/// An answer that holds JSON, or events of it, without halves of pairs in it: for a library that parses it itself.
-pub(crate) fn whole_characters(answer: reqwest::Response) -> reqwest::Response {
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let next = |(answer, mut pieces): (Option<reqwest::Response>, WholePieces)| async move {
-        let mut answer = answer?;
-        match answer.chunk().await {
-            Ok(Some(chunk)) => Some((Ok(pieces.take_in(chunk)), (Some(answer), pieces))),
-            Ok(None) => Some((Ok(pieces.rest()), (None, pieces))),
-            Err(error) => Some((Err(error), (None, pieces))),
-        }
-    };
-    let stream = stream::unfold((Some(answer), WholePieces::default()), next);
-    let mut whole = ::http::Response::new(reqwest::Body::wrap_stream(stream));
-    (*whole.status_mut(), *whole.headers_mut()) = (status, headers);
-    whole.into()
+/// An answer that says nothing.
+pub(crate) fn empty_answer() -> BareAnswer {
+    ::http::Response::new("").into()
 }
 
 /// An answer of this type whose body comes in these pieces.
 #[cfg(test)]
 pub(crate) fn answer_of(kind: &'static str, pieces: Vec<std::io::Result<Bytes>>) -> BareAnswer {
-    let mut answer = ::http::Response::new(reqwest::Body::wrap_stream(stream::iter(pieces)));
+    let mut answer = ::http::Response::new(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)));
     answer.headers_mut().insert("content-type", HeaderValue::from_static(kind));
     answer.into()
 }

@@ -43,6 +43,13 @@ pub fn borrowed<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Error> {
     serde_json::from_str(json)
 }
 
+/// The value that a text begins with, if it has gone through [`whole`], and how many bytes that is.
+pub fn first(json: &str) -> Option<(Value, usize)> {
+    let mut values = serde_json::Deserializer::from_str(json).into_iter();
+    let value = values.next()?.ok()?;
+    Some((value, values.byte_offset()))
+}
+
 /// Reads what has been parsed already.
 ///
 /// # Errors

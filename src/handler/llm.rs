@@ -13,6 +13,7 @@
 //! | `voice` | how it is told of what was spoken |
 //! | `model` | one model: asked, left alone while it rests |
 //! | `completion` | what it answers, listened to while it speaks |
+//! | `cut` | an answer that was too long for its model |
 //! | `address` | where that is, and how the key is shown there |
 //! | `lacks` | what its server does not take, and is asked without |
 //! | `refused` | what such a server says |
@@ -34,6 +35,7 @@ mod address;
 mod budget;
 mod completion;
 mod config;
+mod cut;
 mod guard;
 mod image;
 mod join;
@@ -132,7 +134,7 @@ impl Llm {
         let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
         let mut rungs = Vec::with_capacity(models.len());
         for (number, model) in models.into_iter().enumerate() {
-            match Rung::new(model, clock, &ways_out) {
+            match Rung::new(model, number, clock, &ways_out) {
                 Ok(rung) => rungs.push(rung),
                 Err(wrong) => problems.extend(
                     wrong

@@ -1,6 +1,7 @@
 //! The llm handler against a stub of an OpenAI-compatible server, over real sockets.
 
 mod again;
+mod answers;
 mod budget;
 mod endless;
 mod guard;

@@ -11,7 +11,6 @@ mod crash;
 mod demo;
 mod errand;
 mod every_upstream;
-mod fallback;
 mod floods;
 mod flow;
 mod foreign_words;

@@ -1,21 +1,43 @@
 //! What a model answers, listened to while it speaks.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `events` | the documents of a stream, out of its bytes |
+//! | `mend` | what is almost JSON |
+//! | `chunk` | what one of them says, whatever its form |
+//! | `calls` | calls of tools, out of their pieces |
+//! | `beside` | what goes back with them |
+//! | `words` | what of the words is for the customer |
+//! | `thoughts`, `spoken`, `marks` | what is not: thoughts, calls that are written out, and the marks that tell them |
+//!
+//! A server may write all that in ways of its own. What is absent, null, or of another form is no value, and once the
+//! reason why the answer ends has come, nothing that follows can spoil it. What may hide words, and cannot be read, makes
+//! the answer none. A proxy that makes a finished answer of a stream that broke off cannot be seen through.
 
+mod beside;
+mod calls;
+mod chunk;
+mod events;
 #[cfg(test)]
 mod fuzz;
+mod marks;
+mod mend;
+mod spoken;
+mod thoughts;
+mod words;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use async_openai::Client;
 use async_openai::error::OpenAIError;
-use futures_util::StreamExt;
-use tokio::time::timeout;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
 
-use super::address::Endpoint;
-use super::wire::{self, Chunk, Delta, Request, Usage, Wanted};
+use super::wire::{Offer, Usage, Wanted};
+use crate::http::BareAnswer;
 use crate::http::lines::Longest;
-use crate::http::{self, BareAnswer, BareError};
+use calls::Calls;
+use chunk::Chunk;
+use events::{Event, Events};
 
 /// The longest answer that is listened to, in bytes: one that never ends must not fill the memory.
 const LONGEST: usize = 256 << 10;
@@ -24,80 +46,143 @@ const LONGEST: usize = 256 << 10;
 const STREAM: Longest = Longest { event: 2 * LONGEST, stream: 64 * LONGEST as u64 };
 /// So many calls may be wanted at once.
 const MOST_CALLS: usize = 16;
+/// How long what an answer has cost is waited for, once all of it has come.
+const LINGER: Duration = Duration::from_secs(2);
 
-/// An answer in whole lines, no longer than it may be: `cut` says whether it was too long.
-pub(super) async fn bounded(answer: BareAnswer, cut: Arc<AtomicBool>) -> Result<BareAnswer, BareError> {
-    let answer = http::whole_characters(http::in_whole_lines(answer, STREAM, cut));
-    // Some servers cannot stream, and say nothing of that.
-    http::in_one_piece(answer, 2 * LONGEST, wire::as_event).await
+/// How an answer ended, by its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Where the model wanted it to.
+    Whole,
+    /// Where it had become too long.
+    Cut,
+    /// Where a filter wanted it to.
+    Filtered,
+    /// Where something went wrong.
+    Broken,
 }
 
-/// Asks, and listens until a model has said all; nothing may come for `stall` at the most.
-pub(super) async fn listen(
-    client: &Client<Endpoint>,
-    request: Request<'_>,
-    stall: Duration,
-) -> Result<Said, Unanswered> {
-    let opened = timeout(stall, client.chat().create_stream_byot::<_, Chunk>(request)).await;
-    let mut stream = opened.map_err(|_| Unanswered::Stalled)?.map_err(|error| Unanswered::of(&error))?;
-    let (mut said, mut length, mut complete) = (Said::default(), 0, false);
-    loop {
-        let chunk = timeout(stall, stream.next()).await.map_err(|_| Unanswered::Stalled)?;
-        let Some(chunk) = chunk else { break };
-        let chunk = chunk.map_err(|error| Unanswered::of(&error))?;
-        if chunk.error.is_some() {
-            return Err(Unanswered::BrokeOff);
-        }
-        said.usage = chunk.usage.or(said.usage);
-        let Some(choice) = chunk.choices.into_iter().next() else { continue };
-        complete |= choice.finish_reason.is_some();
-        length += said.take_in(choice.delta);
-        if length > LONGEST || said.calls.len() > MOST_CALLS {
-            return Err(Unanswered::Endless);
+/// What has been heard of an answer.
+#[derive(Default)]
+struct Hearing {
+    words: String,
+    refusal: String,
+    calls: Calls,
+    beside: Map<String, Value>,
+    usage: Option<Usage>,
+    ended: Option<Ended>,
+    /// Whether the server said that nothing follows.
+    done: bool,
+    length: usize,
+}
+
+/// Listens to an answer until all is said; nothing may come for `stall` at the most. `offers` are the tools that it may
+/// want called.
+pub(super) async fn listen(answer: BareAnswer, offers: &[Offer], stall: Duration) -> Result<Said, Unanswered> {
+    let mut events = Events::new(answer, STREAM);
+    let (mut heard, mut room, mut until) = (Hearing::default(), beside::LONGEST, None);
+    while !heard.done {
+        let event = match events.next(stall, until).await {
+            Ok(Some(event)) => event,
+            Ok(None) => break,
+            // The answer is there.
+            Err(_) if heard.ended.is_some() => break,
+            Err(why) => return Err(why),
+        };
+        match event {
+            Event::Done => heard.done = true,
+            _ if heard.ended.is_some() && !matches!(event, Event::Chunk(_)) => {}
+            Event::Unreadable => return Err(Unanswered::NotUnderstood),
+            Event::Failed => return Err(Unanswered::BrokeOff),
+            Event::Chunk(document) => {
+                let chunk = Chunk::read(document);
+                if chunk.failed && heard.ended.is_none() {
+                    return Err(Unanswered::BrokeOff);
+                }
+                let (ends, before) = (chunk.ended.is_some(), heard.length);
+                if !chunk.failed {
+                    heard.take_in(chunk, &mut room);
+                }
+                if heard.length > LONGEST || heard.calls.len() > MOST_CALLS {
+                    return Err(Unanswered::Endless);
+                }
+                // Some say with each piece that it is the last; a reason that comes alone is one.
+                if ends && heard.length == before {
+                    until = until.or(Some(Instant::now() + LINGER));
+                }
+            }
         }
     }
-    if !complete {
-        return Err(Unanswered::BrokeOff);
+    heard.finish(offers)
+}
+
+impl Hearing {
+    fn take_in(&mut self, chunk: Chunk, room: &mut usize) {
+        self.usage = chunk.usage.or(self.usage);
+        self.ended = chunk.ended.or(self.ended);
+        self.length += chunk.words.len() + chunk.refusal.len();
+        // Some say all of it again at the end.
+        let again = chunk.is_whole && chunk.words.starts_with(&*self.words);
+        if again && (chunk.words.len() > self.words.len() || chunk.ended.is_some()) {
+            self.words = chunk.words;
+        } else {
+            self.words.push_str(&chunk.words);
+        }
+        self.refusal.push_str(&chunk.refusal);
+        for piece in chunk.calls {
+            self.length += self.calls.take_in(piece, room);
+        }
+        beside::merge(&mut self.beside, chunk.beside, room);
     }
-    said.words = said.words.trim().to_owned();
-    if said.words.is_empty() && said.calls.is_empty() { Err(Unanswered::Empty) } else { Ok(said) }
+
+    fn finish(self, offers: &[Offer]) -> Result<Said, Unanswered> {
+        let ended = match (self.ended, self.done) {
+            (Some(ended), _) => ended,
+            // Complete by the protocol, if not by what it says itself.
+            (None, true) => Ended::Whole,
+            (None, false) => return Err(Unanswered::BrokeOff),
+        };
+        match ended {
+            Ended::Broken => return Err(Unanswered::BrokeOff),
+            Ended::Filtered => return Err(Unanswered::Filtered),
+            Ended::Whole | Ended::Cut => {}
+        }
+        let found = words::for_customer(&self.words, offers);
+        let mut calls = self.calls.finish(|name| spoken::named(offers, name));
+        let is_cut = ended == Ended::Cut;
+        if is_cut && calls.iter().any(|call| !call.is_complete()) {
+            // What is called with half of its arguments does something else.
+            return Err(Unanswered::Cut);
+        }
+        if calls.is_empty() {
+            for (number, (name, arguments)) in found.calls.into_iter().take(MOST_CALLS).enumerate() {
+                calls.push(Wanted { id: calls::identifier(number), name, arguments, ..Wanted::default() });
+            }
+        }
+        let refused = found.words.trim().is_empty() && calls.is_empty() && !self.refusal.trim().is_empty();
+        let words = if refused { &self.refusal } else { &found.words };
+        let words = words.trim().to_owned();
+        if words.is_empty() && calls.is_empty() {
+            return Err(Unanswered::Empty);
+        }
+        Ok(Said { words, calls, usage: self.usage, is_cut, refused, beside: self.beside })
+    }
 }
 
 /// What a model has said: words, or calls that it wants made, or both.
 #[derive(Debug, Default)]
 pub(super) struct Said {
+    /// Words that a customer may read.
     pub(super) words: String,
     pub(super) calls: Vec<Wanted>,
     /// What that has cost, if the server says so.
     pub(super) usage: Option<Usage>,
-}
-
-impl Said {
-    /// Takes in a piece, and says how long that was, in bytes.
-    fn take_in(&mut self, delta: Delta) -> usize {
-        let words = delta.content.unwrap_or_default();
-        self.words.push_str(&words);
-        let mut length = words.len();
-        for piece in delta.tool_calls.unwrap_or_default() {
-            // Some servers leave the number out: an identifier begins a call then.
-            let begins = piece.id.is_some() || self.calls.is_empty();
-            let number = piece.index.unwrap_or(if begins { self.calls.len() } else { self.calls.len() - 1 });
-            if number >= self.calls.len() {
-                let id = format!("call_{}", self.calls.len());
-                self.calls.push(Wanted { id, ..Wanted::default() });
-            }
-            let Some(call) = self.calls.get_mut(number.min(MOST_CALLS)) else { continue };
-            if let Some(id) = piece.id.filter(|id| !id.is_empty()) {
-                call.id = id;
-            }
-            let name = piece.function.name.unwrap_or_default();
-            let arguments = piece.function.arguments.unwrap_or_default();
-            call.name.push_str(&name);
-            call.arguments.push_str(&arguments);
-            length += name.len() + arguments.len();
-        }
-        length
-    }
+    /// Whether it was too long, and ends where nobody wanted it to.
+    pub(super) is_cut: bool,
+    /// Whether the words say that it will not answer.
+    pub(super) refused: bool,
+    /// What stood beside that, and goes back with the calls.
+    pub(super) beside: Map<String, Value>,
 }
 
 /// Why a model did not answer: in numbers and kinds, since a provider's own words can hold a customer's.
@@ -123,6 +208,10 @@ pub(super) enum Unanswered {
     TakesNoTools,
     #[error("its account has nothing left to pay with")]
     Unpaid,
+    #[error("its answer was too long, and cut in the middle of a call")]
+    Cut,
+    #[error("a filter of its server's stopped its answer")]
+    Filtered,
 }
 
 /// Whether a failure may be over the next time.
@@ -150,6 +239,8 @@ impl Unanswered {
             Self::Empty => "empty",
             Self::TakesNoTools => "takes_no_tools",
             Self::Unpaid => "unpaid",
+            Self::Cut => "cut",
+            Self::Filtered => "filtered",
         }
     }
 
@@ -161,11 +252,17 @@ impl Unanswered {
                 Passing::Perhaps
             }
             Self::Stalled | Self::BrokeOff | Self::NotUnderstood | Self::Empty => Passing::PerhapsOnce,
-            Self::TimedOut | Self::Status(_) | Self::Endless | Self::TakesNoTools | Self::Unpaid => Passing::Never,
+            Self::TimedOut
+            | Self::Status(_)
+            | Self::Endless
+            | Self::TakesNoTools
+            | Self::Unpaid
+            | Self::Cut
+            | Self::Filtered => Passing::Never,
         }
     }
 
-    fn of(error: &OpenAIError) -> Self {
+    pub(super) fn of(error: &OpenAIError) -> Self {
         match error {
             OpenAIError::Reqwest(error) => match error.status() {
                 Some(status) => Self::Status(status.as_u16()),

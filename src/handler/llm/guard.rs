@@ -51,10 +51,15 @@ impl Guard {
         holds(&said.words) || said.calls.iter().any(|call| holds(&call.arguments))
     }
 
+    /// Whether the end of an answer is cut off in any case.
+    pub(super) fn is_too_long(&self, words: &str) -> bool {
+        self.max_reply > 0 && words.chars().count() > self.max_reply
+    }
+
     /// An answer as it may leave.
     pub(super) fn pass(&self, words: &str) -> String {
         let words = self.without_foreign_links(words);
-        if self.max_reply == 0 || words.chars().count() <= self.max_reply {
+        if !self.is_too_long(&words) {
             return words;
         }
         // What is cut can read as another link than before.

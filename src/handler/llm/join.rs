@@ -76,7 +76,7 @@ mod tests {
     use bytes::Bytes;
     use serde_json::{Value, json};
 
-    use super::super::wire::Wanted;
+    use super::super::wire::{Beside, Wanted};
     use super::*;
 
     fn image(words: &str) -> Line<'static> {
@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn the_lines_of_calls_stay_apart() {
-        let wants = |id: &str| Line::wants(String::new(), vec![Wanted { id: id.into(), ..Wanted::default() }]);
+        let wants = |id: &str| {
+            Line::wants(String::new(), vec![Wanted { id: id.into(), ..Wanted::default() }], Beside::default())
+        };
         let result = |id: &str| Line::result(id.into(), "42".into());
         let lines = vec![Line::user("q"), wants("1"), result("1"), result("1b"), wants("2"), result("2")];
         let roles: Vec<Value> = told(lines).into_iter().map(|line| line[0].clone()).collect();

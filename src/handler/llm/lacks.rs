@@ -29,7 +29,7 @@ pub(super) enum Lack {
     /// Just these images: one of them is broken, say, or there are too many.
     TheseImages,
     SystemRole,
-    /// A field of the settings' `body`.
+    /// A field of the settings' `body`, or one that came with an answer and goes back.
     Field(String),
     /// The conversation is too long: this once, the older half of what was said is left out.
     HalfHistory,
@@ -63,7 +63,7 @@ impl Lack {
             Self::TokenParameter(MAX_TOKENS) => "set the model's token_parameter = \"max_completion_tokens\"",
             Self::TokenParameter(_) => "set the model's token_parameter = \"max_tokens\"",
             Self::Images => "set the model's vision = false",
-            Self::Field(_) => "take it out of the model's body",
+            Self::Field(_) => "take it out of the model's body, if it is there",
             Self::Tools => "put a model that takes tools in its place: this one answers without",
             Self::HalfHistory => "set a smaller history_tokens",
             Self::StreamOptions | Self::Stream | Self::ToolChoice | Self::SystemRole | Self::TheseImages => {
@@ -116,11 +116,6 @@ impl Lacks {
         self.known.insert(lack)
     }
 
-    /// Takes one out again.
-    pub(super) fn take_back(&mut self, lack: &Lack) {
-        self.known.remove(lack);
-    }
-
     /// The field for an answer's length, as far as the server takes one.
     pub(super) fn token_parameter(&self) -> Option<&'static str> {
         self.token_parameters.into_iter().find(|name| !self.has(&Lack::TokenParameter(name)))
@@ -131,9 +126,17 @@ impl Lacks {
         (self.token_parameter() == Some(name)).then_some(max_tokens)
     }
 
-    /// The lines as this server takes them.
-    pub(super) fn fit<'a>(&self, lines: &'a [Line<'a>]) -> Cow<'a, [Line<'a>]> {
+    /// The lines as this server takes them, which is the one of this rung: what another model has sent stays away from it.
+    pub(super) fn fit<'a>(&self, lines: &'a [Line<'a>], rung: usize) -> Cow<'a, [Line<'a>]> {
         let mut lines = Cow::Borrowed(lines);
+        let is_taken = |name: &str| !self.has(&Lack::Field(name.to_owned()));
+        let is_whole = |line: &Line<'_>| line.beside.by == rung && line.beside().all(is_taken);
+        if !lines.iter().all(|line| line.beside().next().is_none() || is_whole(line)) {
+            for line in lines.to_mut() {
+                let is_own = line.beside.by == rung;
+                line.retain_beside(|name| is_own && is_taken(name));
+            }
+        }
         if (self.has(&Lack::Images) || self.has(&Lack::TheseImages)) && lines.iter().any(Line::has_images) {
             lines.to_mut().iter_mut().for_each(Line::leave_images_out);
         }
@@ -247,7 +250,7 @@ mod tests {
     fn fit(lacks: &[Lack], lines: &[Line<'_>]) -> Vec<Value> {
         let mut all = Lacks::of(&ModelConfig::default());
         lacks.iter().for_each(|lack| assert!(all.add(lack.clone())));
-        let fit = all.fit(lines);
+        let fit = all.fit(lines, 0);
         fit.iter()
             .map(|line| serde_json::to_value(line).expect("JSON"))
             .map(|line| json!([line["role"], line["content"]]))

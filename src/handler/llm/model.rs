@@ -1,6 +1,5 @@
 //! One model: asked, and left alone while it rests.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use async_openai::Client;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::{HttpRequestFactory, ReqwestService};
 use secrecy::SecretString;
+use serde::de::IgnoredAny;
 use tokio::time::{Instant, timeout};
 use tower::{Service, service_fn};
 
@@ -21,7 +21,7 @@ use super::wire::{Line, OURS, Offer, Request, StreamOptions};
 use crate::clock::Clock;
 use crate::handler::WaysOut;
 use crate::http::names::Lane;
-use crate::http::{self, Bare};
+use crate::http::{self, Bare, BareAnswer};
 
 /// A model is not left alone for longer than this, whatever its server says.
 const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
@@ -41,6 +41,8 @@ pub struct Model {
 /// A model, ready to be asked.
 pub(super) struct Rung {
     pub(super) config: ModelConfig,
+    /// Its place on the ladder.
+    number: usize,
     endpoint: Endpoint,
     http: Bare,
     lane: Lane,
@@ -68,8 +70,8 @@ impl Rest {
 /// What is known of an answer beside its words.
 #[derive(Default)]
 struct Overheard {
-    /// Whether it was too long.
-    cut: Arc<AtomicBool>,
+    /// The answer itself, as it begins.
+    answer: Mutex<Option<BareAnswer>>,
     /// What the server has said of a request that it does not take.
     refused: Mutex<Option<Refused>>,
 }
@@ -77,7 +79,7 @@ struct Overheard {
 impl Rung {
     /// # Errors
     /// What is wrong with its settings, each with its key in the model's table.
-    pub(super) fn new(model: Model, clock: Clock, ways_out: &WaysOut) -> Result<Self, Vec<Unusable>> {
+    pub(super) fn new(model: Model, number: usize, clock: Clock, ways_out: &WaysOut) -> Result<Self, Vec<Unusable>> {
         let Model { config, api_key } = model;
         let mut problems = config.body.keys().filter_map(|name| not_to_be_set(name)).collect::<Vec<_>>();
         let endpoint = Endpoint::new(&config, api_key.as_ref()).map_err(|wrong| problems.extend(wrong));
@@ -88,7 +90,7 @@ impl Rung {
         match (endpoint, http) {
             (Ok(endpoint), Ok(http)) if problems.is_empty() => {
                 let (learned, lane) = (Learned::new(&config), ways_out.models.lane());
-                Ok(Self { config, endpoint, http, lane, clock, rest: Arc::default(), learned })
+                Ok(Self { config, number, endpoint, http, lane, clock, rest: Arc::default(), learned })
             }
             (_, http) => {
                 problems.extend(http.err().flatten().map(|problem| Unusable::new("base_url", problem)));
@@ -121,7 +123,8 @@ impl Rung {
                     *overheard.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
                     return Err(OpenAIError::Reqwest(error));
                 }
-                completion::bounded(answer, Arc::clone(&overheard.cut)).await.map_err(OpenAIError::Reqwest)
+                *overheard.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+                Ok(http::empty_answer())
             }
         });
         Client::build(self.http.clone(), self.endpoint.clone()).with_http_service(service)
@@ -138,13 +141,10 @@ impl Rung {
     pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration, is_last: bool) -> Result<Said, Unanswered> {
         let until = Instant::now() + self.config.timeout.min(patience);
         let may_lack_tools = is_last && !asked.messages.iter().any(Line::is_result);
-        let mut lacks = self.learned.known();
+        let (mut lacks, mut found) = (self.learned.known(), Vec::new());
         if lacks.has(&Lack::Tools) && !asked.tools.is_empty() && !may_lack_tools {
             return Err(Unanswered::TakesNoTools);
         }
-        // What was tried is not tried again, whether or not it has helped.
-        let (mut tried, mut found, mut before) = (lacks.clone(), Vec::new(), None);
-        let mut repeats = 0;
         loop {
             let overheard = Arc::default();
             let left = until.saturating_duration_since(Instant::now());
@@ -159,28 +159,20 @@ impl Rung {
             if refused.is_about_money() {
                 return Err(Unanswered::Unpaid);
             }
-            let is_refusal = matches!(why, Unanswered::Status(400 | 404 | 405 | 413 | 415 | 422 | 424 | 500 | 501));
-            let lack = is_refusal.then(|| asked.lack(&tried, &self.config, &refused)).flatten();
-            let Some(lack) = lack.filter(|_| repeats < MOST_LACKS) else { return Err(why) };
+            let is_refusal = matches!(why, Unanswered::Status(400 | 404 | 405 | 413 | 415 | 422 | 500 | 501));
+            let lack = is_refusal.then(|| asked.lack(&lacks, &self.config, &refused)).flatten();
+            let Some(lack) = lack else { return Err(why) };
             if lack == Lack::Tools && !may_lack_tools {
                 return Err(Unanswered::TakesNoTools);
             }
-            if !tried.add(lack.clone()) {
+            if found.len() >= MOST_LACKS || !lacks.add(lack.clone()) {
                 return Err(why);
             }
             // Without any limit nobody could say beforehand what the call may cost.
-            if asked.counted && tried.token_parameter().is_none() {
+            if asked.counted && lacks.token_parameter().is_none() {
                 return Err(why);
             }
-            // The same words again: what was left out before was not the reason.
-            let is_same = before.as_ref() == Some(&refused);
-            before = Some(refused);
-            if is_same && let Some(useless) = found.pop_if(|lack| !matches!(lack, Lack::TokenParameter(_))) {
-                lacks.take_back(&useless);
-            }
-            lacks.add(lack.clone());
             found.push(lack);
-            repeats += 1;
         }
     }
 
@@ -193,7 +185,7 @@ impl Rung {
         overheard: &Arc<Overheard>,
     ) -> Result<Said, Unanswered> {
         let Asked { messages, tools, may_call, max_tokens, counted } = *asked;
-        let messages = &*lacks.fit(messages);
+        let messages = &*lacks.fit(messages, self.number);
         let forbids = !may_call && !tools.is_empty();
         // Who cannot be told to call nothing is offered nothing.
         let offers_none = lacks.has(&Lack::Tools) || (forbids && lacks.has(&Lack::ToolChoice));
@@ -214,11 +206,21 @@ impl Rung {
         };
         // What comes as a whole comes at the end of its time.
         let stall = if stream { self.config.stall } else { patience };
-        let listened = timeout(patience, completion::listen(&self.client(overheard), request, stall)).await;
-        match listened.unwrap_or(Err(Unanswered::TimedOut)) {
-            Err(_) if overheard.cut.load(Ordering::Relaxed) => Err(Unanswered::Endless),
-            listened => listened,
-        }
+        let listened = async {
+            let answer = timeout(stall, self.open(request, overheard)).await.map_err(|_| Unanswered::Stalled)??;
+            completion::listen(answer, tools, stall).await
+        };
+        timeout(patience, listened).await.unwrap_or(Err(Unanswered::TimedOut))
+    }
+
+    /// Sends a request, and has the answer as it begins. The client makes the request; its own reader of streams waits for
+    /// no comment, takes one form of each field, and cannot tell `[DONE]` from a connection that is lost.
+    async fn open(&self, request: Request<'_>, overheard: &Arc<Overheard>) -> Result<BareAnswer, Unanswered> {
+        let client = self.client(overheard);
+        let opened = client.chat().create_stream_byot::<_, IgnoredAny>(request).await;
+        drop(opened.map_err(|error| Unanswered::of(&error))?);
+        let answer = overheard.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.ok_or(Unanswered::BrokeOff)
     }
 }
 
@@ -249,7 +251,8 @@ pub(super) struct Asked<'a> {
 impl Asked<'_> {
     /// What of this a server may refuse that is asked without what it lacks.
     fn lack(&self, lacks: &Lacks, config: &ModelConfig, refused: &Refused) -> Option<Lack> {
-        let body: Vec<&str> = config.body.keys().map(String::as_str).collect();
+        let back = self.messages.iter().flat_map(Line::beside);
+        let body: Vec<&str> = config.body.keys().map(String::as_str).chain(back).collect();
         let body: Vec<&str> = body.into_iter().filter(|name| !lacks.has(&Lack::Field((*name).into()))).collect();
         let shows_images = !lacks.has(&Lack::Images) && !lacks.has(&Lack::TheseImages);
         let (streams, forbids) = (!lacks.has(&Lack::Stream), !self.may_call);

@@ -7,6 +7,7 @@ use tracing::{debug, warn};
 
 use super::Llm;
 use super::budget::Refusal;
+use super::cut;
 use super::model::Asked;
 use super::steps::Ladder;
 use super::tokens::{self, Tokens};
@@ -85,7 +86,13 @@ impl Llm {
             *rung = lower;
         }
         let words = match answer {
-            Ok(Ok(said)) if !said.words.is_empty() => said.words,
+            Ok(Ok(said)) if !said.words.is_empty() && !said.refused => {
+                if said.is_cut {
+                    cut::shown(&said.words)
+                } else {
+                    said.words
+                }
+            }
             Ok(_) | Err(Refusal::UsedUp(_) | Refusal::Unknown(_)) => {
                 self.summary_pauses.failed(conversation);
                 warn!(

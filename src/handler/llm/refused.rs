@@ -18,7 +18,7 @@ pub(super) const LONGEST: usize = 32 << 10;
 const DEEPEST: usize = 8;
 
 /// What a server says of a request that it does not take.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct Refused {
     /// The parameters that it names, in its own notation.
     params: Vec<String>,
@@ -161,8 +161,7 @@ impl Refused {
 }
 
 /// What is said of a conversation that is too long.
-const LENGTH: [&str; 16] = [
-    "context the overflows",
+const LENGTH: [&str; 15] = [
     "context_length_exceeded",
     "exceed_context_size",
     "context length",
@@ -224,8 +223,7 @@ const THESE_IMAGES: [&str; 20] = [
     "number of images",
 ];
 /// What is said by servers whose model's template has no place for the system.
-const SYSTEM_ROLE: [&str; 8] = [
-    "roles are supported",
+const SYSTEM_ROLE: [&str; 7] = [
     "system role",
     "system message",
     "system prompt",

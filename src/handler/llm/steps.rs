@@ -10,7 +10,7 @@ use super::budget::{Refusal, money};
 use super::completion::{Passing, Said, Unanswered};
 use super::join::joined;
 use super::model::{Asked, Rung};
-use super::wire::{Line, Usage};
+use super::wire::{Beside, Line, Usage};
 use super::{Llm, RESERVE};
 use crate::handler::{NotebookError, Turn};
 use crate::meters::{Fact, Step};
@@ -99,7 +99,8 @@ impl Llm {
                 }
             };
             if said.calls.is_empty() {
-                return Ok(End::Words(said.words));
+                let words = if said.is_cut { self.finished(turn, &asked, said, *rung).await } else { said.words };
+                return Ok(End::Words(words));
             }
             if !may_call {
                 break;
@@ -108,7 +109,7 @@ impl Llm {
             if let Some(reason) = results.handover {
                 return Ok(End::Handover(reason));
             }
-            messages.push(Line::wants(said.words, said.calls));
+            messages.push(Line::wants(said.words, said.calls, Beside { by: *rung, fields: said.beside }));
             messages.extend(results.told.into_iter().map(|(call, words)| Line::result(call, words)));
         }
         warn!(llm.steps = self.max_steps, "the model goes on calling tools, and is not asked any longer");
@@ -182,6 +183,13 @@ impl Llm {
                         cause = "gave_away";
                     }
                     Ok(said) => {
+                        if said.refused {
+                            info!(
+                                llm.model = name,
+                                llm.rung = number,
+                                "a model refused to answer: its words are the answer"
+                            );
+                        }
                         let (lines, calls) = (asked.messages.len(), said.calls.len());
                         debug!(
                             llm.model = name,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::tokens::{self, Tokens};
 
@@ -67,6 +67,9 @@ pub(super) struct Wanted {
     pub(super) name: String,
     /// JSON, if the model got it right.
     pub(super) arguments: String,
+    /// What stood beside that in the call, and in its function: it goes back as it came.
+    pub(super) beside: Map<String, Value>,
+    pub(super) function_beside: Map<String, Value>,
 }
 
 impl Wanted {
@@ -74,12 +77,23 @@ impl Wanted {
     pub(super) fn tokens(&self, tokens: &Tokens) -> u64 {
         tokens.of(&self.name) + tokens.of(&self.arguments) + tokens::OF_FRAME
     }
+
+    /// Whether its arguments are all there.
+    pub(super) fn is_complete(&self) -> bool {
+        crate::json::from_str::<Map<String, Value>>(&self.arguments).is_ok()
+    }
 }
 
 impl Serialize for Wanted {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let function = json!({ "name": self.name, "arguments": self.arguments });
-        json!({ "id": self.id, "type": "function", "function": function }).serialize(serializer)
+        let mut function = self.function_beside.clone();
+        function.insert("name".into(), (&*self.name).into());
+        function.insert("arguments".into(), (&*self.arguments).into());
+        let mut call = self.beside.clone();
+        call.insert("id".into(), (&*self.id).into());
+        call.insert("type".into(), "function".into());
+        call.insert("function".into(), function.into());
+        call.serialize(serializer)
     }
 }
 
@@ -92,6 +106,19 @@ pub(super) struct Line<'a> {
     pub(super) tool_calls: Vec<Wanted>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_call_id: Option<String>,
+    /// What stood beside a model's words and calls, and goes back to it.
+    #[serde(flatten)]
+    pub(super) beside: Beside,
+}
+
+/// Fields that go back to the model that has sent them, and to no other.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Beside {
+    /// Its place on the ladder.
+    #[serde(skip)]
+    pub(super) by: usize,
+    #[serde(flatten)]
+    pub(super) fields: Map<String, Value>,
 }
 
 /// What a line says: words, or words and images in their order.
@@ -146,10 +173,25 @@ impl<'a> Line<'a> {
         Self::said("user", Words::Parts(vec![Piece::Text { text }, Piece::ImageUrl { image_url }]))
     }
 
-    /// The model's own words when it wants tools called.
-    pub(super) fn wants(words: String, tool_calls: Vec<Wanted>) -> Self {
+    /// The model's own words when it wants tools called, with what stood beside them.
+    pub(super) fn wants(words: String, tool_calls: Vec<Wanted>, beside: Beside) -> Self {
         // Without words there are none, and not null: some servers want a string in any case.
-        Self { tool_calls, ..Self::said("assistant", Words::Text(words.into())) }
+        Self { tool_calls, beside, ..Self::said("assistant", Words::Text(words.into())) }
+    }
+
+    /// The names of what goes back.
+    pub(super) fn beside(&self) -> impl Iterator<Item = &str> {
+        let calls = self.tool_calls.iter().flat_map(|call| call.beside.keys().chain(call.function_beside.keys()));
+        self.beside.fields.keys().chain(calls).map(String::as_str)
+    }
+
+    /// Leaves out what goes back by these names.
+    pub(super) fn retain_beside(&mut self, keeps: impl Fn(&str) -> bool) {
+        self.beside.fields.retain(|name, _| keeps(name));
+        for call in &mut self.tool_calls {
+            call.beside.retain(|name, _| keeps(name));
+            call.function_beside.retain(|name, _| keeps(name));
+        }
     }
 
     /// What came of a call.
@@ -164,46 +206,22 @@ impl<'a> Line<'a> {
             Words::Parts(parts) => parts.iter().map(|part| part.tokens(tokens, of_image)).sum(),
         };
         let calls: u64 = self.tool_calls.iter().map(|call| call.tokens(tokens)).sum();
-        words + calls + tokens::OF_FRAME
+        let beside = match self.beside.fields.is_empty() {
+            true => 0,
+            false => serde_json::to_string(&self.beside).map_or(0, |beside| tokens.of(&beside)),
+        };
+        words + calls + beside + tokens::OF_FRAME
     }
 
     fn said(role: &'static str, words: Words<'a>) -> Self {
-        Self { role, content: words, tool_calls: Vec::new(), tool_call_id: None }
+        Self { role, content: words, tool_calls: Vec::new(), tool_call_id: None, beside: Beside::default() }
     }
-}
-
-/// As much of a piece of a completion as we read: other servers than OpenAI's leave out more than they add.
-#[derive(Deserialize)]
-pub(super) struct Chunk {
-    #[serde(default)]
-    pub(super) choices: Vec<Choice>,
-    /// What the call has cost, in the last piece.
-    pub(super) usage: Option<Usage>,
-    /// Some servers report a failure in the middle of a stream. What it says may hold a customer's words.
-    pub(super) error: Option<serde::de::IgnoredAny>,
-}
-
-/// A whole answer as the one event of a stream.
-pub(super) fn as_event(whole: &[u8]) -> String {
-    // What is not understood here is not understood there either.
-    let mut answer: Value = crate::json::from_slice(whole).unwrap_or_default();
-    let choices = answer.get_mut("choices").and_then(Value::as_array_mut);
-    for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
-        let message = choice.remove("message").unwrap_or_default();
-        choice.insert("delta".into(), message);
-        if choice.get("finish_reason").is_none_or(Value::is_null) {
-            choice.insert("finish_reason".into(), "stop".into());
-        }
-    }
-    format!("data: {answer}\n\ndata: [DONE]\n\n")
 }
 
 /// What a call has cost, in tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Usage {
-    #[serde(rename = "prompt_tokens")]
     pub(super) read: u64,
-    #[serde(rename = "completion_tokens")]
     pub(super) written: u64,
 }
 
@@ -218,32 +236,4 @@ impl Usage {
         let fits = |said: u64, expected: u64| said <= expected.saturating_mul(TIMES).saturating_add(MORE);
         fits(self.read, most.read) && fits(self.written, most.written)
     }
-}
-
-#[derive(Deserialize)]
-pub(super) struct Choice {
-    #[serde(default)]
-    pub(super) delta: Delta,
-    pub(super) finish_reason: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct Delta {
-    pub(super) content: Option<String>,
-    pub(super) tool_calls: Option<Vec<WantedDelta>>,
-}
-
-/// A piece of a call: the first one of a call names it, the others go on with its arguments.
-#[derive(Deserialize)]
-pub(super) struct WantedDelta {
-    pub(super) index: Option<usize>,
-    pub(super) id: Option<String>,
-    #[serde(default)]
-    pub(super) function: FunctionDelta,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct FunctionDelta {
-    pub(super) name: Option<String>,
-    pub(super) arguments: Option<String>,
 }

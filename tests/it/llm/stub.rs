@@ -20,6 +20,12 @@ pub(crate) enum Does {
     Costs(&'static str, u64, u64),
     /// Writes these pieces of its stream, as they are.
     Writes(&'static [&'static str]),
+    /// Sends these events, and that there are no more.
+    Sends(Vec<Value>),
+    /// Sends a comment every 100 ms, so many of them, and then says this.
+    Thinks(u32, &'static str),
+    /// Says this, and why it ends, and then nothing any more.
+    Lingers(&'static str),
     /// Wants these tools called, with these arguments.
     Calls(Vec<(&'static str, String)>),
     /// Says this, and then nothing any more.
@@ -104,6 +110,16 @@ fn answer(does: Does) -> HttpResponse {
         Does::Writes(pieces) => {
             streamed(pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())), stream::empty().boxed())
         }
+        Does::Sends(events) => streamed(events.iter().map(event).chain([done()]), stream::empty().boxed()),
+        Does::Thinks(comments, words) => {
+            let comment = |_| async {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                Ok(Bytes::from_static(b": still here\n\n"))
+            };
+            let rest: Vec<_> = tokens(words).chain([last("stop"), done()]).map(Ok).collect();
+            streamed([].into_iter(), stream::iter(0..comments).then(comment).chain(stream::iter(rest)).boxed())
+        }
+        Does::Lingers(words) => streamed(tokens(words).chain([last("stop")]), stream::pending().boxed()),
         Does::Calls(calls) => {
             streamed(calls_in_pieces(&calls).chain([last("tool_calls"), done()]), stream::empty().boxed())
         }

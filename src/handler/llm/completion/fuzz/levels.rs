@@ -8,7 +8,9 @@ use super::seeds::Event;
 impl Changed {
     /// Changes a field on which nothing depends.
     pub(super) fn trivial(&mut self, chance: &mut Chance, change: impl Fn(&mut Chance) -> Option<Value>) -> bool {
-        let chunks: Vec<&mut Value> = self.stream.events.iter_mut().filter_map(chunk).collect();
+        let is_error = |chunk: &&mut Value| chunk.to_string().contains("zqERRORqz");
+        let chunks: Vec<&mut Value> =
+            self.stream.events.iter_mut().filter_map(chunk).filter(|chunk| !is_error(chunk)).collect();
         let count = chunks.len();
         let Some(chunk) = chunks.into_iter().nth(chance.below(count)) else { return false };
         let mut places = Vec::new();
@@ -127,7 +129,7 @@ impl Changed {
     pub(super) fn choices_as_object(&mut self, chance: &mut Chance) -> bool {
         let form = chance.below(3);
         self.each(chance, |chunk| {
-            let Some(choice) = chunk.pointer("/choices/0").cloned() else { return false };
+            let Some(choice @ Value::Object(_)) = chunk.pointer("/choices/0").cloned() else { return false };
             match form {
                 0 => chunk["choices"] = choice,
                 1 => chunk["choices"] = json!([null, choice]),
@@ -148,7 +150,11 @@ impl Changed {
                 return false;
             }
             match choice.remove("delta") {
-                Some(delta) if as_text && delta.get("content").is_some_and(Value::is_string) => {
+                Some(delta)
+                    if as_text
+                        && delta.get("content").is_some_and(Value::is_string)
+                        && delta.get("tool_calls").is_none() =>
+                {
                     choice.insert("text".into(), delta["content"].clone());
                 }
                 Some(delta) => {
@@ -162,6 +168,10 @@ impl Changed {
 
     pub(super) fn no_reason(&mut self, chance: &mut Chance) -> bool {
         let none = chance.one(&[None, Some(Value::Null), Some("".into())]).clone();
+        // An error behind the reason would be one before the end.
+        if self.had("junk behind the reason") {
+            return false;
+        }
         let mut found = false;
         for chunk in self.stream.events.iter_mut().filter_map(chunk) {
             let Some(Value::Object(choice)) = chunk.pointer_mut("/choices/0") else { continue };

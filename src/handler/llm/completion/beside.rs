@@ -1,0 +1,86 @@
+//! What stands beside an answer's words and calls, and goes back with them: signatures, and what a model has thought.
+
+use serde_json::{Map, Value};
+
+/// So many bytes of it are kept. What is longer is left out field by field: half a signature is none.
+pub(super) const LONGEST: usize = 128 << 10;
+
+/// Adds a piece: text that is thought goes on, lists go on, objects are merged, and anything else takes the place of what
+/// was there. `room` is how many bytes there are left.
+pub(super) fn merge(all: &mut Map<String, Value>, piece: Map<String, Value>, room: &mut usize) {
+    for (name, value) in piece {
+        let size = name.len() + size(&value);
+        let Some(left) = room.checked_sub(size) else { continue };
+        *room = left;
+        match (all.get_mut(&name), value) {
+            (_, Value::Null) => {}
+            (Some(Value::String(known)), Value::String(more)) if goes_on(&name) => known.push_str(&more),
+            (Some(Value::Array(known)), Value::Array(more)) => more.into_iter().for_each(|more| add(known, more)),
+            (Some(Value::Object(known)), Value::Object(more)) => merge(known, more, room),
+            (_, value) => drop(all.insert(name, value)),
+        }
+    }
+}
+
+/// Whether a field's text comes in pieces.
+fn goes_on(name: &str) -> bool {
+    let is_thought = ["reason", "think", "thought"].iter().any(|part| name.contains(part));
+    (is_thought && !name.contains("signature")) || ["text", "summary", "data"].contains(&name)
+}
+
+/// Adds an entry of a list: pieces of one have its number and its type.
+fn add(known: &mut Vec<Value>, more: Value) {
+    let same = |one: &Value, name: &str| one.get(name) == more.get(name);
+    let last = known.last_mut().filter(|last| more.get("index").is_some() && same(last, "index") && same(last, "type"));
+    match (last, more) {
+        (Some(Value::Object(last)), Value::Object(more)) => merge(last, more, &mut usize::MAX.clone()),
+        (_, more) => known.push(more),
+    }
+}
+
+/// About how long a value is.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(values) => values.iter().map(|value| size(value) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + size(value) + 4).sum::<usize>() + 2,
+        _ => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn merged(pieces: &[Value], mut room: usize) -> Value {
+        let mut all = Map::new();
+        for piece in pieces {
+            merge(&mut all, piece.as_object().expect("an object").clone(), &mut room);
+        }
+        Value::Object(all)
+    }
+
+    #[test]
+    fn thoughts_go_on_and_signatures_are_the_last() {
+        let pieces = [
+            json!({ "reasoning_content": "One ", "thought_signature": "A", "extra_content": { "google": { "a": 1 } } }),
+            json!({ "reasoning_content": "two", "thought_signature": "B", "extra_content": { "google": { "b": 2 } }, "x": null }),
+        ];
+        let expected = json!({ "reasoning_content": "One two", "thought_signature": "B",
+            "extra_content": { "google": { "a": 1, "b": 2 } } });
+        assert_eq!(merged(&pieces, LONGEST), expected);
+        let detail = |index: u64, text: &str| json!({ "reasoning_details": [{ "type": "reasoning.text", "index": index, "text": text }] });
+        let pieces = [detail(0, "One "), detail(0, "two"), detail(1, "three")];
+        let expected = json!({ "reasoning_details": [
+            { "type": "reasoning.text", "index": 0, "text": "One two" }, { "type": "reasoning.text", "index": 1, "text": "three" }] });
+        assert_eq!(merged(&pieces, LONGEST), expected);
+    }
+
+    #[test]
+    fn what_is_too_long_is_left_out_and_nothing_is_cut() {
+        let pieces = [json!({ "a": "x".repeat(60) }), json!({ "b": "y".repeat(60) }), json!({ "c": "z" })];
+        assert_eq!(merged(&pieces, 100), json!({ "a": "x".repeat(60), "c": "z" }));
+    }
+}
