@@ -13,7 +13,7 @@ use rmcp::transport::{DynamicTransportError, StreamableHttpClientTransport};
 use rmcp::{ClientLifecycleMode, ClientServiceExt, ServiceError};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Mutex, Notify};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::listener::Listener;
@@ -28,6 +28,8 @@ const LASTING: Duration = Duration::from_secs(60);
 /// to some four minutes.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MOST_DOUBLINGS: u32 = 8;
+/// A call waits for so long for a server that is left alone.
+const SHORT_PAUSE: Duration = Duration::from_secs(2);
 /// So many tools are taken from a server, and so many pages are asked for.
 const MOST_TOOLS: usize = 64;
 const MOST_PAGES: usize = 64;
@@ -120,20 +122,17 @@ impl Connection {
         Self { config, way, state: Mutex::default(), stale }
     }
 
-    /// What an operator can do to see more, if there is something.
-    pub(super) fn advice(&self) -> &'static str {
-        match self.way {
-            Way::Http { .. } => "",
-            Way::Process(_) => "run it by hand to see what it says",
+    /// The program, by its name alone: what it is given may hold secrets.
+    pub(super) fn command(&self) -> Option<&str> {
+        match &self.way {
+            Way::Http { .. } => None,
+            Way::Process(program) => Some(program.command()),
         }
     }
 
-    /// The program, by its name alone: what it is given may hold secrets.
-    pub(super) fn command(&self) -> &str {
-        match &self.way {
-            Way::Http { .. } => "",
-            Way::Process(program) => program.command(),
-        }
+    /// What an operator can do to see more, if there is something: what a process says is in no log.
+    pub(super) fn advice(&self) -> Option<String> {
+        self.command().map(|command| format!("run it by hand to see what it says: {command}"))
     }
 
     /// A session with the server, begun if there is none.
@@ -147,12 +146,11 @@ impl Connection {
             } else {
                 (state.failures, state.rests_until) = (0, None);
             }
-            let why = state.ended.get().map(ToString::to_string).unwrap_or_default();
             warn!(
                 llm.mcp = self.config.name,
-                llm.mcp_command = self.command(),
                 llm.failures = state.failures,
-                process.status = why,
+                process.status = state.ended.get().map(ToString::to_string),
+                advice = self.advice(),
                 "an MCP server has ended, and is begun with again"
             );
         }
@@ -269,7 +267,15 @@ impl Connection {
     pub(super) async fn call(&self, params: CallToolRequestParams) -> Result<CallToolResult, CallTrouble> {
         let mut error = None;
         for _ in 0..2 {
-            let peer = self.peer().await.map_err(CallTrouble::Trouble)?;
+            let peer = match self.peer().await {
+                // It is about to be begun with again: the call has time for that.
+                Err(Trouble::Resting(until)) if until <= Instant::now() + SHORT_PAUSE => {
+                    sleep_until(until).await;
+                    self.peer().await
+                }
+                peer => peer,
+            };
+            let peer = peer.map_err(CallTrouble::Trouble)?;
             match peer.call_tool_once(params.clone()).await {
                 Ok(CallToolResponse::Complete(result)) => return Ok(result),
                 Ok(_) => return Err(CallTrouble::Trouble(Trouble::NotUnderstood)),

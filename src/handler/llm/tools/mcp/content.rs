@@ -18,8 +18,26 @@ pub(super) fn words(result: &Value) -> String {
     let has_text = blocks.iter().any(|block| matches!(block, Block::Text(text) if !text.trim().is_empty()));
     let structured = result.get("structuredContent").filter(|structured| !structured.is_null() && !has_text);
     let mut words: Vec<String> = blocks.into_iter().map(|(Block::Text(words) | Block::Other(words))| words).collect();
-    words.extend(structured.map(Value::to_string));
+    words.extend(structured.map(|structured| without_bytes(structured).to_string()));
     words.join("\n")
+}
+
+/// The same value, with the length of what is no text in its place: some servers repeat their content in there.
+fn without_bytes(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let has_kind = fields.contains_key("mimeType");
+            let of = |(key, value): (&String, &Value)| match value.as_str() {
+                Some(bytes) if has_kind && (key == "blob" || key == "data") => {
+                    (key.clone(), format!("[{} bytes]", decoded_length(bytes)).into())
+                }
+                _ => (key.clone(), without_bytes(value)),
+            };
+            Value::Object(fields.iter().map(of).collect())
+        }
+        Value::Array(values) => values.iter().map(without_bytes).collect(),
+        value => value.clone(),
+    }
 }
 
 enum Block {
@@ -158,6 +176,13 @@ mod tests {
         assert_eq!(with(json!([{ "type": "image" }])), "[image]\n{\"count\":7}");
         assert_eq!(with(json!([{ "type": "text", "text": "seven" }])), "seven");
         assert_eq!(words(&json!({ "structuredContent": [1] })), "[1]");
+        let repeated =
+            json!({ "content": [{ "mimeType": "image/png", "data": "aGVsbG8=", "n": { "data": "aGVsbG8=" } }] });
+        let told = words(&json!({ "structuredContent": repeated }));
+        assert_eq!(
+            told,
+            "{\"content\":[{\"data\":\"[5 bytes]\",\"mimeType\":\"image/png\",\"n\":{\"data\":\"aGVsbG8=\"}}]}"
+        );
         assert_eq!(words(&json!({ "structuredContent": null })), "");
     }
 }

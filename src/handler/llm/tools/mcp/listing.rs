@@ -54,7 +54,6 @@ pub(super) async fn keep(connection: Arc<Connection>, listed: watch::Sender<List
                         let pause = pause_after(failures);
                         warn!(
                             llm.mcp = config.name,
-                            llm.mcp_command = connection.command(),
                             llm.failures = failures,
                             llm.pause_s = pause.as_secs(),
                             advice = connection.advice(),
