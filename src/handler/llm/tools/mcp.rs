@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `listing` | the list of its tools, kept beside the turns |
 //! | `connection` | the connection to it, begun anew when it has ended |
+//! | `trouble` | why nothing could be had of it |
 //! | `listener` | what it may ask of us |
 //! | `wire` | its HTTP, over a way out of ours |
 //! | `process` | its process |
@@ -26,6 +27,7 @@ mod listing;
 mod process;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod wire;
 
 use std::sync::{Arc, OnceLock};
@@ -42,7 +44,7 @@ use tracing::warn;
 use super::{Call, Callable, Failure, Outcome, Ready};
 use crate::handler::llm::config::{May, McpConfig};
 use crate::handler::{WaysOut, way_out};
-use connection::{CallTrouble, Connection, Trouble, Way};
+use connection::{CallTrouble, Connection, Way};
 use listing::Listed;
 use process::Program;
 use wire::Wire;
@@ -154,19 +156,6 @@ impl Callable for OfServer {
                 warn!(llm.mcp = name, %why, "an MCP server has not carried out a call");
                 Err(why.into())
             }
-        }
-    }
-}
-
-impl From<Trouble> for Failure {
-    fn from(why: Trouble) -> Self {
-        match why {
-            Trouble::TimedOut => Self::TimedOut,
-            Trouble::Status(status) => Self::Status(status),
-            Trouble::TooLong => Self::TooLong,
-            Trouble::NotUnderstood => Self::NotUnderstood,
-            Trouble::Refused(_) => Self::Refused,
-            _ => Self::Unreachable,
         }
     }
 }

@@ -7,20 +7,21 @@ use std::time::Duration;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ErrorCode, PaginatedRequestParams, ProtocolVersion, Tool,
 };
-use rmcp::service::{ClientInitializeError, Peer, RoleClient, RunningService};
+use rmcp::service::{Peer, RoleClient, RunningService};
+use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::{DynamicTransportError, StreamableHttpClientTransport};
 use rmcp::{ClientLifecycleMode, ClientServiceExt, ServiceError};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use super::lenient::TOO_LONG;
 use super::listener::Listener;
 use super::process::Program;
-use super::wire::{Failed, Wire};
+use super::trouble::Trouble;
+use super::wire::Wire;
 use crate::handler::llm::config::McpConfig;
-use crate::http::CallError;
 
 /// A session that has lasted for so long did not end early.
 const LASTING: Duration = Duration::from_secs(60);
@@ -28,6 +29,8 @@ const LASTING: Duration = Duration::from_secs(60);
 /// to some four minutes.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MOST_DOUBLINGS: u32 = 8;
+/// Calls are let through to an address after this, whatever the pause: it costs nothing to look whether it is back.
+const LONGEST_PAUSE_OF_CALLS: Duration = Duration::from_secs(15);
 /// A call waits for so long for a server that is left alone.
 const SHORT_PAUSE: Duration = Duration::from_secs(2);
 /// So many tools are taken from a server, and so many pages are asked for.
@@ -47,36 +50,6 @@ pub(super) enum Way {
     Process(Program),
 }
 
-/// Why nothing could be had of a server, for the log: nothing of its own words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
-    #[error("it took too long")]
-    TimedOut,
-    #[error("it cannot be reached")]
-    Unreachable,
-    #[error("it answered with HTTP {0}")]
-    Status(u16),
-    #[error("its answer is too long")]
-    TooLong,
-    #[error("it cannot be started ({0})")]
-    NotStarted(std::io::ErrorKind),
-    #[error("it has ended ({0})")]
-    Ended(ExitStatus),
-    #[error("it has ended its session")]
-    SessionEnded,
-    #[error("its answer was not understood")]
-    NotUnderstood,
-    #[error("it answered with an error of the protocol's ({0})")]
-    Refused(i32),
-    #[error(
-        "it speaks only the older transport, HTTP with server-sent events: give the address of its streamable HTTP \
-         transport, which often ends in /mcp, or run it as a process"
-    )]
-    OnlyEvents,
-    #[error("it is left alone for a while, since it could not be had")]
-    Resting(Instant),
-}
-
 /// Why a call has brought no result.
 pub(super) enum CallTrouble {
     /// Nothing that the server says.
@@ -94,6 +67,8 @@ pub(super) struct Connection {
     state: Mutex<State>,
     /// Told when what was listed may be right no longer.
     pub(super) stale: Arc<Notify>,
+    /// Told when a session has begun: what could not be listed may be there again.
+    pub(super) begun: Notify,
 }
 
 #[derive(Default)]
@@ -111,15 +86,19 @@ struct State {
 
 impl State {
     /// Notes a failure, and how long the server is left alone for it.
-    fn fail(&mut self) {
+    fn fail(&mut self, way: &Way) {
         self.failures = self.failures.saturating_add(1);
-        self.rests_until = Some(Instant::now() + pause_after(self.failures));
+        let longest = match way {
+            Way::Http { .. } => LONGEST_PAUSE_OF_CALLS,
+            Way::Process(_) => Duration::MAX,
+        };
+        self.rests_until = Some(Instant::now() + pause_after(self.failures).min(longest));
     }
 }
 
 impl Connection {
     pub(super) fn new(config: McpConfig, way: Way, stale: Arc<Notify>) -> Self {
-        Self { config, way, state: Mutex::default(), stale }
+        Self { config, way, state: Mutex::default(), stale, begun: Notify::new() }
     }
 
     /// The program, by its name alone: what it is given may hold secrets.
@@ -142,7 +121,7 @@ impl Connection {
             state.session = None;
             let lasted = state.began.take().map(|began| began.elapsed()).unwrap_or_default();
             if lasted < LASTING {
-                state.fail();
+                state.fail(&self.way);
             } else {
                 (state.failures, state.rests_until) = (0, None);
             }
@@ -166,10 +145,11 @@ impl Connection {
             Ok(session) => {
                 let peer = session.peer().clone();
                 (state.session, state.began) = (Some(session), Some(Instant::now()));
+                self.begun.notify_one();
                 Ok(peer)
             }
             Err(trouble) => {
-                state.fail();
+                state.fail(&self.way);
                 Err(trouble)
             }
         }
@@ -210,13 +190,13 @@ impl Connection {
                     settings = settings.auth_header(token);
                 }
                 let transport = StreamableHttpClientTransport::with_client(wire.clone(), settings);
-                let begun = listener.serve_with_lifecycle(transport, lifecycle).await.map_err(of_beginning);
+                let begun = listener.serve_with_lifecycle(transport, lifecycle).await.map_err(Trouble::of_beginning);
                 let may_be_older = matches!(begun, Err(Trouble::Status(400..=499) | Trouble::NotUnderstood));
                 (begun, may_be_older && wire.speaks_only_events(token).await)
             }
             Way::Process(program) => {
                 let process = program.start(Arc::clone(ended)).map_err(|error| Trouble::NotStarted(error.kind()))?;
-                (listener.serve_with_lifecycle(process, lifecycle).await.map_err(of_beginning), false)
+                (listener.serve_with_lifecycle(process, lifecycle).await.map_err(Trouble::of_beginning), false)
             }
         };
         match begun {
@@ -279,7 +259,7 @@ impl Connection {
             match peer.call_tool_once(params.clone()).await {
                 Ok(CallToolResponse::Complete(result)) => return Ok(result),
                 Ok(_) => return Err(CallTrouble::Trouble(Trouble::NotUnderstood)),
-                Err(ServiceError::McpError(error)) if !error.message.is_empty() => {
+                Err(ServiceError::McpError(error)) if !error.message.is_empty() && error.code.0 != TOO_LONG => {
                     return Err(CallTrouble::Said(error.message.into_owned()));
                 }
                 Err(unwritten) if matches!(self.way, Way::Process(_)) && is_unwritten(&unwritten) => {
@@ -305,7 +285,8 @@ impl Connection {
 
     async fn of_service(&self, error: ServiceError) -> Trouble {
         match error {
-            ServiceError::TransportSend(error) => of_transport(&error),
+            ServiceError::TransportSend(error) => Trouble::of_transport(&error),
+            ServiceError::McpError(error) if error.code.0 == TOO_LONG => Trouble::TooLong,
             ServiceError::McpError(error) => Trouble::Refused(error.code.0),
             ServiceError::Timeout { .. } => Trouble::TimedOut,
             ServiceError::UnexpectedResponse => Trouble::NotUnderstood,
@@ -326,27 +307,5 @@ fn is_unwritten(error: &ServiceError) -> bool {
     match error {
         ServiceError::TransportSend(error) => error.error.downcast_ref::<std::io::Error>().is_some(),
         _ => false,
-    }
-}
-
-fn of_beginning(error: ClientInitializeError) -> Trouble {
-    match error {
-        ClientInitializeError::TransportError { error, .. } => of_transport(&error),
-        ClientInitializeError::JsonRpcError(error) => Trouble::Refused(error.code.0),
-        ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::Cancelled => Trouble::Unreachable,
-        _ => Trouble::NotUnderstood,
-    }
-}
-
-fn of_transport(error: &DynamicTransportError) -> Trouble {
-    match error.error.downcast_ref::<Failed>() {
-        Some(Failed::HttpStatus(error)) => Trouble::Status(error.status),
-        Some(Failed::Client(CallError::Unanswered(_))) => Trouble::TimedOut,
-        Some(Failed::Client(CallError::TooLarge)) => Trouble::TooLong,
-        Some(Failed::Client(_)) | None => Trouble::Unreachable,
-        Some(Failed::SessionExpired | Failed::SessionRecoveryTimeout | Failed::ReinitializationFailed(_)) => {
-            Trouble::SessionEnded
-        }
-        Some(_) => Trouble::NotUnderstood,
     }
 }

@@ -10,6 +10,27 @@ const VERSION: &str = "2025-03-26";
 /// Where a tool that can only be called as a task is marked.
 pub(super) const TASK_ONLY: &str = "threedots/task-only";
 
+/// The code of an error of our own making: an answer was too long to be read. None of the protocol's.
+pub(super) const TOO_LONG: i32 = -31_999;
+
+/// The answer in the place of one that is too long.
+pub(super) fn too_long(request: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": request, "error": { "code": TOO_LONG, "message": "its answer is too long" } })
+}
+
+/// Which request a message answers, by its beginning alone, if it says so there: by a number, as our requests have them.
+pub(super) fn answered(beginning: &[u8]) -> Option<Value> {
+    let text = String::from_utf8_lossy(beginning);
+    let (before, behind) = text.split_once("\"id\"")?;
+    // Behind the result it may be anything's.
+    if before.contains("\"result\"") || before.contains("\"params\"") || before.contains("\"method\"") {
+        return None;
+    }
+    let digits = behind.trim_start().strip_prefix(':')?.trim_start();
+    let length = digits.find(|c: char| !c.is_ascii_digit())?;
+    digits[..length].parse::<u64>().ok().map(Value::from)
+}
+
 /// The messages in a line or a body: one, or several at once.
 pub(super) fn messages(json: Value) -> Vec<Value> {
     match json {
@@ -222,6 +243,12 @@ mod tests {
         assert!(answer(json!(4)) && answer(json!("4")) && answer(Value::Null));
         assert!(!answer(json!(5)) && !answer(json!("server-error")));
         assert_eq!(fitted(json!({ "method": "ping", "id": 4 }), &json!(4)), None);
+        let beginning = |text: &str| answered(text.as_bytes());
+        assert_eq!(beginning("{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"con"), Some(json!(17)));
+        assert_eq!(beginning("{ \"id\" : 3, \"jsonrpc\""), Some(json!(3)));
+        for other in ["{\"result\":{\"id\":3,", "{\"id\":\"x\",", "{\"id\":3", "xxxx", "{\"method\":\"a\",\"id\":3,"] {
+            assert_eq!(beginning(other), None, "{other}");
+        }
         let both = messages(json!({ "id": 1, "error": null, "result": { "content": [] } }));
         assert!(both[0].get("error").is_none() && both[0].get("result").is_some());
     }

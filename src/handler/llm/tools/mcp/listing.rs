@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::connection::{Connection, Trouble, pause_after};
+use super::connection::{Connection, pause_after};
+use super::trouble::Trouble;
 use super::{OfServer, lenient};
 use crate::handler::llm::tools::Ready;
 use crate::handler::llm::tools::names::ToolNames;
@@ -64,10 +65,21 @@ pub(super) async fn keep(connection: Arc<Connection>, listed: watch::Sender<List
                     }
                 };
                 listed.send_modify(|listed| listed.tried = true);
-                sleep_until(until).await;
+                tokio::select! {
+                    () = sleep_until(until) => {}
+                    () = begun(&connection) => {}
+                }
             }
         }
     }
+}
+
+/// Waits until a call has begun a session.
+async fn begun(connection: &Connection) {
+    // What was told while the tools were listed is of that attempt itself.
+    let _ = timeout(Duration::ZERO, connection.begun.notified()).await;
+    connection.begun.notified().await;
+    sleep(LEAST).await;
 }
 
 /// Makes of a server's tools what a model is offered.

@@ -29,7 +29,7 @@ use super::lenient;
 use super::wire::AROUND;
 use crate::handler::llm::config::McpConfig;
 use crate::json::{self, WholeReader};
-use lines::LineReader;
+use lines::{Line, LineReader};
 
 /// What it gets of our own environment.
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -159,9 +159,14 @@ impl Drop for Group {
 
 impl Process {
     /// Reads a line's messages. What is none, as a banner, is passed over.
-    fn take_in(&mut self, line: &[u8]) {
-        let Ok(json) = json::from_slice::<Value>(line) else { return };
-        let messages = lenient::messages(json).into_iter();
+    fn take_in(&mut self, line: &Line) {
+        let messages = match line {
+            Line::Whole(line) => json::from_slice::<Value>(line).map(lenient::messages).unwrap_or_default(),
+            Line::TooLong(beginning) => {
+                lenient::answered(beginning).map(|id| lenient::too_long(&id)).into_iter().collect()
+            }
+        };
+        let messages = messages.into_iter();
         self.read.extend(messages.filter_map(|message| json::from_value(message).ok()));
     }
 }

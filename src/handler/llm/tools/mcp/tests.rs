@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::trouble::Trouble;
 use super::*;
 use crate::http::{Answer, Body, CallError, Shared, Transport};
 

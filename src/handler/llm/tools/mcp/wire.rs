@@ -185,6 +185,13 @@ fn is_stream(answer: &Answer) -> bool {
     answer.headers.get("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
+fn is_too_long(error: &SseError) -> bool {
+    match error {
+        SseError::Body(error) => matches!(error.downcast_ref(), Some(CallError::TooLarge)),
+        _ => false,
+    }
+}
+
 /// The same events, with messages that the SDK takes. In the answer to a request an error without an identifier is its.
 fn mended(
     events: BoxStream<'static, Result<Sse, SseError>>,
@@ -193,7 +200,13 @@ fn mended(
     let each = move |event: Result<Sse, SseError>| {
         let event = match event {
             Ok(event) => event,
-            Err(error) => return stream::iter(vec![Err(error)]),
+            Err(error) => {
+                let said = match (&request, is_too_long(&error)) {
+                    (Some(request), true) => Ok(Sse::default().data(lenient::too_long(request).to_string())),
+                    _ => Err(error),
+                };
+                return stream::iter(vec![said]);
+            }
         };
         let Some(said) = event.data.as_deref().and_then(|data| json::from_str::<Value>(data).ok()) else {
             return stream::iter(vec![Ok(event)]);

@@ -2,7 +2,19 @@
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// Reads line by line. A line that is too long is thrown away as it comes.
+/// How much is kept of a line that is too long, in bytes: enough to tell what it answers.
+const BEGINNING: usize = 256;
+
+/// A line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// The beginning of one that is too long.
+    TooLong(Vec<u8>),
+}
+
+/// Reads line by line. A line that is too long is thrown away as it comes, but for its beginning.
 pub(super) struct LineReader<R> {
     reader: BufReader<R>,
     /// What is there of a line that has not ended.
@@ -19,27 +31,32 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     }
 
     /// The next line; none at the end. Nothing is lost if this is dropped before it is there.
-    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+    pub(super) async fn next(&mut self) -> Option<Line> {
         loop {
             let piece = self.reader.fill_buf().await.unwrap_or_default();
             if piece.is_empty() {
                 // Whoever ends may leave its last line without an end.
-                let rest = std::mem::take(&mut self.held);
-                return Some(rest).filter(|rest| !rest.is_empty());
+                return if self.held.is_empty() { None } else { Some(self.take()) };
             }
             let end = piece.iter().position(|byte| *byte == b'\n');
             let length = end.map_or(piece.len(), |at| at + 1);
             self.too_long |= self.held.len() + length > self.longest;
-            if self.too_long {
-                self.held = Vec::new();
-            } else {
-                self.held.extend_from_slice(&piece[..length]);
+            let room = if self.too_long { BEGINNING.saturating_sub(self.held.len()).min(length) } else { length };
+            self.held.extend_from_slice(&piece[..room]);
+            if self.too_long && self.held.len() > BEGINNING {
+                self.held.truncate(BEGINNING);
+                self.held.shrink_to_fit();
             }
             self.reader.consume(length);
-            if end.is_some() && !std::mem::take(&mut self.too_long) {
-                return Some(std::mem::take(&mut self.held));
+            if end.is_some() {
+                return Some(self.take());
             }
         }
+    }
+
+    fn take(&mut self) -> Line {
+        let line = std::mem::take(&mut self.held);
+        if std::mem::take(&mut self.too_long) { Line::TooLong(line) } else { Line::Whole(line) }
     }
 }
 
@@ -48,13 +65,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_is_left_out_and_the_next_ones_are_read() {
-        let text = format!("one\n{}\n\ntwo\nthree", "x".repeat(20_000));
-        let mut lines = LineReader::new(text.as_bytes(), 10);
+    async fn of_a_line_that_is_too_long_the_beginning_is_kept_and_the_next_ones_are_read() {
+        let text = format!("one\n{}\n\n{}\ntwo\nthree", "x".repeat(20_000), "y".repeat(300));
+        let mut lines = LineReader::new(text.as_bytes(), 299);
         let mut read = Vec::new();
         while let Some(line) = lines.next().await {
-            read.push(String::from_utf8(line).expect("text"));
+            read.push(line);
         }
-        assert_eq!(read, ["one\n", "\n", "two\n", "three"]);
+        let whole = |text: &str| Line::Whole(text.into());
+        let beginning = |text: &str| Line::TooLong(text.repeat(BEGINNING).into());
+        let expected = [whole("one\n"), beginning("x"), whole("\n"), beginning("y"), whole("two\n"), whole("three")];
+        assert_eq!(read, expected);
     }
 }

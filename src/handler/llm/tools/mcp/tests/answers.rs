@@ -60,6 +60,10 @@ async fn words_that_are_too_long_are_cut_in_an_error_and_thrown_away_in_a_result
     assert!(answer.ends_with("ää … [cut]\n</tool_result>"), "{}", &answer[answer.len() - 60..]);
     assert!((16 << 10..17 << 10).contains(&answer.len()), "{}", answer.len());
     assert_eq!(told(long(false)).await, Err(Failure::TooLong));
+    // And one that is too long to be read at all, however it comes.
+    let endless = |seen: &Seen| json!({ "id": seen.json["id"], "result": { "content": "x".repeat(1 << 20) } });
+    assert_eq!(told(move |seen| json_answer(200, &endless(seen))).await, Err(Failure::TooLong));
+    assert_eq!(told(move |seen| events(&[endless(seen)])).await, Err(Failure::TooLong));
 }
 
 #[tokio::test(start_paused = true)]

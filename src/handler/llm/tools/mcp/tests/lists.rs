@@ -19,7 +19,7 @@ async fn a_server_that_hangs_holds_a_turn_up_for_a_moment_and_is_asked_more_slow
     assert_eq!((names(&server).await.len(), began.elapsed()), (0, Duration::ZERO));
     sleep(Duration::from_secs(3600)).await;
     let tries = stub.count("initialize");
-    // Ten seconds each, and a pause of 1, 2, 4 … 256 seconds.
+    // Ten seconds each, and then a pause of 1, 2, 4 … 256 seconds.
     assert!((15..=25).contains(&tries), "{tries}");
 }
 
@@ -145,4 +145,25 @@ async fn a_server_without_tools_is_none_that_fails() {
     assert!(names(&server).await.is_empty());
     sleep(Duration::from_secs(60)).await;
     assert_eq!(stub.count("tools/list"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_finds_a_server_that_is_back_and_so_does_the_list() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&hangs);
+    let stub = Stub::new(move |seen| (!now.load(Ordering::SeqCst)).then(|| seen.ordinary(&["count"])));
+    let server = server(&stub);
+    assert_eq!(names(&server).await, ["s_count"]);
+    hangs.store(true, Ordering::SeqCst);
+    // Long enough for pauses of minutes.
+    sleep(Duration::from_secs(3600)).await;
+    let tries = stub.count("initialize");
+    assert!(tries < 30, "{tries}");
+    hangs.store(false, Ordering::SeqCst);
+    // What was asked before is not answered any longer: ten seconds, and the longest pause of calls.
+    sleep(Duration::from_secs(26)).await;
+    let before = stub.count("tools/list");
+    assert!(call(&server, "count").await.is_ok());
+    sleep(Duration::from_secs(2)).await;
+    assert!(stub.count("tools/list") > before);
 }
