@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
@@ -74,12 +75,14 @@ pub(super) struct Host {
     rosters: Rosters,
     store: Arc<dyn Store>,
     worker: Arc<Worker>,
+    /// Where handlers begin with what they need: the API's own threads end before the turns do.
+    runtime: Handle,
     /// Held by whoever changes something.
     change: Mutex<()>,
 }
 
 impl Host {
-    /// Takes these bots in, which were made of `config`.
+    /// Takes these bots in, which were made of `config`. Called within the runtime.
     pub(super) fn new(
         config: &Config,
         bots: Vec<Bot>,
@@ -97,6 +100,7 @@ impl Host {
             rosters,
             store,
             worker,
+            runtime: Handle::current(),
             change: Mutex::default(),
         };
         bots.into_iter().for_each(|bot| host.take_in(bot));
@@ -150,7 +154,10 @@ impl Host {
             }
         }
         self.store.share(&bot.name, Some(bot.share.waiting));
-        bot.handler.start();
+        {
+            let _within = self.runtime.enter();
+            bot.handler.start();
+        }
         self.rosters.put(bot);
         self.worker.look_again();
     }

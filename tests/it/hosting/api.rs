@@ -52,6 +52,21 @@ async fn a_bot_that_is_put_answers_at_once_and_after_a_restart() {
 }
 
 #[tokio::test]
+async fn the_tools_of_a_bot_that_is_put_are_asked_for_before_anybody_writes() {
+    let house = House::open(echo()).await;
+    let mut settings = house.settings();
+    settings["handler"] = json!({
+        "kind": "llm",
+        "models": [{ "base_url": house.upstream.url("model"), "model": "m" }],
+        "mcp": [{ "name": "s", "url": house.upstream.url("mcp"), "private": true }],
+    });
+    assert_eq!(house.put("bakery", &settings).await.0, 201);
+    let begins = |seen: &crate::product::Seen| seen.json()["method"] == "initialize";
+    house.upstream.until(|seen| seen.iter().any(begins)).await;
+    house.product.stop().await;
+}
+
+#[tokio::test]
 async fn secrets_go_in_and_never_come_out() {
     let house = House::open(echo()).await;
     let put = house.settings();
