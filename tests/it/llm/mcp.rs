@@ -2,6 +2,7 @@
 
 mod process;
 mod public;
+mod told;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};

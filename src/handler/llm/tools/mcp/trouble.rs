@@ -17,7 +17,7 @@ pub(super) enum Trouble {
     TimedOut,
     #[error("it cannot be reached")]
     Unreachable,
-    #[error("it answered with HTTP {0}")]
+    #[error("it answered with HTTP {0}{hint}", hint = hint(*.0))]
     Status(u16),
     #[error("its answer is too long")]
     TooLong,
@@ -38,6 +38,18 @@ pub(super) enum Trouble {
     OnlyEvents,
     #[error("it is left alone for a while, since it could not be had")]
     Resting(Instant),
+}
+
+/// What may be wrong, where a status says it.
+fn hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => {
+            ": give the address that it leads to as its `url`, which often ends in a slash; no redirect is followed"
+        }
+        401 | 403 => ": its `token` is missing, or does not let us in",
+        404 | 405 => ": look at the path of its `url`, which often ends in /mcp",
+        _ => "",
+    }
 }
 
 impl Trouble {
