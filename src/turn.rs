@@ -398,7 +398,10 @@ impl Attempt<'_> {
                 failure.map_or(CLOSED.to_owned(), |failure| format!("{failure}; {CLOSED}"))
             }
             (Delivery::Delivered, Some(failure)) => failure,
-            (Delivery::Refused { reason }, None) => reason,
+            (Delivery::Refused { reason }, None) => match &outgoing.fallback {
+                Some(fallback) => format!("{fallback}; and the reply in the place of an answer was not sent: {reason}"),
+                None => reason,
+            },
             (Delivery::Refused { reason }, Some(failure)) => {
                 format!("{failure}; and the failure reply was not sent: {reason}")
             }

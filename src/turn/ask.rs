@@ -168,7 +168,7 @@ impl Attempt<'_> {
                 }
                 Answer::Send(prepared, fallback)
             }
-            Err(error) => Answer::Failed(error.to_string()),
+            Err(error) => Answer::Failed(fallback.map_or_else(|| error.to_string(), |why| format!("{why}; {error}"))),
         }
     }
 

@@ -116,6 +116,11 @@ impl Lacks {
         self.known.insert(lack)
     }
 
+    /// Takes one out again.
+    pub(super) fn take_back(&mut self, lack: &Lack) {
+        self.known.remove(lack);
+    }
+
     /// The field for an answer's length, as far as the server takes one.
     pub(super) fn token_parameter(&self) -> Option<&'static str> {
         self.token_parameters.into_iter().find(|name| !self.has(&Lack::TokenParameter(name)))

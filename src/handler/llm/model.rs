@@ -141,10 +141,13 @@ impl Rung {
     pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration, is_last: bool) -> Result<Said, Unanswered> {
         let until = Instant::now() + self.config.timeout.min(patience);
         let may_lack_tools = is_last && !asked.messages.iter().any(Line::is_result);
-        let (mut lacks, mut found) = (self.learned.known(), Vec::new());
+        let mut lacks = self.learned.known();
         if lacks.has(&Lack::Tools) && !asked.tools.is_empty() && !may_lack_tools {
             return Err(Unanswered::TakesNoTools);
         }
+        // What was tried is not tried again, whether or not it has helped.
+        let (mut tried, mut found, mut before) = (lacks.clone(), Vec::new(), None);
+        let mut repeats = 0;
         loop {
             let overheard = Arc::default();
             let left = until.saturating_duration_since(Instant::now());
@@ -159,20 +162,28 @@ impl Rung {
             if refused.is_about_money() {
                 return Err(Unanswered::Unpaid);
             }
-            let is_refusal = matches!(why, Unanswered::Status(400 | 404 | 405 | 413 | 415 | 422 | 500 | 501));
-            let lack = is_refusal.then(|| asked.lack(&lacks, &self.config, &refused)).flatten();
-            let Some(lack) = lack else { return Err(why) };
+            let is_refusal = matches!(why, Unanswered::Status(400 | 404 | 405 | 413 | 415 | 422 | 424 | 500 | 501));
+            let lack = is_refusal.then(|| asked.lack(&tried, &self.config, &refused)).flatten();
+            let Some(lack) = lack.filter(|_| repeats < MOST_LACKS) else { return Err(why) };
             if lack == Lack::Tools && !may_lack_tools {
                 return Err(Unanswered::TakesNoTools);
             }
-            if found.len() >= MOST_LACKS || !lacks.add(lack.clone()) {
+            if !tried.add(lack.clone()) {
                 return Err(why);
             }
             // Without any limit nobody could say beforehand what the call may cost.
-            if asked.counted && lacks.token_parameter().is_none() {
+            if asked.counted && tried.token_parameter().is_none() {
                 return Err(why);
             }
+            // The same words again: what was left out before was not the reason.
+            let is_same = before.as_ref() == Some(&refused);
+            before = Some(refused);
+            if is_same && let Some(useless) = found.pop_if(|lack| !matches!(lack, Lack::TokenParameter(_))) {
+                lacks.take_back(&useless);
+            }
+            lacks.add(lack.clone());
             found.push(lack);
+            repeats += 1;
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) const LONGEST: usize = 32 << 10;
 const DEEPEST: usize = 8;
 
 /// What a server says of a request that it does not take.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Refused {
     /// The parameters that it names, in its own notation.
     params: Vec<String>,
@@ -161,7 +161,8 @@ impl Refused {
 }
 
 /// What is said of a conversation that is too long.
-const LENGTH: [&str; 15] = [
+const LENGTH: [&str; 16] = [
+    "context the overflows",
     "context_length_exceeded",
     "exceed_context_size",
     "context length",
@@ -223,7 +224,8 @@ const THESE_IMAGES: [&str; 20] = [
     "number of images",
 ];
 /// What is said by servers whose model's template has no place for the system.
-const SYSTEM_ROLE: [&str; 7] = [
+const SYSTEM_ROLE: [&str; 8] = [
+    "roles are supported",
     "system role",
     "system message",
     "system prompt",

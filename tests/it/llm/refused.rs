@@ -201,3 +201,19 @@ async fn a_server_that_cannot_stream_or_count_is_asked_for_a_whole_answer() {
     say(&world, "hello").await;
     assert_eq!((world.replies(), stub.requests().len()), (vec!["All at once.".to_owned()], 3));
 }
+
+#[tokio::test]
+async fn what_was_left_out_and_was_not_the_reason_is_not_remembered() {
+    // It speaks of images, in the template that it shows, and means the role.
+    let stub =
+        without(&[("\"role\":\"system\"", 500, r#"{"error":{"message":"System role not supported: <image>"}}"#)]);
+    let stub = stub.await;
+    let world = world(vec![patient(&stub.base_url)]);
+    for number in 0..2 {
+        world.sandbox.write(&world.customer, Draft::image(Some("my shoe"))).expect("a customer");
+        let answered = world.phone().wait_for(|phone| phone.replies(&world.customer).len() > number);
+        tokio::time::timeout(Duration::from_secs(20), answered).await.expect("an answer");
+    }
+    let images: Vec<_> = stub.requests().iter().map(|request| request.to_string().contains("image_url")).collect();
+    assert_eq!(images, [true, false, true, true]);
+}

@@ -51,7 +51,9 @@ impl Model {
 pub(super) async fn complete(model: Data<Model>, asked: Json<Value>) -> HttpResponse {
     let messages = asked["messages"].as_array().unwrap();
     let by_customer = messages.iter().rev().take_while(|message| message["role"] == "user");
-    let mut told: Vec<&str> = by_customer.map(|message| message["content"].as_str().unwrap()).collect();
+    // What was said in a row is one line of the model's, and a line of text each.
+    let mut told: Vec<&str> =
+        by_customer.flat_map(|message| message["content"].as_str().unwrap().lines().rev()).collect();
     let newest = told[0];
     told.reverse();
     let words = told.join(" ");
