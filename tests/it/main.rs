@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod errand;
 mod every_upstream;
+mod fallback;
 mod floods;
 mod flow;
 mod foreign_words;
