@@ -17,6 +17,7 @@
 //! | `address` | where that is, and how the key is shown there |
 //! | `lacks` | what its server does not take, and is asked without |
 //! | `refused` | what such a server says |
+//! | `retell` | what was called, for servers that do not take such lines |
 //! | `steps` | one turn: the model answers, or has tools called first |
 //! | `guard` | what its answer has to pass |
 //! | `tools` | what it may call, and what it is told of it |
@@ -44,6 +45,7 @@ mod model;
 mod past;
 mod prompt;
 mod refused;
+mod retell;
 mod steps;
 mod summary_pauses;
 mod tokens;

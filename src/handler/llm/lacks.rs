@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::config::{ModelConfig, TokenParameter};
 use super::join::joined;
+use super::retell::{as_words, with_short_ids};
 use super::wire::{Line, Piece, Words};
 
 /// What stands in the place of an image for a model that sees none.
@@ -29,6 +30,10 @@ pub(super) enum Lack {
     /// Just these images: one of them is broken, say, or there are too many.
     TheseImages,
     SystemRole,
+    /// Identifiers of calls that are not nine letters and digits.
+    LongIds,
+    /// The lines that tell of calls: what was called is told in words then.
+    ToolLines,
     /// A field of the settings' `body`, or one that came with an answer and goes back.
     Field(String),
     /// The conversation is too long: this once, the older half of what was said is left out.
@@ -52,6 +57,8 @@ impl Lack {
             Self::Images => "images",
             Self::TheseImages => "one of the images, or their number",
             Self::SystemRole => "the role system",
+            Self::LongIds => "long identifiers of calls",
+            Self::ToolLines => "the role tool",
             Self::Field(name) => name,
             Self::HalfHistory => "so long a conversation",
         }
@@ -66,9 +73,13 @@ impl Lack {
             Self::Field(_) => "take it out of the model's body, if it is there",
             Self::Tools => "put a model that takes tools in its place: this one answers without",
             Self::HalfHistory => "set a smaller history_tokens",
-            Self::StreamOptions | Self::Stream | Self::ToolChoice | Self::SystemRole | Self::TheseImages => {
-                "nothing need be set"
-            }
+            Self::StreamOptions
+            | Self::Stream
+            | Self::ToolChoice
+            | Self::SystemRole
+            | Self::LongIds
+            | Self::ToolLines
+            | Self::TheseImages => "nothing need be set",
         }
     }
 }
@@ -84,6 +95,9 @@ pub(super) struct Sent<'a> {
     pub(super) has_images: bool,
     pub(super) has_system: bool,
     pub(super) has_tools: bool,
+    /// Whether there are lines that tell of calls, and whether their identifiers may be long.
+    pub(super) has_results: bool,
+    pub(super) has_long_ids: bool,
     pub(super) has_history: bool,
     pub(super) streams: bool,
 }
@@ -145,8 +159,14 @@ impl Lacks {
         if (self.has(&Lack::Images) || self.has(&Lack::TheseImages)) && lines.iter().any(Line::has_images) {
             lines.to_mut().iter_mut().for_each(Line::leave_images_out);
         }
+        if self.has(&Lack::LongIds) {
+            lines = with_short_ids(&lines).into();
+        }
         if self.has(&Lack::HalfHistory) {
             lines = joined(without_half(lines.into_owned())).into();
+        }
+        if self.has(&Lack::ToolLines) {
+            lines = as_words(&lines).into();
         }
         if self.has(&Lack::SystemRole) {
             lines = joined(as_the_customers(lines.into_owned())).into();

@@ -266,6 +266,7 @@ impl Asked<'_> {
         let body: Vec<&str> = config.body.keys().map(String::as_str).chain(back).collect();
         let body: Vec<&str> = body.into_iter().filter(|name| !lacks.has(&Lack::Field((*name).into()))).collect();
         let shows_images = !lacks.has(&Lack::Images) && !lacks.has(&Lack::TheseImages);
+        let has_results = self.messages.iter().any(Line::is_result);
         let (streams, forbids) = (!lacks.has(&Lack::Stream), !self.may_call);
         let has_tools = !self.tools.is_empty() && !lacks.has(&Lack::Tools);
         let has_tool_choice = has_tools && forbids && !lacks.has(&Lack::ToolChoice);
@@ -277,6 +278,8 @@ impl Asked<'_> {
             has_images: shows_images && self.messages.iter().any(Line::has_images),
             has_system: !lacks.has(&Lack::SystemRole),
             has_tools: has_tools && (has_tool_choice || !forbids),
+            has_results: has_results && !lacks.has(&Lack::ToolLines),
+            has_long_ids: has_results && !lacks.has(&Lack::LongIds),
             has_history: !lacks.has(&Lack::HalfHistory) && has_history(self.messages),
             streams,
         })

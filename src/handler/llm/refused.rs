@@ -67,6 +67,13 @@ impl Refused {
         if sent.has_images && (self.names("image_url") || self.says(&IMAGES)) {
             return Some(if self.says(&THESE_IMAGES) { Lack::TheseImages } else { Lack::Images });
         }
+        if sent.has_long_ids && self.says(&CALL_IDS) {
+            return Some(Lack::LongIds);
+        }
+        // Until there were such lines, it has answered.
+        if sent.has_results && (self.says(&TOOL_ROLE) || self.says(&TEMPLATE)) {
+            return Some(Lack::ToolLines);
+        }
         if sent.has_system && self.says(&SYSTEM_ROLE) {
             return Some(Lack::SystemRole);
         }
@@ -234,6 +241,10 @@ const SYSTEM_ROLE: [&str; 8] = [
     "role 'system'",
     "role: system",
 ];
+/// What is said of identifiers of calls that are not of Mistral's form.
+const CALL_IDS: [&str; 4] = ["tool call id", "tool_call_id", "tool call_id", "call ids should"];
+/// What is said by servers whose model's template has no place for what tools say.
+const TOOL_ROLE: [&str; 5] = ["role tool", "tool role", "role 'tool'", "variant `tool`", "roles are supported"];
 /// What is said by servers that have nothing to do with tools.
 const TOOLS: [&str; 11] = [
     "support tool",
@@ -284,6 +295,8 @@ mod tests {
         has_images: true,
         has_system: true,
         has_tools: true,
+        has_results: false,
+        has_long_ids: false,
         has_history: true,
         streams: true,
     };
@@ -409,6 +422,8 @@ mod tests {
             has_images: false,
             has_system: false,
             has_tools: false,
+            has_results: false,
+            has_long_ids: false,
             has_history: false,
             streams: false,
         };
@@ -417,6 +432,12 @@ mod tests {
         {
             assert_eq!(Refused::read(text.as_bytes()).lack(&nothing), None, "{text}");
         }
+        let ids = Refused::read(b"Jinja Exception: Tool call IDs should be alphanumeric strings with length 9!");
+        let after_a_call = Sent { has_results: true, has_long_ids: true, ..ALL };
+        assert_eq!(ids.lack(&after_a_call), Some(Lack::LongIds));
+        let rule = Refused::read(b"After the optional system message, conversation roles must alternate");
+        assert_eq!(rule.lack(&after_a_call), Some(Lack::ToolLines));
+        assert_eq!(rule.lack(&Sent { has_results: false, ..after_a_call }), Some(Lack::SystemRole));
         let both = Refused::read(b"'max_completion_tokens' is unknown: use max_tokens");
         assert_eq!(both.lack(&nothing), Some(Lack::TokenParameter("max_completion_tokens")));
         let parser = Refused::read(b"Unable to generate parser for this template");

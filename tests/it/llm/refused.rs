@@ -14,7 +14,7 @@ use super::stub::{Does, Stub};
 use super::tools::order_status;
 use super::{dead_end, made, made_with, patient, say, with};
 use crate::buffer::Buffer;
-use crate::http_handler::Remote;
+use crate::http_handler::{Remote, says};
 use crate::world::{Setup, World};
 
 /// A server that answers what does not have any of these in it, and complains of the first that it has.
@@ -216,4 +216,34 @@ async fn what_was_left_out_and_was_not_the_reason_is_not_remembered() {
     }
     let images: Vec<_> = stub.requests().iter().map(|request| request.to_string().contains("image_url")).collect();
     assert_eq!(images, [true, false, true, true]);
+}
+
+#[tokio::test]
+async fn what_a_tool_has_said_is_told_as_strict_templates_want_it() {
+    const IDS: &str =
+        r#"{"error":{"message":"Jinja Exception: Tool call IDs should be alphanumeric strings with length 9!"}}"#;
+    const RULE: &str =
+        r#"{"error":{"message":"Jinja Exception: Conversation roles must alternate user/assistant/..."}}"#;
+    for (is_refused, refusal, role) in [("\"tool_call_id\":\"id_0\"", IDS, "tool"), ("\"role\":\"tool\"", RULE, "user")]
+    {
+        let stub = Stub::scripted(move |request, number| match number {
+            1 | 4 => Does::Calls(vec![("order_status", super::tools::ORDER.into())]),
+            _ if request.to_string().contains(is_refused) => Does::Complains(400, refusal.into()),
+            _ => Does::Says("It is on its way".into()),
+        });
+        let (stub, remote) = (stub.await, Remote::new(|_, _| async { says(&json!("sent")) }));
+        let tool = Tool { config: order_status(), secret: None };
+        let llm = made(LlmConfig::default(), vec![patient(&stub.base_url)], vec![tool], remote);
+        let world = Setup::new(llm.expect("a sound table")).start();
+        say(&world, "Where is order 17?").await;
+        say(&world, "And now?").await;
+        assert_eq!(world.replies(), ["It is on its way"; 2]);
+        // Asked, refused, told otherwise; and in the next turn told so at once.
+        let requests = stub.requests();
+        assert_eq!(requests.len(), 5);
+        let last = requests[4]["messages"].as_array().and_then(|lines| lines.last()).expect("lines").clone();
+        assert_eq!(last["role"], role);
+        assert!(last["content"].as_str().is_some_and(|words| words.contains("sent")), "{last}");
+        assert!(requests[4]["tools"].is_array(), "it may still call them");
+    }
 }
