@@ -32,6 +32,7 @@ use async_openai::error::OpenAIError;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::refused::Refused;
 use super::wire::{Offer, Usage, Wanted};
 use crate::http::BareAnswer;
 use crate::http::lines::Longest;
@@ -76,9 +77,20 @@ struct Hearing {
     length: usize,
 }
 
+/// As [`hear`], for tests that ask no more of it.
+#[cfg(test)]
+async fn listen(answer: BareAnswer, offers: &[Offer], stall: Duration) -> Result<Said, Unanswered> {
+    hear(answer, offers, stall, &mut None).await
+}
+
 /// Listens to an answer until all is said; nothing may come for `stall` at the most. `offers` are the tools that it may
-/// want called.
-pub(super) async fn listen(answer: BareAnswer, offers: &[Offer], stall: Duration) -> Result<Said, Unanswered> {
+/// want called. Some servers begin to answer, and then say why they do not take the request: that is in `refused`.
+pub(super) async fn hear(
+    answer: BareAnswer,
+    offers: &[Offer],
+    stall: Duration,
+    refused: &mut Option<Refused>,
+) -> Result<Said, Unanswered> {
     let mut events = Events::new(answer, STREAM);
     let (mut heard, mut room, mut until) = (Hearing::default(), beside::LONGEST, None);
     while !heard.done {
@@ -93,8 +105,14 @@ pub(super) async fn listen(answer: BareAnswer, offers: &[Offer], stall: Duration
             Event::Done => heard.done = true,
             _ if heard.ended.is_some() && !matches!(event, Event::Chunk(_)) => {}
             Event::Unreadable => return Err(Unanswered::NotUnderstood),
-            Event::Failed => return Err(Unanswered::BrokeOff),
+            Event::Failed(why) => {
+                *refused = (heard.length == 0).then(|| Refused::of(&why));
+                return Err(Unanswered::BrokeOff);
+            }
             Event::Chunk(document) => {
+                if heard.length == 0 && document.get("error").is_some_and(|error| !error.is_null()) {
+                    *refused = Some(Refused::of(&document));
+                }
                 let chunk = Chunk::read(document);
                 if chunk.failed && heard.ended.is_none() {
                     return Err(Unanswered::BrokeOff);

@@ -162,7 +162,11 @@ impl Rung {
             if refused.is_about_money() {
                 return Err(Unanswered::Unpaid);
             }
-            let is_refusal = matches!(why, Unanswered::Status(400 | 404 | 405 | 413 | 415 | 422 | 424 | 500 | 501));
+            let is_refusal = match why {
+                Unanswered::Status(status) => matches!(status, 400 | 404 | 405 | 413 | 415 | 422 | 424 | 500 | 501),
+                // It said so once it had begun to answer.
+                why => why == Unanswered::BrokeOff,
+            };
             let lack = is_refusal.then(|| asked.lack(&tried, &self.config, &refused)).flatten();
             let Some(lack) = lack.filter(|_| repeats < MOST_LACKS) else { return Err(why) };
             if lack == Lack::Tools && !may_lack_tools {
@@ -219,7 +223,10 @@ impl Rung {
         let stall = if stream { self.config.stall } else { patience };
         let listened = async {
             let answer = timeout(stall, self.open(request, overheard)).await.map_err(|_| Unanswered::Stalled)??;
-            completion::listen(answer, tools, stall).await
+            let mut refused = None;
+            let said = completion::hear(answer, tools, stall, &mut refused).await;
+            *overheard.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+            said
         };
         timeout(patience, listened).await.unwrap_or(Err(Unanswered::TimedOut))
     }

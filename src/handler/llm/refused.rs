@@ -31,11 +31,16 @@ pub(super) struct Refused {
 impl Refused {
     /// Reads the body of an answer.
     pub(super) fn read(body: &[u8]) -> Self {
-        let mut refused = Self::default();
         match crate::json::from_slice::<Value>(body) {
-            Ok(value) => refused.collect(&value, true, 0),
-            Err(_) => refused.text = String::from_utf8_lossy(body).into_owned(),
+            Ok(value) => Self::of(&value),
+            Err(_) => Self { text: String::from_utf8_lossy(body).to_lowercase(), ..Self::default() },
         }
+    }
+
+    /// The same, of one that has been read.
+    pub(super) fn of(value: &Value) -> Self {
+        let mut refused = Self::default();
+        refused.collect(value, true, 0);
         refused.text = refused.text.to_lowercase();
         refused
     }

@@ -247,3 +247,26 @@ async fn what_a_tool_has_said_is_told_as_strict_templates_want_it() {
         assert!(requests[4]["tools"].is_array(), "it may still call them");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_that_comes_as_a_stream_or_with_200_is_one_too() {
+    const PIECES: &[&str] = &[
+        "event: error\ndata: {\"error\":{\"message\":\"Trying to keep the first 9 tokens when context the overflows\"}}\n\n",
+    ];
+    const CHUNK: &[&str] = &[
+        "data: {\"error\":{\"message\":\"maximum context length is 9 tokens\",\"code\":\"400\"}}\n\ndata: [DONE]\n\n",
+    ];
+    let whole = Does::Complains(200, TOO_LONG.into());
+    for refusal in [Does::Writes(PIECES), Does::Writes(CHUNK), whole] {
+        let stub = Stub::scripted(move |request, number| match request["messages"].as_array().map_or(0, Vec::len) {
+            0..=2 => Does::Says(format!("Answer {number}")),
+            _ => refusal.clone(),
+        });
+        let stub = stub.await;
+        let world = world(vec![patient(&stub.base_url)]);
+        say(&world, "one").await;
+        say(&world, "two").await;
+        assert_eq!(world.replies(), ["Answer 1", "Answer 3"]);
+        assert_eq!(stub.requests().len(), 3);
+    }
+}

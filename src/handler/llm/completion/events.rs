@@ -22,8 +22,8 @@ pub(super) enum Event {
     Chunk(Value),
     /// Nothing follows.
     Done,
-    /// The server calls it an error.
-    Failed,
+    /// The server calls it an error: this.
+    Failed(Value),
     /// What began as a document, and cannot be read.
     Unreadable,
 }
@@ -155,7 +155,7 @@ impl Events {
 
     fn push(&mut self, document: Value) {
         match document {
-            _ if self.is_error => self.ready.push_back(Event::Failed),
+            document if self.is_error => self.ready.push_back(Event::Failed(document)),
             Value::Array(documents) => documents.into_iter().for_each(|document| self.push(document)),
             Value::Object(_) => self.ready.push_back(Event::Chunk(document)),
             // A sign of life in a form of somebody's own.
@@ -171,7 +171,7 @@ impl Events {
                 if is_done(line) {
                     self.ready.push_back(Event::Done);
                 } else if self.is_error {
-                    self.ready.push_back(Event::Failed);
+                    self.ready.push_back(Event::Failed(line.as_str().into()));
                 } else if !self.document(line) && is_meant_as_document(line) {
                     match mended(line).and_then(|mended| json::from_str(&mended).ok()) {
                         Some(document) => self.push(document),
