@@ -23,6 +23,8 @@ mod fuzz;
 mod marks;
 mod mend;
 mod spoken;
+#[cfg(test)]
+mod tests;
 mod thoughts;
 mod words;
 

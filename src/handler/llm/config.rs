@@ -28,7 +28,7 @@ pub struct LlmConfig {
     pub summary_tokens: u32,
     /// The template by which a model makes one.
     pub summary_prompt: String,
-    /// How long an answer may be, in tokens.
+    /// How long an answer may be, in tokens. One that is cut off there is gone on with, once.
     pub max_tokens: u32,
     /// What the model may call.
     pub tools: Vec<ToolConfig>,
@@ -104,7 +104,7 @@ pub struct ModelConfig {
     /// How long the whole of an answer may take.
     #[serde(with = "in_words")]
     pub timeout: Duration,
-    /// How long nothing of an answer may come: before its first token, and between two.
+    /// How long nothing of an answer may come: before its beginning, and between two pieces. A comment is a piece, too.
     #[serde(with = "in_words")]
     pub stall: Duration,
     /// What a million tokens cost that it reads, in whatever money the budget is in.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use threedots::clock::{Clock, Timestamp};
 use threedots::handler::llm::{BudgetConfig, Llm, LlmConfig, ModelConfig};
 use threedots::handler::{Notebook, Presence};
@@ -156,6 +156,36 @@ async fn money_is_counted_by_the_price_of_each_model_for_contact_and_bot() {
     assert!(answered.iter().all(|calls| spent(*calls) <= 1.0), "{answered:?}");
     assert!(spent(answered.iter().sum()) <= 1.7, "{answered:?}");
     assert_eq!(answered[3], 0, "the bot has nothing left: {answered:?}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_is_gone_on_with_for_as_long_as_there_is_something_to_pay_with() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let says = |words: &str, reason: &str| {
+        let usage = json!({ "prompt_tokens": 50, "completion_tokens": 200 });
+        let choice = json!({ "delta": { "content": words }, "finish_reason": reason });
+        Does::Sends(vec![json!({ "choices": [choice] }), json!({ "choices": [], "usage": usage })])
+    };
+    let stub = Stub::scripted(move |asked, _| match asked.to_string().contains("We are open.") {
+        false => says("We are open. On Satur", "length"),
+        true => says("On Saturdays, too.", "stop"),
+    });
+    let (stub, limit) = (stub.await, 1_400);
+    let budget = BudgetConfig { contact_tokens: limit, ..BudgetConfig::default() };
+    let llm = handler(&stub, budget, Arc::new(Arc::clone(&store)));
+    let (mut whole, mut half) = (0, 0);
+    for number in 0..10 {
+        match llm.reply(&turn("ada", number, Clock::System.now())).await.expect("a reply") {
+            reply if reply == Reply::text("We are open. On Saturdays, too.") => whole += 1,
+            reply if reply == Reply::text("We are open.") => half += 1,
+            _ => {}
+        }
+    }
+    let calls = stub.requests().len();
+    assert!(whole > 0 && calls == 2 * whole + half, "{whole} whole, {half} half: {calls} calls");
+    assert!(calls as u64 * 250 <= limit, "{calls} calls");
     store.close().await;
 }
 

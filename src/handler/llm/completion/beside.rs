@@ -8,15 +8,23 @@ pub(super) const LONGEST: usize = 128 << 10;
 /// Adds a piece: text that is thought goes on, lists go on, objects are merged, and anything else takes the place of what
 /// was there. `room` is how many bytes there are left.
 pub(super) fn merge(all: &mut Map<String, Value>, piece: Map<String, Value>, room: &mut usize) {
-    for (name, value) in piece {
-        let size = name.len() + size(&value);
-        let Some(left) = room.checked_sub(size) else { continue };
+    for (name, value) in piece.into_iter().filter(|(_, value)| !value.is_null()) {
+        if let (Some(Value::Object(known)), Value::Object(more)) = (all.get_mut(&name), &value) {
+            merge(known, more.clone(), room);
+            continue;
+        }
+        let goes_on = match (all.get(&name), &value) {
+            (Some(Value::String(_)), Value::String(_)) => goes_on(&name),
+            (Some(Value::Array(_)), Value::Array(_)) => true,
+            _ => false,
+        };
+        // What takes another's place takes its room, too.
+        let freed = all.get(&name).filter(|_| !goes_on).map_or(0, |known| name.len() + size(known));
+        let Some(left) = (*room + freed).checked_sub(name.len() + size(&value)) else { continue };
         *room = left;
         match (all.get_mut(&name), value) {
-            (_, Value::Null) => {}
-            (Some(Value::String(known)), Value::String(more)) if goes_on(&name) => known.push_str(&more),
+            (Some(Value::String(known)), Value::String(more)) if goes_on => known.push_str(&more),
             (Some(Value::Array(known)), Value::Array(more)) => more.into_iter().for_each(|more| add(known, more)),
-            (Some(Value::Object(known)), Value::Object(more)) => merge(known, more, room),
             (_, value) => drop(all.insert(name, value)),
         }
     }
@@ -33,7 +41,7 @@ fn add(known: &mut Vec<Value>, more: Value) {
     let same = |one: &Value, name: &str| one.get(name) == more.get(name);
     let last = known.last_mut().filter(|last| more.get("index").is_some() && same(last, "index") && same(last, "type"));
     match (last, more) {
-        (Some(Value::Object(last)), Value::Object(more)) => merge(last, more, &mut usize::MAX.clone()),
+        (Some(Value::Object(last)), Value::Object(more)) => merge(last, more, &mut (usize::MAX / 2)),
         (_, more) => known.push(more),
     }
 }
@@ -82,5 +90,8 @@ mod tests {
     fn what_is_too_long_is_left_out_and_nothing_is_cut() {
         let pieces = [json!({ "a": "x".repeat(60) }), json!({ "b": "y".repeat(60) }), json!({ "c": "z" })];
         assert_eq!(merged(&pieces, 100), json!({ "a": "x".repeat(60), "c": "z" }));
+        // What comes with each piece takes its room once.
+        let pieces = vec![json!({ "a": "x".repeat(60), "b": { "c": "y".repeat(20) } }); 100];
+        assert_eq!(merged(&pieces, 100), pieces[0]);
     }
 }

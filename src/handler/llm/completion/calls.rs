@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 use super::beside;
 use super::chunk::CallPiece;
 use crate::handler::llm::wire::Wanted;
-use crate::json;
 
 /// The calls of an answer, as far as they have come.
 #[derive(Debug, Default)]
@@ -17,13 +16,41 @@ struct Call {
     id: Option<String>,
     name: String,
     arguments: String,
+    braces: Braces,
     beside: Map<String, Value>,
     function_beside: Map<String, Value>,
 }
 
+/// How far an object has come, looked at once however small its pieces are.
+#[derive(Debug, Default)]
+struct Braces {
+    depth: usize,
+    in_text: bool,
+    escaped: bool,
+    ended: bool,
+}
+
+impl Braces {
+    fn take_in(&mut self, piece: &str) {
+        for byte in piece.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_text => self.escaped = true,
+                b'"' => self.in_text = !self.in_text,
+                b'{' if !self.in_text => self.depth += 1,
+                b'}' if !self.in_text => {
+                    self.ended |= self.depth == 1;
+                    self.depth = self.depth.saturating_sub(1);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 impl Call {
     fn is_complete(&self) -> bool {
-        json::from_str::<Map<String, Value>>(&self.arguments).is_ok()
+        self.braces.ended
     }
 
     /// Whether a piece is of another call than this one, to which its number or its identifier leads.
@@ -81,6 +108,7 @@ impl Calls {
         let again = !call.arguments.is_empty() && piece.arguments == call.arguments && call.is_complete();
         if !again {
             call.arguments.push_str(&piece.arguments);
+            call.braces.take_in(&piece.arguments);
         }
         beside::merge(&mut call.beside, piece.beside, room);
         beside::merge(&mut call.function_beside, piece.function_beside, room);

@@ -148,10 +148,7 @@ impl Chunk {
 fn object(value: Value) -> Option<Map<String, Value>> {
     match value {
         Value::Object(object) => Some(object),
-        Value::Array(values) => values.into_iter().find_map(|value| match value {
-            Value::Object(object) => Some(object),
-            _ => None,
-        }),
+        Value::Array(values) => values.into_iter().find_map(object),
         _ => None,
     }
 }

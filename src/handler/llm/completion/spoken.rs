@@ -38,6 +38,8 @@ const TOKENS: [(&str, &str); 9] = [
 ];
 /// The same as text.
 const WRITTEN: [(&str, &str); 2] = [("[TOOL_CALLS]", ""), ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]")];
+/// So much of a text may be calls; what follows is none that anybody meant.
+const MOST_REGIONS: usize = 64;
 /// So many places of a text are looked at for JSON.
 const MOST_PLACES: usize = 64;
 
@@ -65,9 +67,14 @@ pub(super) fn without(text: &str, offers: &[Offer], calls: &mut Vec<Call>) -> St
         return String::new();
     }
     let fenced = code(text);
-    let (mut kept, mut at) = (String::new(), 0);
+    let (mut kept, mut at, mut regions) = (String::new(), 0, 0);
     while let Some(region) = region(text, at, &fenced) {
         kept.push_str(&text[at..region.start]);
+        regions += 1;
+        if regions > MOST_REGIONS {
+            at = text.len();
+            break;
+        }
         calls.extend(read(&text[region.start..region.end], offers));
         at = region.end;
     }
@@ -251,7 +258,7 @@ fn in_json(text: &str, offers: &[Offer]) -> Vec<Call> {
             Value::Object(_) if found.is_empty() => {
                 let is_of_name = |c: char| c.is_alphanumeric() || "_-.:".contains(c);
                 let words = text[behind..start].split(|c| !is_of_name(c)).filter(|word| !word.is_empty());
-                let name = words.filter_map(|word| named(offers, word)).last();
+                let name = words.filter_map(|word| named(offers, word)).next_back();
                 calls.extend(name.map(|name| (name, value.to_string())));
             }
             _ => calls.extend(found),
@@ -376,7 +383,7 @@ mod tests {
         ] {
             for (words, expected) in [(text.clone(), ""), (format!("A moment.\n\n{text}"), "A moment.")] {
                 // In the middle of words, JSON is JSON.
-                if expected != "" && text.starts_with(['{', '[']) && !text.starts_with("[TOOL") {
+                if !expected.is_empty() && text.starts_with(['{', '[']) && !text.starts_with("[TOOL") {
                     continue;
                 }
                 let mut calls = Vec::new();

@@ -197,7 +197,7 @@ impl Changed {
             ])
             .clone();
         self.each(chance, |chunk| match chunk.pointer_mut("/choices/0/finish_reason") {
-            Some(known) if !known.is_null() => {
+            Some(known) if !known.is_null() && *known != "" => {
                 *known = reason.clone();
                 true
             }
@@ -255,7 +255,7 @@ fn trivial_places(value: &Value, place: &str, is_free: bool, places: &mut Vec<St
                     places.push(here.clone());
                 }
                 // The words of parts are words.
-                if name != "content" || is_free {
+                if !["content", "arguments"].contains(&name.as_str()) || is_free {
                     trivial_places(value, &here, is_free || !is_needed, places);
                 }
             }

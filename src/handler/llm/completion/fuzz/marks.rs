@@ -27,7 +27,7 @@ impl Changed {
             *chance.one(&["zqTHOUGHTqz They ask.", "zqTHOUGHTqz\n\n1. A list\n- of \"thoughts\"", "Ok, `zqTHOUGHTqz`"]);
         let inside = chance.below(4) == 0
             && !self.had("a thought without end")
-            && !open.is_empty()
+            && !open.trim().is_empty()
             && !open.starts_with("<|")
             && !self.stream.holds_marks;
         if inside {

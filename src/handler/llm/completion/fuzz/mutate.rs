@@ -211,7 +211,9 @@ impl Changed {
             *reason = Value::Null;
         }
         // What says all of it again does so beside the second.
-        if let Some(message) = chunk(&mut one).and_then(|chunk| chunk.pointer_mut("/choices/0/message")) {
+        if let Some(chunk) = chunk(&mut one).filter(|chunk| chunk.pointer("/choices/0/delta").is_some())
+            && let Some(message) = chunk.pointer_mut("/choices/0/message")
+        {
             *message = Value::Null;
         }
         if self.stream.whole {
@@ -224,9 +226,11 @@ impl Changed {
     fn merge(&mut self, chance: &mut Chance) -> bool {
         let Some((at, words)) = self.pick(chance) else { return false };
         let Some(next) = self.stream.events.get_mut(at + 1) else { return false };
+        // Nothing but words may get lost.
+        let says_more = matches!(next, Event::Chunk(chunk) if ["tool_calls", "zqERRORqz"].iter().any(|it| chunk.to_string().contains(it)));
         let ends = ends(next);
         let Some(Value::String(more)) = content(next) else { return false };
-        if ends || self.stream.whole {
+        if ends || says_more || self.stream.whole {
             return false;
         }
         let both = format!("{words}{more}");
@@ -279,7 +283,7 @@ impl Changed {
         let all = chance.below(2) == 0;
         let mut chunks: Vec<&mut Value> = self.stream.events.iter_mut().filter_map(chunk).collect();
         if all {
-            return chunks.iter_mut().fold(false, |changed, chunk| change(chunk) || changed);
+            return chunks.iter_mut().filter_map(|chunk| change(chunk).then_some(())).count() > 0;
         }
         let count = chunks.len();
         chunks.into_iter().nth(chance.below(count)).is_some_and(change)
