@@ -185,7 +185,11 @@ impl Hearing {
         if words.is_empty() && calls.is_empty() {
             return Err(Unanswered::Empty);
         }
-        Ok(Said { words, calls, usage: self.usage, is_cut, refused, beside: self.beside })
+        let mut besides = beside::thoughts(&self.beside);
+        if self.words.trim().len() > words.len() {
+            besides.push_str(&self.words);
+        }
+        Ok(Said { words, besides, calls, usage: self.usage, is_cut, refused, beside: self.beside })
     }
 }
 
@@ -194,6 +198,8 @@ impl Hearing {
 pub(super) struct Said {
     /// Words that a customer may read.
     pub(super) words: String,
+    /// What it has written besides, and is paid for.
+    pub(super) besides: String,
     pub(super) calls: Vec<Wanted>,
     /// What that has cost, if the server says so.
     pub(super) usage: Option<Usage>,

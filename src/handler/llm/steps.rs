@@ -243,7 +243,8 @@ impl Llm {
             // Not every server says what it was.
             let used = answer.as_ref().map_err(|why| *why).map(|said| {
                 let calls = said.calls.iter().map(|call| call.tokens(&self.tokens));
-                let counted = Usage { read: most.read, written: self.tokens.of(&said.words) + calls.sum::<u64>() };
+                let words = self.tokens.of(&said.words) + self.tokens.of(&said.besides);
+                let counted = Usage { read: most.read, written: words + calls.sum::<u64>() };
                 match said.usage {
                     Some(usage) if usage.is_believable(most) => usage,
                     Some(Usage { read, written }) => {

@@ -160,6 +160,30 @@ async fn money_is_counted_by_the_price_of_each_model_for_contact_and_bot() {
 }
 
 #[tokio::test]
+async fn thoughts_are_paid_for_where_no_server_says_what_they_cost() {
+    let now = Clock::System.now();
+    let mut answered = Vec::new();
+    let thought = "hm ".repeat(150);
+    let in_words = json!({ "content": format!("<think>{thought}</think>Yes") });
+    let beside = json!({ "content": "Yes", "reasoning_content": thought });
+    for delta in [json!({ "content": "Yes" }), in_words, beside] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = open(directory.path());
+        let choice = json!({ "delta": delta, "finish_reason": "stop" });
+        let stub = Stub::always(Does::Sends(vec![json!({ "choices": [choice] })])).await;
+        let budget = BudgetConfig { contact_tokens: 3_000, ..BudgetConfig::default() };
+        let llm = handler(&stub, budget, Arc::new(Arc::clone(&store)));
+        let mut turns = 0;
+        while turns < 40 && ask(&llm, "ada", 1, now).await.0 > 0 {
+            turns += 1;
+        }
+        answered.push(turns);
+        store.close().await;
+    }
+    assert!(answered[1..].iter().all(|turns| (1..answered[0]).contains(turns)), "{answered:?}");
+}
+
+#[tokio::test]
 async fn an_answer_is_gone_on_with_for_as_long_as_there_is_something_to_pay_with() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path());

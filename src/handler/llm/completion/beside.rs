@@ -30,6 +30,12 @@ pub(super) fn merge(all: &mut Map<String, Value>, piece: Map<String, Value>, roo
     }
 }
 
+/// The thoughts among it, for whoever counts them.
+pub(super) fn thoughts(all: &Map<String, Value>) -> String {
+    let texts = all.iter().filter(|(name, _)| goes_on(name)).filter_map(|(_, value)| value.as_str());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
 /// Whether a field's text comes in pieces.
 fn goes_on(name: &str) -> bool {
     let is_thought = ["reason", "think", "thought"].iter().any(|part| name.contains(part));

@@ -121,7 +121,7 @@ fn marks(text: &str) -> Vec<Mark> {
 /// Whether a thought may begin behind this: at the beginning, in a line of its own, or behind a sentence.
 fn begins(before: &str) -> bool {
     let before = before.trim_end_matches([' ', '\t']);
-    before.is_empty() || before.ends_with(['\n', '.', '!', '?', ':', '…', '。', '！', '？', '>', '*'])
+    before.is_empty() || before.ends_with(['\n', '.', '!', '?', '…', '。', '！', '？'])
 }
 
 /// Whether what stands between two tags is what joins them in a sentence.
@@ -174,6 +174,7 @@ mod tests {
             ("Write `<think>`, then `</think>`.", "Write `<think>`, then `</think>`."),
             ("So:\n```\n<think>a</think>\n```\nThat is all.", "So:\n```\n<think>a</think>\n```\nThat is all."),
             ("3 < 4 > 2", "3 < 4 > 2"),
+            ("The tag is: <think>. And **<think>** is the same.", "The tag is: <think>. And **<think>** is the same."),
         ] {
             assert_eq!(without(text).trim(), words, "{text}");
         }
