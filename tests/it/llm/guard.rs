@@ -53,7 +53,7 @@ async fn a_reply_is_no_longer_than_it_may_be_and_leads_where_it_may() {
 
 #[tokio::test]
 async fn when_no_model_answers_again_and_again_a_person_takes_over() {
-    let config = LlmConfig { handover_after: 2, ..LlmConfig::default() };
+    let config = LlmConfig { handover_after: 2, retry_for: Duration::ZERO, ..LlmConfig::default() };
     // On an upstream whose dots can be taken off: that they are gone says that the turn has ended.
     let world = Setup::on(Upstream::Linq, llm(config, &[&dead_end()])).start();
     say(&world, "one").await;
