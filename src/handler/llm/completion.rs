@@ -11,8 +11,8 @@
 //! | `thoughts`, `spoken`, `marks` | what is not: thoughts, calls that are written out, and the marks that tell them |
 //!
 //! A server may write all that in ways of its own. What is absent, null, or of another form is no value, and once the
-//! reason why the answer ends has come, nothing that follows can spoil it. What may hide words, and cannot be read, makes
-//! the answer none. A proxy that makes a finished answer of a stream that broke off cannot be seen through.
+//! reason why the answer ends has come, nothing that follows can spoil it. What may hide words, and cannot be read,
+//! makes the answer none. A proxy that makes a finished answer of a stream that broke off cannot be seen through.
 
 mod beside;
 mod calls;

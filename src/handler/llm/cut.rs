@@ -1,4 +1,5 @@
-//! An answer that was too long for its model: a model is asked to go on, once, and what is left unsaid then is said to be.
+//! An answer that was too long for its model: a model is asked to go on, once, and what is left unsaid then is said
+//! to be.
 //!
 //! It goes on from the end of a sentence or of a word, so that nothing has to be guessed where the two halves meet.
 
@@ -12,8 +13,8 @@ use super::wire::Line;
 use crate::handler::Turn;
 
 /// What a model is told that is to go on.
-const GO_ON: &str = "[Your answer was cut off, since it was too long. Go on with it exactly where it ends. Repeat nothing of \
-                     it, and say nothing about this.]";
+const GO_ON: &str = "[Your answer was cut off, since it was too long. Go on with it exactly where it ends. Repeat \
+                     nothing of it, and say nothing about this.]";
 /// So many bytes that are said twice are no chance.
 const REPEATED: usize = 12;
 /// So many are looked at.

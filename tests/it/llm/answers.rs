@@ -1,5 +1,5 @@
-//! What models' servers answer in ways of their own, and what becomes of it: for the customer, in the history, and in what
-//! the model is told next.
+//! What models' servers answer in ways of their own, and what becomes of it: for the customer, in the history, and in
+//! what the model is told next.
 
 use std::time::Duration;
 
@@ -30,8 +30,9 @@ fn ends(words: &str, reason: &str) -> Does {
 
 /// A call with what a server wants back beside it.
 fn signed_call() -> Does {
-    let call = json!({ "index": 0, "id": "a", "type": "function", "extra_content": { "google": { "thought_signature": "S-17" } },
-        "function": { "name": "order_status", "arguments": "{\"order\":\"17\"}", "hint": "H-17" } });
+    let function = json!({ "name": "order_status", "arguments": "{\"order\":\"17\"}", "hint": "H-17" });
+    let signature = json!({ "google": { "thought_signature": "S-17" } });
+    let call = json!({ "index": 0, "id": "a", "type": "function", "extra_content": signature, "function": function });
     Does::Sends(vec![
         piece(json!({ "reasoning_content": "They ", "annotations": [], "audio": null })),
         piece(json!({ "reasoning_content": "wait.", "content": null })),

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 /// So many bytes of it are kept. What is longer is left out field by field: half a signature is none.
 pub(super) const LONGEST: usize = 128 << 10;
 
-/// Adds a piece: text that is thought goes on, lists go on, objects are merged, and anything else takes the place of what
-/// was there. `room` is how many bytes there are left.
+/// Adds a piece: text that is thought goes on, lists go on, objects are merged, and anything else takes the place of
+/// what was there. `room` is how many bytes there are left.
 pub(super) fn merge(all: &mut Map<String, Value>, piece: Map<String, Value>, room: &mut usize) {
     for (name, value) in piece.into_iter().filter(|(_, value)| !value.is_null()) {
         if let (Some(Value::Object(known)), Value::Object(more)) = (all.get_mut(&name), &value) {
@@ -80,15 +80,16 @@ mod tests {
     fn thoughts_go_on_and_signatures_are_the_last() {
         let pieces = [
             json!({ "reasoning_content": "One ", "thought_signature": "A", "extra_content": { "google": { "a": 1 } } }),
-            json!({ "reasoning_content": "two", "thought_signature": "B", "extra_content": { "google": { "b": 2 } }, "x": null }),
+            json!({ "reasoning_content": "two", "thought_signature": "B", "x": null,
+                "extra_content": { "google": { "b": 2 } } }),
         ];
         let expected = json!({ "reasoning_content": "One two", "thought_signature": "B",
             "extra_content": { "google": { "a": 1, "b": 2 } } });
         assert_eq!(merged(&pieces, LONGEST), expected);
-        let detail = |index: u64, text: &str| json!({ "reasoning_details": [{ "type": "reasoning.text", "index": index, "text": text }] });
+        let entry = |index: u64, text: &str| json!({ "type": "reasoning.text", "index": index, "text": text });
+        let detail = |index: u64, text: &str| json!({ "reasoning_details": [entry(index, text)] });
         let pieces = [detail(0, "One "), detail(0, "two"), detail(1, "three")];
-        let expected = json!({ "reasoning_details": [
-            { "type": "reasoning.text", "index": 0, "text": "One two" }, { "type": "reasoning.text", "index": 1, "text": "three" }] });
+        let expected = json!({ "reasoning_details": [entry(0, "One two"), entry(1, "three")] });
         assert_eq!(merged(&pieces, LONGEST), expected);
     }
 

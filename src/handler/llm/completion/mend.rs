@@ -1,6 +1,7 @@
 //! What some servers write as JSON, although it is none: numbers that are not numbers, and bare control characters.
 
-/// The same as JSON, if there is something to mend: `NaN` and infinities are null, control characters in text are escaped.
+/// The same as JSON, if there is something to mend: `NaN` and infinities are null, control characters in text are
+/// escaped.
 pub(super) fn mended(text: &str) -> Option<String> {
     let (mut mended, mut rest, mut in_text, mut changed) = (String::with_capacity(text.len()), text, false, false);
     while let Some(letter) = rest.chars().next() {

@@ -367,14 +367,36 @@ mod tests {
             format!("[TOOL_REQUEST]{json}[END_TOOL_REQUEST]"),
             format!("<|tool_call|>[{json}]<|/tool_call|>"),
             format!("<|python_tag|>{}", json.replace("arguments", "parameters")),
-            format!("<|START_ACTION|>[{{\"tool_name\": \"opening_hours\", \"parameters\": {arguments}}}]<|END_ACTION|>"),
-            format!("<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>opening_hours\n```json\n{arguments}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"),
-            format!("<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>opening_hours<｜tool▁sep｜>{arguments}<｜tool▁call▁end｜><｜tool▁calls▁end｜>"),
-            format!("<|tool_calls_section_begin|><|tool_call_begin|>functions.opening_hours:0<|tool_call_argument_begin|>{arguments}<|tool_call_end|><|tool_calls_section_end|>"),
-            "<tool_call>\n<function=opening_hours>\n<parameter=day>\n7\n</parameter>\n<parameter=from>\n9\n</parameter>\n</function>\n</tool_call>".into(),
-            "<tool_call>opening_hours\n<arg_key>day</arg_key>\n<arg_value>7</arg_value>\n<arg_key>from</arg_key>\n<arg_value>9</arg_value>\n</tool_call>".into(),
-            "<minimax:tool_call><invoke name=\"opening_hours\"><parameter name=\"day\">7</parameter><parameter name=\"from\">9</parameter></invoke></minimax:tool_call>".into(),
-            "<｜DSML｜function_calls><｜DSML｜invoke name=\"opening_hours\"><｜DSML｜parameter name=\"day\" string=\"true\">7</｜DSML｜parameter><｜DSML｜parameter name=\"from\" string=\"false\">9</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜function_calls>".into(),
+            format!(
+                "<|START_ACTION|>[{{\"tool_name\": \"opening_hours\", \"parameters\": {arguments}}}]\
+             <|END_ACTION|>"
+            ),
+            format!(
+                "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function\
+             <｜tool▁sep｜>opening_hours\n```json\n{arguments}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
+            ),
+            format!(
+                "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>opening_hours<｜tool▁sep｜>{arguments}\
+             <｜tool▁call▁end｜><｜tool▁calls▁end｜>"
+            ),
+            format!(
+                "<|tool_calls_section_begin|><|tool_call_begin|>functions.opening_hours:0\
+             <|tool_call_argument_begin|>{arguments}<|tool_call_end|><|tool_calls_section_end|>"
+            ),
+            "<tool_call>\n<function=opening_hours>\n<parameter=day>\n7\n</parameter>\n<parameter=from>\n9\n\
+             </parameter>\n</function>\n</tool_call>"
+                .into(),
+            "<tool_call>opening_hours\n<arg_key>day</arg_key>\n<arg_value>7</arg_value>\n<arg_key>from\
+             </arg_key>\n<arg_value>9</arg_value>\n</tool_call>"
+                .into(),
+            "<minimax:tool_call><invoke name=\"opening_hours\"><parameter name=\"day\">7</parameter>\
+             <parameter name=\"from\">9</parameter></invoke></minimax:tool_call>"
+                .into(),
+            "<｜DSML｜function_calls><｜DSML｜invoke name=\"opening_hours\">\
+             <｜DSML｜parameter name=\"day\" string=\"true\">7</｜DSML｜parameter>\
+              <｜DSML｜parameter name=\"from\" string=\"false\">9</｜DSML｜parameter></｜DSML｜invoke>\
+               </｜DSML｜function_calls>"
+                .into(),
             format!("```json\n{json}\n```"),
             format!("```tool_call\n{json}\n```"),
             json.to_owned(),

@@ -76,7 +76,10 @@ async fn what_it_cost_is_known_if_it_is_said_in_full() {
 
 #[tokio::test]
 async fn calls_are_told_apart_however_they_are_numbered() {
-    let piece = |index: Value, id: Value, name: Value, arguments: Value| json!({ "index": index, "id": id, "function": { "name": name, "arguments": arguments } });
+    let piece = |index: Value, id: Value, name: Value, arguments: Value| {
+        let function = json!({ "name": name, "arguments": arguments });
+        json!({ "index": index, "id": id, "function": function })
+    };
     let (one, two) = (json!("opening_hours"), json!("order_status"));
     let none = Value::Null;
     let both = [("opening_hours", "{\"a\":1}"), ("order_status", "{}")];
@@ -264,7 +267,10 @@ async fn words_full_of_marks_take_no_longer_than_others() {
     }
     // And so do arguments in the smallest pieces.
     let began = Instant::now();
-    let call = |arguments: &str| json!({ "tool_calls": [{ "index": 0, "function": { "name": "opening_hours", "arguments": arguments } }] });
+    let call = |arguments: &str| {
+        let function = json!({ "name": "opening_hours", "arguments": arguments });
+        json!({ "tool_calls": [{ "index": 0, "function": function }] })
+    };
     let events: Vec<Value> =
         [delta(call("{\"a\":\""))].into_iter().chain((0..50_000).map(|_| delta(call("}{")))).collect();
     let _ = of(&events).await;

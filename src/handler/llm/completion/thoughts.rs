@@ -1,8 +1,8 @@
 //! What a model has thought, where it stands in the words of its answer.
 //!
-//! A thought stands between two tags. It begins where a line or a sentence may begin; one that does not end is all of the
-//! rest, and an end without a beginning ends what began before the answer did. In code, and in the middle of a sentence
-//! that speaks of them, tags are words.
+//! A thought stands between two tags. It begins where a line or a sentence may begin; one that does not end is all of
+//! the rest, and an end without a beginning ends what began before the answer did. In code, and in the middle of a
+//! sentence that speaks of them, tags are words.
 
 use super::marks::{self, code, is_in};
 

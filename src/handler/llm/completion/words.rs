@@ -158,7 +158,8 @@ mod tests {
             (&format!("{analysis}<|channel|>final<|message|>Hello!<|return|>"), "Hello!", false),
             (
                 &format!(
-                    "{analysis}<|channel|>commentary to=functions.opening_hours <|constrain|>json<|message|>{{}}<|call|>"
+                    "{analysis}<|channel|>commentary to=functions.opening_hours <|constrain|>json\
+                     <|message|>{{}}<|call|>"
                 ),
                 "",
                 true,

@@ -227,7 +227,8 @@ impl Changed {
         let Some((at, words)) = self.pick(chance) else { return false };
         let Some(next) = self.stream.events.get_mut(at + 1) else { return false };
         // Nothing but words may get lost.
-        let says_more = matches!(next, Event::Chunk(chunk) if ["tool_calls", "zqERRORqz"].iter().any(|it| chunk.to_string().contains(it)));
+        let holds = |chunk: &Value| ["tool_calls", "zqERRORqz"].iter().any(|it| chunk.to_string().contains(it));
+        let says_more = matches!(next, Event::Chunk(chunk) if holds(chunk));
         let ends = ends(next);
         let Some(Value::String(more)) = content(next) else { return false };
         if ends || says_more || self.stream.whole {
