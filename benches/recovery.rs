@@ -125,7 +125,15 @@ fn message(n: usize) -> Inbound {
 
 fn said() -> Said {
     let words = "We open at ten, and we close when the last guest has gone.".to_owned();
-    Said { by: Speaker::Customer, words, time: Timestamp(1_700_000_000_000), who: None, transcript: false }
+    Said {
+        by: Speaker::Customer,
+        words,
+        time: Timestamp(1_700_000_000_000),
+        who: None,
+        transcript: false,
+        name: None,
+        message: None,
+    }
 }
 
 /// The most memory that this process has had.

@@ -166,7 +166,16 @@ impl Provider for Pigeon {
         };
         let contact = Contact { name: Some(letter.name), username: None };
         let content = Content::text(letter.text);
-        let inbound = Inbound { at, contact, content, quotes: None, forwarded: false, referral: None };
+        let inbound = Inbound {
+            at,
+            contact,
+            content,
+            quotes: None,
+            forwarded: false,
+            referral: None,
+            quoted: None,
+            product: None,
+        };
         Ok(Received::Events(Events { messages: vec![inbound], ..Events::default() }))
     }
 

@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, Reply};
+use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, MessageId, Reply};
 pub use notebook::{Count, Later, Notebook, NotebookError, Summary};
 pub use way_out::WaysOut;
 
@@ -150,13 +150,20 @@ impl fmt::Debug for Turn {
 pub struct Said {
     /// By whom.
     pub by: Speaker,
-    /// The words, or a bracketed word for what has none, such as `[image]`.
+    /// The words, with what else was in the message before them in square brackets, such as `[image]`: see
+    /// [`rendering`](crate::message::rendering).
     pub words: String,
     /// When.
     pub time: Timestamp,
     /// Which customer, in a group.
     #[serde(default)]
     pub who: Option<ContactId>,
+    /// The name that this customer shows, in a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The message, if its name is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
     /// Whether the words were spoken, and are what a machine has understood: mistakes are to be expected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transcript: bool,
@@ -165,7 +172,8 @@ pub struct Said {
 impl Said {
     /// How much memory it takes, in bytes, or a little more.
     pub(crate) fn size(&self) -> u64 {
-        (size_of::<Self>() + self.words.len()) as u64
+        let ids = self.message.as_ref().map_or(0, |message| message.as_str().len());
+        (size_of::<Self>() + self.words.len() + ids) as u64
     }
 }
 
@@ -183,6 +191,8 @@ pub enum Speaker {
     Customer,
     /// The bot.
     Bot,
+    /// A person of the business, from its own phone.
+    Person,
 }
 
 /// The handler's hand on the indicator. Requests, not calls: where the upstream has no such thing, nothing happens.

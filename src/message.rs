@@ -8,6 +8,7 @@ pub mod content;
 mod mention;
 mod phone;
 pub mod question;
+pub mod rendering;
 pub mod reply;
 
 use std::fmt;
@@ -179,9 +180,54 @@ pub struct Inbound {
     /// Whether it was forwarded from another chat.
     #[serde(default)]
     pub forwarded: bool,
+    /// What the upstream tells of the message that it quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoted: Option<Quoted>,
     /// The advertisement through which the person came.
     #[serde(default)]
     pub referral: Option<Referral>,
+    /// The product of a catalogue from whose page the person writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
+}
+
+/// A message that another one quotes, as far as the upstream tells.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Quoted {
+    /// Its words.
+    pub words: Option<String>,
+    /// Whether the business sent it, if the upstream says so.
+    pub by_us: Option<bool>,
+}
+
+impl Quoted {
+    /// The same, unless it says nothing.
+    pub(crate) fn if_anything(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+}
+
+impl fmt::Debug for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Quoted(…)")
+    }
+}
+
+/// A product of a catalogue.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Product {
+    /// The catalogue.
+    pub catalog: Option<String>,
+    /// The product, by the business's own identifier.
+    pub product: String,
+}
+
+impl fmt::Debug for Product {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Product(…)")
+    }
 }
 
 /// The advertisement or post through which a person opened the chat.
@@ -192,6 +238,18 @@ pub struct Referral {
     pub url: Option<String>,
     /// The upstream's identifier for it.
     pub id: Option<String>,
+    /// What it is: an `ad` or a `post`, as the upstream says.
+    pub source_type: Option<String>,
+    /// The identifier of the click: what a sale is reported to Meta with.
+    pub ctwa_clid: Option<String>,
+    /// What its medium is: `image` or `video`.
+    pub media_type: Option<String>,
+    /// Where its picture is, if it has one.
+    pub image_url: Option<String>,
+    /// Where its film is, if it has one.
+    pub video_url: Option<String>,
+    /// Where a small picture of its film is, if it has one.
+    pub thumbnail_url: Option<String>,
     /// Its headline.
     pub headline: Option<String>,
     /// Its text.

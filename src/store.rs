@@ -36,8 +36,8 @@ use crate::clock::{Timestamp, in_words};
 use crate::handler::{Count, Notebook, NotebookError, Said, Summary};
 use crate::message::reply::Choice;
 use crate::message::{
-    BotName, Content, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey, Question,
-    Renamed, Stage,
+    BotName, ChatId, Content, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey,
+    Question, Renamed, Stage,
 };
 pub use errand::{Asked, Commission, Commissioned, Errand, Receipt, Whereabouts};
 pub use invitations::{Invitation, MOST_INVITATIONS, Member};
@@ -447,6 +447,9 @@ pub struct Undecided {
     pub message: MessageId,
     /// Its words.
     pub words: Option<String>,
+    /// The chat that it stands in, if the upstream says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatId>,
     /// To whom it went.
     pub peer: Peer,
     /// What follows if it is a person's.

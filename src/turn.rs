@@ -8,6 +8,7 @@ mod ask;
 mod choice;
 mod errand;
 mod failed;
+mod history;
 mod interrupt;
 mod leftover;
 mod listen;
@@ -33,7 +34,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::control::Controls;
 use crate::failure::FailureReply;
 use crate::gate::{Gates, Members};
-use crate::handler::{Handler, Said, Speaker};
+use crate::handler::{Handler, Said};
 use crate::health::Health;
 use crate::hosting::{Roster, ShareConfig};
 use crate::message::{BotName, MessageId, Part};
@@ -163,6 +164,8 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     };
 
     let history = attempt.history(&claim, &Peer::of(&batch.newest().inbound.at), bot.turn.history).await?;
+    history::look_up_quotes(&mut claim.messages, &history);
+    history::look_up_quotes(&mut batch.admitted, &history);
     let history = replayed::once_each(history, &claim);
     room.shrink(claim.size as u64 + history.iter().map(Said::size).sum::<u64>());
     attempt.open_until = attempt.window(&claim, &history);
@@ -389,7 +392,8 @@ impl Attempt<'_> {
                 return Box::pin(self.send_template(claim, outgoing)).await;
             }
             (Delivery::Delivered, None) => {
-                let (endings, said) = (answered(&outgoing), said(&claim, &outgoing, now));
+                let named = self.named(&outgoing, &unrecorded).await?;
+                let (endings, said) = (answered(&outgoing), history::said(&claim, &outgoing, &named, now));
                 let done = Done { endings, said, unrecorded, failed, ..Done::default() };
                 let reason = outgoing.fallback.or(outgoing.left_out).or(self.report.reason.take());
                 return self.settle(claim, Outcome::Answered, reason, done).await;
@@ -419,7 +423,7 @@ impl Attempt<'_> {
     async fn keep_silent(self, claim: Claim, batch: Option<&Batch>) -> Result<Report, StoreError> {
         let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
         let said = batch.map_or_else(Vec::new, |batch| {
-            heard(&claim, |seq| batch.admitted.iter().any(|waiting| waiting.seq == seq))
+            history::heard(&claim, |seq| batch.admitted.iter().any(|waiting| waiting.seq == seq))
         });
         let (reason, failed) = (self.report.reason.clone(), claim.failed.len());
         self.settle(claim, Outcome::Silent, reason, Done { endings, said, failed, ..Done::default() }).await
@@ -505,27 +509,3 @@ fn answered(outgoing: &Outgoing) -> Vec<(Seq, Ending)> {
 
 /// Why a message is a dead letter although it was answered.
 const LEFT_OUT: &str = "answered, but for what was left out of the reply";
-
-/// What the conversation's history gains by a reply.
-fn said(claim: &Claim, outgoing: &Outgoing, now: Timestamp) -> Vec<Said> {
-    let mut said = heard(claim, |seq| outgoing.answers.contains(&seq));
-    for part in &outgoing.parts {
-        let payload = &part.part.payload;
-        let words = payload.words().map_or_else(|| format!("[{}]", payload.name()), str::to_owned);
-        said.push(Said { by: Speaker::Bot, words, time: now, who: None, transcript: false });
-    }
-    said
-}
-
-/// What the conversation's history gains by the customer's messages.
-fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
-    let heard = claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|waiting| {
-        let content = &waiting.inbound.content;
-        let words: Vec<&str> = content.written_and_said().collect();
-        let words = if words.is_empty() { format!("[{}]", content.kind().as_str()) } else { words.join("\n") };
-        let transcript = content.transcript().is_some_and(|said| !said.is_empty());
-        let at = &waiting.inbound.at;
-        Said { by: Speaker::Customer, words, time: at.time, who: at.group.then(|| at.sender.clone()), transcript }
-    });
-    heard.collect()
-}

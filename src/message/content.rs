@@ -289,6 +289,9 @@ pub struct MediaRef {
     /// What the document is called.
     #[serde(default)]
     pub filename: Option<String>,
+    /// How large it is, in bytes, if the upstream says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// What is said in it, as a machine has understood it: mistakes are to be expected. None if nobody has listened, or
     /// nothing could be understood; empty if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -298,7 +301,17 @@ pub struct MediaRef {
 impl MediaRef {
     /// A medium of which nothing else is known yet.
     pub fn of(kind: MediaKind) -> Self {
-        Self { kind, id: None, url: None, mime: None, sha256: None, caption: None, filename: None, transcript: None }
+        Self {
+            kind,
+            id: None,
+            url: None,
+            mime: None,
+            sha256: None,
+            caption: None,
+            filename: None,
+            size: None,
+            transcript: None,
+        }
     }
 }
 
@@ -336,6 +349,8 @@ pub struct ContactCard {
     pub phones: Vec<String>,
     /// The mail addresses on it.
     pub emails: Vec<String>,
+    /// The organisation on it.
+    pub organisation: Option<String>,
 }
 
 /// One line of an order.

@@ -76,6 +76,8 @@ impl Commission {
             quotes: None,
             forwarded: false,
             referral: None,
+            quoted: None,
+            product: None,
         }
     }
 }

@@ -13,7 +13,10 @@ use tokio::sync::Notify;
 
 use super::{Claim, DEDUPLICATED_FOR, Outgoing, Undecided};
 use crate::clock::Timestamp;
-use crate::message::{Address, BotName, ChatId, ContactId, ContactIds, Conversation, Echo, MessageRef, Wish};
+use crate::handler::{Said, Speaker};
+use crate::message::{
+    Address, BotName, ChatId, ContactId, ContactIds, Conversation, Echo, MessageId, MessageRef, Wish,
+};
 
 /// Whom a bot's chat is with, by every name that is known: the chat's own and, unless it is a group, the person's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -312,10 +315,43 @@ impl Outgoing {
     /// Keeps an echo until it is known whose it is; once.
     pub(super) fn keep_undecided(&mut self, echo: &Echo, peer: &Peer, pause: Pause) {
         if self.undecided.iter().all(|known| known.message != echo.message) {
-            let (message, words) = (echo.message.clone(), echo.words.clone());
-            self.undecided.push(Undecided { message, words, peer: peer.clone(), pause });
+            let (message, words, chat) = (echo.message.clone(), echo.words.clone(), echo.chat.clone());
+            self.undecided.push(Undecided { message, words, chat, peer: peer.clone(), pause });
         }
     }
+}
+
+/// What a person of the business wrote from its own phone.
+pub(super) struct PersonsWords {
+    pub(super) message: MessageId,
+    pub(super) words: Option<String>,
+    pub(super) time: Timestamp,
+}
+
+impl PersonsWords {
+    /// So many of the newest things said are looked at: upstreams repeat what they tell.
+    pub(super) const LOOKED_AT: usize = 50;
+
+    pub(super) fn of(echo: &Echo) -> Self {
+        Self { message: echo.message.clone(), words: echo.words.clone(), time: echo.time }
+    }
+
+    /// What the history gains by it: nothing if it has no words, or is among the newest things said.
+    pub(super) fn unless_among(self, newest: &[Said]) -> Option<Said> {
+        let Self { message, words, time } = self;
+        let words = words.filter(|words| !words.is_empty())?;
+        if newest.iter().any(|said| said.message.as_ref() == Some(&message)) {
+            return None;
+        }
+        let message = Some(message);
+        Some(Said { by: Speaker::Person, words, time, who: None, name: None, message, transcript: false })
+    }
+}
+
+/// The chat that somebody's words stand in, of those of its customer: the named one, or the one that there is.
+pub(super) fn chat_of<'a>(chats: &'a [Conversation], named: Option<&ChatId>) -> Option<&'a Conversation> {
+    let stands = |chat: &&Conversation| named == Some(&chat.chat);
+    chats.iter().find(stands).or_else(|| chats.first())
 }
 
 /// By whole seconds: most upstreams tell no more.

@@ -7,7 +7,7 @@
 
 use super::person::A_PERSON;
 use super::window::CLOSED;
-use super::{Attempt, Done, Later, Outcome, Report, endings, said};
+use super::{Attempt, Done, Later, Outcome, Report, endings, history};
 use crate::clock::Timestamp;
 use crate::handler::{Said, Speaker};
 use crate::message::{MessageId, Part, Payload};
@@ -94,7 +94,9 @@ impl Attempt<'_> {
                 left.parts.push(part.clone());
             }
         }
-        let (endings, said) = (endings(&outgoing, Some(&why)), said(&claim, &left, self.tools.clock.now()));
+        let named = self.named(&left, &[]).await?;
+        let said = history::said(&claim, &left, &named, self.tools.clock.now());
+        let endings = endings(&outgoing, Some(&why));
         let done = Done { endings, said, unrecorded, failed: outgoing.makes_up_for, ..Done::default() };
         self.settle(claim, Outcome::Dead, Some(why), done).await
     }
@@ -123,6 +125,7 @@ impl Attempt<'_> {
             }
         }
         history.drain(..history.len().saturating_sub(most));
+        history::put_in_order(&mut history);
         Ok(history)
     }
 }

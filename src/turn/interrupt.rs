@@ -5,7 +5,7 @@ use std::future::pending;
 use super::choice::with_choices;
 use super::pairing::members;
 use super::person::taken_over;
-use super::{Attempt, Batch, Bot, Done, Later, OnNewMessage, Outcome, Report, Tools, said};
+use super::{Attempt, Batch, Bot, Done, Later, OnNewMessage, Outcome, Report, Tools, history};
 use crate::control::Order;
 use crate::gate::{Members, TurnedAway};
 use crate::message::Part;
@@ -138,7 +138,8 @@ impl Attempt<'_> {
         let answered = outgoing.answers.iter().map(|seq| (*seq, ending.clone()));
         let turned_away = outgoing.turned_away.iter().map(|seq| (*seq, Ending::Silent));
         let endings = answered.chain(turned_away).collect();
-        let said = said(&claim, &left, self.tools.clock.now());
+        let named = self.named(&left, &[]).await?;
+        let said = history::said(&claim, &left, &named, self.tools.clock.now());
         let done = Done { endings, said, failed: outgoing.makes_up_for, ..Done::default() };
         self.settle(claim, Outcome::Silent, Some(why.to_owned()), done).await
     }

@@ -1,7 +1,7 @@
 //! What was said once and is in the history twice: a message that was answered by a fallback, or for a part, is in it, and
 //! again once it has been replayed.
 
-use super::heard;
+use super::history::heard;
 use crate::handler::{Said, Speaker};
 use crate::store::Claim;
 
@@ -25,5 +25,9 @@ pub(super) fn once_each(mut history: Vec<Said>, claim: &Claim) -> Vec<Said> {
 
 /// Whether it is the same message of the customer's.
 fn is_same(one: &Said, other: &Said) -> bool {
-    one.time == other.time && one.by == other.by && one.who == other.who && one.words == other.words
+    match (&one.message, &other.message) {
+        (Some(one), Some(other)) => one == other,
+        // One of them was kept before messages' names were.
+        _ => one.time == other.time && one.by == other.by && one.who == other.who && one.words == other.words,
+    }
 }

@@ -43,7 +43,16 @@ pub(super) fn remains(message: &Inbound) -> (Inbound, String) {
 
 fn around(at: MessageRef, raw: String) -> Inbound {
     let content = Content::Unknown { what: DeadLetter::UNREAD.to_owned(), raw: Value::String(raw) };
-    Inbound { at, contact: Contact::default(), content, quotes: None, forwarded: false, referral: None }
+    Inbound {
+        at,
+        contact: Contact::default(),
+        content,
+        quotes: None,
+        forwarded: false,
+        referral: None,
+        quoted: None,
+        product: None,
+    }
 }
 
 /// A name that is no message's: one that can be read later comes in under its own.

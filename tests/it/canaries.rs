@@ -194,7 +194,15 @@ async fn no_value_that_is_printed_shows_a_canary() {
     let Reply::Send(parts) = reply else { panic!("it is sent") };
     shown.push(format!("{:?}", outbox::prepare(&meta, parts.clone(), "Options", std::time::Duration::ZERO).await));
     let outgoing = outbox::address(&waiting[0], parts, 0, true);
-    let said = Said { by: Speaker::Customer, words: WORDS.into(), time: Timestamp(0), who: None, transcript: false };
+    let said = Said {
+        by: Speaker::Customer,
+        words: WORDS.into(),
+        time: Timestamp(0),
+        who: None,
+        transcript: false,
+        name: None,
+        message: None,
+    };
     let ending = (Seq(1), Ending::Dead { reason: "a reason".into() });
     let settlement = Settlement::Done {
         endings: vec![ending],

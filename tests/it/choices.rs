@@ -287,6 +287,8 @@ fn in_a_group_whoever_was_asked_answers_or_whoever_quotes_the_question() {
             quotes: quotes.map(MessageId::new),
             forwarded: false,
             referral: None,
+            quoted: None,
+            product: None,
         };
         question.answered_by(&message, Timestamp(accepted)).map(|choice| choice.id.as_str())
     };

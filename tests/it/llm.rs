@@ -14,6 +14,7 @@ mod metered;
 mod past;
 mod refused;
 mod stub;
+mod told;
 mod tools;
 mod voice;
 

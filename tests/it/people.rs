@@ -76,7 +76,8 @@ async fn a_message_from_the_phone_silences_a_bot_that_is_thinking_and_takes_its_
         assert_eq!(world.calls().len(), calls, "{upstream:?}: nothing is shown: {:?}", world.calls());
         assert_eq!(world.store.backlog().messages, 0, "{upstream:?}");
         assert_eq!(world.dead().await, [], "{upstream:?}");
-        assert_eq!(history(&world).await, ["Customer: one", "Customer: two"], "{upstream:?}");
+        let said = ["Person: I am here", "Customer: one", "Customer: two"];
+        assert_eq!(history(&world).await, said, "{upstream:?}");
         // Twelve hours later the bot answers again, and knows what was said.
         world.pass(12 * 3600).await;
         world.write("three");
@@ -139,7 +140,7 @@ async fn a_reply_of_several_parts_ends_where_the_person_came_in() {
     world.write_as_person("I am here");
     world.pass(100).await;
     assert_eq!(world.replies(), ["1"]);
-    assert_eq!(history(&world).await, ["Customer: one", "Bot: 1"]);
+    assert_eq!(history(&world).await, ["Person: I am here", "Customer: one", "Bot: 1"]);
 }
 
 #[tokio::test(start_paused = true)]

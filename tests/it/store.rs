@@ -81,6 +81,8 @@ contract! {
     whoever_holds_a_conversation_hears_that_a_person_has_taken_over
     a_pause_ends_what_holds_its_conversation_back
     a_message_from_the_phone_pauses_for_so_long_after_it_was_written
+    what_a_person_wrote_is_kept_with_what_was_said
+    an_echo_that_turns_out_to_be_a_persons_is_kept_with_what_was_said
     a_message_from_before_the_bot_was_told_to_go_on_pauses_nothing
     an_echo_of_a_part_that_has_left_is_nobodys
     an_echo_that_overtakes_the_answer_to_its_own_send_is_decided_by_it

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use threedots::clock::Timestamp;
 use threedots::handler::{FetchMedia, Fetched, Fits, MediaError, Presence, Said, Speaker, Turn};
 use threedots::message::{
-    BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, Referral, Reply,
+    BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, Product, Quoted, Referral,
+    Reply,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -52,9 +53,18 @@ pub(crate) fn turn(contents: Vec<Content>) -> Turn {
         quotes: (number % 2 == 0).then(|| MessageId::new("earlier")),
         forwarded: false,
         referral: (number % 2 == 0).then(Referral::default),
+        quoted: (number % 2 == 0).then(Quoted::default),
+        product: (number % 2 == 0).then(Product::default),
     });
-    let said =
-        |by, who| Said { by, words: "words".into(), time: Timestamp::from_secs(1_600_000_000), who, transcript: false };
+    let said = |by, who| Said {
+        by,
+        words: "words".into(),
+        time: Timestamp::from_secs(1_600_000_000),
+        who,
+        transcript: false,
+        name: None,
+        message: None,
+    };
     Turn {
         id: "3d-1-1".into(),
         bot: BotName::new("shop"),

@@ -14,7 +14,9 @@ use crate::handler::{Said, Speaker, Turn, one_line};
 use crate::json;
 use crate::message::content::{ContactCard, OrderItem};
 use crate::message::reply::{Choice, Media, MediaSource, Section};
-use crate::message::{Content, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Referral, Reply};
+use crate::message::{
+    Content, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Product, Quoted, Referral, Reply,
+};
 
 /// The version of all this.
 const VERSION: u32 = 1;
@@ -58,8 +60,10 @@ struct WireMessage<'a> {
     phone: Option<&'a str>,
     name: Option<&'a str>,
     quotes: Option<&'a str>,
+    quoted: Option<&'a Quoted>,
     forwarded: bool,
     referral: Option<&'a Referral>,
+    product: Option<&'a Product>,
     content: WireContent<'a>,
 }
 
@@ -69,6 +73,7 @@ struct WireSaid<'a> {
     text: &'a str,
     time: String,
     sender: Option<&'a str>,
+    name: Option<&'a str>,
     transcript: bool,
 }
 
@@ -104,6 +109,7 @@ struct WireMedia<'a> {
     expires: String,
     mime: Option<&'a str>,
     filename: Option<&'a str>,
+    size: Option<u64>,
     text: Option<&'a str>,
     /// What is said in it, as a machine has understood it.
     transcript: Option<&'a str>,
@@ -129,13 +135,14 @@ pub(super) fn turn(turn: &Turn, deadline: Timestamp, callback: Callback<'_>, len
     serde_json::to_vec(&wire).expect("text, numbers and lists have a form in JSON")
 }
 
-fn said(Said { by, words, time, who, transcript }: &Said) -> WireSaid<'_> {
+fn said(Said { by, words, time, who, name, transcript, .. }: &Said) -> WireSaid<'_> {
     let by = match by {
         Speaker::Customer => "customer",
         Speaker::Bot => "bot",
+        Speaker::Person => "person",
     };
     let sender = who.as_ref().map(|who| who.as_str());
-    WireSaid { by, text: words, time: time.to_utc(), sender, transcript: *transcript }
+    WireSaid { by, text: words, time: time.to_utc(), sender, name: name.as_deref(), transcript: *transcript }
 }
 
 fn message<'a>(inbound: &'a Inbound, lend: Lend<'_>) -> WireMessage<'a> {
@@ -149,8 +156,10 @@ fn message<'a>(inbound: &'a Inbound, lend: Lend<'_>) -> WireMessage<'a> {
         phone: at.phone.as_ref().map(|phone| phone.as_str()),
         name: inbound.contact.name.as_deref(),
         quotes: inbound.quotes.as_ref().map(|message| message.as_str()),
+        quoted: inbound.quoted.as_ref(),
         forwarded: inbound.forwarded,
         referral: inbound.referral.as_ref(),
+        product: inbound.product.as_ref(),
         content: content(&inbound.content, lend),
     }
 }
@@ -162,7 +171,7 @@ fn content<'a>(content: &'a Content, lend: Lend<'_>) -> WireContent<'a> {
             let (url, expires) = lend(media);
             let (mime, filename) = (media.mime.as_deref(), media.filename.as_deref());
             let (text, transcript) = (media.caption.as_deref(), media.transcript.as_deref());
-            let wire = WireMedia { url, expires: expires.to_utc(), mime, filename, text, transcript };
+            let wire = WireMedia { url, expires: expires.to_utc(), mime, filename, size: media.size, text, transcript };
             match media.kind {
                 MediaKind::Image => WireContent::Image(wire),
                 MediaKind::Video => WireContent::Video(wire),

@@ -72,6 +72,7 @@ impl Llm {
             let by = match said.by {
                 Speaker::Customer => "Customer",
                 Speaker::Bot => "Bot",
+                Speaker::Person => "Colleague",
             };
             text.push_str(&format!("{by}: {}\n", voice::told(said)));
         }
@@ -141,7 +142,7 @@ fn within<'a>(tokens: &Tokens, budget: usize, history: &'a [Said]) -> &'a [Said]
     if kept.len() == history.len() {
         return kept;
     }
-    while let [Said { by: Speaker::Bot, .. }, rest @ ..] = kept {
+    while let [Said { by: Speaker::Bot | Speaker::Person, .. }, rest @ ..] = kept {
         kept = rest;
     }
     kept
@@ -153,7 +154,7 @@ mod tests {
     use crate::clock::Timestamp;
 
     fn said(by: Speaker, words: &str, time: u64) -> Said {
-        Said { by, words: words.into(), time: Timestamp(time), who: None, transcript: false }
+        Said { by, words: words.into(), time: Timestamp(time), who: None, name: None, message: None, transcript: false }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a model is told: who it is, what was said before, and what waits for an answer.
 
-use std::borrow::Cow;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -18,7 +18,7 @@ use super::voice;
 use super::wire::Line;
 use crate::clock::Timestamp;
 use crate::handler::{Fetched, Speaker, Turn};
-use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef};
+use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef, rendering};
 use crate::templates::{TemplateError, Templates};
 
 /// The longest name that a prompt is given, in characters.
@@ -35,6 +35,9 @@ pub(super) struct Prompter {
     canned_reply: String,
     limit_reply: String,
     pub(super) time_zone: TimeZone,
+    zone_name: String,
+    /// Whether the template tells the time of day by itself.
+    tells_time: bool,
     summary_prompt: String,
     images: bool,
     has_tools: bool,
@@ -54,17 +57,21 @@ impl Prompter {
             problems.push(Unusable::new("time_zone", problem));
             TimeZone::UTC
         });
-        let prompter = Self {
+        let mut prompter = Self {
             templates,
             prompt: config.prompt.clone(),
             instructions: config.instructions.trim().to_owned(),
             canned_reply: config.canned_reply.clone(),
             limit_reply: config.budget.reply.clone(),
             time_zone,
+            zone_name: config.time_zone.clone(),
+            tells_time: true,
             summary_prompt: config.summary_prompt.clone(),
             images: config.images,
             has_tools,
         };
+        let at = |minute: u64| prompter.system(&BotName::new("bot"), &Contact::default(), Timestamp(minute * 60_000));
+        prompter.tells_time = at(0).ok() != at(1).ok();
         match prompter.system(&BotName::new("bot"), &Contact::default(), Timestamp(0)) {
             Ok(prompt) if !prompt.contains(&prompter.instructions) => {
                 let text = format!("would not reach the model: put {{{{ instructions }}}} into {}", config.prompt);
@@ -89,9 +96,16 @@ impl Prompter {
         let date = now.in_zone(&self.time_zone).strftime("%A, %-d %B %Y").to_string();
         let contact = plain_name(contact);
         let instructions = self.instructions.as_str();
-        let values = context! { bot => bot.as_str(), contact, date, instructions };
+        let time = now.in_zone(&self.time_zone).strftime("%H:%M").to_string();
+        let time_zone = self.zone_name.as_str();
+        let values = context! { bot => bot.as_str(), contact, date, time => &time, time_zone, instructions };
         let prompt = self.templates.render(&self.prompt, values)?;
-        Ok(if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt })
+        let mut prompt = if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt };
+        if !self.tells_time {
+            // As far behind as can be: servers remember how a prompt begins, and what stands behind the time is read anew.
+            let _ = write!(prompt, "\n\nIt is {time} in the time zone {time_zone}.");
+        }
+        Ok(prompt)
     }
 
     /// What a customer is told when no model answers.
@@ -128,10 +142,11 @@ impl Prompter {
         let canned = past.said.iter().any(|said| said.by == Speaker::Bot).then(|| self.canned_reply(&turn.contact));
         let canned = canned.transpose()?;
         // A model would take it for its own words, and say it again.
-        let said = past.said.iter().filter(|said| said.by == Speaker::Customer || canned.as_ref() != Some(&said.words));
+        let said = past.said.iter().filter(|said| said.by != Speaker::Bot || canned.as_ref() != Some(&said.words));
         messages.extend(said.map(|said| match said.by {
             Speaker::Customer => Line::user(voice::told(said)),
-            Speaker::Bot => Line::assistant(said.words.as_str()),
+            // Without a mark that a person wrote it: the model would learn to write that mark.
+            Speaker::Bot | Speaker::Person => Line::assistant(said.words.as_str()),
         }));
         let images = turn.messages.iter().filter(|message| image_in(message).is_some()).count();
         let mut too_many = if self.images { images.saturating_sub(MOST_IMAGES) } else { images };
@@ -149,7 +164,7 @@ impl Prompter {
                 Some(image) => match shown_as(&image) {
                     Some(mime) => {
                         let url = format!("data:{mime};base64,{}", BASE64_STANDARD.encode(&image.data));
-                        Line::image(text.into_owned(), url, image.data)
+                        Line::image(text, url, image.data)
                     }
                     None => Line::user(format!("{text}\n{CANNOT_BE_SHOWN}")),
                 },
@@ -168,30 +183,13 @@ fn plain_name(contact: &Contact) -> String {
     name.chars().filter(plain).take(LONGEST_NAME).collect::<String>().trim().to_owned()
 }
 
-/// A message in words.
-fn describe(message: &Inbound) -> Cow<'_, str> {
-    if let Some(heard) = voice::heard(&message.content) {
-        return heard.into();
-    }
-    let kind = message.content.kind().as_str();
-    let words = match (&message.content, message.content.words()) {
-        (Content::Text { body }, _) => return body.into(),
-        (Content::Location { latitude, longitude, name, .. }, _) => {
-            format!(
-                "[location {latitude}, {longitude}{}]",
-                name.as_ref().map(|name| format!(", {name}")).unwrap_or_default()
-            )
-        }
-        (Content::Order { items, .. }, words) => {
-            let items: Vec<_> = items.iter().map(|item| format!("{} x {}", item.quantity, item.product)).collect();
-            format!("[order: {}] {}", items.join(", "), words.unwrap_or_default()).trim_end().to_owned()
-        }
-        (Content::Form { answers, .. }, _) => format!("[form: {answers}]"),
-        (Content::Choice { .. }, Some(words)) => return words.into(),
-        (_, Some(words)) => format!("[{kind}] {words}"),
-        (_, None) => format!("[{kind}]"),
+/// A message in words; in a group, behind its writer's name.
+fn describe(message: &Inbound) -> String {
+    let words = match voice::heard(&message.content) {
+        Some(heard) => rendering::with_context(message, heard),
+        None => rendering::message(message),
     };
-    words.into()
+    if message.at.group { format!("{}: {words}", rendering::speaker(message)) } else { words }
 }
 
 fn image_in(message: &Inbound) -> Option<&MediaRef> {

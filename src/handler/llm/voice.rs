@@ -5,9 +5,14 @@ use std::borrow::Cow;
 use crate::handler::Said;
 use crate::message::{Content, Kind};
 
-/// Something that was said, as it is told.
+/// Something that was said, as it is told; in a group, behind its speaker's name.
 pub(super) fn told(said: &Said) -> Cow<'_, str> {
-    if said.transcript { transcribed("voice note", &said.words).into() } else { said.words.as_str().into() }
+    let words: Cow<'_, str> =
+        if said.transcript { transcribed("voice note", &said.words).into() } else { said.words.as_str().into() };
+    match &said.name {
+        Some(name) => format!("{name}: {words}").into(),
+        None => words,
+    }
 }
 
 /// A voice note or a sound file, as it is told; nothing of any other message.

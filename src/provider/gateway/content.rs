@@ -55,6 +55,7 @@ fn media(payload: Object<'_>, kind: MediaKind) -> Content {
         mime: says("mimetype"),
         caption: payload.text("body"),
         filename: says("filename"),
+        size: described.and_then(|described| u64::try_from(described.int("size")?).ok()),
         ..MediaRef::of(kind)
     })
 }
@@ -83,7 +84,8 @@ fn card(wire: Object<'_>) -> ContactCard {
         named.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty()).collect::<Vec<_>>()
     };
     let name = wire.text("displayName").or_else(|| values("FN").into_iter().next());
-    ContactCard { name, phones: values("TEL"), emails: values("EMAIL") }
+    let organisation = values("ORG").into_iter().next();
+    ContactCard { name, phones: values("TEL"), emails: values("EMAIL"), organisation }
 }
 
 /// Whether a property, with its group and its parameters, has this name: `item1.TEL;type=CELL` is a `TEL`.

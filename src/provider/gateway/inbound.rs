@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::content;
 use crate::clock::Timestamp;
 use crate::message::{
-    BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
+    BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Quoted, Stage,
 };
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Elsewhere, Events, Unread, WebhookError};
@@ -121,8 +121,10 @@ impl Reader<'_> {
             contact: Contact { name: wire.text("pushName"), username: None },
             content,
             quotes: wire.text("quotedMessageId").map(MessageId::new),
+            quoted: quoted(wire),
             forwarded: false,
             referral: None,
+            product: None,
         });
         Some(())
     }
@@ -191,6 +193,13 @@ fn is_public(chat: &str) -> bool {
 /// A notice of WhatsApp's own, without anything in it.
 fn is_notice(payload: Object<'_>) -> bool {
     payload.text("type").is_some_and(|kind| kind == "system")
+}
+
+/// What stands of a quoted message beside its name.
+fn quoted(wire: Object<'_>) -> Option<Quoted> {
+    wire.text("quotedMessageId")?;
+    let by_us = wire.get("quotedFromMe").and_then(Value::as_bool);
+    Quoted { words: wire.text("quotedBody"), by_us }.if_anything()
 }
 
 /// Milliseconds since the Unix epoch.

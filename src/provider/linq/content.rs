@@ -84,7 +84,8 @@ fn medium(part: Object<'_>) -> Option<MediaRef> {
         Some("audio") => MediaKind::Audio,
         _ => MediaKind::Document,
     };
-    Some(MediaRef { id, url, mime, filename: part.text("filename"), ..MediaRef::of(kind) })
+    let size = part.int("size_bytes").and_then(|size| u64::try_from(size).ok());
+    Some(MediaRef { id, url, mime, filename: part.text("filename"), size, ..MediaRef::of(kind) })
 }
 
 /// The words on an app's card and where it leads; a `data:` address is the app's own state and means nothing here.

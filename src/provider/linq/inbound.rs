@@ -206,7 +206,16 @@ impl News {
 
 fn inbound(at: MessageRef, content: Content, quotes: Option<MessageId>) -> Inbound {
     // Linq gives no names of people.
-    Inbound { at, contact: Contact::default(), content, quotes, forwarded: false, referral: None }
+    Inbound {
+        at,
+        contact: Contact::default(),
+        content,
+        quotes,
+        forwarded: false,
+        referral: None,
+        quoted: None,
+        product: None,
+    }
 }
 
 /// Whether a handle is a phone number: not an e-mail address, a short code or a name.

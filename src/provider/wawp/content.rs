@@ -77,6 +77,7 @@ fn card(vcard: &str) -> ContactCard {
             "FN" => card.name = Some(value),
             "TEL" => card.phones.push(value),
             "EMAIL" => card.emails.push(value),
+            "ORG" => card.organisation = Some(value),
             _ => {}
         }
     }
@@ -97,6 +98,7 @@ fn media(payload: Object<'_>, word: Option<&str>) -> Option<Content> {
         mime,
         caption: payload.text("body"),
         filename: text("filename"),
+        size: wire.and_then(|wire| u64::try_from(wire.int("filesize")?).ok()),
         ..MediaRef::of(kind)
     }))
 }

@@ -7,7 +7,7 @@ use super::{chat, content, message_id};
 use crate::clock::Timestamp;
 use crate::json;
 use crate::message::{
-    BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Stage,
+    BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Quoted, Stage,
 };
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Elsewhere, Events, Unread, WebhookError};
@@ -64,6 +64,12 @@ impl Around {
         let own = writer.as_ref().is_some_and(|writer| self.me.contains(writer));
         let whole = message_id::quoted(&id, chat, writer.as_deref(), own);
         Some(MessageId::new(whole.unwrap_or(id)))
+    }
+
+    /// What stands of it beside its name.
+    fn words_of(&self, quoted: Object<'_>) -> Option<Quoted> {
+        let by_us = chat::named(quoted, "participant").map(|writer| self.me.contains(&writer));
+        Quoted { words: quoted.text("body"), by_us: by_us.filter(|_| !self.me.is_empty()) }.if_anything()
     }
 }
 
@@ -206,8 +212,10 @@ impl Reader<'_> {
             contact: contact(payload),
             content,
             quotes,
+            quoted: payload.object("replyTo").and_then(|quoted| around.words_of(quoted)),
             forwarded,
             referral: None,
+            product: None,
         })))
     }
 

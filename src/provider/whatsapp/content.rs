@@ -65,6 +65,7 @@ fn media(message: Object<'_>, name: &str, kind: MediaKind) -> Option<Content> {
         sha256: wire.text("sha256"),
         caption: wire.text("caption"),
         filename: wire.text("filename"),
+        size: wire.int("file_size").and_then(|size| u64::try_from(size).ok()),
         transcript: None,
     }))
 }
@@ -89,6 +90,7 @@ fn contacts(message: Object<'_>) -> Content {
             name,
             phones: wire.objects("phones").filter_map(|phone| phone.text("phone").or(phone.text("wa_id"))).collect(),
             emails: wire.objects("emails").filter_map(|email| email.text("email")).collect(),
+            organisation: wire.object("org").and_then(|org| org.text("company")),
         }
     };
     Content::Contacts { cards: message.objects("contacts").map(card).collect() }

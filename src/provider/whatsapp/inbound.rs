@@ -4,7 +4,8 @@ use super::content;
 use super::sender::Sender;
 use crate::clock::Timestamp;
 use crate::message::{
-    Address, BotName, ChatId, ContactId, Echo, Inbound, MessageId, MessageRef, Referral, Renamed, Stage,
+    Address, BotName, ChatId, ContactId, Echo, Inbound, MessageId, MessageRef, Product, Quoted, Referral, Renamed,
+    Stage,
 };
 use crate::provider::lenient::{Object, Shallow};
 use crate::provider::{Events, Unread};
@@ -60,11 +61,28 @@ impl Around<'_> {
             contact: sender.contact,
             content: content::read(message, &self.codes)?,
             quotes: context.and_then(|context| context.text("id")).map(MessageId::new),
+            quoted: context.and_then(|context| self.quoted(context)),
             forwarded: says("forwarded") || says("frequently_forwarded"),
             referral: message.object("referral").map(referral),
+            product: context.and_then(|context| product(context.object("referred_product")?)),
         });
         Some(())
     }
+
+    /// Whether a quoted message is ours: of its words nothing is told.
+    fn quoted(&self, context: Object<'_>) -> Option<Quoted> {
+        let (from, own) = (digits(&context.text("from")?), digits(self.own.as_deref()?));
+        let by_us = Some(from == own).filter(|_| !from.is_empty());
+        Quoted { by_us, ..Quoted::default() }.if_anything()
+    }
+}
+
+fn digits(number: &str) -> String {
+    number.chars().filter(char::is_ascii_digit).collect()
+}
+
+fn product(wire: Object<'_>) -> Option<Product> {
+    Some(Product { catalog: wire.text("catalog_id"), product: wire.text("product_retailer_id")? })
 }
 
 /// When it happened; when it came, if it does not say.
@@ -124,6 +142,12 @@ fn referral(wire: Object<'_>) -> Referral {
     Referral {
         url: wire.text("source_url"),
         id: wire.text("source_id"),
+        source_type: wire.text("source_type"),
+        ctwa_clid: wire.text("ctwa_clid"),
+        media_type: wire.text("media_type"),
+        image_url: wire.text("image_url"),
+        video_url: wire.text("video_url"),
+        thumbnail_url: wire.text("thumbnail_url"),
         headline: wire.text("headline"),
         body: wire.text("body"),
     }

@@ -50,7 +50,7 @@ impl Ledger {
             holds = decided.state.clone();
         }
         known.outgoing = outgoing.as_ref().map(record::encode).transpose()?;
-        self.take_over(echo, now);
+        self.take_over(echo, now)?;
         if let (PartState::Sent { message }, Some(outgoing)) = (&holds, &outgoing) {
             self.name(&conversation.bot, outgoing, message, &outgoing.parts[part].key);
         }
@@ -86,7 +86,7 @@ impl Ledger {
                     if reported.noted == Noted::Settled {
                         self.name(&status.bot, &outgoing, &status.message, &key);
                     }
-                    self.take_over(echo, now);
+                    self.take_over(echo, now)?;
                     return Ok((reported.noted, Stir::GoOn(conversation)));
                 }
                 (conversation, reported.noted, reported.failed)
@@ -109,7 +109,7 @@ impl Ledger {
         known.failed.drain(..seen_to.min(known.failed.len()));
         let Some(outgoing) = known.outgoing()? else { return Ok(()) };
         known.outgoing = None;
-        self.take_over(parts::decide_in_the_end(&outgoing, sent), now);
+        self.take_over(parts::decide_in_the_end(&outgoing, sent), now)?;
         let reported = |key: &PartKey| match self.parts.get(key) {
             Some(Trace::Outgoing(part)) if part.conversation == *conversation => Ok(part.reported.clone()),
             _ => Ok(None),

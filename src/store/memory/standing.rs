@@ -1,10 +1,11 @@
 //! What stands about somebody.
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, decode};
 use crate::clock::Timestamp;
-use crate::message::Echo;
+use crate::handler::Said;
+use crate::message::{ChatId, Echo};
 use crate::store::parts::{self, Overheard};
-use crate::store::standing::{self, Kept};
+use crate::store::standing::{self, Kept, PersonsWords};
 use crate::store::{Change, Echoed, KnownContact, Pause, Peer, Standing, StoreError, Undecided, record};
 
 impl Ledger {
@@ -60,14 +61,31 @@ impl Ledger {
             return Ok(echoed);
         }
         let changed = self.stand(peer, Change::Pause(pause), now);
+        self.recall(peer, echo.chat.as_ref(), PersonsWords::of(echo))?;
         Ok(if changed { Echoed::TakenOver } else { Echoed::Known })
     }
 
-    /// Pauses by an echo that turned out to be a person's.
-    pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) {
-        if let Some(Undecided { peer, pause, .. }) = echo {
-            self.stand(&peer, Change::Pause(pause), now);
+    /// Keeps what a person of the business wrote with what was said in the chat, once.
+    fn recall(&mut self, peer: &Peer, chat: Option<&ChatId>, wrote: PersonsWords) -> Result<(), StoreError> {
+        let chats = self.chats(peer).chats;
+        let Some(conversation) = standing::chat_of(&chats, chat) else { return Ok(()) };
+        let Some(known) = self.conversations.get_mut(conversation) else { return Ok(()) };
+        let newest = known.said.len().saturating_sub(PersonsWords::LOOKED_AT);
+        let newest: Vec<Said> = known.said.iter().skip(newest).map(|said| decode(said)).collect::<Result<_, _>>()?;
+        if let Some(said) = wrote.unless_among(&newest) {
+            // What is too old goes with the next settlement.
+            known.said.push_back(record::encode(&said)?);
         }
+        Ok(())
+    }
+
+    /// Pauses by an echo that turned out to be a person's.
+    pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(Undecided { peer, pause, message, words, chat }) = echo {
+            self.stand(&peer, Change::Pause(pause), now);
+            self.recall(&peer, chat.as_ref(), PersonsWords { message, words, time: pause.since })?;
+        }
+        Ok(())
     }
 
     pub(super) fn kept<'a>(&'a self, peer: &'a Peer) -> impl Iterator<Item = &'a Kept> {

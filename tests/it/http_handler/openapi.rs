@@ -31,7 +31,7 @@ fn contents() -> Vec<Content> {
     let media = |kind| {
         let (id, url, sha256) = (Some("id".to_owned()), Some("https://upstream.example/secret".to_owned()), None);
         let (mime, caption, filename) = (Some("x/y".to_owned()), None, Some("z".to_owned()));
-        Content::Media(MediaRef { kind, id, url, mime, sha256, caption, filename, transcript: None })
+        Content::Media(MediaRef { kind, id, url, mime, sha256, caption, filename, size: Some(7), transcript: None })
     };
     let kinds = [
         MediaKind::Image,

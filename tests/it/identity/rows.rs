@@ -52,7 +52,15 @@ impl Row {
                 let heard = claim.messages.iter().filter_map(|waiting| {
                     let (at, content) = (&waiting.inbound.at, &waiting.inbound.content);
                     let words = content.words()?.to_owned();
-                    Some(Said { by: Speaker::Customer, words, time: at.time, who: None, transcript: false })
+                    Some(Said {
+                        by: Speaker::Customer,
+                        words,
+                        time: at.time,
+                        who: None,
+                        transcript: false,
+                        name: None,
+                        message: None,
+                    })
                 });
                 let said = heard.collect();
                 let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();

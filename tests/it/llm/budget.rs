@@ -40,6 +40,8 @@ pub(super) fn turn(contact: &str, number: usize, now: Timestamp) -> Turn {
         quotes: None,
         forwarded: false,
         referral: None,
+        quoted: None,
+        product: None,
     };
     Turn {
         id: format!("turn {number}"),

@@ -65,7 +65,15 @@ async fn each_step_of_the_ladder_is_counted_with_what_led_there() {
             Reply::Fallback { parts, reason } => {
                 assert_eq!(reason, "no model answered: unreachable");
                 let words = parts[0].payload.words().expect("words").to_owned();
-                asked.history.push(Said { by: Speaker::Bot, words, time: asked.now, who: None, transcript: false });
+                asked.history.push(Said {
+                    by: Speaker::Bot,
+                    words,
+                    time: asked.now,
+                    who: None,
+                    transcript: false,
+                    name: None,
+                    message: None,
+                });
             }
             reply => assert!(number == 2 && matches!(reply, Reply::Handover { .. }), "{reply:?}"),
         }

@@ -25,6 +25,9 @@ async fn a_model_is_told_that_words_were_spoken_and_may_be_mistaken() {
         Content::text("well?"),
     ]);
     turn.history[0].transcript = true;
+    for message in &mut turn.messages {
+        (message.at.group, message.referral, message.product) = (false, None, None);
+    }
     llm.reply(&turn).await.expect("an answer");
     let request = &stub.requests()[0];
     let told: Vec<_> = request["messages"].as_array().expect("messages")[1..]

@@ -253,12 +253,13 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
     assert_eq!(wait(429, 130_429, &[("Retry-After", "Thu, 01 Jan 2026 00:01:30 GMT")]).await, seconds(90));
     assert_eq!(wait(429, 130_429, &[("Retry-After", "Wed, 31 Dec 2025 23:59:00 GMT")]).await, seconds(0));
     assert_eq!(wait(429, 999_999, &[("Retry-After", "7")]).await, seconds(7));
+    assert_eq!(wait(429, 130_429, &[("Retry-After", "1.5")]).await, Some(Duration::from_millis(1_500)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_readable_time_the_caller_backs_off_by_its_own_rule() {
     assert_eq!(wait(400, 131_056, &[]).await, None);
-    for value in ["", "soon", "-1", "1.5", "99999999999999999999999"] {
+    for value in ["", "soon", "-1", "99999999999999999999999"] {
         assert_eq!(wait(429, 130_429, &[("Retry-After", value)]).await, None, "{value}");
     }
     for value in

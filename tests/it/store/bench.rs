@@ -306,6 +306,8 @@ pub(super) fn message_saying(chat: &str, id: &str, words: String) -> Inbound {
         quotes: None,
         forwarded: false,
         referral: None,
+        quoted: None,
+        product: None,
     }
 }
 
@@ -369,7 +371,15 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
 }
 
 pub(super) fn said(words: &str) -> Said {
-    Said { by: Speaker::Customer, words: words.to_owned(), time: Timestamp(1), who: None, transcript: false }
+    Said {
+        by: Speaker::Customer,
+        words: words.to_owned(),
+        time: Timestamp(1),
+        who: None,
+        transcript: false,
+        name: None,
+        message: None,
+    }
 }
 
 /// The identifiers of a claim's messages.

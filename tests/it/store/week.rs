@@ -46,7 +46,15 @@ async fn the_files_stop_growing_and_a_message_is_known_for_eight_days(kind: Kind
                 let reply = outgoing(&claim, &[&name]);
                 bench.store.intend(&claim, &reply).await.unwrap();
                 let time = bench.clock.now();
-                let said = |by| Said { by, words: words.clone(), time, who: None, transcript: false };
+                let said = |by| Said {
+                    by,
+                    words: words.clone(),
+                    time,
+                    who: None,
+                    transcript: false,
+                    name: None,
+                    message: None,
+                };
                 let endings = claim.messages.iter().map(|waiting| (waiting.seq, threedots::store::Ending::Answered));
                 let done = Settlement::Done {
                     endings: endings.collect(),

@@ -104,6 +104,7 @@ async fn the_key_is_shown_to_waha_alone() {
         sha256: None,
         caption: None,
         filename: None,
+        size: None,
         transcript: None,
     };
     let more = "base_url = \"https://waha.example\"\nmedia_hosts = [\"*.bucket.example\"]";

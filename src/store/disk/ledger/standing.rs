@@ -2,11 +2,11 @@
 
 use super::{Fault, Ledger};
 use crate::clock::Timestamp;
-use crate::message::Echo;
+use crate::message::{ChatId, Echo};
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::Changes;
 use crate::store::parts::{self, Overheard};
-use crate::store::standing::{self, Kept};
+use crate::store::standing::{self, Kept, PersonsWords};
 use crate::store::{Change, Echoed, KnownContact, Pause, Peer, Standing, Undecided, record};
 
 impl Ledger {
@@ -63,13 +63,31 @@ impl Ledger {
             return Ok(echoed);
         }
         let changed = self.stand(peer, Change::Pause(pause), now)?;
+        self.recall(peer, echo.chat.as_ref(), PersonsWords::of(echo))?;
         Ok(if changed { Echoed::TakenOver } else { Echoed::Known })
+    }
+
+    /// Keeps what a person of the business wrote with what was said in the chat, once.
+    fn recall(&mut self, peer: &Peer, chat: Option<&ChatId>, wrote: PersonsWords) -> Result<(), Fault> {
+        let chats = self.chats(peer)?.chats;
+        let Some(conversation) = standing::chat_of(&chats, chat) else { return Ok(()) };
+        let place = Hash::of_conversation(conversation);
+        if self.known(place)?.is_none() {
+            return Ok(());
+        }
+        let newest = self.history(conversation, PersonsWords::LOOKED_AT)?;
+        let Some(said) = wrote.unless_among(&newest) else { return Ok(()) };
+        let mut changes = Changes::default();
+        self.write_said(&mut changes, place, &[record::encode(&said)?])?;
+        self.tree.stage(changes);
+        Ok(())
     }
 
     /// Pauses by an echo that turned out to be a person's.
     pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) -> Result<(), Fault> {
-        if let Some(Undecided { peer, pause, .. }) = echo {
+        if let Some(Undecided { peer, pause, message, words, chat }) = echo {
             self.stand(&peer, Change::Pause(pause), now)?;
+            self.recall(&peer, chat.as_ref(), PersonsWords { message, words, time: pause.since })?;
         }
         Ok(())
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use threedots::clock::Timestamp;
+use threedots::handler::Speaker;
 use threedots::message::{BotName, ChatId, ContactId, Echo, MessageId};
 use threedots::store::{By, Change, Echoed, Opted, OptedBy, PartState, Pause, Peer, Retention, Settlement};
 
-use crate::store::bench::{Bench, ids, message, outgoing, within};
+use crate::store::bench::{Bench, conversation, ids, message, outgoing, within};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -114,6 +115,35 @@ pub(in crate::store) async fn a_message_from_the_phone_pauses_for_so_long_after_
     assert_eq!(bench.store.echo(&taken_over, Some(HOUR)).await.unwrap(), Echoed::Known, "its time is over");
     let nowhere = Echo { chat: None, ..taken_over };
     assert_eq!(bench.store.echo(&nowhere, None).await.unwrap(), Echoed::Known);
+}
+
+pub(in crate::store) async fn what_a_person_wrote_is_kept_with_what_was_said(bench: &Bench) {
+    let written = async || {
+        let said = bench.store.history(&conversation("ann"), 9).await.unwrap();
+        said.into_iter().map(|said| (said.by, said.words)).collect::<Vec<_>>()
+    };
+    bench.store.echo(&echo(bench, "ann", "d", "nobody has written yet"), Some(HOUR)).await.unwrap();
+    assert_eq!(written().await, []);
+    bench.accept(message("ann", "1")).await;
+    for (id, words) in [("e", "I am here"), ("e", "I am here"), ("f", "Pay to 12345."), ("g", "")] {
+        bench.store.echo(&echo(bench, "ann", id, words), Some(HOUR)).await.unwrap();
+    }
+    let theirs = [(Speaker::Person, "I am here".to_owned()), (Speaker::Person, "Pay to 12345.".to_owned())];
+    assert_eq!(written().await, theirs);
+    assert_eq!(bench.store.forget(&shop(), "ann").await.unwrap().said, 2);
+    assert_eq!(written().await, []);
+}
+
+pub(in crate::store) async fn an_echo_that_turns_out_to_be_a_persons_is_kept_with_what_was_said(bench: &Bench) {
+    let claim = sending(bench, &["words", "more"]).await;
+    let theirs = echo(bench, "ann", "theirs", "I am here");
+    assert_eq!(bench.store.echo(&theirs, None).await.unwrap(), Echoed::Undecided);
+    assert_eq!(bench.store.history(&claim.conversation, 9).await.unwrap(), [], "nobody knows yet whose it is");
+    bench.store.mark(&claim, 0, sent("ours")).await.unwrap();
+    let said = bench.store.history(&claim.conversation, 9).await.unwrap();
+    assert_eq!(said.iter().map(|said| (said.by, &*said.words)).collect::<Vec<_>>(), [(Speaker::Person, "I am here")]);
+    bench.store.echo(&theirs, None).await.unwrap();
+    assert_eq!(bench.store.history(&claim.conversation, 9).await.unwrap().len(), 1, "once");
 }
 
 pub(in crate::store) async fn a_message_from_before_the_bot_was_told_to_go_on_pauses_nothing(bench: &Bench) {
