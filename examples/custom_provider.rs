@@ -102,6 +102,7 @@ fn abilities() -> Abilities {
         captions: CaptionLimits { length: 0, never_on: &[] },
         choices: None,
         places: false,
+        marks: false,
         idempotent_sends: true,
         statuses_carry_key: false,
         window: None,

@@ -5,6 +5,9 @@
 
 mod contact_ids;
 pub mod content;
+mod format;
+pub(crate) mod markdown;
+pub(crate) mod marks;
 mod mention;
 mod phone;
 pub mod question;
@@ -20,6 +23,7 @@ use crate::clock::Timestamp;
 pub(crate) use contact_ids::written;
 pub use contact_ids::{ContactIds, NotAContact, contact_key};
 pub use content::{Content, Kind, MediaKind, MediaRef};
+pub use format::Format;
 pub use question::Question;
 pub use reply::{Media, MediaSource, Part, Payload, Reply};
 

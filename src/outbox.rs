@@ -8,6 +8,7 @@
 mod address;
 mod changes;
 mod choices;
+mod format;
 mod plain;
 mod prepare;
 mod settings;

@@ -141,6 +141,8 @@ pub struct Abilities {
     pub choices: Option<ChoiceLimits>,
     /// Whether it takes a place as a message. Where it does not, the outbox writes it out, with a link to a map.
     pub places: bool,
+    /// Whether it shows WhatsApp's marks, such as `*bold*`. Where it does not, formatted words are sent without them.
+    pub marks: bool,
     /// Whether a send that is repeated with the same key is delivered once.
     pub idempotent_sends: bool,
     /// Whether delivery statuses carry our key.

@@ -199,7 +199,7 @@ impl Handler for Llm {
         // Without the counters a hard limit is none: the turn is held again in a while.
         let uncounted = |error: NotebookError| HandlerError::temporary(error.to_string());
         let cause = match self.converse(turn, messages, &mut rung).await.map_err(uncounted)? {
-            End::Words(words) => return Ok(Reply::text(self.guard.pass(&words))),
+            End::Words(words) => return Ok(self.guard.pass(&words).into()),
             End::Handover(reason) => {
                 self.step(Step::Human, "tool");
                 info!(llm.rung = "human", "a tool has asked for a person");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{MediaKind, MessageId};
+use super::{Format, MediaKind, MessageId};
 
 /// A handler's answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,11 @@ impl Reply {
     /// Words. Longer ones than the upstream takes in one message are split for you.
     pub fn text(body: impl Into<String>) -> Self {
         Part::text(body).into()
+    }
+
+    /// Words in Markdown, which the customer gets in WhatsApp's way of writing.
+    pub fn markdown(body: impl Into<String>) -> Self {
+        Part::text(body).written_in(Format::Markdown).into()
     }
 
     /// One medium.
@@ -114,6 +119,9 @@ pub struct Part {
     /// outbox writes them out; a handler leaves this empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offers: Vec<Choice>,
+    /// What the signs in its words mean: of a text, a caption, a question. The outbox writes them as the upstream shows them.
+    #[serde(default, skip_serializing_if = "Format::is_plain")]
+    pub format: Format,
 }
 
 impl Part {
@@ -121,11 +129,17 @@ impl Part {
     pub fn text(body: impl Into<String>) -> Self {
         Payload::Text { body: body.into() }.into()
     }
+
+    /// The same part, in another format.
+    #[must_use]
+    pub fn written_in(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
 }
 
 impl From<Payload> for Part {
     fn from(payload: Payload) -> Self {
-        Self { payload, quote: false, offers: Vec::new() }
+        Self { payload, quote: false, offers: Vec::new(), format: Format::Plain }
     }
 }
 

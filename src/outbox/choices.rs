@@ -4,7 +4,7 @@
 use super::changes::Changes;
 use super::plain;
 use super::shorten::{distinct, is_long, shortened};
-use super::split::split;
+use super::split::split_last;
 use crate::message::Payload;
 use crate::message::reply::{Choice, Row, Section};
 use crate::provider::{Abilities, ChoiceLimits, ListLimits};
@@ -161,10 +161,7 @@ impl Question {
 
 /// The end of `body`, as much as a question may hold, and what goes ahead of it; none if it says nothing.
 fn cut(body: &str, longest: usize, text: usize, changes: &mut Changes) -> Option<(Vec<String>, String)> {
-    let body = body.trim();
-    let end = split(body, longest).pop()?;
-    // The last piece is the end of what was cut.
-    let before = split(&body[..body.len() - end.len()], text);
+    let (before, end) = split_last(body, longest, text)?;
     changes.questions_continued += usize::from(!before.is_empty());
     Some((before, end))
 }

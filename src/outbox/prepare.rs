@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::changes::Changes;
 use super::choices::Question;
+use super::format::written;
 use super::shorten::is_long;
 use super::{plain, split};
 use crate::message::reply::Media;
@@ -131,6 +132,7 @@ impl Shaped {
 
     fn add(&mut self, provider: &dyn Provider, number: usize, part: Part, opener: &str) {
         let abilities = provider.abilities();
+        let part = written(part, abilities);
         let first = self.parts.len();
         let quote = part.quote;
         if let Some(question) = Question::of(&part.payload) {
@@ -165,7 +167,11 @@ impl Shaped {
         }
         let caption = media.caption.take().unwrap_or_default();
         let longest = provider.abilities().captions.on(media.kind);
-        let (under, rest) = beginning(&caption, longest);
+        let (under, rest) = if is_long(&caption, longest) {
+            split::split_first(&caption, longest, provider.abilities().text_limit)
+        } else {
+            (caption.clone(), Vec::new())
+        };
         media.caption = Some(under).filter(|under| !under.is_empty());
         let shown = Part::from(Payload::Media(media.clone()));
         if let Err(InvalidPart(why)) = provider.check(&shown) {
@@ -177,7 +183,9 @@ impl Shaped {
         self.parts.push((number, shown));
         if !rest.is_empty() {
             self.changes.captions_continued += 1;
-            self.say(provider, number, rest);
+            for piece in rest {
+                self.take(provider, number, Part::text(piece));
+            }
         }
     }
 
@@ -246,18 +254,6 @@ fn says_something(payload: &Payload) -> bool {
         Payload::Media(media) => media.kind != MediaKind::Sticker,
         Payload::Location { .. } | Payload::Reaction { .. } => false,
     }
-}
-
-/// As much of `text` as has room in `longest` characters, and the rest.
-fn beginning(text: &str, longest: usize) -> (String, &str) {
-    if !is_long(text, longest) {
-        return (text.to_owned(), "");
-    }
-    let text = text.trim();
-    let first = if longest > 0 { split::split(text, longest).into_iter().next() } else { None };
-    let first = first.unwrap_or_default();
-    let rest = text[first.len()..].trim_start();
-    (first, rest)
 }
 
 /// Why a handler's reply cannot be sent as it is.

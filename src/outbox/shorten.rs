@@ -4,12 +4,15 @@ use std::collections::HashSet;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::message::marks::plain;
+
 /// Says that there was more.
 const MORE: &str = "…";
 
-/// `text` in at most `most` characters. What a person sees as one character is never cut.
+/// `text` in at most `most` characters. What a person sees as one character is never cut, and no mark is left open: what is
+/// too long loses its marks.
 pub(super) fn shortened(text: &str, most: usize) -> String {
-    if is_long(text, most) { cut_to(text, most, MORE) } else { text.to_owned() }
+    if is_long(text, most) { cut_to(&plain(text), most, MORE) } else { text.to_owned() }
 }
 
 /// Shortens all of `labels`. Those that are the same then, and were not before, end in a number; with `always`, those
@@ -24,7 +27,7 @@ pub(super) fn distinct(labels: &[&str], most: usize, always: bool) -> Vec<String
         while !is_repeated && taken.contains(&short) {
             let end = if is_long(label, most) { format!("{MORE} ({number})") } else { format!(" ({number})") };
             let whole = format!("{label}{end}");
-            short = if is_long(&whole, most) { cut_to(label, most, &end) } else { whole };
+            short = if is_long(&whole, most) { cut_to(&plain(label), most, &end) } else { whole };
             number += 1;
         }
         taken.insert(short.clone());
@@ -38,8 +41,12 @@ pub(super) fn is_long(text: &str, most: usize) -> bool {
     text.chars().nth(most).is_some()
 }
 
-/// The beginning of `text`, and `end`.
+/// The beginning of `text`, and `end`; all of it, if there is room for that.
 fn cut_to(text: &str, most: usize, end: &str) -> String {
+    let whole = end.strip_prefix(MORE).unwrap_or(end);
+    if !is_long(&format!("{text}{whole}"), most) {
+        return format!("{text}{whole}");
+    }
     let mut room = most.saturating_sub(end.chars().count());
     let mut kept = 0;
     for (at, letter) in text.grapheme_indices(true) {
@@ -63,6 +70,8 @@ mod tests {
             ("One two three", 8, "One two…"),
             ("👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", 12, "👩‍👩‍👧👩‍👩‍👧…"),
             ("👩‍👩‍👧", 3, "…"),
+            ("*Talk to a real person* now", 12, "Talk to a r…"),
+            ("*One* `two`", 8, "One two"),
         ] {
             assert_eq!(shortened(label, most), short);
         }

@@ -1,27 +1,121 @@
 //! Cuts a text that is too long for one message: at a paragraph, else at a sentence, else at a word.
 
+use std::borrow::Cow;
+
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::message::marks::{Cut, Marked, plain};
+
+/// Below this many characters there is no room for marks.
+const NARROW: usize = 16;
+
+/// So often a cut is sought in front of one where a sign of the text's would stand beside the same sign of a mark.
+const RETRIES: usize = 8;
+
 /// Cuts `text` into pieces of at most `limit` characters. Nothing but white space at the cuts is lost, and what a
-/// person sees as one character is never cut.
+/// person sees as one character is never cut. Marks and quotes that are cut are closed, and opened again in the next piece.
 pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
-    let mut pieces = Vec::new();
-    let mut rest = text.trim();
-    while let Some((end, _)) = rest.char_indices().nth(limit) {
-        let (piece, after) = rest.split_at(cut(rest, end));
-        pieces.push(piece.trim_end().to_owned());
-        rest = after.trim_start();
-    }
-    if !rest.is_empty() {
-        pieces.push(rest.to_owned());
-    }
-    pieces
+    let text = with_room(text, limit);
+    let marked = Marked::read(&text);
+    let mut pieces = Pieces::of(&text, &marked);
+    std::iter::from_fn(|| pieces.next(limit)).collect()
 }
+
+/// The beginning of `text`, as much as a first piece of `first` characters holds, and the rest in pieces of `limit`.
+pub(super) fn split_first(text: &str, first: usize, limit: usize) -> (String, Vec<String>) {
+    let text = with_room(text, if first > 0 { first.min(limit) } else { limit });
+    let marked = Marked::read(&text);
+    let mut pieces = Pieces::of(&text, &marked);
+    let beginning = if first > 0 { pieces.next(first) } else { None };
+    (beginning.unwrap_or_default(), std::iter::from_fn(|| pieces.next(limit)).collect())
+}
+
+/// The end of `text`, as much as its last piece of `last` characters holds, and what goes ahead of it in pieces of `limit`.
+pub(super) fn split_last(text: &str, last: usize, limit: usize) -> Option<(Vec<String>, String)> {
+    let text = with_room(text, last.min(limit));
+    let marked = Marked::read(&text);
+    let mut pieces = Pieces::of(&text, &marked);
+    let (mut before, mut end) = (String::new(), pieces.next(last)?);
+    loop {
+        let closing = pieces.cut.closing.clone();
+        let ahead = text[..pieces.cut.end].trim_end();
+        let Some(next) = pieces.next(last) else { return Some((split(&before, limit), end)) };
+        before = format!("{ahead}{closing}");
+        end = next;
+    }
+}
+
+fn with_room(text: &str, limit: usize) -> Cow<'_, str> {
+    let text = text.trim();
+    if limit < NARROW && is_longer(text, limit) { plain(text) } else { Cow::Borrowed(text) }
+}
+
+fn is_longer(text: &str, limit: usize) -> bool {
+    text.chars().nth(limit).is_some()
+}
+
+/// A text that is cut from its beginning on.
+struct Pieces<'t> {
+    text: &'t str,
+    marked: &'t Marked<'t>,
+    /// Where the last piece ended, and the next one begins.
+    cut: Cut,
+}
+
+impl<'t> Pieces<'t> {
+    fn of(text: &'t str, marked: &'t Marked<'t>) -> Self {
+        let begin = text.len() - text.trim_start().len();
+        Self { text, marked, cut: Cut { begin, ..Cut::default() } }
+    }
+
+    fn next(&mut self, limit: usize) -> Option<String> {
+        let from = self.cut.begin;
+        let rest = &self.text[from..];
+        if rest.trim().is_empty() {
+            return None;
+        }
+        let opening = self.cut.opening.clone();
+        let room = limit.saturating_sub(opening.chars().count());
+        let rest = rest.trim_end();
+        let mut fits = room;
+        let mut retries = 0;
+        loop {
+            let Some((end, _)) = rest.char_indices().nth(fits) else {
+                self.cut = Cut { end: self.text.len(), begin: self.text.len(), ..Cut::default() };
+                return Some(format!("{opening}{rest}"));
+            };
+            let at = from + cut(rest, end);
+            let found = self.marked.cut(from, at, self.cut.quoted);
+            let piece = self.text[from..found.end].trim_end();
+            let taken = piece.chars().count() + found.closing.chars().count();
+            if taken > room && fits > 1 {
+                fits = fits.saturating_sub(taken - room).max(1);
+            } else if self.is_read_otherwise(piece, &found) && retries < RETRIES && fits > 1 {
+                (fits, retries) = (piece.chars().count().saturating_sub(1).max(1), retries + 1);
+            } else {
+                let piece = format!("{opening}{piece}{}", found.closing);
+                self.cut = found;
+                return Some(piece);
+            }
+        }
+    }
+
+    /// Whether a sign at the cut would make another sign of the one that is written there.
+    fn is_read_otherwise(&self, piece: &str, cut: &Cut) -> bool {
+        let doubled = |sign: Option<char>, c: Option<char>| sign == c && c.is_some_and(|c| "*_~`".contains(c));
+        doubled(cut.closing.chars().next(), piece.chars().next_back())
+            || doubled(cut.opening.chars().next_back(), self.text[cut.begin..].chars().next())
+    }
+}
+
+/// So many characters of a piece at the most are marks that are opened again and closed.
+const MARKS: usize = 12;
 
 /// How many pieces a text of so many characters may become. A piece holds more than a third of what fits, unless the
 /// text has words without end.
 pub(crate) fn most_pieces(characters: usize, limit: usize) -> usize {
-    if characters <= limit { 1 } else { characters.div_ceil((limit / 3).max(1)) }
+    let least = limit.saturating_sub(MARKS) / 3;
+    if characters <= limit { 1 } else { characters.div_ceil(least.max(1)) }
 }
 
 /// The best place to cut `text` at or before byte `end`.
@@ -64,7 +158,34 @@ fn last_grapheme_boundary(text: &str, end: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{most_pieces, split};
+    use super::{most_pieces, split, split_first, split_last};
+    use std::ops::Range;
+
+    use crate::message::marks::{Mark, Marked, Span, plain};
+
+    #[test]
+    fn what_is_cut_is_closed_and_opened_again() {
+        assert_eq!(split("*one two three four five*", 18), ["*one two three*", "*four five*"]);
+        assert_eq!(
+            split("one two *three _four five six_* seven", 26),
+            ["one two *three _four_*", "*_five six_* seven"]
+        );
+        assert_eq!(split("> one two three four five", 16), ["> one two three", "> four five"]);
+        let code = "Here:\n```\nif a:\n    b()\n    c()\n    d()\n```\nDone.";
+        assert_eq!(split(code, 30), ["Here:\n```\nif a:\n    b()\n```", "```\n    c()\n    d()\n```\nDone."]);
+        assert_eq!(split("0123456789 *a b c d e f*", 16), ["0123456789 *a b*", "*c d e f*"]);
+        assert_eq!(split("*0123456789*", 8), ["01234567", "89"], "there is no room for marks");
+    }
+
+    #[test]
+    fn a_first_and_a_last_piece_have_room_of_their_own() {
+        let (first, rest) = split_first("*one two three four five*", 16, 40);
+        assert_eq!((&*first, &*rest), ("*one two three*", &["*four five*".to_owned()][..]));
+        assert_eq!(split_first("*one*", 0, 40), (String::new(), vec!["*one*".into()]));
+        let (before, last) = split_last("*one two three four five six*", 16, 40).expect("an end");
+        assert_eq!((&*before, &*last), (&["*one two three*".to_owned()][..], "*four five six*"));
+        assert!(split_last(" ", 20, 40).is_none());
+    }
 
     #[test]
     fn a_text_that_fits_stays_whole() {
@@ -111,10 +232,58 @@ mod tests {
         fn no_piece_is_too_long_and_no_character_is_lost(text in "[a-z .!\n👨‍é]{0,300}", limit in 1usize..40) {
             let pieces = split(&text, limit);
             for piece in &pieces {
-                proptest::prop_assert!(!piece.is_empty() && piece.chars().count() <= limit);
+                proptest::prop_assert!(!piece.is_empty() && piece.chars().count() <= limit, "{:?}", pieces);
             }
             let ink = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             proptest::prop_assert_eq!(ink(&pieces.concat()), ink(&text));
         }
+
+        /// Each piece shows the words as the whole does: none is cut in two that is shorter than a piece.
+        #[test]
+        fn whatever_is_cut_shows_what_it_showed(
+            words in proptest::collection::vec(
+                "[*_~`]{0,2}[a-zé]{1,6}[*_~`]{0,2}|```|\n```\n|\n> |\n\n|https://[a-z]\\.example/_[a-z]_|\n    [a-z]|[*_~]",
+                0..60,
+            ),
+            limit in 40usize..90,
+        ) {
+            let text = words.join(" ");
+            let pieces = split(&text, limit);
+            let ink = |text: &str| text.chars().filter(|c| !c.is_whitespace() && *c != '>').collect::<String>();
+            for piece in &pieces {
+                proptest::prop_assert!(piece.chars().count() <= limit);
+                proptest::prop_assert!(!piece.is_empty());
+            }
+            let shown: String = pieces.iter().map(|piece| ink(&plain(piece))).collect();
+            proptest::prop_assert_eq!(shown, ink(&plain(text.trim())), "{:?}", pieces);
+            let styled = |text: &str| styled(text).into_iter().filter(|(c, _)| !c.is_whitespace() && *c != '>');
+            let pieces_styled: Vec<_> = pieces.iter().flat_map(|piece| styled(piece)).collect();
+            let whole: Vec<_> = styled(text.trim()).collect();
+            proptest::prop_assert_eq!(pieces_styled, whole, "{:?}", pieces);
+        }
+    }
+
+    /// The characters of a text, each with the marks that it stands in.
+    fn styled(text: &str) -> Vec<(char, Vec<Mark>)> {
+        fn write(
+            text: &str,
+            spans: &[Span],
+            range: Range<usize>,
+            open: &mut Vec<Mark>,
+            out: &mut Vec<(char, Vec<Mark>)>,
+        ) {
+            let mut at = range.start;
+            for span in spans {
+                out.extend(text[at..span.whole.start].chars().map(|c| (c, open.clone())));
+                open.push(span.mark);
+                write(text, &span.within, span.inner.clone(), open, out);
+                open.pop();
+                at = span.whole.end;
+            }
+            out.extend(text[at..range.end].chars().map(|c| (c, open.clone())));
+        }
+        let mut out = Vec::new();
+        write(text, Marked::read(text).spans(), 0..text.len(), &mut Vec::new(), &mut out);
+        out
     }
 }

@@ -206,6 +206,7 @@ fn abilities(config: &GatewayConfig) -> Abilities {
         // It has buttons and lists, and says itself that an accepted one may show nowhere.
         choices: None,
         places: true,
+        marks: true,
         idempotent_sends: true,
         statuses_carry_key: false,
         window: None,

@@ -260,6 +260,7 @@ fn abilities(config: &LinqConfig) -> Abilities {
         },
         choices: None,
         places: false,
+        marks: false,
         // A voice memo carries no key.
         idempotent_sends: !config.voice_memos,
         // A failure names the message alone.

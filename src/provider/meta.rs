@@ -144,6 +144,7 @@ fn abilities(settings: &MetaSettings) -> Abilities {
         captions: limits::CAPTIONS,
         choices: Some(limits::CHOICES),
         places: true,
+        marks: true,
         idempotent_sends: false,
         statuses_carry_key: true,
         window: Some(Duration::from_hours(24)),

@@ -102,6 +102,7 @@ fn abilities(config: &NxCloudConfig) -> Abilities {
         captions: limits::CAPTIONS,
         choices: Some(limits::CHOICES),
         places: true,
+        marks: true,
         // A message takes the name that we give it; whether a second one of that name is turned away is not said.
         idempotent_sends: false,
         statuses_carry_key: true,

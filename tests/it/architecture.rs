@@ -109,7 +109,7 @@ const MAY_IMPORT: [(&str, &[&str]); 38] = [
 const EVERYWHERE: [&str; 4] = ["message", "clock", "meters", "json"];
 
 /// Where the crates live that have one place each.
-const ONE_PLACE: [(&str, &[&str]); 16] = [
+const ONE_PLACE: [(&str, &[&str]); 17] = [
     ("actix_web", &["webhook", "body", "callbacks", "operator", "sandbox", "app"]),
     ("sled", &["store/sled"]),
     ("redb", &["store/redb"]),
@@ -122,6 +122,7 @@ const ONE_PLACE: [(&str, &[&str]); 16] = [
     ("icu_properties", &["handler/llm/guard"]),
     ("linkify", &["handler/llm/guard"]),
     ("psl", &["handler/llm/guard"]),
+    ("pulldown_cmark", &["message/markdown"]),
     ("reqwest", &["http"]),
     ("hickory_resolver", &["http/names"]),
     ("clap", &["main", "cli"]),

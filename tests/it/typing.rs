@@ -60,6 +60,7 @@ impl Upstream {
                 captions: CaptionLimits { length: 1024, never_on: &[] },
                 choices: None,
                 places: true,
+                marks: true,
                 idempotent_sends: false,
                 statuses_carry_key: false,
                 window: None,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::wire::{self, WirePart};
-use crate::message::{Part, Payload};
+use crate::message::{Format, Part, Payload};
 
 /// What is to be said unasked, and to whom.
 pub struct Unasked {
@@ -31,6 +31,7 @@ struct Wire {
     #[serde(default)]
     unless_paused: bool,
     text: Option<String>,
+    format: Option<Format>,
     parts: Option<Vec<WirePart>>,
 }
 
@@ -40,14 +41,15 @@ struct Wire {
 /// What is wrong with it, without a word of what stands in it.
 pub fn unasked(body: &[u8]) -> Result<Unasked, String> {
     const FORM: &str = "send {\"contact\": …} or {\"chat\": …}, with \"text\" or \"parts\"";
-    let Wire { contact, chat, unless_paused, text, parts } = wire::read(body, FORM)?;
+    let Wire { contact, chat, unless_paused, text, format, parts } = wire::read(body, FORM)?;
     let to = match (contact, chat) {
         (Some(contact), None) => To::Contact(contact),
         (None, Some(chat)) => To::Chat(chat),
         _ => return Err(FORM.to_owned()),
     };
     let parts = match (text, parts) {
-        (Some(text), None) => vec![Part::text(text)],
+        (Some(text), None) => vec![Part::text(text).written_in(format.unwrap_or_default())],
+        (None, Some(_)) if format.is_some() => return Err("format is that of text: parts have one each".to_owned()),
         (None, Some(parts)) => wire::parts(parts)?,
         _ => return Err(FORM.to_owned()),
     };

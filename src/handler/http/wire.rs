@@ -15,7 +15,7 @@ use crate::json;
 use crate::message::content::{ContactCard, OrderItem};
 use crate::message::reply::{Choice, Media, MediaSource, Section};
 use crate::message::{
-    Content, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Product, Quoted, Referral, Reply,
+    Content, Format, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Product, Quoted, Referral, Reply,
 };
 
 /// The version of all this.
@@ -212,6 +212,7 @@ fn content<'a>(content: &'a Content, lend: Lend<'_>) -> WireContent<'a> {
 #[serde(deny_unknown_fields)]
 struct WireReply {
     text: Option<String>,
+    format: Option<Format>,
     parts: Option<Vec<WirePart>>,
     silence: Option<bool>,
     handover: Option<String>,
@@ -223,6 +224,8 @@ struct WireReply {
 pub(super) enum WirePart {
     Text {
         text: String,
+        #[serde(default)]
+        format: Format,
         #[serde(default)]
         quote: bool,
     },
@@ -237,6 +240,8 @@ pub(super) enum WirePart {
         footer: Option<String>,
         buttons: Vec<Choice>,
         #[serde(default)]
+        format: Format,
+        #[serde(default)]
         quote: bool,
     },
     List {
@@ -244,6 +249,8 @@ pub(super) enum WirePart {
         button: String,
         footer: Option<String>,
         sections: Vec<Section>,
+        #[serde(default)]
+        format: Format,
         #[serde(default)]
         quote: bool,
     },
@@ -277,6 +284,8 @@ pub(super) struct WireOutMedia {
     text: Option<String>,
     filename: Option<String>,
     #[serde(default)]
+    format: Format,
+    #[serde(default)]
     quote: bool,
 }
 
@@ -287,8 +296,12 @@ pub(super) struct WireOutMedia {
 pub(super) fn reply(body: &[u8]) -> Result<Reply, String> {
     const FORM: &str = "send one of {\"text\": …}, {\"parts\": […]}, {\"silence\": true}, {\"handover\": \"why\"}";
     let wire: WireReply = read(body, FORM)?;
+    if wire.format.is_some() && wire.text.is_none() {
+        return Err("format is that of text: parts have one each".to_owned());
+    }
+    let format = wire.format.unwrap_or_default();
     match (wire.text, wire.parts, wire.silence, wire.handover) {
-        (Some(text), None, None, None) => Ok(Reply::text(text)),
+        (Some(text), None, None, None) => Ok(Part::text(text).written_in(format).into()),
         (None, Some(parts), None, None) => Ok(Reply::Send(self::parts(parts)?)),
         (None, None, Some(true), None) => Ok(Reply::Silence),
         (None, None, None, Some(reason)) => Ok(Reply::Handover { reason: one_line(&reason) }),
@@ -320,29 +333,31 @@ pub(super) fn parts(parts: Vec<WirePart>) -> Result<Vec<Part>, String> {
 }
 
 fn part(part: WirePart) -> Result<Part, &'static str> {
-    let (payload, quote) = match part {
-        WirePart::Text { text, quote } => (Payload::Text { body: text }, quote),
+    let (payload, quote, format) = match part {
+        WirePart::Text { text, format, quote } => (Payload::Text { body: text }, quote, format),
         WirePart::Image(wire) => return media(MediaKind::Image, wire),
         WirePart::Video(wire) => return media(MediaKind::Video, wire),
         WirePart::Audio(wire) => return media(MediaKind::Audio, wire),
         WirePart::Voice(wire) => return media(MediaKind::Voice, wire),
         WirePart::Document(wire) => return media(MediaKind::Document, wire),
         WirePart::Sticker(wire) => return media(MediaKind::Sticker, wire),
-        WirePart::Buttons { text, footer, buttons, quote } => (Payload::Buttons { body: text, footer, buttons }, quote),
-        WirePart::List { text, button, footer, sections, quote } => {
-            (Payload::List { body: text, button, footer, sections }, quote)
+        WirePart::Buttons { text, footer, buttons, format, quote } => {
+            (Payload::Buttons { body: text, footer, buttons }, quote, format)
+        }
+        WirePart::List { text, button, footer, sections, format, quote } => {
+            (Payload::List { body: text, button, footer, sections }, quote, format)
         }
         WirePart::Location { latitude, longitude, name, address, quote } => {
-            (Payload::Location { latitude, longitude, name, address }, quote)
+            (Payload::Location { latitude, longitude, name, address }, quote, Format::Plain)
         }
         WirePart::Reaction { emoji, message } => {
-            (Payload::Reaction { emoji, message: message.map(MessageId::new) }, false)
+            (Payload::Reaction { emoji, message: message.map(MessageId::new) }, false, Format::Plain)
         }
         WirePart::ApprovedTemplate { name, language, components } => {
-            (Payload::ApprovedTemplate { name, language, components }, false)
+            (Payload::ApprovedTemplate { name, language, components }, false, Format::Plain)
         }
     };
-    Ok(Part { quote, ..payload.into() })
+    Ok(Part { quote, format, ..payload.into() })
 }
 
 fn media(kind: MediaKind, wire: WireOutMedia) -> Result<Part, &'static str> {
@@ -355,5 +370,5 @@ fn media(kind: MediaKind, wire: WireOutMedia) -> Result<Part, &'static str> {
         _ => return Err("a medium has either url, or data and mime"),
     };
     let payload = Payload::Media(Media { kind, source, caption: wire.text, filename: wire.filename });
-    Ok(Part { quote: wire.quote, ..payload.into() })
+    Ok(Part { quote: wire.quote, format: wire.format, ..payload.into() })
 }

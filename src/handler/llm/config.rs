@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::in_words;
+use crate::message::Format;
 use crate::secret::SecretRef;
 
 /// A language model as a handler. The `handler` table of a bot's configuration with `kind = "llm"`.
@@ -36,6 +37,8 @@ pub struct LlmConfig {
     pub mcp: Vec<McpConfig>,
     /// How often a model may call tools before it has to answer; several calls at once are one time.
     pub max_steps: usize,
+    /// How models write. Markdown becomes WhatsApp's way of writing, or words without marks where the upstream shows none.
+    pub format: Format,
     /// How long a reply may be, in characters; a longer one is cut where a sentence or a word ends. 0: as long as it is.
     pub max_reply: usize,
     /// Where links in a reply may lead: hosts, or `*.` and a domain, with a port if it is not the usual one. Everything else
@@ -69,6 +72,7 @@ impl Default for LlmConfig {
             tools: Vec::new(),
             mcp: Vec::new(),
             max_steps: 5,
+            format: Format::Markdown,
             max_reply: 4000,
             links: Vec::new(),
             handover_after: 0,

@@ -2,6 +2,7 @@
 //!
 //! | rail | an answer that breaks it |
 //! |---|---|
+//! | how it is written: `format` | is written as WhatsApp does; the rails below see what is sent |
 //! | the canary: a word of the system prompt's that stands nowhere else | is thrown away, and the next model is asked |
 //! | the longest reply | is cut where a sentence or a word ends |
 //! | where links may lead, if there is a list | loses the other links |
@@ -13,6 +14,8 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::completion::Said;
 use super::config::{LlmConfig, Unusable};
+use crate::message::marks::{self, LONGEST_CLOSING};
+use crate::message::{Format, Part};
 use crate::secret::random;
 use links::Links;
 
@@ -24,6 +27,7 @@ pub(super) struct Guard {
     canary: String,
     max_reply: usize,
     links: Option<Links>,
+    format: Format,
 }
 
 impl Guard {
@@ -33,7 +37,7 @@ impl Guard {
         let (links, wrong) = Links::new(&config.links);
         let problem = "is no host: write it as \"shop.example\", or \"*.shop.example\" for what is below it too";
         problems.extend(wrong.into_iter().map(|number| Unusable::new(format!("links[{number}]"), problem)));
-        Self { canary, max_reply: config.max_reply, links }
+        Self { canary, max_reply: config.max_reply, links, format: config.format }
     }
 
     /// The system prompt, with the canary at both of its ends: whoever tells the first half, or the last, tells it too.
@@ -57,7 +61,16 @@ impl Guard {
     }
 
     /// An answer as it may leave.
-    pub(super) fn pass(&self, words: &str) -> String {
+    pub(super) fn pass(&self, words: &str) -> Part {
+        let written = self.format.written(words, true);
+        let written = if written.trim().is_empty() { words } else { &written };
+        let railed = self.railed(written);
+        // Where nothing is marked there is nothing to take out.
+        let is_marked = !self.format.is_plain() && marks::plain(&railed) != railed;
+        Part::text(railed).written_in(if is_marked { Format::WhatsApp } else { Format::Plain })
+    }
+
+    fn railed(&self, words: &str) -> String {
         let words = self.without_foreign_links(words);
         if !self.is_too_long(&words) {
             return words;
@@ -67,7 +80,12 @@ impl Guard {
     }
 
     fn without_foreign_links(&self, words: &str) -> String {
-        self.links.as_ref().map_or_else(|| words.to_owned(), |links| links.pass(words))
+        let Some(links) = &self.links else { return words.to_owned() };
+        let passed = links.pass(words);
+        // A phone shows `*shop*.example` as one word.
+        let shown = marks::plain(&passed);
+        let shown_passed = links.pass(&shown);
+        if shown_passed == shown { passed } else { shown_passed }
     }
 }
 
@@ -76,11 +94,25 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The first `most` characters at the most, up to the end of a sentence or of a word.
+/// The first `most` characters at the most, up to the end of a sentence or of a word. Marks that are open there are closed.
 fn shortened(words: &str, most: usize) -> String {
     if words.chars().count() <= most {
         return words.to_owned();
     }
+    for most_words in [most, most.saturating_sub(LONGEST_CLOSING)] {
+        let (at, end) = cut(words, most_words);
+        let short = marks::beginning(words, at, end);
+        if short.chars().count() <= most {
+            return short;
+        }
+    }
+    let words = marks::plain(words);
+    let (at, end) = cut(&words, most);
+    format!("{}{end}", words[..at].trim_end())
+}
+
+/// Where to cut words off that may be so long, and what says that there was more.
+fn cut(words: &str, most: usize) -> (usize, &'static str) {
     // A place for the sign that there was more; and no letter is cut in two.
     let (mut end, mut room) = (0, most.saturating_sub(1));
     for (at, letter) in words.grapheme_indices(true) {
@@ -92,11 +124,11 @@ fn shortened(words: &str, most: usize) -> String {
     let sentence = kept.rfind(['.', '!', '?', '。', '\n']).filter(|at| *at >= enough);
     if let Some(at) = sentence {
         let length = kept[at..].chars().next().map_or(0, char::len_utf8);
-        return kept[..at + length].trim_end().to_owned();
+        return (at + length, "");
     }
     let whole = words[end..].starts_with(char::is_whitespace);
     let word = kept.rfind(char::is_whitespace).filter(|at| !whole && *at >= enough).unwrap_or(kept.len());
-    format!("{}…", kept[..word].trim_end())
+    (word, "…")
 }
 
 #[cfg(test)]
@@ -108,12 +140,36 @@ mod tests {
         Guard::new(&LlmConfig { links, max_reply: 0, ..LlmConfig::default() }, &mut Vec::new())
     }
 
+    fn passed(guard: &Guard, words: &str) -> String {
+        guard.pass(words).payload.words().expect("words").to_owned()
+    }
+
+    #[test]
+    fn the_rails_see_what_is_sent() {
+        let shop = guard(&["shop.example"]);
+        for (said, sent) in [
+            ("**Hi**, see [our page](https://evil.example/shop.example).", "*Hi*, see our page ([…])."),
+            ("**Hi**, see [shop.example](https://evil.example).", "*Hi*, see shop.example ([…])."),
+            ("[a][1] **b**\n\n[1]: https://evil.example/", "a ([…]) *b*\n\n"),
+            ("**Hi** <a href='//evil.example'>shop.example</a>", "*Hi* shop.example ([…])"),
+            ("**Hi** ev**il.example**", "*Hi* […]"),
+            ("See *evil*.example", "See […]"),
+            ("**See** https://shop.example/a_b_c", "*See* https://shop.example/a_b_c"),
+        ] {
+            assert_eq!(passed(&shop, said), sent);
+        }
+        let (said, config) = ("**x** *y*", LlmConfig { format: Format::Plain, ..LlmConfig::default() });
+        assert_eq!(passed(&Guard::new(&config, &mut Vec::new()), said), said);
+        let cut = LlmConfig { max_reply: 16, ..LlmConfig::default() };
+        assert_eq!(passed(&Guard::new(&cut, &mut Vec::new()), "**One two three four five**"), "*One two three…*");
+    }
+
     #[test]
     fn what_is_cut_leads_nowhere_else() {
         let links = vec!["shop.help.example".to_owned()];
         let config = LlmConfig { links, max_reply: 24, ..LlmConfig::default() };
         let guard = Guard::new(&config, &mut Vec::new());
-        assert_eq!(guard.pass("https://shop.help.example/returns"), "[…].");
+        assert_eq!(passed(&guard, "https://shop.help.example/returns"), "[…].");
     }
 
     #[test]

@@ -220,6 +220,7 @@ impl Manners<'_> {
             captions: CAPTIONS,
             choices: None,
             places: takes.places,
+            marks: true,
             idempotent_sends: false,
             statuses_carry_key: false,
             window: None,

@@ -142,8 +142,9 @@ fn a_lease_that_is_too_short_for_all_the_parts_of_a_models_reply_is_refused() {
         assert_eq!(problems("5m", 4000), [], "{}", kind.name);
         assert_eq!(problems("5m", 0), [], "{}", kind.name);
         let [problem] = &problems("5m", 120_000)[..] else { panic!("{}: no problem", kind.name) };
-        // Linq takes 10,000 characters at a time, the others 4,096: a piece holds more than a third of that.
-        let parts = if kind.name == "linq" { 37 } else { 88 };
+        // Linq takes 10,000 characters at a time, the others 4,096: a piece holds more than a third of that, but for the marks
+        // that are closed and opened around it.
+        let parts = if kind.name == "linq" { 37 } else { 89 };
         assert!(problem.text.contains(&format!("(here {parts})")), "{}: {}", kind.name, problem.text);
         assert!(problem.text.contains("handler.max_reply"), "{}", problem.text);
         assert_eq!(problems("2h", 120_000), [], "{}", kind.name);
