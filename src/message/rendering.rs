@@ -3,7 +3,7 @@
 //!
 //! What the customer wrote stands as it is. Everything else stands in square brackets before it, on one line each, and
 //! is bounded: names, file names and whatever else came from outside hold no bracket, no line break, and not more than
-//! [`LONGEST_FIELD`] characters.
+//! 200 characters.
 
 use std::fmt::Write;
 

@@ -173,8 +173,10 @@ impl Links {
         };
         let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let authority = match authority.split_once('@') {
-            // An address of mail.
-            Some((person, host)) if usual.is_none() && behind.is_empty() && is_person(person) => host,
+            // An address of mail. Some readers find a host in the person's name, and end there.
+            Some((person, host)) if usual.is_none() && behind.is_empty() && is_person(person) && !is_link(person) => {
+                host
+            }
             Some(_) => return false,
             None => authority,
         };

@@ -122,6 +122,18 @@ fn evil(text: &str) -> bool {
 }
 
 #[test]
+fn an_address_of_mail_whose_person_reads_as_a_host_is_none_that_may_be_there() {
+    for (said, passed) in [
+        ("EVIL.EXAMPLE+info@shop.example", "[…]"),
+        ("HTTPS://\u{200b}EVIL.EXAMPLE+info@shop.example", "[…]"),
+        ("evil.com@shop.example", "[…]"),
+        ("ada.b+news@shop.example", "ada.b+news@shop.example"),
+    ] {
+        assert_eq!(shop().pass(said), passed, "{said}");
+    }
+}
+
+#[test]
 fn no_form_of_a_foreign_link_passes() {
     for said in FOREIGN {
         let passed = shop().pass(said);
