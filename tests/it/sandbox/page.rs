@@ -97,7 +97,7 @@ async fn hostile_names_and_bodies_come_out_as_the_text_they_are() {
         "{{ 7 * 7 }} {% for x in y %} {# note #}",
         "</p><img src=x onerror=\"alert('1')\">",
         "&lt;b&gt; & &amp;amp;",
-        "line one\n  line two\t`\\u003c` \u{202e}abc",
+        "line one\n  line two\t`\\u003c \u{202e}abc",
     ];
     world.sandbox.phone().add(Customer::new(ADA, hostile[0]));
     for words in hostile {
@@ -116,6 +116,23 @@ async fn hostile_names_and_bodies_come_out_as_the_text_they_are() {
         event["messages"].as_array().unwrap().iter().map(|message| message["html"].as_str().unwrap()).collect();
     assert_eq!(texts(&told), expected);
     assert!(!told.contains("<script>") && !told.contains("<img"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phone_shows_marks_as_whatsapp_does_and_everything_else_as_text() {
+    let world = World::quiet();
+    world.ada_writes("hello").await;
+    let words = "*Open* _now_, ~closed~ `<b>` *a _b_* 2 * 3\n```\n<i>\n```";
+    assert_eq!(world.call(&text(words)).await.0, 200);
+    let html = shown(&world, &format!("/phone/{ADA}")).await;
+    for run in [
+        r#"<span class="bold">Open</span> <span class="italic">now</span>, <span class="strike">closed</span> "#,
+        r#"<span class="code">&lt;b&gt;</span> <span class="bold">a </span><span class="bold italic">b</span> 2 * 3"#,
+        r#"<span class="code fence">"#,
+    ] {
+        assert!(html.contains(run), "{run}: {html}");
+    }
+    assert!(!html.contains("<i>") && !html.contains("<b><"), "{html}");
 }
 
 #[tokio::test(start_paused = true)]
