@@ -163,6 +163,27 @@ impl<'t> Marked<'t> {
         cut
     }
 
+    /// Where the first words behind byte `from` begin, behind blanks and signs that open spans, and what opens those spans.
+    pub(crate) fn first_words(&self, from: usize) -> (usize, String) {
+        let (mut at, mut opening, mut spans) = (from, String::new(), &self.spans);
+        loop {
+            let rest = &self.text[at..];
+            let begin = at + rest.len() - rest.trim_start().len();
+            let next = spans.partition_point(|span| span.whole.start < begin);
+            let Some(span) = spans.get(next).filter(|span| span.whole.start == begin) else { return (begin, opening) };
+            opening.push_str(self.opening(span));
+            at = span.inner.start;
+            if span.mark == Mark::Fence {
+                let inner = &self.text[span.inner.clone()];
+                let blank = inner.len() - inner.trim_start().len();
+                // What stands in a fence keeps its indentation.
+                let skipped = inner[..blank].rfind('\n').map_or(blank, |line_end| line_end + 1);
+                return (at + skipped, opening);
+            }
+            spans = &span.within;
+        }
+    }
+
     /// The spans that byte `at` stands in or between the signs of, the outermost first.
     fn around(&self, at: usize) -> Vec<&Span> {
         let (mut found, mut spans) = (Vec::new(), &self.spans);

@@ -86,6 +86,13 @@ impl<'t> Pieces<'t> {
             };
             let at = from + cut(rest, end);
             let found = self.marked.cut(from, at, self.cut.quoted);
+            // A piece that would hold only signs that open something shows those signs: the next one opens it instead.
+            let (begin, begun) = self.marked.first_words(from);
+            if begin > from && found.end <= begin {
+                let opening = format!("{opening}{begun}");
+                self.cut = Cut { end: from, begin, opening, closing: String::new(), quoted: self.cut.quoted };
+                return self.next(limit);
+            }
             let piece = self.text[from..found.end].trim_end();
             let taken = piece.chars().count() + found.closing.chars().count();
             if taken > room && fits > 1 {
@@ -175,6 +182,18 @@ mod tests {
         assert_eq!(split(code, 30), ["Here:\n```\nif a:\n    b()\n```", "```\n    c()\n    d()\n```\nDone."]);
         assert_eq!(split("0123456789 *a b c d e f*", 16), ["0123456789 *a b*", "*c d e f*"]);
         assert_eq!(split("*0123456789*", 8), ["01234567", "89"], "there is no room for marks");
+    }
+
+    #[test]
+    fn what_opens_with_blanks_does_not_become_an_empty_piece() {
+        let lines = "\n \n".repeat(12);
+        for (text, expected) in [
+            (format!("a\n```{lines}  let a = 1;\n```"), vec!["a", "```\n  let a = 1;\n```"]),
+            (format!("```{}one two three four five```", " ".repeat(60)), vec!["```one two three four five```"]),
+            (format!("*_`{}one two`_*", " ".repeat(40)), vec!["*_`one two`_*"]),
+        ] {
+            assert_eq!(split(&text, 40), expected, "{text:?}");
+        }
     }
 
     #[test]
