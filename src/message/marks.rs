@@ -163,6 +163,20 @@ impl<'t> Marked<'t> {
         cut
     }
 
+    /// Where the signs of all spans stand, in order.
+    pub(crate) fn signs(&self) -> Vec<Range<usize>> {
+        fn add(spans: &[Span], signs: &mut Vec<Range<usize>>) {
+            for span in spans {
+                signs.push(span.whole.start..span.inner.start);
+                add(&span.within, signs);
+                signs.push(span.inner.end..span.whole.end);
+            }
+        }
+        let mut signs = Vec::new();
+        add(&self.spans, &mut signs);
+        signs
+    }
+
     /// Where the first words behind byte `from` begin, behind blanks and signs that open spans, and what opens those spans.
     pub(crate) fn first_words(&self, from: usize) -> (usize, String) {
         let (mut at, mut opening, mut spans) = (from, String::new(), &self.spans);

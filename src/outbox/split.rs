@@ -1,6 +1,7 @@
 //! Cuts a text that is too long for one message: at a paragraph, else at a sentence, else at a word.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -58,6 +59,8 @@ fn is_longer(text: &str, limit: usize) -> bool {
 struct Pieces<'t> {
     text: &'t str,
     marked: &'t Marked<'t>,
+    /// Where the signs of its marks stand.
+    signs: Vec<Range<usize>>,
     /// Where the last piece ended, and the next one begins.
     cut: Cut,
 }
@@ -65,7 +68,7 @@ struct Pieces<'t> {
 impl<'t> Pieces<'t> {
     fn of(text: &'t str, marked: &'t Marked<'t>) -> Self {
         let begin = text.len() - text.trim_start().len();
-        Self { text, marked, cut: Cut { begin, ..Cut::default() } }
+        Self { text, marked, signs: marked.signs(), cut: Cut { begin, ..Cut::default() } }
     }
 
     fn next(&mut self, limit: usize) -> Option<String> {
@@ -78,7 +81,7 @@ impl<'t> Pieces<'t> {
         let room = limit.saturating_sub(opening.chars().count());
         let rest = rest.trim_end();
         let mut fits = room;
-        let mut retries = 0;
+        let (mut retries, mut again, mut latest) = (0, 0, None);
         loop {
             let Some((end, _)) = rest.char_indices().nth(fits) else {
                 self.cut = Cut { end: self.text.len(), begin: self.text.len(), ..Cut::default() };
@@ -100,9 +103,16 @@ impl<'t> Pieces<'t> {
             } else if self.is_read_otherwise(piece, &found) && retries < RETRIES && fits > 1 {
                 (fits, retries) = (piece.chars().count().saturating_sub(1).max(1), retries + 1);
             } else {
-                let piece = format!("{opening}{piece}{}", found.closing);
-                self.cut = found;
-                return Some(piece);
+                let whole = format!("{opening}{piece}{}", found.closing);
+                let is_right = is_ink_of(&plain(&whole), self.shown(from..from + piece.len()));
+                if is_right || again == RETRIES || fits <= 1 {
+                    // Where no cut shows what stood there, the latest is as good as any.
+                    let (whole, found) = latest.filter(|_| !is_right).unwrap_or((whole, found));
+                    self.cut = found;
+                    return Some(whole);
+                }
+                (fits, retries, again) = (piece.chars().count().saturating_sub(1).max(1), 0, again + 1);
+                latest.get_or_insert((whole, found));
             }
         }
     }
@@ -113,6 +123,25 @@ impl<'t> Pieces<'t> {
         doubled(cut.closing.chars().next(), piece.chars().next_back())
             || doubled(cut.opening.chars().next_back(), self.text[cut.begin..].chars().next())
     }
+
+    /// The characters of a part of the text that are no signs.
+    fn shown(&self, range: Range<usize>) -> impl Iterator<Item = char> {
+        let first = self.signs.partition_point(|sign| sign.end <= range.start);
+        let mut signs = self.signs[first..].iter().peekable();
+        self.text[range.clone()].char_indices().filter_map(move |(at, c)| {
+            let at = range.start + at;
+            while signs.peek().is_some_and(|sign| sign.end <= at) {
+                signs.next();
+            }
+            (!signs.peek().is_some_and(|sign| sign.contains(&at))).then_some(c)
+        })
+    }
+}
+
+/// Whether `text` shows these characters, blanks and the signs of quotes apart.
+fn is_ink_of(text: &str, shown: impl Iterator<Item = char>) -> bool {
+    let is_ink = |c: &char| !c.is_whitespace() && *c != '>';
+    text.chars().filter(is_ink).eq(shown.filter(is_ink))
 }
 
 /// So many characters of a piece at the most are marks that are opened again and closed.
