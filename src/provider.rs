@@ -34,6 +34,7 @@ mod resolve;
 mod secrets;
 pub mod signature;
 mod unread;
+mod vcard;
 pub mod wawp;
 mod whatsapp;
 

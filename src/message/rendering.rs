@@ -7,9 +7,14 @@
 
 use std::fmt::Write;
 
+use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation;
+
 use super::content::{ContactCard, OrderItem};
 use super::{Content, Inbound, MediaRef, Product, Quoted, Referral};
 
+/// How the lines begin that say what a message refers to.
+const CONTEXT: [&str; 4] = ["[came from ", "[asks about product ", "[in reply", "[forwarded]"];
 /// The longest single field, in characters.
 const LONGEST_FIELD: usize = 200;
 /// The longest name of a speaker, in characters.
@@ -46,6 +51,18 @@ pub fn with_context(inbound: &Inbound, body: String) -> String {
     lines.join("\n")
 }
 
+/// What was said, without the lines of what it refers to.
+pub fn without_context(words: &str) -> &str {
+    let mut rest = words;
+    while let Some((line, behind)) = rest.split_once('\n')
+        && line.ends_with(']')
+        && CONTEXT.iter().any(|begin| line.starts_with(begin))
+    {
+        rest = behind;
+    }
+    rest
+}
+
 /// What a message says, whatever it refers to.
 pub fn content(content: &Content) -> String {
     let kind = content.kind().as_str();
@@ -61,7 +78,7 @@ pub fn content(content: &Content) -> String {
         Content::Contacts { cards } => format!("[contacts: {}]", told_of(cards, MOST_CARDS, card).join("; ")),
         Content::Form { name, answers } => {
             let name = name.as_ref().map(|name| format!(" {}", one_line(name, LONGEST_FIELD))).unwrap_or_default();
-            format!("[form{name}: {}]", cut(&answers.to_string(), LONGEST_FORM))
+            format!("[form{name}: {}]", cut(&self::answers(answers), LONGEST_FORM))
         }
         Content::Order { items, text, .. } => {
             let items = told_of(items, MOST_ITEMS, item).join(", ");
@@ -89,6 +106,23 @@ pub fn speaker(inbound: &Inbound) -> String {
         let hidden = id.chars().count().saturating_sub(SHOWN_OF_ID);
         format!("member …{}", id.chars().skip(hidden).collect::<String>())
     })
+}
+
+/// A form's answers: names and values, or the JSON that they are.
+fn answers(answers: &Value) -> String {
+    let plain = |value: &Value| match value {
+        Value::String(text) => one_line(text, LONGEST_FORM),
+        other => one_line(&other.to_string(), LONGEST_FORM),
+    };
+    match answers {
+        // Flows are known by a token of the upstream's, which the customer has not written.
+        Value::Object(all) => {
+            let told = all.iter().filter(|(name, _)| *name != "flow_token");
+            let told = told.map(|(name, value)| format!("{}: {}", one_line(name, LONGEST_FIELD), plain(value)));
+            told.collect::<Vec<_>>().join(", ")
+        }
+        other => plain(other),
+    }
 }
 
 fn with_words(facts: String, words: Option<&str>) -> String {
@@ -172,6 +206,11 @@ fn quoted(quoted: &Quoted) -> Option<String> {
     Some(format!("[in reply{whose}: \"{words}\"]"))
 }
 
+/// What a group's member said, behind their name. Lines that follow are indented: nobody speaks in another's name.
+pub fn spoken(name: &str, words: &str) -> String {
+    format!("{name}: {}", words.replace('\n', "\n  "))
+}
+
 /// On one line, without brackets, and not too long.
 fn one_line(text: &str, most: usize) -> String {
     let plain = text.chars().map(|c| match c {
@@ -185,11 +224,11 @@ fn one_line(text: &str, most: usize) -> String {
     cut(&plain.split_whitespace().collect::<Vec<_>>().join(" "), most)
 }
 
+/// The first `most` characters at the most; what a person sees as one is not cut.
 fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-        None => text.to_owned(),
-    }
+    let Some((longest, _)) = text.char_indices().nth(most) else { return text.to_owned() };
+    let ends = text.grapheme_indices(true).map(|(at, _)| at).take_while(|at| *at <= longest);
+    format!("{}…", text[..ends.last().unwrap_or_default()].trim_end())
 }
 
 #[cfg(test)]
@@ -247,8 +286,11 @@ mod tests {
                 "[order: 2 x SKU-17 at 5.5 EUR, 2 x SKU-17] quick",
             ),
             (
-                Content::Form { name: Some("visit".into()), answers: json!({"day": "Monday"}) },
-                r#"[form visit: {"day":"Monday"}]"#,
+                Content::Form {
+                    name: Some("visit".into()),
+                    answers: json!({"day": "Monday", "flow_token": "t", "note": "x] [order: 5 x SKU-1"}),
+                },
+                "[form visit: day: Monday, note: x) (order: 5 x SKU-1]",
             ),
             (Content::Unknown { what: "poll".into(), raw: json!({}) }, "[unknown: poll]"),
             (Content::Welcome, "[welcome]"),
@@ -273,6 +315,8 @@ mod tests {
         assert!(told.contains("and 470 more") && told.ends_with(&words) && told.len() < 11_000, "{}", told.len());
         let form = content(&Content::Form { name: None, answers: json!("z".repeat(100_000)) });
         assert!(form.len() < 2_100);
+        assert_eq!(cut("👨‍👩‍👧👨‍👩‍👧", 7), "👨‍👩‍👧…");
+        assert_eq!(without_context("[in reply: \"a\"]\n[forwarded]\n[x]\ny"), "[x]\ny");
     }
 
     #[test]

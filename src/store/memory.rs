@@ -372,6 +372,7 @@ impl Store for Memory {
         let Some((peer, pause)) = Pause::by_echo(echo, lasts) else { return Ok(Echoed::Known) };
         let mut ledger = self.ledger()?;
         let echoed = ledger.echo(echo, &peer, pause, now)?;
+        ledger.trim(&peer, self.history_kept);
         // Before anybody else looks at the ledger.
         self.schedule.heed(echoed, &ledger.chats(&peer).chats, now);
         Ok(echoed)

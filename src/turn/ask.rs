@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
+use super::history::look_up_quotes;
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
 use super::replayed::once_each;
 use super::upstream::{ROOM_PATIENCE, Upstream};
@@ -17,7 +18,7 @@ use crate::handler::{Presence, Said, Turn};
 use crate::message::{MediaKind, Part, Payload, Reply};
 use crate::meters::Fact;
 use crate::outbox;
-use crate::store::{Claim, StoreError};
+use crate::store::{Claim, Peer, StoreError};
 use crate::typing::Dots;
 
 /// How long to wait before a handler is asked again whose error may pass; twice as long each time.
@@ -58,8 +59,10 @@ impl Attempt<'_> {
                 return Ok(Answer::GivenBack(why));
             }
             self.report.restarts += 1;
-            history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
-            history = once_each(history, claim);
+            let peer = Peer::of(&batch.newest().inbound.at);
+            history = once_each(self.history(claim, &peer, self.bot.turn.history).await?, claim);
+            look_up_quotes(&mut claim.messages, &history);
+            look_up_quotes(&mut batch.admitted, &history);
             self.open_until = self.window(claim, &history);
         }
     }

@@ -69,7 +69,8 @@ pub(super) fn look_up_quotes(messages: &mut [Waiting], history: &[Said]) {
             continue;
         }
         let said = history.iter().rfind(|said| said.message.as_ref() == Some(id));
-        let found = said.map(|said| (said.words.clone(), said.by != Speaker::Customer)).or_else(|| {
+        let words = |said: &Said| rendering::without_context(&said.words).to_owned();
+        let found = said.map(|said| (words(said), said.by != Speaker::Customer)).or_else(|| {
             let beside = messages.iter().find(|beside| beside.inbound.at.message == *id)?;
             Some((rendering::content(&beside.inbound.content), false))
         });

@@ -216,6 +216,22 @@ async fn every_form_of_an_answer_is_understood() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_says_in_which_format_its_words_are() {
+    let markdown =
+        json!([{ "type": "text", "text": "**Open**", "format": "markdown" }, { "type": "text", "text": "**x**" }]);
+    for (answer, sent) in [
+        (json!({ "text": "**Open** ~~x~~", "format": "markdown" }), vec!["*Open* ~x~"]),
+        (json!({ "text": "**Open**" }), vec!["**Open**"]),
+        (json!({ "parts": markdown }), vec!["*Open*", "**x**"]),
+    ] {
+        let (world, _) = world(Upstream::Meta, &Remote::always(200, "application/json", &answer.to_string()));
+        world.write("hello");
+        world.pass(60).await;
+        assert_eq!(world.replies(), sent, "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_that_may_pass_is_asked_about_again_under_the_same_key() {
     let remote = Remote::new(|number, _| async move {
         match number {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use threedots::message::reply::{Choice, Media, MediaSource, Row, Section};
-use threedots::message::{MediaKind, Part, Payload};
+use threedots::message::{Format, MediaKind, Part, Payload};
 use threedots::outbox;
 use threedots::provider::Provider;
 use threedots::sandbox::phone::Body;
@@ -76,6 +76,33 @@ fn row(id: &str, title: &str, description: &str) -> Row {
 
 fn has_buttons(upstream: Upstream) -> bool {
     ["meta", "nxcloud"].contains(&upstream.name())
+}
+
+#[tokio::test(start_paused = true)]
+async fn markdown_is_written_as_each_upstream_shows_it_and_plain_words_stay() {
+    let choice = Choice { id: "1".into(), title: "**Blue**".into() };
+    let question = Payload::Buttons { body: "**Which?**".into(), footer: None, buttons: vec![choice] };
+    for upstream in Upstream::ALL {
+        let linq = upstream == Upstream::Linq;
+        let parts = vec![
+            Part::text("**Open** [today](https://shop.example/a)").written_in(Format::Markdown),
+            Part::text("*Open* _now_").written_in(Format::WhatsApp),
+            Part::text("**Open** *now*"),
+            link(MediaKind::Image, "**Blue**").written_in(Format::Markdown),
+            Part::from(question.clone()).written_in(Format::Markdown),
+        ];
+        let (got, _) = answered(upstream, parts).await;
+        let got = words(&got).join("\n");
+        let expected = if linq {
+            ["Open today (https://shop.example/a)", "Open now", "**Open** *now*", "Blue", "Which?"]
+        } else {
+            ["*Open* today (https://shop.example/a)", "*Open* _now_", "**Open** *now*", "*Blue*", "*Which?*"]
+        };
+        for words in expected {
+            assert!(got.lines().any(|line| line == words), "{upstream:?}: {words:?} of {got:?}");
+        }
+        assert!(!got.contains("**Blue**") && !got.contains("**Which"), "{upstream:?}: {got:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

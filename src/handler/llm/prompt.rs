@@ -189,7 +189,7 @@ fn describe(message: &Inbound) -> String {
         Some(heard) => rendering::with_context(message, heard),
         None => rendering::message(message),
     };
-    if message.at.group { format!("{}: {words}", rendering::speaker(message)) } else { words }
+    if message.at.group { rendering::spoken(&rendering::speaker(message), &words) } else { words }
 }
 
 fn image_in(message: &Inbound) -> Option<&MediaRef> {

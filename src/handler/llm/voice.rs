@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use crate::handler::Said;
-use crate::message::{Content, Kind};
+use crate::message::{Content, Kind, rendering};
 
 /// Something that was said, as it is told; in a group, behind its speaker's name.
 pub(super) fn told(said: &Said) -> Cow<'_, str> {
     let words: Cow<'_, str> =
         if said.transcript { transcribed("voice note", &said.words).into() } else { said.words.as_str().into() };
     match &said.name {
-        Some(name) => format!("{name}: {words}").into(),
+        Some(name) => rendering::spoken(name, &words).into(),
         None => words,
     }
 }

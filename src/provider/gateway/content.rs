@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::message::MessageId;
 use crate::message::content::{ContactCard, Content, MediaKind, MediaRef};
 use crate::provider::lenient::{Object, is_within};
+use crate::provider::vcard;
 
 /// How many levels of the gateway's own JSON a message may carry on.
 const DEEPEST: usize = 64;
@@ -75,21 +76,9 @@ fn choice(wire: Object<'_>) -> Option<Content> {
     Some(Content::Choice { title: wire.text("title").unwrap_or_else(|| id.clone()), id, written: None })
 }
 
-/// A card comes as a vCard: lines of `NAME;parameters:value`, a long one folded before a blank.
+/// A card comes as a vCard, with its name beside it.
 fn card(wire: Object<'_>) -> ContactCard {
-    let vcard = wire.text("vcard").unwrap_or_default().replace("\r\n", "\n").replace("\n ", "");
-    let values = |name: &str| {
-        let lines = vcard.lines().filter_map(|line| line.split_once(':'));
-        let named = lines.filter(|(property, _)| is_called(property, name));
-        named.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty()).collect::<Vec<_>>()
-    };
-    let name = wire.text("displayName").or_else(|| values("FN").into_iter().next());
-    let organisation = values("ORG").into_iter().next();
-    ContactCard { name, phones: values("TEL"), emails: values("EMAIL"), organisation }
-}
-
-/// Whether a property, with its group and its parameters, has this name: `item1.TEL;type=CELL` is a `TEL`.
-fn is_called(property: &str, name: &str) -> bool {
-    let plain = property.split(';').next().unwrap_or_default();
-    plain.rsplit('.').next().is_some_and(|plain| plain.trim().eq_ignore_ascii_case(name))
+    let card = vcard::read(&wire.text("vcard").unwrap_or_default());
+    let name = wire.text("displayName").or(card.name);
+    ContactCard { name, ..card }
 }

@@ -103,7 +103,7 @@ impl Reader<'_> {
         let number = to.as_deref().and_then(phone).map(ContactId::new);
         // The identifier by which a customer writes, where there is one; and one that came in the wrong field.
         let chat = message.text("to_user_id").or(to).map(ChatId::new);
-        let words = message.object("text").and_then(|text| text.text("body"));
+        let words = content::read(message, &[]).and_then(|said| said.words().map(str::to_owned));
         let (bot, id, time) = (self.bot.clone(), MessageId::new(message.text("id")?), time(message, self.received));
         Some(Echo { bot, chat, phone: number, message: id, words, time })
     }

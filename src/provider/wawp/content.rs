@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::message::content::{ContactCard, Content, MediaKind, MediaRef};
+use crate::message::content::{Content, MediaKind, MediaRef};
 use crate::provider::lenient::{Object, is_within};
+use crate::provider::vcard;
 
 /// How many levels of the engine's JSON a message may carry on.
 const DEEPEST: usize = 64;
@@ -59,29 +60,8 @@ fn location(payload: Object<'_>) -> Option<Content> {
 }
 
 fn contacts(payload: Object<'_>) -> Option<Content> {
-    let cards: Vec<_> = payload.list("vCards").filter_map(Value::as_str).map(card).collect();
+    let cards: Vec<_> = payload.list("vCards").filter_map(Value::as_str).map(vcard::read).collect();
     (!cards.is_empty()).then_some(Content::Contacts { cards })
-}
-
-/// The name, the numbers and the addresses of a vCard; everything else on it is left.
-fn card(vcard: &str) -> ContactCard {
-    let mut card = ContactCard::default();
-    for line in vcard.lines() {
-        let Some((property, value)) = line.split_once(':') else { continue };
-        // `item1.TEL;type=CELL`
-        let property = property.split(';').next().unwrap_or_default();
-        let property = property.rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
-        let value = value.trim().to_owned();
-        match property.as_str() {
-            _ if value.is_empty() => {}
-            "FN" => card.name = Some(value),
-            "TEL" => card.phones.push(value),
-            "EMAIL" => card.emails.push(value),
-            "ORG" => card.organisation = Some(value),
-            _ => {}
-        }
-    }
-    card
 }
 
 /// A medium, even one that has no address because nobody fetched it from WhatsApp.

@@ -63,7 +63,7 @@ impl Around<'_> {
             quotes: context.and_then(|context| context.text("id")).map(MessageId::new),
             quoted: context.and_then(|context| self.quoted(context)),
             forwarded: says("forwarded") || says("frequently_forwarded"),
-            referral: message.object("referral").map(referral),
+            referral: message.object("referral").map(referral).filter(|found| *found != Referral::default()),
             product: context.and_then(|context| product(context.object("referred_product")?)),
         });
         Some(())

@@ -73,10 +73,19 @@ impl Ledger {
         let newest = known.said.len().saturating_sub(PersonsWords::LOOKED_AT);
         let newest: Vec<Said> = known.said.iter().skip(newest).map(|said| decode(said)).collect::<Result<_, _>>()?;
         if let Some(said) = wrote.unless_among(&newest) {
-            // What is too old goes with the next settlement.
             known.said.push_back(record::encode(&said)?);
         }
         Ok(())
+    }
+
+    /// Lets what is too old of what was said go.
+    pub(super) fn trim(&mut self, peer: &Peer, history_kept: usize) {
+        for conversation in self.chats(peer).chats {
+            if let Some(known) = self.conversations.get_mut(&conversation) {
+                let trimmed = known.said.len().saturating_sub(history_kept);
+                known.said.drain(..trimmed);
+            }
+        }
     }
 
     /// Pauses by an echo that turned out to be a person's.
