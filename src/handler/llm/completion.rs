@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `events` | the documents of a stream, out of its bytes |
 //! | `mend` | what is almost JSON |
-//! | `chunk` | what one of them says, whatever its form |
+//! | `usual`, `chunk` | what one of them says: in the usual form, and whatever its form |
 //! | `calls` | calls of tools, out of their pieces |
 //! | `beside` | what goes back with them |
 //! | `words` | what of the words is for the customer |
@@ -26,6 +26,7 @@ mod spoken;
 #[cfg(test)]
 mod tests;
 mod thoughts;
+mod usual;
 mod words;
 
 use std::time::Duration;
@@ -105,6 +106,13 @@ pub(super) async fn hear(
         };
         match event {
             Event::Done => heard.done = true,
+            Event::Words(words) => {
+                heard.length += words.len();
+                heard.words.push_str(&words);
+                if heard.length > LONGEST {
+                    return Err(Unanswered::Endless);
+                }
+            }
             _ if heard.ended.is_some() && !matches!(event, Event::Chunk(_)) => {}
             Event::Unreadable => return Err(Unanswered::NotUnderstood),
             Event::Failed(why) => {

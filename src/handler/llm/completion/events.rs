@@ -12,12 +12,15 @@ use tokio::time::{Instant, timeout};
 
 use super::Unanswered;
 use super::mend::mended;
+use super::usual;
 use crate::http::BareAnswer;
 use crate::http::lines::{Lines, Longest};
 use crate::json;
 
 /// One event.
 pub(super) enum Event {
+    /// A piece of the words, and nothing else.
+    Words(String),
     /// A document.
     Chunk(Value),
     /// Nothing follows.
@@ -148,6 +151,12 @@ impl Events {
 
     /// Whether this is a whole document: it is an event then.
     fn document(&mut self, data: &str) -> bool {
+        if !self.is_error
+            && let Some(words) = usual::words(data)
+        {
+            self.ready.push_back(Event::Words(words));
+            return true;
+        }
         let Ok(document) = json::from_str::<Value>(data) else { return false };
         self.push(document);
         true
