@@ -96,14 +96,17 @@ pub(super) async fn hear(
 ) -> Result<Said, Unanswered> {
     let mut events = Events::new(answer, STREAM);
     let (mut heard, mut room, mut until) = (Hearing::default(), beside::LONGEST, None);
+    let mut is_silent = true;
     while !heard.done {
         let event = match events.next(stall, until).await {
             Ok(Some(event)) => event,
+            Ok(None) if is_silent => return Err(Unanswered::Silent),
             Ok(None) => break,
             // The answer is there.
             Err(_) if heard.ended.is_some() => break,
             Err(why) => return Err(why),
         };
+        is_silent = false;
         match event {
             Event::Done => heard.done = true,
             Event::Words(words) => {
@@ -232,6 +235,8 @@ pub(super) enum Unanswered {
     Status(u16),
     #[error("its answer broke off")]
     BrokeOff,
+    #[error("its answer broke off before it began")]
+    Silent,
     #[error("its answer has no end")]
     Endless,
     #[error("its answer was not understood")]
@@ -267,7 +272,7 @@ impl Unanswered {
             Self::Status(429) => "rate_limited",
             Self::Status(500..) => "server_error",
             Self::Status(_) => "refused",
-            Self::BrokeOff => "broke_off",
+            Self::BrokeOff | Self::Silent => "broke_off",
             Self::Endless => "endless",
             Self::NotUnderstood => "not_understood",
             Self::Empty => "empty",
@@ -285,7 +290,7 @@ impl Unanswered {
             Self::Unreachable | Self::Status(408 | 409 | 425 | 429 | 500 | 502..=504 | 507 | 520..=529) => {
                 Passing::Perhaps
             }
-            Self::Stalled | Self::BrokeOff | Self::NotUnderstood | Self::Empty => Passing::PerhapsOnce,
+            Self::Stalled | Self::BrokeOff | Self::Silent | Self::NotUnderstood | Self::Empty => Passing::PerhapsOnce,
             Self::TimedOut
             | Self::Status(_)
             | Self::Endless

@@ -49,9 +49,14 @@ impl Guard {
         )
     }
 
-    /// Whether a model gives away what it was told: in its words, or to a tool.
+    /// Whether a model gives away what it was told: in its words, or to a tool. Small models leave some of the canary out,
+    /// so that half of it in one piece is enough.
     pub(super) fn is_given_away_by(&self, said: &Said) -> bool {
-        let holds = |text: &str| plain(text).contains(&self.canary);
+        let pieces: Vec<&str> = (0..=CANARY / 2).map(|at| &self.canary[at..at + CANARY / 2]).collect();
+        let holds = |text: &str| {
+            let text = plain(text);
+            pieces.iter().any(|piece| text.contains(piece))
+        };
         holds(&said.words) || said.calls.iter().any(|call| holds(&call.arguments))
     }
 
@@ -194,6 +199,10 @@ mod tests {
         let spelt: String = guard.canary.to_uppercase().chars().flat_map(|c| [c, '-']).collect();
         assert!(guard.is_given_away_by(&said(guard.mark("You are a bot."))));
         assert!(guard.is_given_away_by(&said(format!("It begins with {spelt}"))));
+        for piece in [&guard.canary[..12], &guard.canary[3..11], &guard.canary[8..]] {
+            assert!(guard.is_given_away_by(&said(format!("[{piece}] I am a bot."))), "{piece} of {}", guard.canary);
+        }
+        assert!(!guard.is_given_away_by(&said(format!("Order {}", &guard.canary[..7]))));
         assert!(!guard.is_given_away_by(&said("I am a bot.".into())));
     }
 }

@@ -147,7 +147,7 @@ impl Rung {
         }
         // What was tried is not tried again, whether or not it has helped.
         let (mut tried, mut found, mut before) = (lacks.clone(), Vec::new(), None);
-        let mut repeats = 0;
+        let (mut repeats, mut to_hear_why) = (0, false);
         loop {
             let overheard = Arc::default();
             let left = until.saturating_duration_since(Instant::now());
@@ -158,6 +158,15 @@ impl Rung {
                 }
                 Err(why) => (why, overheard.refused.lock().unwrap_or_else(PoisonError::into_inner).take()),
             };
+            // Servers that fail before the first event cannot say why in a stream: llama-cpp-python does. Asked for all at
+            // once, they do, or they answer.
+            if why == Unanswered::Silent && repeats < MOST_LACKS && !tried.has(&Lack::Stream) {
+                tried.add(Lack::Stream);
+                lacks.add(Lack::Stream);
+                to_hear_why = true;
+                repeats += 1;
+                continue;
+            }
             let Some(refused) = refused else { return Err(why) };
             if refused.is_about_money() {
                 return Err(Unanswered::Unpaid);
@@ -184,6 +193,9 @@ impl Rung {
             before = Some(refused);
             if is_same && let Some(useless) = found.pop_if(|lack| !matches!(lack, Lack::TokenParameter(_))) {
                 lacks.take_back(&useless);
+            }
+            if std::mem::take(&mut to_hear_why) {
+                lacks.take_back(&Lack::Stream);
             }
             lacks.add(lack.clone());
             found.push(lack);

@@ -129,6 +129,56 @@ async fn a_model_that_sees_nothing_is_told_of_the_image_in_words() {
     }
 }
 
+/// Does what llama-cpp-python does with a request that it cannot work on: a stream ends before it begins, and only an answer
+/// in one piece says why.
+async fn silent_in_streams(has: &'static str, why: &'static str) -> Stub {
+    let script = move |request: &Value, number: usize| match request["stream"].as_bool() {
+        _ if !request.to_string().contains(has) => Does::Says(format!("Answer {number}")),
+        Some(true) => Does::Writes(&[]),
+        _ if why.is_empty() => Does::SaysAtOnce(json!({ "content": format!("Answer {number}") })),
+        _ => Does::Complains(500, why.to_owned()),
+    };
+    Stub::scripted(script).await
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_before_it_begins_is_asked_for_in_one_piece_to_hear_why() {
+    let concatenate = r#"{"error":{"message":"can only concatenate str (not \"list\") to str","code":null}}"#;
+    let stub = silent_in_streams("image_url", concatenate).await;
+    let world = world(vec![patient(&stub.base_url)]);
+    for number in 0..2 {
+        world.sandbox.write(&world.customer, Draft::image(Some("my shoe"))).expect("a customer");
+        let answered = world.phone().wait_for(|phone| phone.replies(&world.customer).len() > number);
+        tokio::time::timeout(Duration::from_secs(20), answered).await.expect("an answer");
+    }
+    let asked = |request: &Value| (request["stream"] == json!(true), request.to_string().contains("image_url"));
+    let requests: Vec<_> = stub.requests().iter().map(asked).collect();
+    assert_eq!(requests, [(true, true), (false, true), (true, false), (true, false)], "streams are asked for again");
+    assert_eq!(world.replies(), ["Answer 3", "Answer 4"]);
+}
+
+#[tokio::test]
+async fn an_answer_in_one_piece_does_where_a_stream_says_nothing() {
+    let stub = silent_in_streams("messages", "").await;
+    let world = world(vec![patient(&stub.base_url)]);
+    say(&world, "one").await;
+    say(&world, "two").await;
+    assert_eq!(
+        world.replies(),
+        ["Answer 2", "Answer 4"],
+        "a stream may only have been lost: it is asked for the next time"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_never_says_anything_is_asked_in_both_ways_and_left() {
+    let stub = Stub::always(Does::Writes(&[])).await;
+    let world = world(vec![patient(&stub.base_url)]);
+    say(&world, "one").await;
+    assert!(world.replies()[0].contains("cannot think straight"), "{:?}", world.replies());
+    assert_eq!(stub.requests().len(), 2);
+}
+
 #[tokio::test]
 async fn tools_are_left_out_only_where_nobody_else_is_left() {
     let stub = without(&[("\"tools\"", 400, r#"{"error":"registry/gemma:2b does not support tools"}"#)]).await;

@@ -61,13 +61,13 @@ impl Chunk {
         chunk
     }
 
-    fn take_in(&mut self, delta: Map<String, Value>) {
+    fn take_in(&mut self, mut delta: Map<String, Value>) {
+        let older_form = delta.remove("function_call");
         for (name, value) in delta {
             match name.as_str() {
                 "role" | "index" | "audio" | "annotations" => {}
                 "content" => self.content(value),
                 "refusal" => self.refusal.push_str(&text(&value)),
-                "function_call" => self.call(value),
                 "tool_calls" => match value {
                     Value::Array(calls) => calls.into_iter().for_each(|call| self.call(call)),
                     Value::Object(one) if ["function", "name", "id"].iter().any(|name| one.contains_key(*name)) => {
@@ -79,6 +79,10 @@ impl Chunk {
                 _ if is_something(Some(&value)) => drop(self.beside.insert(name, value)),
                 _ => {}
             }
+        }
+        // llama-cpp-python writes each piece of a call in both forms.
+        if let Some(call) = older_form.filter(|_| self.calls.is_empty()) {
+            self.call(call);
         }
     }
 

@@ -167,7 +167,11 @@ async fn calls_are_told_apart_however_they_are_numbered() {
     ] {
         let events: Vec<Value> = pieces.iter().map(|piece| delta(json!({ "tool_calls": [piece] }))).collect();
         let at_once = vec![delta(json!({ "content": null, "tool_calls": pieces }))];
-        for events in [events, at_once] {
+        let in_both_forms = pieces.iter().map(|piece| {
+            let function = piece.get("function").unwrap_or(piece);
+            delta(json!({ "function_call": function, "tool_calls": [piece] }))
+        });
+        for events in [events, at_once, in_both_forms.collect()] {
             let calls = of(&events).await.expect("calls").calls;
             let heard: Vec<(&str, &str)> = calls.iter().map(|call| (&*call.name, &*call.arguments)).collect();
             assert_eq!(heard, expected, "{what}");
@@ -202,8 +206,9 @@ async fn what_ends_an_answer_is_told_from_what_breaks_it_off() {
         ("{\"choices\":[{\"message\":{\"content\":\"Six.\"}}]}".into(), Ok("Six.")),
         ("{\n  \"choices\": [\n    {\"message\": {\"content\": \"Six.\"}}\n  ]\n}\n".into(), Ok("Six.")),
         (words.to_owned(), Err(Unanswered::BrokeOff)),
-        (String::new(), Err(Unanswered::BrokeOff)),
-        ("<html>Bad gateway</html>".into(), Err(Unanswered::BrokeOff)),
+        (String::new(), Err(Unanswered::Silent)),
+        (": still here\n\n".into(), Err(Unanswered::Silent)),
+        ("<html>Bad gateway</html>".into(), Err(Unanswered::Silent)),
         (format!("{words}data: {{\"error\":\"out of memory\"}}\n\n{end}"), Err(Unanswered::BrokeOff)),
         (format!("{words}event: error\ndata: {{\"detail\":\"x\"}}\n\n{end}"), Err(Unanswered::BrokeOff)),
         (format!("{words}{{\"error\":{{\"code\":502}}}}\n\n{end}"), Err(Unanswered::BrokeOff)),
