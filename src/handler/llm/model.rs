@@ -137,10 +137,10 @@ impl Rung {
 
     /// Asks it, and listens until it has said all; `patience` at the most, and its own time. What its server refuses of the
     /// request is left out of another one, and remembered once that was answered. Tools are left out only if no other
-    /// model can be asked, which `is_last` says, and none has been called in the turn.
-    pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration, is_last: bool) -> Result<Said, Unanswered> {
+    /// model can be asked, and none has been called in the turn.
+    pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration, chance: Chance) -> Result<Said, Unanswered> {
         let until = Instant::now() + self.config.timeout.min(patience);
-        let may_lack_tools = is_last && !asked.messages.iter().any(Line::is_result);
+        let may_lack_tools = chance.is_last && !asked.messages.iter().any(Line::is_result);
         let mut lacks = self.learned.known();
         if lacks.has(&Lack::Tools) && !asked.tools.is_empty() && !may_lack_tools {
             return Err(Unanswered::TakesNoTools);
@@ -177,6 +177,10 @@ impl Rung {
                 why => why == Unanswered::BrokeOff,
             };
             let lack = is_refusal.then(|| asked.lack(&tried, &self.config, &refused)).flatten();
+            // Servers that never heard of images fail at them, and say no word of why. Only for this turn, as it is a guess;
+            // a 500 may be anything, and has to come twice.
+            let may_be_images = is_refusal && (why != Unanswered::Status(500) || chance.is_again);
+            let lack = lack.or_else(|| (may_be_images && asked.shows_images(&tried)).then_some(Lack::TheseImages));
             let Some(lack) = lack.filter(|_| repeats < MOST_LACKS) else { return Err(why) };
             if lack == Lack::Tools && !may_lack_tools {
                 return Err(Unanswered::TakesNoTools);
@@ -278,13 +282,26 @@ pub(super) struct Asked<'a> {
     pub(super) counted: bool,
 }
 
+/// What other chances of an answer there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Chance {
+    /// Whether no other model is left.
+    pub(super) is_last: bool,
+    /// Whether this one has failed at the same before.
+    pub(super) is_again: bool,
+}
+
 impl Asked<'_> {
+    /// Whether images are shown to a server that lacks this.
+    fn shows_images(&self, lacks: &Lacks) -> bool {
+        !lacks.has(&Lack::Images) && !lacks.has(&Lack::TheseImages) && self.messages.iter().any(Line::has_images)
+    }
+
     /// What of this a server may refuse that is asked without what it lacks.
     fn lack(&self, lacks: &Lacks, config: &ModelConfig, refused: &Refused) -> Option<Lack> {
         let back = self.messages.iter().flat_map(Line::beside);
         let body: Vec<&str> = config.body.keys().map(String::as_str).chain(back).collect();
         let body: Vec<&str> = body.into_iter().filter(|name| !lacks.has(&Lack::Field((*name).into()))).collect();
-        let shows_images = !lacks.has(&Lack::Images) && !lacks.has(&Lack::TheseImages);
         let has_results = self.messages.iter().any(Line::is_result);
         let (streams, forbids) = (!lacks.has(&Lack::Stream), !self.may_call);
         let has_tools = !self.tools.is_empty() && !lacks.has(&Lack::Tools);
@@ -294,7 +311,7 @@ impl Asked<'_> {
             body: &body,
             has_stream_options: self.counted && streams && !lacks.has(&Lack::StreamOptions),
             has_tool_choice,
-            has_images: shows_images && self.messages.iter().any(Line::has_images),
+            has_images: self.shows_images(lacks),
             has_system: !lacks.has(&Lack::SystemRole),
             has_tools: has_tools && (has_tool_choice || !forbids),
             has_results: has_results && !lacks.has(&Lack::ToolLines),

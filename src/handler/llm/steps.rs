@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 use super::budget::{Refusal, money};
 use super::completion::{Passing, Said, Unanswered};
 use super::join::joined;
-use super::model::{Asked, Rung};
+use super::model::{Asked, Chance, Rung};
 use super::wire::{Beside, Line, Usage};
 use super::{Llm, RESERVE};
 use crate::handler::{NotebookError, Turn};
@@ -172,8 +172,9 @@ impl Llm {
                 ladder.open.push(number);
             } else {
                 // Whoever is left has to do without tools, if it must.
-                let is_last = number + 1 == self.rungs.len() || ladder.again;
-                match self.pay_for(turn, model, asked, left, is_last).await? {
+                let is_again = ladder.again;
+                let chance = Chance { is_last: number + 1 == self.rungs.len() || is_again, is_again };
+                match self.pay_for(turn, model, asked, left, chance).await? {
                     Ok(said) if self.guard.is_given_away_by(&said) => {
                         warn!(
                             llm.model = name,
@@ -222,10 +223,10 @@ impl Llm {
         model: &Rung,
         asked: &Asked<'_>,
         left: Duration,
-        is_last: bool,
+        chance: Chance,
     ) -> Result<Result<Said, Unanswered>, Refusal> {
         if !asked.counted {
-            let answer = model.ask(asked, left, is_last).await;
+            let answer = model.ask(asked, left, chance).await;
             if let Some(used) = answer.as_ref().ok().and_then(|said| said.usage) {
                 self.spent(turn, model, used);
             }
@@ -238,7 +239,7 @@ impl Llm {
             self.meters.tell(Fact::OverBudget { limit: limit.word() });
         }
         let set_aside = set_aside?;
-        let answer = model.ask(asked, left, is_last).await;
+        let answer = model.ask(asked, left, chance).await;
         if let Some(set_aside) = set_aside {
             // Not every server says what it was.
             let used = answer.as_ref().map_err(|why| *why).map(|said| {

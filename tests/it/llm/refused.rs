@@ -180,6 +180,26 @@ async fn a_server_that_never_says_anything_is_asked_in_both_ways_and_left() {
 }
 
 #[tokio::test]
+async fn a_server_that_fails_at_images_without_a_word_is_asked_without_them_in_that_turn() {
+    let by_500: &[_] = &[("image_url", 500, "Internal Server Error")];
+    for (complaints, asked) in [(by_500, 3), (&[("image_url", 422, "")], 2)] {
+        let stub = without(complaints).await;
+        let llm = LlmConfig { retry_for: Duration::from_secs(5), ..LlmConfig::default() };
+        let world = Setup::new(with(llm, vec![patient(&stub.base_url)])).start();
+        for number in 0..2 {
+            world.sandbox.write(&world.customer, Draft::image(Some("my shoe"))).expect("a customer");
+            let answered = world.phone().wait_for(|phone| phone.replies(&world.customer).len() > number);
+            tokio::time::timeout(Duration::from_secs(20), answered).await.expect("an answer");
+        }
+        assert!(world.replies().iter().all(|reply| reply.starts_with("Answer")), "{:?}", world.replies());
+        let showed: Vec<bool> = stub.requests().iter().map(|it| it.to_string().contains("image_url")).collect();
+        let mut turn = vec![true; asked - 1];
+        turn.push(false);
+        assert_eq!(showed, turn.repeat(2), "it is a guess, and not remembered");
+    }
+}
+
+#[tokio::test]
 async fn tools_are_left_out_only_where_nobody_else_is_left() {
     let stub = without(&[("\"tools\"", 400, r#"{"error":"registry/gemma:2b does not support tools"}"#)]).await;
     let (taking, nobody) = (Stub::start().await, dead_end());
