@@ -144,8 +144,8 @@ impl<'t> Marked<'t> {
         let in_fence = open[..still_open].iter().any(|span| span.mark == Mark::Fence);
         let rest = &self.text[cut.begin..];
         let blank = rest.len() - rest.trim_start().len();
-        // What stands in a fence keeps its indentation.
-        let line_end = rest[..blank].rfind('\n').filter(|_| in_fence);
+        // A line keeps its indentation: of code, and of lists in lists.
+        let line_end = rest[..blank].rfind('\n');
         let skipped = line_end.map_or(blank, |at| at + 1);
         let line = self.between(from, cut.end);
         let line_quoted = match line.rfind('\n') {

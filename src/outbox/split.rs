@@ -193,6 +193,9 @@ fn last_grapheme_boundary(text: &str, end: usize) -> usize {
 }
 
 #[cfg(test)]
+mod documents;
+
+#[cfg(test)]
 mod tests {
     use super::{most_pieces, split, split_first, split_last};
     use std::ops::Range;

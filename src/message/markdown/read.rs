@@ -1,5 +1,6 @@
 //! What a parser finds in Markdown, as runs of words. What it says nothing of is copied.
 
+mod addresses;
 mod blocks;
 mod tags;
 
@@ -75,6 +76,8 @@ struct Reader<'t> {
     is_markdown: bool,
     /// Addresses that stand in the links which refer to them.
     dead: Vec<Range<usize>>,
+    /// Addresses that stand among the words, in order.
+    bare: Vec<Range<usize>>,
     /// How many marks of each kind are open: Markdown's, and those of HTML.
     bold: [usize; 2],
     italic: [usize; 2],
@@ -111,6 +114,7 @@ impl<'t> Reader<'t> {
             runs: Vec::new(),
             is_markdown: false,
             dead: Vec::new(),
+            bare: addresses::bare(text),
             bold: [0; 2],
             italic: [0; 2],
             strike: [0; 2],
@@ -350,7 +354,8 @@ impl<'t> Reader<'t> {
             Tag::Emphasis => (1, &mut self.italic),
             _ => (if source.starts_with("~~") { 2 } else { 1 }, &mut self.strike),
         };
-        let is_mark = !is_calculation(self.text, &range, width) && !is_name(self.text, &range);
+        let is_in_address = addresses::hold(&self.bare, range.start) || addresses::hold(&self.bare, range.end - 1);
+        let is_mark = !is_in_address && !is_calculation(self.text, &range, width) && !is_name(self.text, &range);
         self.marks.push(is_mark);
         if is_mark {
             marks[0] += 1;

@@ -212,11 +212,56 @@ proptest! {
         let text = text.trim_start_matches('#');
         prop_assert_eq!(with_marks(text), text);
     }
+
+    #[test]
+    fn what_is_written_for_whatsapp_stays_as_it_is(
+        lines in prop::collection::vec((0..8_u8, prop::collection::vec(0..18_u8, 1..6)), 1..8)
+    ) {
+        let phrase = |kind: &u8| match kind {
+            0 => "*bold*",
+            1 => "_it is_",
+            2 => "~gone~",
+            3 => "`x = 1`",
+            4 => "```a * b```",
+            5 => "5 * 3 * 2",
+            6 => "a_b_c",
+            7 => "https://shop.example/a_b_/*c*?q=~x~&y=__z__",
+            8 => "#hashtag",
+            9 => "+49 (0)30 123-456",
+            10 => "*_both_*",
+            11 => "9.90 €*",
+            12 => "* from Monday",
+            13 => "a@b.example",
+            14 => "(*yes*), _no_!",
+            15 => "1 < 2 > 1 & <3",
+            16 => "[1] (x)",
+            _ => "word",
+        };
+        let text: Vec<_> = lines
+            .iter()
+            .map(|(kind, phrases)| {
+                let line = phrases.iter().map(phrase).collect::<Vec<_>>().join(" ");
+                match kind {
+                    0 => format!("- {line}"),
+                    1 => format!("1. {line}"),
+                    2 => format!("> {line}"),
+                    3 => format!("* {line}"),
+                    4 => format!("```\n{}\n```", line.replace('`', "'")),
+                    5 => format!("    {line}"),
+                    _ => line,
+                }
+            })
+            .collect();
+        let text = text.join("\n");
+        prop_assert_eq!(with_marks(&text), &*text);
+    }
 }
 
 #[test]
 fn nesting_without_end_ends() {
-    for sign in ["[", "*", "_", "> ", "<b>", "- ", "`", "~~", "**a ", "![", "[a](", "|", "# ", "&"] {
+    for sign in
+        ["[", "*", "_", "> ", "<b>", "- ", "`", "~~", "**a ", "![", "[a](", "|", "# ", "&", "://", "a://", "a://. "]
+    {
         let text = format!("**x** {}", sign.repeat(20_000));
         let (marked, plain) = (with_marks(&text), without_marks(&text));
         assert!(marked.len() <= 3 * text.len() && plain.len() <= 3 * text.len(), "{sign:?}");
