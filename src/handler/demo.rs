@@ -32,6 +32,30 @@ const EACH_CHARACTER: Duration = Duration::from_millis(80);
 /// Nobody waits longer than this for a short answer.
 const LONGEST: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 300;
+/// What a model may write.
+const FORMATTED: &str = "\
+## Opening hours
+
+We open **soon**, at *nine*, ~~at ten~~: `hours 9`.
+
+* Monday
+* Tuesday
+
+1. Come
+2. Ask
+
+> Back in a minute
+
+```rust
+while at_work() {
+    show_dots();
+}
+```
+
+| Day | Until |
+|---|---|
+| Friday | **five** |
+";
 
 #[async_trait]
 impl Handler for Demo {
@@ -62,6 +86,7 @@ impl Handler for Demo {
                 sleep(THINKING * 2).await;
                 Ok(Reply::text(long_story()))
             }
+            "format" => Ok(say(Reply::markdown(FORMATTED)).await),
             "buttons" => Ok(say(Reply::buttons(
                 "What shall I show you?",
                 [("slow 10", "Ten seconds of dots"), ("fail", "A failure"), ("long", "A long story")],
@@ -122,7 +147,7 @@ fn answer(turn: &Turn) -> String {
         _ if is_greeting(&turn.text()) => {
             format!(
                 "Hello{name}! I am the demo bot. Write anything and I say it back, or try: slow 40, fail, panic, hang, \
-                 silent, long, buttons, beat."
+                 silent, long, format, buttons, beat."
             )
         }
         _ => format!("You said: {}", turn.text()),

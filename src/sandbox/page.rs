@@ -5,6 +5,7 @@
 
 mod message;
 mod wire;
+mod writing;
 
 use std::collections::HashMap;
 use std::fmt;

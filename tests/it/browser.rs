@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use visit::{By, Visit};
 
 const HELLO: &str = "reply: Hello, Ada! I am the demo bot. Write anything and I say it back, or try: slow 40, fail, \
-                     panic, hang, silent, long, buttons, beat.";
+                     panic, hang, silent, long, format, buttons, beat.";
 const SORRY: &str = "reply: Sorry, Ada, something went wrong on our side and I could not answer. Please try again in a \
                      little while.";
 
@@ -150,6 +150,75 @@ async fn every_provider_has_its_own_chat_and_answers_in_it() {
     }
     phone.end().await;
 }
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
+async fn a_bots_markdown_is_shown_formatted_and_a_customers_html_as_text() {
+    let phone = Visit::begin(1280, 800).await;
+    phone.write("format", By::Enter).await;
+    let shown = phone.run(FORMATTED).await;
+    assert_eq!(
+        shown,
+        json!({
+            "bold": ["Opening hours", "soon", "Day: Until", "five"],
+            "italic": ["nine"],
+            "struck": ["at ten"],
+            "code": ["hours 9"],
+            "block": ["while at_work() {\n    show_dots();\n}"],
+            "bullets": ["• Monday", "• Tuesday"],
+            "numbers": ["1. Come", "2. Ask"],
+            "quotes": ["Back in a minute"],
+        })
+    );
+    // Rows are as wide as the text, one below the other, and the signs are gone.
+    let signs = "return /[*_~`#|]/.test(document.querySelector('[data-test=message-in] .text').textContent\
+                 .replace('at_work', '').replace('show_dots', ''))";
+    assert_eq!(phone.run(signs).await, json!(false));
+    assert_eq!(phone.run(BELOW).await, json!(true), "one row stands below the other");
+    std::fs::write(pictures().join("format.png"), phone.screenshot().await).expect("a picture");
+
+    let html = "<b>hello</b> <i data-made>&amp;</i> <img src=x>";
+    for shown in ["as it arrives", "loaded again"] {
+        if shown == "as it arrives" {
+            phone.write(html, By::Enter).await;
+        } else {
+            phone.load().await;
+        }
+        let texts = "return [...document.querySelectorAll('.text')].slice(-2).map((text) => text.textContent)";
+        assert_eq!(phone.run(texts).await, json!([html, format!("You said: {html}")]), "{shown}");
+        let made = "return document.querySelectorAll('[data-log] :is([data-made], .text b, .text i, .text img)').length\
+                    + document.querySelectorAll('[data-wire] :is([data-made], b, img)').length";
+        assert_eq!(phone.run(made).await, json!(0), "{shown}");
+    }
+    phone.end().await;
+}
+
+/// What of the bot's answer looks how, by the browser's own styles.
+const FORMATTED: &str = r#"
+    const text = document.querySelector("[data-test=message-in] .text");
+    const ground = getComputedStyle(text);
+    const spans = [...text.querySelectorAll("span")];
+    const which = (is) => spans.filter((span) => is(getComputedStyle(span), span)).map((span) => span.textContent);
+    const mono = (style) => style.fontFamily.includes("monospace");
+    return {
+        bold: which((style) => Number(style.fontWeight) >= 600),
+        italic: which((style) => style.fontStyle === "italic"),
+        struck: which((style) => style.textDecorationLine === "line-through"),
+        code: which((style) => mono(style) && style.display === "inline"),
+        block: which((style) => mono(style) && style.display === "inline-block" && style.whiteSpace.startsWith("pre")),
+        bullets: which((style, span) => span.textContent.startsWith("•") && style.textIndent !== ground.textIndent),
+        numbers: which((style, span) => /^\d/.test(span.textContent) && style.textIndent !== ground.textIndent),
+        quotes: which((style) => parseFloat(style.borderInlineStartWidth) > 0),
+    };
+"#;
+
+/// Whether the rows of the bot's answer stand one below the other, without an empty line between those of a list.
+const BELOW: &str = r#"
+    const rows = [...document.querySelectorAll("[data-test=message-in] .text :is(.bullet, .numbered)")];
+    const boxes = rows.map((row) => row.getBoundingClientRect());
+    const follows = (first, second) => second.top >= first.bottom - 1 && second.top - first.bottom < first.height;
+    return boxes.length === 4 && follows(boxes[0], boxes[1]) && follows(boxes[2], boxes[3]);
+"#;
 
 /// What one has to see without scrolling, and does not, or not whole. And the page, if it is wider than the window; or
 /// longer, where everything has its own place.

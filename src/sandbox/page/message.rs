@@ -1,12 +1,9 @@
 //! A message, as its template gets it.
 
-use std::ops::Range;
-
 use minijinja::{Value, context};
 
-use super::person;
+use super::{person, writing};
 use crate::message::MessageId;
-use crate::message::marks::{Mark, Marked, Span};
 use crate::sandbox::phone::{Body, Choice, Customer, Frame, Message, Refused, Side, Source};
 use crate::sandbox::{Sandbox, Upstream};
 
@@ -43,14 +40,14 @@ pub(super) fn view(sandbox: &Sandbox, customer: &Customer, message: &Message) ->
 fn body(body: &Body, marks: bool) -> Value {
     let frame = |words: &Frame| frame(words, marks);
     match body {
-        Body::Text(text) => context! { shape => "text", text, runs => runs(text, marks) },
+        Body::Text(text) => context! { shape => "text", text, lines => lines(text, marks) },
         Body::Media { kind, source, caption, filename } => {
             let (stored, link) = match source {
                 Source::Stored(id) => (Some(id), None),
                 Source::Link(url) => (None, Some(url)),
             };
-            let runs = caption.as_deref().map(|caption| runs(caption, marks));
-            context! { shape => "media", media => *kind, stored, link => link, filename, text => caption, runs }
+            let lines = caption.as_deref().map(|caption| lines(caption, marks));
+            context! { shape => "media", media => *kind, stored, link => link, filename, text => caption, lines }
         }
         Body::Location { latitude, longitude, name, address } => {
             context! { shape => "location", place => format!("{latitude:.5}, {longitude:.5}"), name, address }
@@ -75,58 +72,24 @@ fn body(body: &Body, marks: bool) -> Value {
         }
         Body::Other { frame: words, .. } => context! { shape => "other", ..frame(words) },
         Body::Choice { choice, description, .. } => {
-            context! { shape => "choice", text => &choice.title, runs => runs(&choice.title, false), description }
+            context! { shape => "choice", text => &choice.title, lines => lines(&choice.title, false), description }
         }
         Body::Template { name, language, values } => context! { shape => "template", name, language, values },
     }
 }
 
 fn frame(frame: &Frame, marks: bool) -> Value {
-    context! { header => &frame.header, text => &frame.body, runs => runs(&frame.body, marks), footer => &frame.footer }
+    context! { header => &frame.header, text => &frame.body, lines => lines(&frame.body, marks), footer => &frame.footer }
 }
 
-/// Words that look the same, each with how they look.
-fn runs(text: &str, marks: bool) -> Vec<Value> {
-    let mut runs = Vec::new();
-    if marks {
-        let marked = Marked::read(text);
-        add_runs(text, marked.spans(), 0..text.len(), &mut Vec::new(), &mut runs);
-    } else if !text.is_empty() {
-        runs.push(run(text, &[]));
-    }
-    runs
-}
-
-fn add_runs(text: &str, spans: &[Span], range: Range<usize>, open: &mut Vec<&'static str>, runs: &mut Vec<Value>) {
-    let add = |runs: &mut Vec<Value>, range: Range<usize>, open: &[&'static str]| {
-        let words = &text[range];
-        if !words.is_empty() {
-            runs.push(run(words, open));
-        }
+/// The lines of a text, each with how it and its words look.
+fn lines(text: &str, marks: bool) -> Vec<Value> {
+    let lines = if marks { writing::shown(text) } else { writing::plain(text) };
+    let run = |run: &writing::Run<'_>| context! { words => run.words, looks => &run.looks };
+    let line = |line: &writing::Line<'_>| {
+        context! { looks => line.looks, runs => line.runs.iter().map(run).collect::<Vec<Value>>(), end => line.end }
     };
-    let mut at = range.start;
-    for span in spans {
-        add(runs, at..span.whole.start, open);
-        at = span.whole.end;
-        open.push(match span.mark {
-            Mark::Bold => "bold",
-            Mark::Italic => "italic",
-            Mark::Strike => "strike",
-            Mark::Code => "code",
-            Mark::Fence => "code fence",
-        });
-        if span.within.is_empty() {
-            add(runs, span.inner.clone(), open);
-        } else {
-            add_runs(text, &span.within, span.inner.clone(), open, runs);
-        }
-        open.pop();
-    }
-    add(runs, at..range.end, open);
-}
-
-fn run(words: &str, looks: &[&str]) -> Value {
-    context! { words, looks => looks.join(" ") }
+    lines.iter().map(line).collect()
 }
 
 fn choice(choice: &Choice) -> Value {

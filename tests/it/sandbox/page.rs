@@ -127,17 +127,37 @@ async fn hostile_names_and_bodies_come_out_as_the_text_they_are() {
 async fn a_phone_shows_marks_as_whatsapp_does_and_everything_else_as_text() {
     let world = World::quiet();
     world.ada_writes("hello").await;
-    let words = "*Open* _now_, ~closed~ `<b>` *a _b_* 2 * 3\n```\n<i>\n```";
+    let words = "*Open* _now_, ~closed~ `<b>` *a _b_* 2 * 3\n```\n<i>\n```\n- a\n1. b\n> *c*";
     assert_eq!(world.call(&text(words)).await.0, 200);
     let html = shown(&world, &format!("/phone/{ADA}")).await;
     for run in [
         r#"<span class="bold">Open</span> <span class="italic">now</span>, <span class="strike">closed</span> "#,
         r#"<span class="code">&lt;b&gt;</span> <span class="bold">a </span><span class="bold italic">b</span> 2 * 3"#,
-        r#"<span class="code fence">"#,
+        "2 * 3\n<span class=\"code fence\">&lt;i&gt;</span>\n<span class=\"bullet\">• a</span>\n",
+        "\n<span class=\"numbered\">1. b</span>\n<span class=\"quoted\"><span class=\"bold\">c</span></span></p>",
     ] {
         assert!(html.contains(run), "{run}: {html}");
     }
     assert!(!html.contains("<i>") && !html.contains("<b><"), "{html}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_around_a_medium_stays_text() {
+    let world = World::quiet();
+    world.ada_writes("hello").await;
+    for (url, status) in [("https://a.example/<i>\"", 200), ("javascript:<i>", 400), ("data:text/html,<i>", 400)] {
+        let media = json!({ "link": url, "filename": "<i>.pdf", "caption": "*<i>*" });
+        assert_eq!(world.call(&to_ada("document", media)).await.0, status, "{url}");
+    }
+    let page = shown(&world, &format!("/phone/{ADA}")).await;
+    let fed = Feed::open(&world).await.event().await["messages"][1]["html"].as_str().unwrap().to_owned();
+    for html in [page, fed] {
+        assert!(
+            !html.contains("<i>") && !html.contains("href=\"javascript:") && !html.contains("href=\"data:"),
+            "{html}"
+        );
+        assert!(html.contains("<span class=\"bold\">&lt;i&gt;</span>") && html.contains("&lt;i&gt;.pdf"), "{html}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
