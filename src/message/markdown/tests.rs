@@ -48,6 +48,7 @@ fn markdown_becomes_what_a_phone_shows() {
         ("> **a\n> b**", "> *a*\n> *b*"),
         ("```python\nprint(1)\n```", "```\nprint(1)\n```"),
         ("```js\na `b` **c**\n```\nDone", "```\na `b` **c**\n```\nDone"),
+        ("```js\na\n```\n\n**b**\n\n~~~\nc\n~~~\n\n\nd", "```\na\n```\n\n*b*\n\n```\nc\n```\n\nd"),
         ("1. x\n   ```sh\n   ls\n   ```\n2. y", "1. x\n```\nls\n```\n2. y"),
         ("**a**\n~~~\nx\n~~~", "*a*\n```\nx\n```"),
         ("> ```sh\n> ls\n> pwd\n> ```", "> ```ls```\n> ```pwd```"),

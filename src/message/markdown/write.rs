@@ -19,7 +19,7 @@ pub(super) fn without_marks(runs: &[Run]) -> String {
 }
 
 fn write(runs: &[Run], marks: bool) -> String {
-    let mut page = Page { text: String::new(), line: Vec::new(), blank: 0, marks };
+    let mut page = Page { text: String::new(), line: Vec::new(), blank: 0, behind_fence: false, marks };
     for run in runs {
         match run.kind {
             Kind::Fence { quoted } => page.fence(&run.text, quoted),
@@ -46,13 +46,15 @@ struct Page {
     line: Vec<Run>,
     /// How many blank lines stand at the end.
     blank: usize,
+    /// Whether the line that goes on here is the last of a fence.
+    behind_fence: bool,
     marks: bool,
 }
 
 impl Page {
     fn end_line(&mut self) {
         let line = line(mem::take(&mut self.line), self.marks);
-        let is_blank = line.trim().is_empty();
+        let is_blank = line.trim().is_empty() && !mem::take(&mut self.behind_fence);
         self.blank = if is_blank { self.blank + 1 } else { 0 };
         // What was taken out leaves no gap.
         if self.blank < 2 {
@@ -67,7 +69,7 @@ impl Page {
         }
         let before = line(mem::take(&mut self.line), self.marks);
         self.text.push_str(&before);
-        self.blank = 0;
+        (self.blank, self.behind_fence) = (0, true);
         if !self.marks {
             let lines: Vec<&str> = code.split('\n').collect();
             self.text.push_str(&lines.join(if quoted { "\n> " } else { "\n" }));
