@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, MessageId, Reply};
+use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, MessageId, Reply, rendering};
 pub use notebook::{Count, Later, Notebook, NotebookError, Summary};
 pub use way_out::WaysOut;
 
@@ -132,9 +132,10 @@ impl Turn {
     }
 
     /// The words of all waiting messages, a line each. Of a voice note that was transcribed, what is said in it: whether a
-    /// message's words are a transcript says its [`Content::transcript`](crate::message::Content::transcript).
+    /// message's words are a transcript says its [`Content::transcript`](crate::message::Content::transcript). Of a place,
+    /// contact cards, a form, an order, a poll and a vote, what a model would be told of them: see [`rendering::text`].
     pub fn text(&self) -> String {
-        let words: Vec<&str> = self.messages.iter().flat_map(|message| message.content.written_and_said()).collect();
+        let words: Vec<_> = self.messages.iter().filter_map(|message| rendering::text(&message.content)).collect();
         words.join("\n")
     }
 }

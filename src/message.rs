@@ -184,7 +184,7 @@ pub struct Inbound {
     /// Whether it was forwarded from another chat.
     #[serde(default)]
     pub forwarded: bool,
-    /// What the upstream tells of the message that it quotes.
+    /// What is known of the message that it quotes, or that it is about ([`Content::about`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<Quoted>,
     /// The advertisement through which the person came.
@@ -203,6 +203,10 @@ pub struct Quoted {
     pub words: Option<String>,
     /// Whether the business sent it, if the upstream says so.
     pub by_us: Option<bool>,
+    /// Who wrote it, if it was not the business and that is known.
+    pub sender: Option<ContactId>,
+    /// The name that whoever wrote it shows, if it is known.
+    pub name: Option<String>,
 }
 
 impl Quoted {
@@ -258,6 +262,8 @@ pub struct Referral {
     pub headline: Option<String>,
     /// Its text.
     pub body: Option<String>,
+    /// What the chat greeted the person with.
+    pub welcome_message: Option<String>,
 }
 
 impl fmt::Debug for Referral {

@@ -29,6 +29,9 @@ pub enum Content {
         name: Option<String>,
         /// Its address.
         address: Option<String>,
+        /// Its page on the web.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
     },
     /// Contact cards.
     Contacts {
@@ -44,6 +47,9 @@ pub enum Content {
         /// What the customer wrote, if the question was written out as text: its number, or what the option says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         written: Option<String>,
+        /// What stood below the option.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
     },
     /// A filled-in form.
     Form {
@@ -51,6 +57,9 @@ pub enum Content {
         name: Option<String>,
         /// The answers, as the form names them.
         answers: Value,
+        /// What stands in the chat for the answer: of an address, all of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
     },
     /// An order from a catalogue.
     Order {
@@ -60,6 +69,23 @@ pub enum Content {
         text: Option<String>,
         /// What was ordered.
         items: Vec<OrderItem>,
+    },
+    /// A question to the members of the chat, with answers to choose from.
+    Poll {
+        /// The question.
+        question: Option<String>,
+        /// The answers.
+        options: Vec<String>,
+        /// How many of them may be chosen; none if the upstream does not say, or any number may be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        selectable: Option<u32>,
+    },
+    /// What somebody chooses in a poll.
+    Vote {
+        /// The poll.
+        message: MessageId,
+        /// All that is chosen now; nothing if a vote was taken back.
+        options: Vec<String>,
     },
     /// An emoji on a message, or its removal.
     Reaction {
@@ -133,6 +159,10 @@ pub enum Kind {
     Form,
     /// An order.
     Order,
+    /// A poll.
+    Poll,
+    /// A vote in a poll.
+    Vote,
     /// A reaction.
     Reaction,
     /// An edit.
@@ -151,7 +181,7 @@ pub enum Kind {
 
 impl Kind {
     /// What a bot answers unless its configuration says otherwise: whatever a person wrote *to* it.
-    pub const ANSWERED: [Kind; 12] = [
+    pub const ANSWERED: [Kind; 14] = [
         Kind::Text,
         Kind::Image,
         Kind::Video,
@@ -164,6 +194,8 @@ impl Kind {
         Kind::Choice,
         Kind::Form,
         Kind::Order,
+        Kind::Poll,
+        Kind::Vote,
     ];
 
     /// The word that configuration and logs use.
@@ -181,6 +213,8 @@ impl Kind {
             Kind::Choice => "choice",
             Kind::Form => "form",
             Kind::Order => "order",
+            Kind::Poll => "poll",
+            Kind::Vote => "vote",
             Kind::Reaction => "reaction",
             Kind::Edit => "edit",
             Kind::Revoke => "revoke",
@@ -215,6 +249,8 @@ impl Content {
             Self::Choice { .. } => Kind::Choice,
             Self::Form { .. } => Kind::Form,
             Self::Order { .. } => Kind::Order,
+            Self::Poll { .. } => Kind::Poll,
+            Self::Vote { .. } => Kind::Vote,
             Self::Reaction { .. } => Kind::Reaction,
             Self::Edit { .. } => Kind::Edit,
             Self::Revoke { .. } => Kind::Revoke,
@@ -241,7 +277,19 @@ impl Content {
     pub fn choose(&mut self, choice: &Choice) {
         if let Self::Text { body } = self {
             let written = Some(std::mem::take(body));
-            *self = Self::Choice { id: choice.id.clone(), title: choice.title.clone(), written };
+            let (id, title) = (choice.id.clone(), choice.title.clone());
+            *self = Self::Choice { id, title, written, description: None };
+        }
+    }
+
+    /// The earlier message that it is about: that has a reaction, a vote or a new wording, or was taken back.
+    pub fn about(&self) -> Option<&MessageId> {
+        match self {
+            Self::Vote { message, .. }
+            | Self::Reaction { message, .. }
+            | Self::Edit { message, .. }
+            | Self::Revoke { message } => Some(message),
+            _ => None,
         }
     }
 
@@ -351,6 +399,12 @@ pub struct ContactCard {
     pub emails: Vec<String>,
     /// The organisation on it.
     pub organisation: Option<String>,
+    /// What the person does there.
+    pub title: Option<String>,
+    /// The postal addresses on it, each as one text.
+    pub addresses: Vec<String>,
+    /// The web addresses on it.
+    pub urls: Vec<String>,
 }
 
 /// One line of an order.

@@ -11,10 +11,10 @@ use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::content::{ContactCard, OrderItem};
-use super::{Content, Inbound, MediaRef, Product, Quoted, Referral};
+use super::{ContactId, ContactIds, Content, Inbound, MediaRef, Product, Quoted, Referral};
 
 /// How the lines begin that say what a message refers to.
-const CONTEXT: [&str; 4] = ["[came from ", "[asks about product ", "[in reply", "[forwarded]"];
+const CONTEXT: [&str; 5] = ["[came from ", "[asks about product ", "[in reply", "[about ", "[forwarded]"];
 /// The longest single field, in characters.
 const LONGEST_FIELD: usize = 200;
 /// The longest name of a speaker, in characters.
@@ -42,7 +42,7 @@ pub fn with_context(inbound: &Inbound, body: String) -> String {
     lines.extend(inbound.product.as_ref().map(product));
     // A choice says by itself what it answers.
     let answers = !matches!(inbound.content, Content::Choice { .. });
-    lines.extend(inbound.quoted.as_ref().filter(|_| answers).and_then(quoted));
+    lines.extend(inbound.quoted.as_ref().filter(|_| answers).and_then(|quoted| self::quoted(quoted, inbound)));
     lines.extend(inbound.forwarded.then(|| "[forwarded]".to_owned()));
     if lines.is_empty() {
         return body;
@@ -63,22 +63,55 @@ pub fn without_context(words: &str) -> &str {
     rest
 }
 
+/// The words of a message, for readers of text alone: what the customer wrote and said; of a place, cards, a form, an order,
+/// a poll and a vote, all of which are facts, how they are told. Nothing for a medium without a caption, a reaction, or
+/// what nobody has written.
+pub fn text(content: &Content) -> Option<String> {
+    match content {
+        Content::Location { .. }
+        | Content::Contacts { .. }
+        | Content::Form { .. }
+        | Content::Order { .. }
+        | Content::Poll { .. }
+        | Content::Vote { .. } => Some(self::content(content)),
+        Content::Edit { content, .. } => text(content),
+        _ => {
+            let words: Vec<_> = content.written_and_said().collect();
+            (!words.is_empty()).then(|| words.join("\n"))
+        }
+    }
+}
+
 /// What a message says, whatever it refers to.
 pub fn content(content: &Content) -> String {
     let kind = content.kind().as_str();
     match content {
         Content::Text { body } => body.clone(),
-        Content::Choice { title, .. } => title.clone(),
+        Content::Choice { title, description: None, .. } => title.clone(),
+        Content::Choice { title, description: Some(description), .. } => {
+            format!("[described as \"{}\"] {title}", one_line(description, LONGEST_FIELD))
+        }
         Content::Media(media) => with_words(media_facts(kind, media), content.words()),
-        Content::Location { latitude, longitude, name, address } => {
-            let named = [name, address].into_iter().flatten().map(|field| one_line(field, LONGEST_FIELD));
+        Content::Location { latitude, longitude, name, address, url } => {
+            let named = [name, address, url].into_iter().flatten().map(|field| one_line(field, LONGEST_FIELD));
             let place: Vec<_> = [format!("{latitude}, {longitude}")].into_iter().chain(named).collect();
             format!("[location {}]", place.join(", "))
         }
         Content::Contacts { cards } => format!("[contacts: {}]", told_of(cards, MOST_CARDS, card).join("; ")),
-        Content::Form { name, answers } => {
+        Content::Form { name, answers, text } => {
             let name = name.as_ref().map(|name| format!(" {}", one_line(name, LONGEST_FIELD))).unwrap_or_default();
-            format!("[form{name}: {}]", cut(&self::answers(answers), LONGEST_FORM))
+            let text = text.as_ref().map(|text| format!(", \"{}\"", one_line(text, LONGEST_QUOTE))).unwrap_or_default();
+            format!("[form{name}{text}: {}]", cut(&self::answers(answers), LONGEST_FORM))
+        }
+        Content::Poll { question, options, selectable } => {
+            let question = question.as_deref().map(|words| format!(" \"{}\"", one_line(words, LONGEST_QUOTE)));
+            let most = selectable.map(|most| format!(" (at most {most})")).unwrap_or_default();
+            let options = told_of(options, MOST_ITEMS, |option| one_line(option, LONGEST_FIELD)).join("; ");
+            format!("[poll{}{most}: {options}]", question.unwrap_or_default())
+        }
+        Content::Vote { options, .. } if options.is_empty() => "[vote for nothing]".to_owned(),
+        Content::Vote { options, .. } => {
+            format!("[vote for {}]", told_of(options, MOST_ITEMS, |option| one_line(option, LONGEST_FIELD)).join("; "))
         }
         Content::Order { items, text, .. } => {
             let items = told_of(items, MOST_ITEMS, item).join(", ");
@@ -100,12 +133,19 @@ pub fn content(content: &Content) -> String {
 /// What a group's member is called before their words: the name that they show, else the end of their identifier.
 pub fn speaker(inbound: &Inbound) -> String {
     let shown = inbound.contact.name.as_ref().or(inbound.contact.username.as_ref());
-    let name = shown.map(|name| one_line(name, LONGEST_NAME).replace(':', " ")).filter(|name| !name.trim().is_empty());
-    name.unwrap_or_else(|| {
-        let id = inbound.at.sender.as_str().split('@').next().unwrap_or_default();
-        let hidden = id.chars().count().saturating_sub(SHOWN_OF_ID);
-        format!("member …{}", id.chars().skip(hidden).collect::<String>())
-    })
+    shown.and_then(|name| name_of(name)).unwrap_or_else(|| nameless(&inbound.at.sender))
+}
+
+/// A name as it stands before words; none if it shows nothing.
+fn name_of(name: &str) -> Option<String> {
+    Some(one_line(name, LONGEST_NAME).replace(':', " ")).filter(|name| !name.trim().is_empty())
+}
+
+/// What a group's member is called who shows no name.
+fn nameless(member: &ContactId) -> String {
+    let id = member.as_str().split(['@', ':']).next().unwrap_or_default();
+    let hidden = id.chars().count().saturating_sub(SHOWN_OF_ID);
+    format!("member …{}", id.chars().skip(hidden).collect::<String>())
 }
 
 /// A form's answers: names and values, or the JSON that they are.
@@ -151,10 +191,13 @@ fn bytes(size: u64) -> String {
 fn card(card: &ContactCard) -> String {
     let name = card.name.as_deref().map(|name| one_line(name, LONGEST_FIELD));
     let organisation = card.organisation.as_deref().map(|name| one_line(name, LONGEST_FIELD));
-    let named = name.into_iter().chain(organisation);
+    let title = card.title.as_deref().map(|title| one_line(title, LONGEST_FIELD));
+    let named = name.into_iter().chain(title).chain(organisation);
     let phones = told_of(&card.phones, MOST_CARDS, |phone| one_line(phone, LONGEST_FIELD));
     let emails = told_of(&card.emails, MOST_CARDS, |email| one_line(email, LONGEST_FIELD));
-    let all: Vec<_> = named.chain(phones).chain(emails).collect();
+    let addresses = told_of(&card.addresses, MOST_CARDS, |address| one_line(address, LONGEST_FIELD));
+    let urls = told_of(&card.urls, MOST_CARDS, |url| one_line(url, LONGEST_FIELD));
+    let all: Vec<_> = named.chain(phones).chain(emails).chain(addresses).chain(urls).collect();
     if all.is_empty() { "an empty card".to_owned() } else { all.join(", ") }
 }
 
@@ -182,7 +225,8 @@ fn referral(referral: &Referral) -> String {
     let quoted = |field: &String| format!("\"{}\"", one_line(field, LONGEST_FIELD));
     let words = [&referral.headline, &referral.body].into_iter().flatten().map(quoted);
     let address = referral.url.iter().map(|url| one_line(url, LONGEST_FIELD));
-    let all: Vec<_> = words.chain(address).collect();
+    let greeting = referral.welcome_message.iter().map(|words| format!("greeted with {}", quoted(words)));
+    let all: Vec<_> = words.chain(address).chain(greeting).collect();
     match all.is_empty() {
         true => format!("[came from {what}]"),
         false => format!("[came from {what}: {}]", all.join(", ")),
@@ -195,15 +239,35 @@ fn product(product: &Product) -> String {
     format!("[asks about product {}{catalog}]", one_line(&product.product, LONGEST_FIELD))
 }
 
-fn quoted(quoted: &Quoted) -> Option<String> {
-    let whose = match quoted.by_us {
-        Some(true) => " to your message",
-        Some(false) => " to a customer's message",
-        None => "",
-    };
+/// The message that `inbound` quotes, or is about.
+fn quoted(quoted: &Quoted, inbound: &Inbound) -> Option<String> {
     // That an unknown message is quoted tells nothing.
     let words = one_line(quoted.words.as_deref()?, LONGEST_QUOTE);
-    Some(format!("[in reply{whose}: \"{words}\"]"))
+    let whose = whose(quoted, inbound);
+    Some(match (inbound.content.about(), whose) {
+        (None, Some(whose)) => format!("[in reply to {whose}: \"{words}\"]"),
+        (None, None) => format!("[in reply: \"{words}\"]"),
+        (Some(_), whose) => format!("[about {}: \"{words}\"]", whose.as_deref().unwrap_or("the message")),
+    })
+}
+
+/// Whose a quoted message is: the reader's, the writer's own, or another member's; none if nobody knows.
+fn whose(quoted: &Quoted, inbound: &Inbound) -> Option<String> {
+    let own = || "their own earlier message".to_owned();
+    if quoted.by_us == Some(true) {
+        return Some("your message".to_owned());
+    }
+    if let Some(sender) = &quoted.sender
+        && ContactIds::of_writer(&inbound.at).has(sender.as_str())
+    {
+        return Some(own());
+    }
+    // With one person, what is not ours is theirs.
+    if !inbound.at.group {
+        return (quoted.by_us == Some(false)).then(own);
+    }
+    let name = quoted.name.as_deref().and_then(name_of).or_else(|| quoted.sender.as_ref().map(nameless));
+    name.or_else(|| (quoted.by_us == Some(false)).then(|| "a member's message".to_owned()))
 }
 
 /// What a group's member said, behind their name. Lines that follow are indented: nobody speaks in another's name.
@@ -236,7 +300,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::message::MediaKind;
+    use crate::clock::Timestamp;
+    use crate::message::{BotName, ChatId, Contact, MediaKind, MessageId, MessageRef};
 
     #[test]
     fn each_kind_tells_what_is_in_it() {
@@ -245,6 +310,9 @@ mod tests {
             phones: (1..=7).map(|number| format!("+1555010000{number}")).collect(),
             emails: vec!["ann@shop.example".into()],
             organisation: Some("Shop".into()),
+            title: Some("Baker".into()),
+            addresses: vec!["Main St 5, Graz".into()],
+            urls: vec!["https://shop.example".into()],
         };
         let item = |price, currency: Option<&str>| OrderItem {
             product: "SKU-17".into(),
@@ -264,22 +332,34 @@ mod tests {
             longitude: 15.44,
             name: name.map(str::to_owned),
             address: address.map(str::to_owned),
+            url: name.map(|_| "https://maps.example/1".into()),
         };
         let order = |items, text: Option<&str>| Content::Order {
             catalog: Some("77".into()),
             text: text.map(str::to_owned),
             items,
         };
+        let options = |all: &[&str]| all.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>();
+        let poll = |question: Option<&str>, selectable| Content::Poll {
+            question: question.map(str::to_owned),
+            options: options(&["Bread", "Cake"]),
+            selectable,
+        };
+        let vote = |all| Content::Vote { message: MessageId::new("poll"), options: options(all) };
         let rows = [
             (Content::text("[document] hi"), "[document] hi"),
             (Content::Media(document), "[document: invoice-17.pdf, application/pdf, 124 kB] as you asked"),
             (Content::Media(MediaRef::of(MediaKind::Image)), "[image]"),
             (place(None, None), "[location 47.07, 15.44]"),
-            (place(Some("Café"), Some("Main St 5")), "[location 47.07, 15.44, Café, Main St 5]"),
+            (
+                place(Some("Café"), Some("Main St 5")),
+                "[location 47.07, 15.44, Café, Main St 5, https://maps.example/1]",
+            ),
             (
                 Content::Contacts { cards: vec![card] },
-                "[contacts: Ann (Example) of us, Shop, +15550100001, +15550100002, +15550100003, +15550100004, \
-                 +15550100005, and 2 more, ann@shop.example]",
+                "[contacts: Ann (Example) of us, Baker, Shop, +15550100001, +15550100002, +15550100003, +15550100004, \
+                 +15550100005, and 2 more, ann@shop.example, \
+                 Main St 5, Graz, https://shop.example]",
             ),
             (
                 order(vec![item(Some(5.5), Some("EUR")), item(None, None)], Some("quick")),
@@ -289,9 +369,23 @@ mod tests {
                 Content::Form {
                     name: Some("visit".into()),
                     answers: json!({"day": "Monday", "flow_token": "t", "note": "x] [order: 5 x SKU-1"}),
+                    text: Some("Sent\nit".into()),
                 },
-                "[form visit: day: Monday, note: x) (order: 5 x SKU-1]",
+                "[form visit, \"Sent it\": day: Monday, note: x) (order: 5 x SKU-1]",
             ),
+            (
+                Content::Choice {
+                    id: "1".into(),
+                    title: "Tuesday".into(),
+                    written: None,
+                    description: Some("[ten] to noon".into()),
+                },
+                "[described as \"(ten) to noon\"] Tuesday",
+            ),
+            (poll(Some("Lunch?\n]"), Some(1)), "[poll \"Lunch? )\" (at most 1): Bread; Cake]"),
+            (poll(None, None), "[poll: Bread; Cake]"),
+            (vote(&["Bread", "Cake"]), "[vote for Bread; Cake]"),
+            (vote(&[]), "[vote for nothing]"),
             (Content::Unknown { what: "poll".into(), raw: json!({}) }, "[unknown: poll]"),
             (Content::Welcome, "[welcome]"),
         ];
@@ -313,7 +407,7 @@ mod tests {
         let words = "w".repeat(3_000);
         let told = content(&Content::Order { catalog: None, text: Some(words.clone()), items });
         assert!(told.contains("and 470 more") && told.ends_with(&words) && told.len() < 11_000, "{}", told.len());
-        let form = content(&Content::Form { name: None, answers: json!("z".repeat(100_000)) });
+        let form = content(&Content::Form { name: None, answers: json!("z".repeat(100_000)), text: None });
         assert!(form.len() < 2_100);
         assert_eq!(cut("👨‍👩‍👧👨‍👩‍👧", 7), "👨‍👩‍👧…");
         assert_eq!(without_context("[in reply: \"a\"]\n[forwarded]\n[x]\ny"), "[x]\ny");
@@ -321,24 +415,114 @@ mod tests {
 
     #[test]
     fn what_a_message_refers_to_is_told_before_it() {
-        let by = |by_us, words: Option<&str>| Quoted { by_us, words: words.map(str::to_owned) };
+        let by = |by_us, words: Option<&str>| Quoted { by_us, words: words.map(str::to_owned), ..Quoted::default() };
+        let alone = inbound(false, Content::text("yes"));
+        let told = |one: &Quoted| quoted(one, &alone);
         assert_eq!(
-            quoted(&by(Some(true), Some("Red \"or\"\nblue]?"))).as_deref(),
+            told(&by(Some(true), Some("Red \"or\"\nblue]?"))).as_deref(),
             Some("[in reply to your message: \"Red 'or' blue)?\"]")
         );
-        assert_eq!(quoted(&by(Some(false), Some("y"))).as_deref(), Some("[in reply to a customer's message: \"y\"]"));
-        assert_eq!(quoted(&by(Some(false), None)), None);
-        assert_eq!(quoted(&by(None, Some("x"))).as_deref(), Some("[in reply: \"x\"]"));
-        assert_eq!(quoted(&by(None, None)), None);
+        assert_eq!(
+            told(&by(Some(false), Some("y"))).as_deref(),
+            Some("[in reply to their own earlier message: \"y\"]")
+        );
+        assert_eq!(told(&by(Some(false), None)), None);
+        assert_eq!(told(&by(None, Some("x"))).as_deref(), Some("[in reply: \"x\"]"));
+        assert_eq!(told(&by(None, None)), None);
         let ad = Referral {
             headline: Some("Shoes".into()),
             url: Some("https://ads.example/x".into()),
+            welcome_message: Some("Hi!".into()),
             ..Referral::default()
         };
-        assert_eq!(referral(&ad), "[came from an ad: \"Shoes\", https://ads.example/x]");
+        assert_eq!(referral(&ad), "[came from an ad: \"Shoes\", https://ads.example/x, greeted with \"Hi!\"]");
         assert_eq!(
             product(&Product { catalog: Some("77".into()), product: "SKU-17".into() }),
             "[asks about product SKU-17 of catalogue 77]"
         );
+    }
+    fn inbound(group: bool, content: Content) -> Inbound {
+        let at = MessageRef {
+            bot: BotName::new("shop"),
+            chat: ChatId::new("chat"),
+            group,
+            sender: ContactId::new("15550100001@c.us"),
+            phone: None,
+            aliases: vec![ContactId::new("900001@lid")],
+            message: MessageId::new("m"),
+            time: Timestamp::from_secs(1),
+        };
+        Inbound {
+            at,
+            contact: Contact::default(),
+            content,
+            quotes: None,
+            forwarded: false,
+            quoted: None,
+            referral: None,
+            product: None,
+        }
+    }
+
+    #[test]
+    fn a_quoted_message_is_told_with_whoever_wrote_it() {
+        let quote = |by_us, sender: Option<&str>, name: Option<&str>| Quoted {
+            words: Some("x".into()),
+            by_us,
+            sender: sender.map(ContactId::new),
+            name: name.map(str::to_owned),
+        };
+        let rows = [
+            (quote(Some(true), None, None), "[in reply to your message: \"x\"]"),
+            (quote(Some(false), Some("15550100002@c.us"), Some("Ann: [a]")), "[in reply to Ann  (a): \"x\"]"),
+            (quote(None, Some("15550100002:3@s.whatsapp.net"), None), "[in reply to member …0002: \"x\"]"),
+            (quote(Some(false), Some("900001@lid"), Some("Bob")), "[in reply to their own earlier message: \"x\"]"),
+            (quote(None, Some("15550100001@s.whatsapp.net"), None), "[in reply to their own earlier message: \"x\"]"),
+            (quote(Some(false), None, None), "[in reply to a member's message: \"x\"]"),
+        ];
+        for (quote, told) in rows {
+            assert_eq!(quoted(&quote, &inbound(true, Content::text("yes"))).as_deref(), Some(told));
+        }
+    }
+
+    #[test]
+    fn a_reaction_an_edit_a_vote_and_a_revocation_say_what_they_are_about() {
+        let about = MessageId::new("earlier");
+        let rows = [
+            (
+                Content::Reaction { message: about.clone(), emoji: Some("👍".into()) },
+                Some(true),
+                "your message",
+                "[reaction 👍]",
+            ),
+            (
+                Content::Edit { message: about.clone(), content: Box::new(Content::text("b")) },
+                Some(false),
+                "their own earlier message",
+                "[edit] b",
+            ),
+            (Content::Vote { message: about.clone(), options: vec!["a".into()] }, None, "the message", "[vote for a]"),
+            (Content::Revoke { message: about }, Some(false), "their own earlier message", "[revoke]"),
+        ];
+        for (content, by_us, whose, told) in rows {
+            let mut inbound = inbound(false, content);
+            inbound.quoted = Some(Quoted { words: Some("x".into()), by_us, ..Quoted::default() });
+            let all = message(&inbound);
+            assert_eq!(all, format!("[about {whose}: \"x\"]\n{told}"));
+            assert_eq!(without_context(&all), told);
+        }
+    }
+
+    #[test]
+    fn readers_of_text_alone_are_told_of_facts_and_not_of_bare_media() {
+        let form = Content::Form { name: None, answers: json!({ "day": "Monday" }), text: None };
+        let reaction = Content::Reaction { message: MessageId::new("m"), emoji: Some("👍".into()) };
+        let cards =
+            Content::Contacts { cards: vec![ContactCard { name: Some("Ann".into()), ..ContactCard::default() }] };
+        assert_eq!(text(&form).as_deref(), Some("[form: day: Monday]"));
+        assert_eq!(text(&cards).as_deref(), Some("[contacts: Ann]"));
+        assert_eq!(text(&Content::text("hi")).as_deref(), Some("hi"));
+        assert_eq!(text(&Content::Media(MediaRef::of(MediaKind::Image))), None);
+        assert_eq!(text(&reaction), None);
     }
 }

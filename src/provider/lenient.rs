@@ -157,6 +157,15 @@ impl<'a> Object<'a> {
         self.get(key).and_then(Value::as_array).into_iter().flatten()
     }
 
+    /// The options of a poll in a list of it: each text, or an object with a name.
+    pub(crate) fn options(self, key: &str) -> Vec<String> {
+        let name = |option: &Value| match option {
+            Value::Object(option) => ["name", "optionName"].iter().find_map(|key| Object(option).text(key)),
+            option => text(option),
+        };
+        self.list(key).filter_map(name).collect()
+    }
+
     /// The objects of a list in it; other elements are passed over.
     pub(crate) fn objects(self, key: &str) -> impl Iterator<Item = Object<'a>> {
         self.list(key).filter_map(Value::as_object).map(Object)

@@ -3,7 +3,7 @@
 
 use crate::message::content::ContactCard;
 
-/// The name, the numbers, the addresses and the organisation of a card; everything else on it is left.
+/// The name, the numbers, the addresses of every sort, and what the person does for whom; everything else on a card is left.
 pub(super) fn read(vcard: &str) -> ContactCard {
     let unfolded = vcard.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
     let mut card = ContactCard::default();
@@ -23,6 +23,10 @@ pub(super) fn read(vcard: &str) -> ContactCard {
             "TEL" => card.phones.push(text(value)),
             "EMAIL" => card.emails.push(text(value)),
             "ORG" => card.organisation = card.organisation.or_else(|| Some(parts(value).join(", "))),
+            "TITLE" => card.title = card.title.or_else(|| Some(text(value))),
+            // Its parts are a box, more of the address, street, town, region, code and country.
+            "ADR" => card.addresses.extend(Some(parts(value).join(", ")).filter(|address| !address.is_empty())),
+            "URL" => card.urls.push(text(value)),
             _ => {}
         }
     }
@@ -76,13 +80,25 @@ mod tests {
     fn a_card_is_read_however_its_lines_are_folded_and_its_signs_escaped() {
         let card = read(
             "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Example;Ann;;;\r\nFN:Ann\\, Exam\r\n ple\r\nORG:Shop GmbH;Sales\\; East\r\n\
-             item1.TEL;type=CELL;waid=15550100077:+1 555 010\r\n\t 0077\r\nTEL:\r\nEMAIL;TYPE=work:ann@shop.example\r\nEND:VCARD",
+             item1.TEL;type=CELL;waid=15550100077:+1 555 010\r\n\t 0077\r\nTEL:\r\nEMAIL;TYPE=work:ann@shop.example\r\nTITLE:Baker\r\nADR;TYPE=work:;;Main St 5;Graz;;8010;Austria\r\nADR:;;;;;;\r\nitem2.URL:https\\://shop.example\r\nEND:VCARD",
         );
         let text = |text: &str| Some(text.to_owned());
         let phones = vec!["+1 555 010 0077".to_owned()];
         let emails = vec!["ann@shop.example".to_owned()];
+        let addresses = vec!["Main St 5, Graz, 8010, Austria".to_owned()];
+        let urls = vec!["https://shop.example".to_owned()];
         let organisation = text("Shop GmbH, Sales; East");
-        assert!(card == ContactCard { name: text("Ann, Example"), phones, emails, organisation });
+        assert!(
+            card == ContactCard {
+                name: text("Ann, Example"),
+                phones,
+                emails,
+                organisation,
+                title: text("Baker"),
+                addresses,
+                urls
+            }
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Attempt;
 use crate::clock::Timestamp;
 use crate::handler::{Said, Speaker};
-use crate::message::{MessageId, Quoted, rendering};
+use crate::message::{ContactId, ContactIds, Inbound, MessageId, Quoted, rendering};
 use crate::store::{Claim, Outgoing, PartState, Seq, StoreError, Waiting};
 
 impl Attempt<'_> {
@@ -59,25 +59,63 @@ pub(super) fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
     heard.collect()
 }
 
-/// Adds the words of quoted messages, where the upstream has not told them and the history, or a message that waits as
-/// well, has them.
+/// Adds the words of messages that are quoted, or that a reaction, a vote, an edit or a revocation is about, and who wrote
+/// them, where the upstream has not told that and the history, or a message that waits as well, has it.
 pub(super) fn look_up_quotes(messages: &mut [Waiting], history: &[Said]) {
     for number in 0..messages.len() {
         let inbound = &messages[number].inbound;
-        let Some(id) = &inbound.quotes else { continue };
-        if inbound.quoted.as_ref().is_some_and(|quoted| quoted.words.is_some()) {
-            continue;
-        }
-        let said = history.iter().rfind(|said| said.message.as_ref() == Some(id));
-        let words = |said: &Said| rendering::without_context(&said.words).to_owned();
-        let found = said.map(|said| (words(said), said.by != Speaker::Customer)).or_else(|| {
+        let Some(id) = inbound.quotes.as_ref().or_else(|| inbound.content.about()) else { continue };
+        let known = inbound.quoted.clone().unwrap_or_default();
+        let said = history.iter().rfind(|said| said.message.as_ref() == Some(id)).map(of_history);
+        let found = said.or_else(|| {
             let beside = messages.iter().find(|beside| beside.inbound.at.message == *id)?;
-            Some((rendering::content(&beside.inbound.content), false))
+            Some(of_message(&beside.inbound))
         });
-        if let Some((words, by_us)) = found {
-            messages[number].inbound.quoted = Some(Quoted { words: Some(words), by_us: Some(by_us) });
+        let found = found.unwrap_or_default();
+        let mut quoted = Quoted {
+            words: known.words.or(found.words),
+            by_us: known.by_us.or(found.by_us),
+            sender: known.sender.or(found.sender),
+            name: known.name.or(found.name),
+        };
+        if quoted.by_us == Some(true) {
+            (quoted.sender, quoted.name) = (None, None);
         }
+        if quoted.name.is_none() {
+            quoted.name = quoted.sender.as_ref().and_then(|sender| name_of(sender, messages, history));
+        }
+        messages[number].inbound.quoted = quoted.if_anything();
     }
+}
+
+fn of_history(said: &Said) -> Quoted {
+    Quoted {
+        words: Some(rendering::without_context(&said.words).to_owned()),
+        by_us: Some(said.by != Speaker::Customer),
+        sender: said.who.clone(),
+        name: said.name.clone(),
+    }
+}
+
+fn of_message(inbound: &Inbound) -> Quoted {
+    Quoted {
+        words: Some(rendering::content(&inbound.content)),
+        by_us: Some(false),
+        sender: Some(inbound.at.sender.clone()),
+        name: inbound.contact.name.clone(),
+    }
+}
+
+/// The name that a member shows, if a message of theirs waits or is part of the history.
+fn name_of(sender: &ContactId, messages: &[Waiting], history: &[Said]) -> Option<String> {
+    let waiting = messages.iter().map(|waiting| &waiting.inbound);
+    let mut named = waiting.filter(|inbound| inbound.contact.name.is_some());
+    let own = named.find(|inbound| ContactIds::of_writer(&inbound.at).has(sender.as_str()));
+    own.and_then(|inbound| inbound.contact.name.clone()).or_else(|| {
+        let theirs = ContactIds::known_as(sender.as_str());
+        let mut said = history.iter().rev().filter(|said| said.name.is_some());
+        said.find(|said| said.who.as_ref().is_some_and(|who| theirs.has(who.as_str())))?.name.clone()
+    })
 }
 
 /// Puts what a person of the business wrote behind what it answers: a customer's message enters the history once its turn
@@ -97,6 +135,7 @@ pub(super) fn put_in_order(history: &mut [Said]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{BotName, ChatId, Contact, Content, MessageRef};
 
     fn said(by: Speaker, words: &str, time: u64) -> Said {
         Said { by, words: words.into(), time: Timestamp(time), who: None, name: None, message: None, transcript: false }
@@ -111,5 +150,72 @@ mod tests {
         put_in_order(&mut history);
         let words: String = history.iter().map(|said| said.words.as_str()).collect();
         assert_eq!(words, "abcdefg");
+    }
+
+    fn waiting(message: &str, sender: &str, content: Content) -> Waiting {
+        let at = MessageRef {
+            bot: BotName::new("shop"),
+            chat: ChatId::new("group@g.us"),
+            group: true,
+            sender: ContactId::new(sender),
+            phone: None,
+            aliases: Vec::new(),
+            message: MessageId::new(message),
+            time: Timestamp(1),
+        };
+        let inbound = Inbound {
+            at,
+            contact: Contact::default(),
+            content,
+            quotes: None,
+            forwarded: false,
+            quoted: None,
+            referral: None,
+            product: None,
+        };
+        Waiting { seq: Seq(1), inbound, accepted: Timestamp(1), replayed: false, errand: None }
+    }
+
+    #[test]
+    fn what_a_message_is_about_and_who_wrote_it_are_looked_up() {
+        let named =
+            |by, words: &str, message: &str| Said { message: Some(MessageId::new(message)), ..said(by, words, 1) };
+        let anns = Said {
+            who: Some(ContactId::new("15550100002@s.whatsapp.net")),
+            name: Some("Ann".into()),
+            ..named(Speaker::Customer, "[forwarded]\nI want pizza", "of ann")
+        };
+        let history = [named(Speaker::Bot, "Red or blue?", "of us"), anns];
+        let id = |message: &str| MessageId::new(message);
+        let quoting = |message: &str, quoted: Option<Quoted>| {
+            let mut waiting = waiting("quoting", "me@lid", Content::text("yes"));
+            (waiting.inbound.quotes, waiting.inbound.quoted) = (Some(id(message)), quoted);
+            waiting
+        };
+        let told = Quoted {
+            words: Some("told".into()),
+            by_us: Some(false),
+            sender: Some(ContactId::new("15550100002:7@c.us")),
+            name: None,
+        };
+        let mut messages = [
+            waiting("a", "bob@lid", Content::Reaction { message: id("of us"), emoji: Some("👍".into()) }),
+            waiting("b", "bob@lid", Content::Revoke { message: id("of ann") }),
+            waiting("c", "bob@lid", Content::Vote { message: id("unknown"), options: Vec::new() }),
+            waiting("d", "bob@lid", Content::Edit { message: id("e"), content: Box::new(Content::text("new")) }),
+            waiting("e", "bob@lid", Content::text("old")),
+            quoting("of ann", None),
+            quoting("elsewhere", Some(told)),
+        ];
+        look_up_quotes(&mut messages, &history);
+        let line = |at: usize| rendering::message(&messages[at].inbound);
+        assert_eq!(line(0), "[about your message: \"Red or blue?\"]\n[reaction 👍]");
+        assert_eq!(line(1), "[about Ann: \"I want pizza\"]\n[revoke]");
+        assert_eq!(line(2), "[vote for nothing]");
+        assert_eq!(line(3), "[about their own earlier message: \"old\"]\n[edit] new");
+        assert_eq!(line(5), "[in reply to Ann: \"I want pizza\"]\nyes");
+        assert_eq!(line(6), "[in reply to Ann: \"told\"]\nyes");
+        assert_eq!(messages[4].inbound.quoted, None);
+        assert_eq!(messages[0].inbound.quoted.as_ref().map(|quoted| &quoted.sender), Some(&None));
     }
 }

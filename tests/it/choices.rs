@@ -58,7 +58,7 @@ impl Shop {
 }
 
 fn chosen(id: &str, title: &str, written: &str) -> Content {
-    Content::Choice { id: id.into(), title: title.into(), written: Some(written.into()) }
+    Content::Choice { id: id.into(), title: title.into(), written: Some(written.into()), description: None }
 }
 
 async fn say(world: &World, words: &str) {

@@ -66,7 +66,9 @@ async fn kinds_and_buttons() {
     let kinds = || RouteConfig { kinds: list(&[Kind::Voice, Kind::Image]), ..Default::default() };
     assert!(takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Image)])).await);
     assert!(!takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Document)])).await);
-    let tap = |id: &str| turn(vec![Content::Choice { id: id.into(), title: "buy-me".into(), written: None }]);
+    let tap = |id: &str| {
+        turn(vec![Content::Choice { id: id.into(), title: "buy-me".into(), written: None, description: None }])
+    };
     let buttons = || RouteConfig { buttons: list(&["buy-*".into(), "help".into()]), ..Default::default() };
     for (id, fits) in
         [("buy-7", true), ("buy-", true), ("help", true), ("helper", false), ("rebuy-7", false), ("", false)]

@@ -88,11 +88,13 @@ enum WireContent<'a> {
     Voice(WireMedia<'a>),
     Document(WireMedia<'a>),
     Sticker(WireMedia<'a>),
-    Location { latitude: f64, longitude: f64, name: Option<&'a str>, address: Option<&'a str> },
+    Location { latitude: f64, longitude: f64, name: Option<&'a str>, address: Option<&'a str>, url: Option<&'a str> },
     Contacts { cards: &'a [ContactCard] },
-    Choice { id: &'a str, title: &'a str, text: Option<&'a str> },
-    Form { name: Option<&'a str>, answers: &'a Value },
+    Choice { id: &'a str, title: &'a str, text: Option<&'a str>, description: Option<&'a str> },
+    Form { name: Option<&'a str>, answers: &'a Value, text: Option<&'a str> },
     Order { catalog: Option<&'a str>, text: Option<&'a str>, items: &'a [OrderItem] },
+    Poll { question: Option<&'a str>, options: &'a [String], selectable: Option<u32> },
+    Vote { message: &'a str, options: &'a [String] },
     Reaction { message: &'a str, emoji: Option<&'a str> },
     Edit { message: &'a str, content: Box<WireContent<'a>> },
     Revoke { message: &'a str },
@@ -181,18 +183,27 @@ fn content<'a>(content: &'a Content, lend: Lend<'_>) -> WireContent<'a> {
                 MediaKind::Sticker => WireContent::Sticker(wire),
             }
         }
-        Content::Location { latitude, longitude, name, address } => WireContent::Location {
+        Content::Location { latitude, longitude, name, address, url } => WireContent::Location {
             latitude: *latitude,
             longitude: *longitude,
             name: name.as_deref(),
             address: address.as_deref(),
+            url: url.as_deref(),
         },
         Content::Contacts { cards } => WireContent::Contacts { cards },
-        Content::Choice { id, title, written } => WireContent::Choice { id, title, text: written.as_deref() },
-        Content::Form { name, answers } => WireContent::Form { name: name.as_deref(), answers },
+        Content::Choice { id, title, written, description } => {
+            WireContent::Choice { id, title, text: written.as_deref(), description: description.as_deref() }
+        }
+        Content::Form { name, answers, text } => {
+            WireContent::Form { name: name.as_deref(), answers, text: text.as_deref() }
+        }
         Content::Order { catalog, text, items } => {
             WireContent::Order { catalog: catalog.as_deref(), text: text.as_deref(), items }
         }
+        Content::Poll { question, options, selectable } => {
+            WireContent::Poll { question: question.as_deref(), options, selectable: *selectable }
+        }
+        Content::Vote { message, options } => WireContent::Vote { message: message.as_str(), options },
         Content::Reaction { message, emoji } => {
             WireContent::Reaction { message: message.as_str(), emoji: emoji.as_deref() }
         }

@@ -22,13 +22,27 @@ pub(super) fn read(payload: Object<'_>) -> Option<Content> {
         "document" => Some(media(payload, MediaKind::Document)),
         "sticker" => Some(media(payload, MediaKind::Sticker)),
         "location" => location(payload.object("location")?),
+        "poll" => payload.object("poll").and_then(poll).or_else(|| unknown(kind, payload)),
         "contact" => Some(Content::Contacts { cards: vec![card(payload.object("contact")?)] }),
         "interactive_reply" => choice(payload.object("interactiveReply")?),
-        _ => {
-            let raw = Value::Object(payload.0.clone());
-            is_within(&raw, DEEPEST).then_some(Content::Unknown { what: kind, raw })
-        }
+        _ => unknown(kind, payload),
     }
+}
+
+fn unknown(what: String, payload: Object<'_>) -> Option<Content> {
+    let raw = Value::Object(payload.0.clone());
+    is_within(&raw, DEEPEST).then_some(Content::Unknown { what, raw })
+}
+
+fn poll(wire: Object<'_>) -> Option<Content> {
+    let options = wire.options("options");
+    let selectable = wire.int("selectableCount").and_then(|most| u32::try_from(most).ok()).filter(|most| *most > 0);
+    (!options.is_empty()).then(|| Content::Poll { question: wire.text("name"), options, selectable })
+}
+
+/// What is chosen in the poll `message` now.
+pub(super) fn vote(message: MessageId, payload: Object<'_>) -> Content {
+    Content::Vote { message, options: payload.options("selectedOptions") }
 }
 
 /// An emoji on `message`; an empty one, or none, takes it away.
@@ -67,13 +81,19 @@ fn location(wire: Object<'_>) -> Option<Content> {
         longitude: wire.float("longitude")?,
         name: wire.text("name"),
         address: wire.text("address"),
+        url: wire.text("url"),
     })
 }
 
 /// A choice that says nothing is known by its identifier.
 fn choice(wire: Object<'_>) -> Option<Content> {
     let id = wire.text("id")?;
-    Some(Content::Choice { title: wire.text("title").unwrap_or_else(|| id.clone()), id, written: None })
+    Some(Content::Choice {
+        title: wire.text("title").unwrap_or_else(|| id.clone()),
+        id,
+        written: None,
+        description: wire.text("description"),
+    })
 }
 
 /// A card comes as a vCard, with its name beside it.

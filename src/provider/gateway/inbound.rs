@@ -27,6 +27,7 @@ enum Kind {
     Reaction,
     Edit,
     Revoke,
+    Vote,
 }
 
 impl Reader<'_> {
@@ -56,6 +57,7 @@ impl Reader<'_> {
             "message.reaction" => Kind::Reaction,
             "message.edited" => Kind::Edit,
             "message.revoked" => Kind::Revoke,
+            "poll.vote" => Kind::Vote,
             "message.status" => return self.receipt(Object(&envelope.object("payload")?), events),
             _ => {
                 events.ignored.other += 1;
@@ -97,6 +99,7 @@ impl Reader<'_> {
             Kind::Reaction => content::reaction(target()?, wire),
             Kind::Edit => content::edit(target()?, wire)?,
             Kind::Revoke => content::revoke(target()?),
+            Kind::Vote => content::vote(target()?, wire),
         };
         let group = chat.ends_with("@g.us");
         let sender = wire.text("senderJid").or_else(|| wire.text("senderLid"));
@@ -199,7 +202,12 @@ fn is_notice(payload: Object<'_>) -> bool {
 fn quoted(wire: Object<'_>) -> Option<Quoted> {
     wire.text("quotedMessageId")?;
     let by_us = wire.get("quotedFromMe").and_then(Value::as_bool);
-    Quoted { words: wire.text("quotedBody"), by_us }.if_anything()
+    let writers = ["quotedSenderJid", "quotedSenderLid"].map(|key| wire.text(key).filter(|_| by_us != Some(true)));
+    let known = wire.object("mentions");
+    let shown = |writer: &String| known?.object(writer)?.text("pushName");
+    let name = writers.iter().flatten().find_map(shown);
+    let sender = writers.into_iter().flatten().next().map(ContactId::new);
+    Quoted { words: wire.text("quotedBody"), by_us, sender, name }.if_anything()
 }
 
 /// Milliseconds since the Unix epoch.

@@ -38,6 +38,7 @@ pub(super) fn said(payload: Object<'_>) -> Option<Content> {
     let word = word(payload);
     location(payload)
         .or_else(|| contacts(payload))
+        .or_else(|| poll(payload))
         .or_else(|| media(payload, word.as_deref()))
         .or_else(|| payload.text("body").map(Content::text))
         .or_else(|| unknown(payload, word))
@@ -56,12 +57,31 @@ fn location(payload: Object<'_>) -> Option<Content> {
         longitude: wire.float("longitude")?,
         name: wire.text("name").or_else(|| wire.text("description")),
         address: wire.text("address"),
+        url: wire.text("url"),
     })
 }
 
 fn contacts(payload: Object<'_>) -> Option<Content> {
     let cards: Vec<_> = payload.list("vCards").filter_map(Value::as_str).map(vcard::read).collect();
     (!cards.is_empty()).then_some(Content::Contacts { cards })
+}
+
+/// A poll: as the web client has it, as the protocol has it (NOWEB's and GOWS's), or beside the words.
+fn poll(payload: Object<'_>) -> Option<Content> {
+    const CREATED: [&str; 4] =
+        ["pollCreationMessage", "pollCreationMessageV2", "pollCreationMessageV3", "pollCreationMessageV5"];
+    let data = payload.object("_data");
+    let engines = ["message", "Message"].into_iter().filter_map(|key| data?.object(key));
+    let created = engines.flat_map(|message| CREATED.iter().filter_map(move |key| message.object(key)));
+    let mut found = created.chain(payload.object("poll")).chain(data).filter_map(|wire| {
+        let options =
+            ["pollOptions", "options"].map(|key| wire.options(key)).into_iter().find(|all| !all.is_empty())?;
+        let counts = ["selectableOptionsCount", "pollSelectableOptionsCount", "selectableCount"];
+        let selectable = counts.iter().find_map(|key| wire.int(key)).and_then(|most| u32::try_from(most).ok());
+        let question = wire.text("pollName").or_else(|| wire.text("name")).or_else(|| payload.text("body"));
+        Some(Content::Poll { question, options, selectable: selectable.filter(|most| *most > 0) })
+    });
+    found.next()
 }
 
 /// A medium, even one that has no address because nobody fetched it from WhatsApp.

@@ -68,8 +68,10 @@ impl Around {
 
     /// What stands of it beside its name.
     fn words_of(&self, quoted: Object<'_>) -> Option<Quoted> {
-        let by_us = chat::named(quoted, "participant").map(|writer| self.me.contains(&writer));
-        Quoted { words: quoted.text("body"), by_us: by_us.filter(|_| !self.me.is_empty()) }.if_anything()
+        let writer = chat::named(quoted, "participant");
+        let by_us = writer.as_ref().map(|writer| self.me.contains(writer)).filter(|_| !self.me.is_empty());
+        let sender = writer.filter(|_| by_us != Some(true)).map(ContactId::new);
+        Quoted { words: quoted.text("body"), by_us, sender, name: None }.if_anything()
     }
 }
 
@@ -112,7 +114,7 @@ impl Reader<'_> {
             return (envelope.get("status").is_some()).then_some(Read::Other);
         };
         let is_known = match event.as_str() {
-            "message" | "message.reaction" | "message.edited" | "message.revoked" | "message.ack" => true,
+            "message" | "message.reaction" | "message.edited" | "message.revoked" | "message.ack" | "poll.vote" => true,
             "message.any" => self.any,
             _ => false,
         };
@@ -131,6 +133,7 @@ impl Reader<'_> {
             "message.ack" => self.status(payload, &around),
             "message.revoked" => self.revoked(payload, &around),
             "message.edited" => self.edited(payload, &around),
+            "poll.vote" => self.voted(payload, &around),
             "message.reaction" => {
                 let reaction = payload.object("reaction")?;
                 let content = || {
@@ -229,6 +232,16 @@ impl Reader<'_> {
         })
     }
 
+    /// `vote` is the act of voting, `poll` the name of what is voted in.
+    fn voted(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
+        let (vote, poll) = (payload.object("vote")?, message_id::find(payload.object("poll")?)?);
+        self.said(vote, around, |id| {
+            let options = vote.options("selectedOptions");
+            let message = message_id::apart(id, &poll, around.id.as_deref());
+            Some(Some((message, Content::Vote { message: MessageId::new(&*poll), options })))
+        })
+    }
+
     /// `after` is the act of revoking, `before` what was revoked, if the engine still has it.
     fn revoked(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
         let act = payload.object("after").or_else(|| payload.object("before"))?;
@@ -278,11 +291,11 @@ fn unread(body: &str, envelope: &Shallow<'_>) -> Option<Unread> {
 /// The fields of a payload, each read for itself: what an engine adds may be too deep, or broken.
 fn fields(payload: &str) -> Option<Map<String, Value>> {
     #[rustfmt::skip]
-    const FIELDS: [&str; 39] = [
+    const FIELDS: [&str; 41] = [
         "id", "message_id", "key", "timestamp", "from", "fromMe", "source", "to", "participant",
         "author", "body", "type", "hasMedia", "media", "location", "vCards", "replyTo",
         "isForwarded", "pushName", "notifyName", "senderName", "ack", "ackName", "reaction",
-        "editedMessageId", "revokedMessageId", "after", "before", "_data",
+        "editedMessageId", "revokedMessageId", "after", "before", "vote", "poll", "_data",
         "SenderAlt", "RecipientAlt", "remoteJidAlt", "participantAlt", "senderPn", "senderLid",
         "participantPn", "participantLid", "recipientPn", "recipientLid",
     ];

@@ -6,9 +6,13 @@ use crate::json;
 use crate::message::MessageId;
 use crate::message::content::{ContactCard, Content, MediaKind, MediaRef, OrderItem};
 use crate::provider::lenient::{Object, is_within};
+use crate::provider::vcard;
 
 /// How many levels of the upstream's own JSON a message may carry on.
 const DEEPEST: usize = 64;
+
+/// The parts of a postal address, as people write them.
+const ADDRESS: [&str; 5] = ["street", "zip", "city", "state", "country"];
 
 /// What `message` says; none if it lacks what its type needs and no error explains why.
 ///
@@ -29,7 +33,9 @@ pub(crate) fn read(message: Object<'_>, around: &[i64]) -> Option<Content> {
         "location" => location(message),
         "contacts" => message.get("contacts").is_some_and(Value::is_array).then(|| contacts(message)),
         "interactive" => interactive(message),
-        "button" => message.object("button").and_then(|button| choice(button.text("payload"), button.text("text"))),
+        "button" => {
+            message.object("button").and_then(|button| choice(button.text("payload"), button.text("text"), None))
+        }
         "reaction" => reaction(message),
         "order" => message.object("order").and_then(|wire| order(wire).or_else(|| unknown(&kind, message))),
         "system" => message.object("system").map(system),
@@ -77,6 +83,7 @@ fn location(message: Object<'_>) -> Option<Content> {
         longitude: wire.float("longitude")?,
         name: wire.text("name"),
         address: wire.text("address"),
+        url: wire.text("url"),
     })
 }
 
@@ -86,14 +93,27 @@ fn contacts(message: Object<'_>) -> Content {
             let parts = || [name.text("first_name"), name.text("last_name")].into_iter().flatten().collect::<Vec<_>>();
             name.text("formatted_name").or_else(|| Some(parts().join(" ")).filter(|name| !name.is_empty()))
         });
-        ContactCard {
+        let card = ContactCard {
             name,
             phones: wire.objects("phones").filter_map(|phone| phone.text("phone").or(phone.text("wa_id"))).collect(),
             emails: wire.objects("emails").filter_map(|email| email.text("email")).collect(),
-            organisation: wire.object("org").and_then(|org| org.text("company")),
+            organisation: wire.object("org").and_then(|org| joined(org, &["company", "department"])),
+            title: wire.object("org").and_then(|org| org.text("title")),
+            addresses: wire.objects("addresses").filter_map(|address| joined(address, &ADDRESS)).collect(),
+            urls: wire.objects("urls").filter_map(|url| url.text("url")).collect(),
+        };
+        match wire.text("vcard") {
+            Some(whole) if card == ContactCard::default() => vcard::read(&whole),
+            _ => card,
         }
     };
     Content::Contacts { cards: message.objects("contacts").map(card).collect() }
+}
+
+/// What stands under `keys`, in their order, as one text.
+fn joined(wire: Object<'_>, keys: &[&str]) -> Option<String> {
+    let parts: Vec<_> = keys.iter().filter_map(|key| wire.text(key)).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn interactive(message: Object<'_>) -> Option<Content> {
@@ -102,7 +122,7 @@ fn interactive(message: Object<'_>) -> Option<Content> {
     match kind.as_str() {
         "button_reply" | "list_reply" => {
             let chosen = wire.object(&kind)?;
-            choice(chosen.text("id"), chosen.text("title"))
+            choice(chosen.text("id"), chosen.text("title"), chosen.text("description"))
         }
         "nfm_reply" => wire.object(&kind).map(form),
         _ => unknown(&kind, message),
@@ -110,9 +130,9 @@ fn interactive(message: Object<'_>) -> Option<Content> {
 }
 
 /// An option that says nothing but has an identifier is known by that, and the other way round.
-fn choice(id: Option<String>, title: Option<String>) -> Option<Content> {
+fn choice(id: Option<String>, title: Option<String>, description: Option<String>) -> Option<Content> {
     let id = id.or_else(|| title.clone())?;
-    Some(Content::Choice { title: title.unwrap_or_else(|| id.clone()), id, written: None })
+    Some(Content::Choice { title: title.unwrap_or_else(|| id.clone()), id, written: None, description })
 }
 
 /// The answers come as JSON inside a string. What cannot be read stays that string.
@@ -125,7 +145,7 @@ fn form(wire: Object<'_>) -> Content {
         Some(read) if is_within(read, DEEPEST) => read.clone(),
         _ => Value::Null,
     };
-    Content::Form { name: wire.text("name"), answers }
+    Content::Form { name: wire.text("name"), answers, text: wire.text("body") }
 }
 
 fn reaction(message: Object<'_>) -> Option<Content> {

@@ -69,11 +69,16 @@ impl Around<'_> {
         Some(())
     }
 
-    /// Whether a quoted message is ours: of its words nothing is told.
+    /// Whose a quoted message is: of its words nothing is told.
     fn quoted(&self, context: Object<'_>) -> Option<Quoted> {
         let (from, own) = (digits(&context.text("from")?), digits(self.own.as_deref()?));
         let by_us = Some(from == own).filter(|_| !from.is_empty());
-        Quoted { by_us, ..Quoted::default() }.if_anything()
+        let writer = || self.contacts.iter().find(|contact| contact.phone.as_deref() == Some(from.as_str()));
+        let (sender, name) = match by_us {
+            Some(false) => (Some(ContactId::new(&*from)), writer().and_then(|writer| writer.contact.name.clone())),
+            _ => (None, None),
+        };
+        Quoted { by_us, sender, name, words: None }.if_anything()
     }
 }
 
@@ -150,5 +155,9 @@ fn referral(wire: Object<'_>) -> Referral {
         thumbnail_url: wire.text("thumbnail_url"),
         headline: wire.text("headline"),
         body: wire.text("body"),
+        welcome_message: wire
+            .object("welcome_message")
+            .and_then(|welcome| welcome.text("text"))
+            .or(wire.text("welcome_message")),
     }
 }

@@ -49,6 +49,8 @@ fn there_is_a_delivery_of_every_kind_that_the_gateway_has() {
         Kind::Location,
         Kind::Contacts,
         Kind::Choice,
+        Kind::Poll,
+        Kind::Vote,
         Kind::Reaction,
         Kind::Edit,
         Kind::Revoke,

@@ -45,12 +45,14 @@ fn contents() -> Vec<Content> {
     let item = OrderItem { product: "tea".into(), quantity: 2.0, price: Some(3.5), currency: None };
     let mut contents = vec![
         Content::text("hello"),
-        Content::Location { latitude: 1.0, longitude: -2.5, name: None, address: None },
+        Content::Location { latitude: 1.0, longitude: -2.5, name: None, address: None, url: None },
         Content::Contacts { cards: vec![ContactCard::default()] },
-        Content::Choice { id: "1".into(), title: "one".into(), written: None },
-        Content::Choice { id: "1".into(), title: "one".into(), written: Some("1.".into()) },
-        Content::Form { name: None, answers: json!({ "age": 7 }) },
+        Content::Choice { id: "1".into(), title: "one".into(), written: None, description: None },
+        Content::Choice { id: "1".into(), title: "one".into(), written: Some("1.".into()), description: None },
+        Content::Form { name: None, answers: json!({ "age": 7 }), text: None },
         Content::Order { catalog: None, text: None, items: vec![item] },
+        Content::Poll { question: None, options: vec!["Bread".into()], selectable: None },
+        Content::Vote { message: message(), options: Vec::new() },
         Content::Reaction { message: message(), emoji: None },
         Content::Edit { message: message(), content: Box::new(Content::text("hallo")) },
         Content::Revoke { message: message() },

@@ -30,6 +30,7 @@ fn contents() -> Vec<Content> {
         phones: vec!["+15550100077".into()],
         emails: vec!["ann@shop.example".into()],
         organisation: text("Example"),
+        ..ContactCard::default()
     };
     vec![
         Content::text("hello"),
@@ -37,11 +38,19 @@ fn contents() -> Vec<Content> {
         Content::Media(MediaRef::of(MediaKind::Sticker)),
         Content::Media(document),
         Content::Media(MediaRef { transcript: text("Are you open?"), ..MediaRef::of(MediaKind::Voice) }),
-        Content::Location { latitude: 47.07, longitude: 15.44, name: text("Café"), address: text("Main St 5, Graz") },
+        Content::Location {
+            latitude: 47.07,
+            longitude: 15.44,
+            name: text("Café"),
+            address: text("Main St 5, Graz"),
+            url: None,
+        },
         Content::Contacts { cards: vec![card] },
-        Content::Choice { id: "1".into(), title: "Blue".into(), written: None },
-        Content::Form { name: text("visit"), answers: json!({ "day": "Monday", "guests": 3 }) },
+        Content::Choice { id: "1".into(), title: "Blue".into(), written: None, description: None },
+        Content::Form { name: text("visit"), answers: json!({ "day": "Monday", "guests": 3 }), text: None },
         Content::Order { catalog: text("77"), text: text("quickly, please"), items: vec![item] },
+        Content::Poll { question: text("Lunch?"), options: vec!["Bread".into(), "Cake".into()], selectable: Some(1) },
+        Content::Vote { message: message(), options: vec!["Cake".into()] },
         Content::Reaction { message: message(), emoji: text("👍") },
         Content::Edit { message: message(), content: Box::new(Content::text("hallo")) },
         Content::Revoke { message: message() },
@@ -75,7 +84,7 @@ async fn every_kind_of_message_is_told_with_what_is_in_it() {
         ..Referral::default()
     });
     first.product = Some(Product { catalog: Some("77".into()), product: "SKU-17".into() });
-    first.quoted = Some(Quoted { words: Some("Which colour?".into()), by_us: Some(true) });
+    first.quoted = Some(Quoted { words: Some("Which colour?".into()), by_us: Some(true), ..Quoted::default() });
     first.forwarded = true;
     let person = |words: &str| Said { by: Speaker::Person, words: words.into(), ..turn.history[0].clone() };
     let history = vec![turn.history[0].clone(), person("Please to account 12345.")];

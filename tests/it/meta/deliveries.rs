@@ -100,7 +100,8 @@ fn numbers_may_stand_in_quotes_and_texts_may_come_as_numbers() {
     let events = deliver(&value(&json!({ "messages": [message] }))).expect("a delivery");
     let at = &events.messages[0].at;
     assert_eq!((at.message.as_str(), at.sender.as_str(), at.time.0), ("7", "12025550123", 1_767_225_600_000));
-    let place = Content::Location { latitude: 37.5, longitude: -122.0, name: Some("42".into()), address: None };
+    let place =
+        Content::Location { latitude: 37.5, longitude: -122.0, name: Some("42".into()), address: None, url: None };
     assert_eq!(events.messages[0].content, place);
 }
 
@@ -131,6 +132,12 @@ fn history_never_becomes_messages() {
     let events = deliver(&fixture("history")).expect("a delivery");
     assert!(events.messages.is_empty());
     assert_eq!(events.ignored.other, 1);
+}
+
+#[test]
+fn what_a_person_of_the_business_writes_under_a_picture_is_part_of_its_echo() {
+    let events = deliver(&fixture("echo_with_caption")).expect("a delivery");
+    assert_eq!(events.echoes[0].words.as_deref(), Some("Your cake"));
 }
 
 #[test]

@@ -33,6 +33,9 @@ fn status(name: &str) -> DeliveryStatus {
     status
 }
 
+/// What WhatsApp's own interface hands over as unsupported.
+const POLLS: [Kind; 2] = [Kind::Poll, Kind::Vote];
+
 #[test]
 fn every_callback_reads_as_its_snapshot_says() {
     for name in names() {
@@ -48,7 +51,11 @@ fn there_is_a_callback_of_every_kind_that_is_answered() {
         let events = deliver(&fixture(&name)).expect("a callback of NXCloud's form");
         kinds.extend(events.messages.iter().map(|message| message.content.kind()));
     }
-    for kind in Kind::ANSWERED.into_iter().chain([Kind::Reaction, Kind::Unsupported, Kind::Unknown]) {
+    for kind in Kind::ANSWERED.into_iter().filter(|kind| !POLLS.contains(kind)).chain([
+        Kind::Reaction,
+        Kind::Unsupported,
+        Kind::Unknown,
+    ]) {
         assert!(kinds.contains(&kind), "no fixture for {kind:?}");
     }
 }

@@ -215,7 +215,7 @@ fn a_status_is_read_by_its_word_and_else_by_its_number() {
 fn a_place_comes_before_the_picture_of_it() {
     let place = json!({ "body": "/9j/4AAQ", "location": { "latitude": "37.5", "longitude": -122.25 } });
     let content = read(&place).expect("a message").content;
-    assert_eq!(content, Content::Location { latitude: 37.5, longitude: -122.25, name: None, address: None });
+    assert_eq!(content, Content::Location { latitude: 37.5, longitude: -122.25, name: None, address: None, url: None });
     let broken = json!({ "location": { "latitude": "north" } });
     assert_eq!(
         read(&broken).expect("a message").content,

@@ -33,6 +33,8 @@ fn there_is_a_delivery_of_every_kind_that_there_can_be() {
         Kind::Reaction,
         Kind::Edit,
         Kind::Revoke,
+        Kind::Poll,
+        Kind::Vote,
         Kind::Unknown,
     ];
     for kind in all {

@@ -109,7 +109,12 @@ pub(in crate::store) async fn what_a_message_chooses_stays_with_it_until_it_ends
     tokio::time::advance(Duration::from_secs(61)).await;
     assert_eq!(bench.store.choose(&claim, seq, &choice("blue")).await, Err(StoreError::Fenced));
     drop(claim);
-    let chosen = Content::Choice { id: "red".into(), title: "the label of red".into(), written: Some("2.".to_owned()) };
+    let chosen = Content::Choice {
+        id: "red".into(),
+        title: "the label of red".into(),
+        written: Some("2.".to_owned()),
+        description: None,
+    };
     let claim = bench.claim().await;
     assert_eq!(claim.messages[0].inbound.content, chosen);
     bench.bury(claim).await;
