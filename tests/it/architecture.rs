@@ -234,6 +234,16 @@ fn what_others_write_in_json_is_read_in_one_place() {
 }
 
 #[test]
+fn the_sandboxs_phone_reads_marks_and_markdown_by_itself() {
+    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("sandbox")) {
+        for readers in ["marks", "markdown", "Format"] {
+            let path = format!("message::{readers}");
+            assert!(!text.contains(&path), "src/{file}.rs: {path} is what the phone is a test of");
+        }
+    }
+}
+
+#[test]
 fn every_path_that_a_document_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {

@@ -258,13 +258,51 @@ proptest! {
     }
 }
 
+/// What is repeated without end: signs that nest, that open and are never closed, and whole lines.
+const ENDLESS: [&str; 26] = [
+    "[",
+    "*",
+    "_",
+    "> ",
+    "<b>",
+    "- ",
+    "`",
+    "~~",
+    "**a ",
+    "![",
+    "[a](",
+    "|",
+    "# ",
+    "&",
+    "://",
+    "a://",
+    "a://. ",
+    "> a\n",
+    "- [ ] a\n",
+    "```js\na\n```\n",
+    "<b>a</b>\n",
+    "<!--",
+    "*_~~a",
+    "[a]: b\n[a]\n",
+    "|a|b|c|\n|-|-|-|\n",
+    "> - ",
+];
+
 #[test]
 fn nesting_without_end_ends() {
-    for sign in
-        ["[", "*", "_", "> ", "<b>", "- ", "`", "~~", "**a ", "![", "[a](", "|", "# ", "&", "://", "a://", "a://. "]
-    {
+    for sign in ENDLESS {
         let text = format!("**x** {}", sign.repeat(20_000));
         let (marked, plain) = (with_marks(&text), without_marks(&text));
         assert!(marked.len() <= 3 * text.len() && plain.len() <= 3 * text.len(), "{sign:?}");
+    }
+}
+
+/// What the reader hands on is counted, not how long it takes.
+#[test]
+fn twice_the_text_is_at_most_twice_the_work() {
+    let work = |text: &str| read::read(text).map_or(0, |runs| runs.iter().map(|run| 1 + run.text.len()).sum::<usize>());
+    for sign in ENDLESS {
+        let [once, twice] = [4_000, 8_000].map(|times| work(&format!("**x**\n\n{}", sign.repeat(times))));
+        assert!(once > 0 && twice <= 2 * once + 64, "{sign:?}: {once}, {twice}");
     }
 }

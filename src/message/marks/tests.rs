@@ -50,3 +50,15 @@ fn what_is_cut_off_is_closed() {
     assert_eq!(beginning("```\none\ntwo\n```", 7), "```\none\n…\n```");
     assert_eq!(beginning("Run `ls -l` now", 7), "Run `ls…`");
 }
+
+#[test]
+fn marks_stand_at_most_four_deep() {
+    fn depth(spans: &[Span]) -> usize {
+        spans.iter().map(|span| 1 + depth(&span.within)).max().unwrap_or_default()
+    }
+    assert_eq!(depth(Marked::read("*_~`a`~_*").spans()), 4);
+    for (open, close) in [("*_~", "~_*"), ("*", "*"), ("*a _b ~c ", "~ _ *"), ("*_~`", "`~_*")] {
+        let text = format!("{}a{}", open.repeat(5_000), close.repeat(5_000));
+        assert!(depth(Marked::read(&text).spans()) <= 4, "{open:?}");
+    }
+}
