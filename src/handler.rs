@@ -168,13 +168,34 @@ pub struct Said {
     /// Whether the words were spoken, and are what a machine has understood: mistakes are to be expected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transcript: bool,
+    /// What a model is told, where that is something else than `words`: see [`told`](crate::message::rendering::told).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 impl Said {
+    /// What the history keeps of a customer's message.
+    pub fn heard(inbound: &Inbound) -> Self {
+        let at = &inbound.at;
+        let (words, told) = (rendering::said(inbound), rendering::told(inbound));
+        Self {
+            by: Speaker::Customer,
+            told: (told != words).then_some(told),
+            words,
+            time: at.time,
+            who: at.group.then(|| at.sender.clone()),
+            name: at.group.then(|| rendering::speaker(inbound)),
+            message: Some(at.message.clone()),
+            transcript: inbound.content.transcript().is_some_and(|said| !said.is_empty()),
+        }
+    }
+
     /// How much memory it takes, in bytes, or a little more.
     pub(crate) fn size(&self) -> u64 {
-        let ids = self.message.as_ref().map_or(0, |message| message.as_str().len());
-        (size_of::<Self>() + self.words.len() + ids) as u64
+        let ids = self.message.as_ref().map_or(0, |message| message.as_str().len())
+            + self.who.as_ref().map_or(0, |who| who.as_str().len());
+        let besides = [&self.name, &self.told].into_iter().flatten().map(String::len).sum::<usize>();
+        (size_of::<Self>() + self.words.len() + besides + ids) as u64
     }
 }
 

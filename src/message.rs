@@ -323,6 +323,9 @@ pub struct Echo {
     pub message: MessageId,
     /// Its words, if it has any.
     pub words: Option<String>,
+    /// What the history is told of it: its words, and what else is in it. See
+    /// [`by_person`](crate::message::rendering::by_person).
+    pub told: Option<String>,
     /// When it was written, by the upstream's clock.
     pub time: Timestamp,
 }

@@ -157,3 +157,14 @@ pub fn random() -> String {
     getrandom::fill(&mut bytes).expect("the system's randomness");
     hex::encode(bytes)
 }
+
+/// A word in hexadecimal digits that is made of `purpose` and `from`: the same after a restart, another for each purpose, and
+/// as hard to guess as what it is made of.
+pub fn derived<'a>(purpose: &'a str, from: impl IntoIterator<Item = &'a str>) -> String {
+    let mut digest = Sha256::new();
+    for text in std::iter::once(purpose).chain(from) {
+        digest.update((text.len() as u64).to_be_bytes());
+        digest.update(text);
+    }
+    hex::encode(digest.finalize())
+}

@@ -447,6 +447,9 @@ pub struct Undecided {
     pub message: MessageId,
     /// Its words.
     pub words: Option<String>,
+    /// What the history is told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
     /// The chat that it stands in, if the upstream says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatId>,

@@ -130,9 +130,9 @@ impl Llm {
         let mut problems = Vec::new();
         let prompter = Prompter::new(&config, !tools.is_empty() || !mcp.is_empty(), templates, &mut problems);
         let toolbox = Toolbox::new(tools, mcp, &ways_out, clock, &mut problems);
+        let guard = Guard::new(&config, &models, &mut problems);
         let priced: Vec<&ModelConfig> = models.iter().map(|model| &model.config).collect();
         let time_zone = prompter.time_zone.clone();
-        let guard = Guard::new(&config, &mut problems);
         let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
         let mut rungs = Vec::with_capacity(models.len());
         for (number, model) in models.into_iter().enumerate() {

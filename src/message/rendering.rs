@@ -5,6 +5,8 @@
 //! is bounded: names, file names and whatever else came from outside hold no bracket, no line break, and not more than
 //! 200 characters.
 
+mod heard;
+
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -12,6 +14,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::content::{ContactCard, OrderItem};
 use super::{ContactId, ContactIds, Content, Inbound, MediaRef, Product, Quoted, Referral};
+pub use heard::{said, told, transcribed};
 
 /// How the lines begin that say what a message refers to.
 const CONTEXT: [&str; 5] = ["[came from ", "[asks about product ", "[in reply", "[about ", "[forwarded]"];
@@ -127,6 +130,16 @@ pub fn content(content: &Content) -> String {
         Content::Revoke { .. } | Content::System { .. } | Content::Welcome | Content::Unsupported { .. } => {
             format!("[{kind}]")
         }
+    }
+}
+
+/// What the history is told of what a person of the business has sent: nothing of what says nothing.
+pub fn by_person(content: &Content) -> Option<String> {
+    match content {
+        Content::Revoke { .. } | Content::System { .. } | Content::Welcome | Content::Reaction { emoji: None, .. } => {
+            None
+        }
+        content => Some(self::content(content)).filter(|told| !told.is_empty()),
     }
 }
 

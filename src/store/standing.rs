@@ -315,8 +315,8 @@ impl Outgoing {
     /// Keeps an echo until it is known whose it is; once.
     pub(super) fn keep_undecided(&mut self, echo: &Echo, peer: &Peer, pause: Pause) {
         if self.undecided.iter().all(|known| known.message != echo.message) {
-            let (message, words, chat) = (echo.message.clone(), echo.words.clone(), echo.chat.clone());
-            self.undecided.push(Undecided { message, words, chat, peer: peer.clone(), pause });
+            let Echo { message, words, told, chat, .. } = echo.clone();
+            self.undecided.push(Undecided { message, words, told, chat, peer: peer.clone(), pause });
         }
     }
 }
@@ -324,7 +324,8 @@ impl Outgoing {
 /// What a person of the business wrote from its own phone.
 pub(super) struct PersonsWords {
     pub(super) message: MessageId,
-    pub(super) words: Option<String>,
+    /// What it says.
+    pub(super) told: Option<String>,
     pub(super) time: Timestamp,
 }
 
@@ -333,18 +334,19 @@ impl PersonsWords {
     pub(super) const LOOKED_AT: usize = 50;
 
     pub(super) fn of(echo: &Echo) -> Self {
-        Self { message: echo.message.clone(), words: echo.words.clone(), time: echo.time }
+        let told = echo.told.as_ref().or(echo.words.as_ref()).cloned();
+        Self { message: echo.message.clone(), told, time: echo.time }
     }
 
-    /// What the history gains by it: nothing if it has no words, or is among the newest things said.
+    /// What the history gains by it: nothing if it says nothing, or is among the newest things said.
     pub(super) fn unless_among(self, newest: &[Said]) -> Option<Said> {
-        let Self { message, words, time } = self;
-        let words = words.filter(|words| !words.is_empty())?;
+        let Self { message, told, time } = self;
+        let words = told.filter(|words| !words.is_empty())?;
         if newest.iter().any(|said| said.message.as_ref() == Some(&message)) {
             return None;
         }
         let message = Some(message);
-        Some(Said { by: Speaker::Person, words, time, who: None, name: None, message, transcript: false })
+        Some(Said { by: Speaker::Person, words, time, who: None, name: None, message, transcript: false, told: None })
     }
 }
 

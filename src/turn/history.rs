@@ -32,31 +32,23 @@ pub(super) fn said(claim: &Claim, outgoing: &Outgoing, named: &[(usize, MessageI
         let payload = &part.part.payload;
         let words = payload.words().map_or_else(|| format!("[{}]", payload.name()), str::to_owned);
         let message = named.iter().find(|(named, _)| *named == number).map(|(_, message)| message.clone());
-        said.push(Said { by: Speaker::Bot, words, time: now, who: None, name: None, message, transcript: false });
+        said.push(Said {
+            by: Speaker::Bot,
+            words,
+            time: now,
+            who: None,
+            name: None,
+            message,
+            transcript: false,
+            told: None,
+        });
     }
     said
 }
 
 /// What the history gains by the customer's messages.
 pub(super) fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
-    let heard = claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|Waiting { inbound, .. }| {
-        let (content, at) = (&inbound.content, &inbound.at);
-        let transcript = content.transcript().is_some_and(|said| !said.is_empty());
-        let words = match transcript {
-            true => content.written_and_said().collect::<Vec<_>>().join("\n"),
-            false => rendering::content(content),
-        };
-        Said {
-            by: Speaker::Customer,
-            words: rendering::with_context(inbound, words),
-            time: at.time,
-            who: at.group.then(|| at.sender.clone()),
-            name: at.group.then(|| rendering::speaker(inbound)),
-            message: Some(at.message.clone()),
-            transcript,
-        }
-    });
-    heard.collect()
+    claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|waiting| Said::heard(&waiting.inbound)).collect()
 }
 
 /// Adds the words of messages that are quoted, or that a reaction, a vote, an edit or a revocation is about, and who wrote
@@ -138,7 +130,8 @@ mod tests {
     use crate::message::{BotName, ChatId, Contact, Content, MessageRef};
 
     fn said(by: Speaker, words: &str, time: u64) -> Said {
-        Said { by, words: words.into(), time: Timestamp(time), who: None, name: None, message: None, transcript: false }
+        let (time, words) = (Timestamp(time), words.into());
+        Said { by, words, time, who: None, name: None, message: None, transcript: false, told: None }
     }
 
     #[test]

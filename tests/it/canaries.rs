@@ -200,6 +200,7 @@ async fn no_value_that_is_printed_shows_a_canary() {
         time: Timestamp(0),
         who: None,
         transcript: false,
+        told: None,
         name: None,
         message: None,
     };

@@ -62,6 +62,7 @@ pub(crate) fn turn(contents: Vec<Content>) -> Turn {
         time: Timestamp::from_secs(1_600_000_000),
         who,
         transcript: false,
+        told: None,
         name: None,
         message: None,
     };

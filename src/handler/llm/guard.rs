@@ -10,34 +10,57 @@
 mod find;
 mod links;
 
+use std::borrow::Cow;
+
+use secrecy::ExposeSecret;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::completion::Said;
 use super::config::{LlmConfig, Unusable};
+use super::model::Model;
 use crate::message::marks::{self, LONGEST_CLOSING};
 use crate::message::{Format, Part};
-use crate::secret::random;
+use crate::secret::derived;
 use links::Links;
 
 /// How much of the random word is taken: enough for nobody to say it by chance.
 const CANARY: usize = 16;
+/// The same, of the word before the time of day.
+const CLOCK: usize = 8;
 
 /// The rails of a bot.
 pub(super) struct Guard {
     canary: String,
+    clock: String,
     max_reply: usize,
     links: Option<Links>,
     format: Format,
 }
 
 impl Guard {
-    /// Everything that cannot be used is added to `problems`.
-    pub(super) fn new(config: &LlmConfig, problems: &mut Vec<Unusable>) -> Self {
-        let canary = plain(&random()).chars().take(CANARY).collect();
+    /// Everything that cannot be used is added to `problems`. The words of the prompt that nobody else knows are made of
+    /// the models' keys: they are the same after a restart, so that servers remember how a prompt begins. Where no model
+    /// has a key they are made of the instructions and the addresses.
+    pub(super) fn new(config: &LlmConfig, models: &[Model], problems: &mut Vec<Unusable>) -> Self {
+        let keys = models.iter().filter_map(|model| model.api_key.as_ref()).map(ExposeSecret::expose_secret);
+        let mut from: Vec<_> = keys.collect();
+        if from.is_empty() {
+            from.extend(models.iter().map(|model| model.config.base_url.as_str()));
+        }
+        from.push(config.instructions.as_str());
+        let word = |purpose: &'static str, length| {
+            derived(purpose, from.iter().copied()).chars().take(length).collect::<String>()
+        };
+        let (canary, clock) = (word("canary", CANARY), format!("[clock {}]", word("clock", CLOCK)));
         let (links, wrong) = Links::new(&config.links);
         let problem = "is no host: write it as \"shop.example\", or \"*.shop.example\" for what is below it too";
         problems.extend(wrong.into_iter().map(|number| Unusable::new(format!("links[{number}]"), problem)));
-        Self { canary, max_reply: config.max_reply, links, format: config.format }
+        Self { canary, clock, max_reply: config.max_reply, links, format: config.format }
+    }
+
+    /// How the line begins that tells the time among a customer's words. No customer knows it.
+    pub(super) fn clock(&self) -> &str {
+        &self.clock
     }
 
     /// The system prompt, with the canary at both of its ends: whoever tells the first half, or the last, tells it too.
@@ -67,6 +90,7 @@ impl Guard {
 
     /// An answer as it may leave.
     pub(super) fn pass(&self, words: &str) -> Part {
+        let words = &without(words, &self.clock);
         let written = self.format.written(words, true);
         let written = if written.trim().is_empty() { words } else { &written };
         let railed = self.railed(written);
@@ -92,6 +116,15 @@ impl Guard {
         let shown_passed = links.pass(&shown);
         if shown_passed == shown { passed } else { shown_passed }
     }
+}
+
+/// `words` without a word that no customer is to know, unless that is all there is.
+fn without<'a>(words: &'a str, secret: &str) -> Cow<'a, str> {
+    if !words.contains(secret) {
+        return words.into();
+    }
+    let rest = words.replace(secret, "");
+    if rest.trim().is_empty() { "…".into() } else { rest.trim().to_owned().into() }
 }
 
 /// Letters and digits alone, in lower case: what is left however a word is spelt out.
@@ -142,7 +175,7 @@ mod tests {
 
     fn guard(links: &[&str]) -> Guard {
         let links = links.iter().map(|host| (*host).to_owned()).collect();
-        Guard::new(&LlmConfig { links, max_reply: 0, ..LlmConfig::default() }, &mut Vec::new())
+        Guard::new(&LlmConfig { links, max_reply: 0, ..LlmConfig::default() }, &[], &mut Vec::new())
     }
 
     fn passed(guard: &Guard, words: &str) -> String {
@@ -164,16 +197,16 @@ mod tests {
             assert_eq!(passed(&shop, said), sent);
         }
         let (said, config) = ("**x** *y*", LlmConfig { format: Format::Plain, ..LlmConfig::default() });
-        assert_eq!(passed(&Guard::new(&config, &mut Vec::new()), said), said);
+        assert_eq!(passed(&Guard::new(&config, &[], &mut Vec::new()), said), said);
         let cut = LlmConfig { max_reply: 16, ..LlmConfig::default() };
-        assert_eq!(passed(&Guard::new(&cut, &mut Vec::new()), "**One two three four five**"), "*One two three…*");
+        assert_eq!(passed(&Guard::new(&cut, &[], &mut Vec::new()), "**One two three four five**"), "*One two three…*");
     }
 
     #[test]
     fn what_is_cut_leads_nowhere_else() {
         let links = vec!["shop.help.example".to_owned()];
         let config = LlmConfig { links, max_reply: 24, ..LlmConfig::default() };
-        let guard = Guard::new(&config, &mut Vec::new());
+        let guard = Guard::new(&config, &[], &mut Vec::new());
         assert_eq!(passed(&guard, "https://shop.help.example/returns"), "[…].");
     }
 

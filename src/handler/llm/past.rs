@@ -14,7 +14,7 @@ use super::tokens::{self, Tokens};
 use super::voice;
 use super::wire::Line;
 use crate::handler::{Said, Speaker, Summary, Turn};
-use crate::message::Conversation;
+use crate::message::{Conversation, rendering};
 use crate::templates::TemplateError;
 
 /// So many times the budget is summarised at once, at the most; what is older than that is left out.
@@ -74,7 +74,8 @@ impl Llm {
                 Speaker::Bot => "Bot",
                 Speaker::Person => "Colleague",
             };
-            text.push_str(&format!("{by}: {}\n", voice::told(said)));
+            text.push_str(&rendering::spoken(by, &voice::told(said)));
+            text.push('\n');
         }
         let messages = [Line::system(self.prompter.summary(&turn.bot)?), Line::user(text)];
         let (max_tokens, counted) = (self.summary_tokens, self.budget.is_limited());
@@ -154,7 +155,8 @@ mod tests {
     use crate::clock::Timestamp;
 
     fn said(by: Speaker, words: &str, time: u64) -> Said {
-        Said { by, words: words.into(), time: Timestamp(time), who: None, name: None, message: None, transcript: false }
+        let (time, words) = (Timestamp(time), words.into());
+        Said { by, words, time, who: None, name: None, message: None, transcript: false, told: None }
     }
 
     #[test]

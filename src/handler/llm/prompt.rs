@@ -100,12 +100,14 @@ impl Prompter {
         let time_zone = self.zone_name.as_str();
         let values = context! { bot => bot.as_str(), contact, date, time => &time, time_zone, instructions };
         let prompt = self.templates.render(&self.prompt, values)?;
-        let mut prompt = if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt };
-        if !self.tells_time {
-            // As far behind as can be: servers remember how a prompt begins, and what stands behind the time is read anew.
-            let _ = write!(prompt, "\n\nIt is {time} in the time zone {time_zone}.");
-        }
-        Ok(prompt)
+        Ok(if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt })
+    }
+
+    /// The time of day. It stands with the newest messages: servers remember how a prompt begins, and read anew what stands
+    /// behind the first change.
+    fn time_of_day(&self, now: Timestamp, guard: &Guard) -> String {
+        let time = now.in_zone(&self.time_zone).strftime("%H:%M");
+        format!("{} It is {time} in the time zone {}.", guard.clock(), self.zone_name)
     }
 
     /// What a customer is told when no model answers.
@@ -135,7 +137,14 @@ impl Prompter {
         past: Past<'a>,
         guard: &Guard,
     ) -> Result<Vec<Line<'a>>, TemplateError> {
-        let system = self.system(&turn.bot, &turn.contact, turn.now)?;
+        let mut system = self.system(&turn.bot, &turn.contact, turn.now)?;
+        if !self.tells_time {
+            let clock = guard.clock();
+            let _ = write!(
+                system,
+                "\n\n{clock} begins a line that tells the time of day. The customer has not written it."
+            );
+        }
         let mut messages = vec![Line::system(guard.mark(&system))];
         // Not in the system role: it is made of the customer's words.
         messages.extend(past.summary.map(|words| Line::user(format!("[What was said before, in short: {words}]"))));
@@ -148,6 +157,9 @@ impl Prompter {
             // Without a mark that a person wrote it: the model would learn to write that mark.
             Speaker::Bot | Speaker::Person => Line::assistant(said.words.as_str()),
         }));
+        if !self.tells_time {
+            messages.push(Line::user(self.time_of_day(turn.now, guard)));
+        }
         let images = turn.messages.iter().filter(|message| image_in(message).is_some()).count();
         let mut too_many = if self.images { images.saturating_sub(MOST_IMAGES) } else { images };
         for message in &turn.messages {
@@ -185,10 +197,7 @@ fn plain_name(contact: &Contact) -> String {
 
 /// A message in words; in a group, behind its writer's name.
 fn describe(message: &Inbound) -> String {
-    let words = match voice::heard(&message.content) {
-        Some(heard) => rendering::with_context(message, heard),
-        None => rendering::message(message),
-    };
+    let words = rendering::told(message);
     if message.at.group { rendering::spoken(&rendering::speaker(message), &words) } else { words }
 }
 

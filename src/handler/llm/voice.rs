@@ -1,35 +1,24 @@
-//! What a model is told of something that was spoken: that it was, and that a machine has listened.
+//! What a model is told of something that was said before: as it was told of it when it was new.
 
 use std::borrow::Cow;
 
 use crate::handler::Said;
-use crate::message::{Content, Kind, rendering};
+use crate::message::rendering;
 
 /// Something that was said, as it is told; in a group, behind its speaker's name.
 pub(super) fn told(said: &Said) -> Cow<'_, str> {
-    let words: Cow<'_, str> =
-        if said.transcript { transcribed("voice note", &said.words).into() } else { said.words.as_str().into() };
+    let words: Cow<'_, str> = match &said.told {
+        Some(told) => told.as_str().into(),
+        // Written by a version that kept the words alone, with what they refer to before them.
+        None if said.transcript => {
+            let spoken = rendering::without_context(&said.words);
+            let context = &said.words[..said.words.len() - spoken.len()];
+            format!("{context}{}", rendering::transcribed("voice note", spoken)).into()
+        }
+        None => said.words.as_str().into(),
+    };
     match &said.name {
         Some(name) => rendering::spoken(name, &words).into(),
         None => words,
     }
-}
-
-/// A voice note or a sound file, as it is told; nothing of any other message.
-pub(super) fn heard(content: &Content) -> Option<String> {
-    let what = match content.kind() {
-        Kind::Voice => "voice note",
-        Kind::Audio => "sound file",
-        _ => return None,
-    };
-    let caption = content.words().map(|caption| format!(" {caption}")).unwrap_or_default();
-    Some(match content.transcript() {
-        Some("") => format!("[{what}, in which no words can be understood]{caption}"),
-        Some(words) => transcribed(what, words) + &caption,
-        None => format!("[{what}, which could not be listened to]{caption}"),
-    })
-}
-
-fn transcribed(what: &str, words: &str) -> String {
-    format!("[{what}, transcribed by a machine: may contain mistakes] {words}")
 }

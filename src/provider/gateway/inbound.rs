@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::content;
 use crate::clock::Timestamp;
 use crate::message::{
-    BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Quoted, Stage,
+    BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Quoted, Stage, rendering,
 };
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Elsewhere, Events, Unread, WebhookError};
@@ -90,7 +90,8 @@ impl Reader<'_> {
             let number = phone(&chat).or_else(|| others(wire, &TO).iter().find_map(|other| phone(other)));
             let phone = number.filter(|_| !chat.ends_with("@g.us")).map(ContactId::new);
             let (bot, chat, words) = (self.bot.clone(), Some(ChatId::new(chat)), wire.text("body"));
-            events.echoes.push(Echo { bot, chat, phone, message, words, time });
+            let told = content::read(wire).as_ref().and_then(rendering::by_person);
+            events.echoes.push(Echo { bot, chat, phone, message, words, told, time });
             return Some(());
         }
         let target = || wire.text("targetId").map(MessageId::new);

@@ -4,7 +4,9 @@ use super::content::{self, Said};
 use super::event::Event;
 use super::{consent, names, reaction};
 use crate::clock::Timestamp;
-use crate::message::{BotName, Contact, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, PartKey, Stage};
+use crate::message::{
+    BotName, Contact, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, PartKey, Stage, rendering,
+};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Elsewhere, Events, Unread, WebhookError};
 
@@ -133,17 +135,20 @@ impl Reader<'_> {
     /// A message from our side that does not go by a key of ours: somebody has written it with another client of Linq's. A
     /// voice memo of ours has no key either, and is known by its name.
     fn echo(&self, event: &Event<'_>, id: &str, when: &str) -> Echo {
-        let words = match content::read(event.message.list("parts")).map(|said| said.first) {
-            Some(Content::Text { body }) => Some(body),
-            Some(Content::Media(media)) => media.caption,
-            _ => None,
-        };
+        let parts = content::read(event.message.list("parts"));
+        let words = parts.as_ref().and_then(|said| said.first.words().map(str::to_owned));
+        let told = parts.map(|said| {
+            let more = said.more.into_iter().map(|(_, medium)| Content::Media(medium));
+            let all = std::iter::once(said.first).chain(more);
+            all.filter_map(|content| rendering::by_person(&content)).collect::<Vec<_>>().join("\n")
+        });
         Echo {
             bot: self.bot.clone(),
             chat: event.chat(),
             phone: event.recipient().filter(|phone| !event.is_group() && is_phone(phone.as_str())),
             message: MessageId::new(id),
             words,
+            told,
             time: event.time(&[when]),
         }
     }

@@ -3,7 +3,7 @@
 //! Read level by level, so that an element that makes no sense is counted and spoils none of its neighbours.
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, ContactId, DeliveryStatus, Echo, MessageId, PartKey, Wish};
+use crate::message::{BotName, ChatId, ContactId, DeliveryStatus, Echo, MessageId, PartKey, Wish, rendering};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::whatsapp::content;
 use crate::provider::whatsapp::inbound::{Around, each, each_message, stage, time};
@@ -103,9 +103,11 @@ impl Reader<'_> {
         let number = to.as_deref().and_then(phone).map(ContactId::new);
         // The identifier by which a customer writes, where there is one; and one that came in the wrong field.
         let chat = message.text("to_user_id").or(to).map(ChatId::new);
-        let words = content::read(message, &[]).and_then(|said| said.words().map(str::to_owned));
+        let content = content::read(message, &[]);
+        let words = content.as_ref().and_then(|said| said.words().map(str::to_owned));
+        let told = content.as_ref().and_then(rendering::by_person);
         let (bot, id, time) = (self.bot.clone(), MessageId::new(message.text("id")?), time(message, self.received));
-        Some(Echo { bot, chat, phone: number, message: id, words, time })
+        Some(Echo { bot, chat, phone: number, message: id, words, told, time })
     }
 
     /// What somebody has chosen in WhatsApp's own menu. The inner none is something else than whether to be sent offers.

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::json;
 use crate::message::{
     BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Quoted, Stage,
+    rendering,
 };
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Elsewhere, Events, Unread, WebhookError};
@@ -179,6 +180,7 @@ impl Reader<'_> {
                 chat: to.map(ChatId::new),
                 message: MessageId::new(&*id),
                 words: payload.text("body"),
+                told: read(&id).flatten().and_then(|(_, content)| rendering::by_person(&content)),
                 time,
             }));
         }

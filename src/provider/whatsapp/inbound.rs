@@ -30,7 +30,7 @@ impl Around<'_> {
         if self.own.is_some() && sender.phone == self.own {
             // It does not say to whom.
             let (bot, words) = (self.bot.clone(), None);
-            events.echoes.push(Echo { bot, chat: None, phone: None, message: id, words, time });
+            events.echoes.push(Echo { bot, chat: None, phone: None, message: id, words, told: None, time });
             return Some(());
         }
         let context = message.object("context");

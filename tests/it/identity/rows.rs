@@ -58,6 +58,7 @@ impl Row {
                         time: at.time,
                         who: None,
                         transcript: false,
+                        told: None,
                         name: None,
                         message: None,
                     })

@@ -71,6 +71,7 @@ async fn each_step_of_the_ladder_is_counted_with_what_led_there() {
                     time: asked.now,
                     who: None,
                     transcript: false,
+                    told: None,
                     name: None,
                     message: None,
                 });

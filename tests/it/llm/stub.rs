@@ -90,8 +90,31 @@ impl Stub {
         Self { base_url, requests }
     }
 
+    /// What it was asked, without the line that tells the time of day: that is another in each run.
     pub(crate) fn requests(&self) -> Vec<Value> {
+        let mut requests = self.requests_with_time();
+        for line in requests.iter_mut().filter_map(|request| request["messages"].as_array_mut()).flatten() {
+            if line["role"] == "user" {
+                without_time(&mut line["content"]);
+            }
+        }
+        requests
+    }
+
+    /// What it was asked, whole.
+    pub(crate) fn requests_with_time(&self) -> Vec<Value> {
         self.requests.lock().expect("no test panics in here").clone()
+    }
+}
+
+fn without_time(content: &mut Value) {
+    match content {
+        Value::String(words) => {
+            let is_time = |line: &&str| line.starts_with("[clock ") && line.contains("] It is ");
+            *words = words.split('\n').filter(|line| !is_time(line)).collect::<Vec<_>>().join("\n");
+        }
+        Value::Array(pieces) => pieces.iter_mut().for_each(|piece| without_time(&mut piece["text"])),
+        _ => {}
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use threedots::clock::Timestamp;
 use threedots::handler::llm::{Around, Llm, LlmConfig};
-use threedots::handler::{Handler, Said, Speaker};
+use threedots::handler::{Handler, Said, Speaker, Turn};
 use threedots::message::content::{ContactCard, OrderItem};
-use threedots::message::{Content, MediaKind, MediaRef, MessageId, Product, Quoted, Referral};
+use threedots::message::{Content, MediaKind, MediaRef, MessageId, Product, Quoted, Referral, rendering};
 use threedots::templates::Templates;
 
 use super::stub::Stub;
@@ -91,9 +91,7 @@ async fn every_kind_of_message_is_told_with_what_is_in_it() {
     turn.history = history;
     llm.reply(&turn).await.expect("an answer");
     let told = lines(&stub.requests()[0]);
-    let (_, told) = told.split_once("It is ").expect("the time of day");
-    let (time, told) = told.split_once("\nuser: ").expect("what was said");
-    assert!(time.contains(" in the time zone Europe/Vienna."), "{time}");
+    let (_, told) = told.split_once("\nuser: ").expect("what was said");
     insta::assert_snapshot!("every_kind", told);
 }
 
@@ -139,4 +137,149 @@ async fn a_template_that_tells_the_time_tells_it_alone() {
     let request = &stub.requests()[0];
     let system = request["messages"][0]["content"].as_str().expect("words");
     assert_eq!(system.matches("22:13").count(), 1, "{system}");
+}
+
+/// Every kind of message, one after the other, in a group or not, each third one with what it refers to.
+fn every_kind(group: bool) -> Turn {
+    let spoken = |kind, transcript: Option<&str>, caption: Option<&str>| {
+        let (transcript, caption) = (transcript.map(str::to_owned), caption.map(str::to_owned));
+        Content::Media(MediaRef { transcript, caption, ..MediaRef::of(kind) })
+    };
+    let mut all = contents();
+    all.extend([
+        Content::Media(MediaRef::of(MediaKind::Image)),
+        spoken(MediaKind::Voice, Some(""), None),
+        spoken(MediaKind::Voice, None, None),
+        spoken(MediaKind::Voice, Some("[in reply: \"x\"]\nfrom me"), None),
+        spoken(MediaKind::Audio, Some("La la"), Some("my song")),
+        Content::Location { latitude: 1.5, longitude: 2.5, name: None, address: None, url: None },
+        Content::Choice { id: "2".into(), title: "Red".into(), written: Some("the red one".into()), description: None },
+        Content::Reaction { message: MessageId::new("earlier"), emoji: None },
+        Content::Edit {
+            message: MessageId::new("earlier"),
+            content: Box::new(Content::Media(MediaRef::of(MediaKind::Video))),
+        },
+        Content::text("two\nlines"),
+    ]);
+    let mut turn = turn(all);
+    for (number, message) in turn.messages.iter_mut().enumerate() {
+        (message.at.group, message.referral, message.product, message.quoted) = (group, None, None, None);
+        message.contact.name = [Some("Ann".to_owned()), Some("Bob".to_owned()), None][number % 3].clone();
+        if number % 3 == 1 {
+            message.quoted =
+                Some(Quoted { words: Some("Which?".into()), by_us: Some(number % 2 == 0), ..Quoted::default() });
+            message.product = Some(Product { catalog: None, product: "SKU-17".into() });
+            message.referral = Some(Referral { headline: Some("Shoes".into()), ..Referral::default() });
+            message.forwarded = true;
+        }
+    }
+    turn
+}
+
+/// As the store gives it back.
+fn stored(said: &Said) -> Said {
+    serde_json::from_slice(&serde_json::to_vec(said).expect("JSON")).expect("what was said")
+}
+
+/// What the newest user line says before the line that tells the time, and behind it.
+fn newest(request: &Value) -> (String, String) {
+    let words = request["messages"].as_array().and_then(|lines| lines.last()).expect("lines")["content"].clone();
+    let words = words.as_str().expect("words");
+    let (before, behind) = words.split_once("[clock ").expect("the time of day");
+    (before.to_owned(), behind.split_once('\n').expect("what is new").1.to_owned())
+}
+
+#[tokio::test]
+async fn what_was_said_is_told_later_as_it_was_told_when_it_was_new() {
+    for group in [false, true] {
+        let stub = Stub::start().await;
+        let llm = llm(LlmConfig { images: false, ..LlmConfig::default() }, &[&stub.base_url]);
+        let mut first = every_kind(group);
+        first.history.clear();
+        llm.reply(&first).await.expect("an answer");
+        let mut second = turn(vec![Content::text("and now?")]);
+        (second.messages[0].at.group, second.messages[0].quoted) = (false, None);
+        (second.messages[0].referral, second.messages[0].product) = (None, None);
+        second.history = first.messages.iter().map(|message| stored(&Said::heard(message))).collect();
+        llm.reply(&second).await.expect("an answer");
+        let requests = stub.requests_with_time();
+        let (before, new) = newest(&requests[0]);
+        assert_eq!(before, "", "{group}");
+        assert_eq!(newest(&requests[1]), (format!("{new}\n"), "and now?".into()), "{group}");
+    }
+}
+
+#[tokio::test]
+async fn every_kind_in_the_history_of_a_group_with_a_person_of_the_business_as_the_model_sees_it() {
+    let stub = Stub::start().await;
+    let llm = llm(LlmConfig { images: false, ..LlmConfig::default() }, &[&stub.base_url]);
+    let mut turn = every_kind(true);
+    let mut history: Vec<Said> =
+        turn.messages.drain(..turn.messages.len() - 1).map(|message| stored(&Said::heard(&message))).collect();
+    let invoice = MediaRef { filename: Some("invoice.pdf".into()), ..MediaRef::of(MediaKind::Document) };
+    let persons = [
+        Content::text("I am Eve, of the shop."),
+        Content::Media(MediaRef::of(MediaKind::Voice)),
+        Content::Media(MediaRef { caption: Some("the red one".into()), ..MediaRef::of(MediaKind::Image) }),
+        Content::Media(invoice),
+    ];
+    for words in persons.iter().filter_map(rendering::by_person) {
+        history.push(Said { by: Speaker::Person, name: None, told: None, words, ..turn.history[1].clone() });
+    }
+    turn.history = history;
+    llm.reply(&turn).await.expect("an answer");
+    let told = lines(&stub.requests()[0]);
+    insta::assert_snapshot!("every_kind_in_the_history", told.split_once("\nuser: ").expect("what was said").1);
+}
+
+#[tokio::test]
+async fn a_later_turn_shares_all_that_stands_before_its_first_new_message_with_the_one_before() {
+    let mut requests = Vec::new();
+    let mut history = every_kind(false).messages.iter().map(Said::heard).collect::<Vec<_>>();
+    history.push(Said {
+        by: Speaker::Bot,
+        who: None,
+        name: None,
+        told: None,
+        words: "Yes.".into(),
+        ..history[0].clone()
+    });
+    for minute in 0..2 {
+        // As after a restart.
+        let stub = Stub::start().await;
+        let config = LlmConfig { time_zone: "Europe/Vienna".into(), ..LlmConfig::default() };
+        let llm = llm(config, &[&stub.base_url]);
+        let mut turn = turn(vec![Content::text(format!("new {minute}"))]);
+        (turn.messages[0].at.group, turn.messages[0].quoted) = (false, None);
+        (turn.messages[0].referral, turn.messages[0].product) = (None, None);
+        turn.now = Timestamp::from_secs(1_700_000_000 + minute * 60);
+        turn.history.clone_from(&history);
+        llm.reply(&turn).await.expect("an answer");
+        history.push(Said::heard(&turn.messages[0]));
+        history.push(Said {
+            by: Speaker::Bot,
+            who: None,
+            name: None,
+            told: None,
+            words: "No.".into(),
+            ..history[0].clone()
+        });
+        requests.push(stub.requests_with_time()[0]["messages"].to_string());
+    }
+    let (first, second) = (&requests[0], &requests[1]);
+    let shared = first.bytes().zip(second.bytes()).take_while(|(one, other)| one == other).count();
+    let new = first.find("[clock ").map(|_| first.rfind("[clock ").expect("the time of day")).expect("the time of day");
+    assert_eq!(shared, new, "…{}\n…{}", &first[new - 40..], &second[new - 40..]);
+    assert!(first[new..].contains("It is 23:13 in the time zone Europe/Vienna.\\nnew 0"), "{}", &first[new..]);
+    assert!(second.contains("It is 23:14 in the time zone Europe/Vienna.\\nnew 1"));
+}
+
+#[test]
+fn what_was_said_is_read_as_earlier_builds_have_written_it() {
+    let old = json!({ "by": "customer", "words": "hello", "time": 1_700_000_000_000_u64, "who": null });
+    let said: Said = serde_json::from_value(old).expect("an old record");
+    assert_eq!(
+        (said.words.as_str(), said.name, said.message, said.transcript, said.told),
+        ("hello", None, None, false, None)
+    );
 }

@@ -377,6 +377,7 @@ pub(super) fn said(words: &str) -> Said {
         time: Timestamp(1),
         who: None,
         transcript: false,
+        told: None,
         name: None,
         message: None,
     }

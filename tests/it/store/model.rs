@@ -277,8 +277,15 @@ impl Subject {
                     .filter(|_| *words)
                     .and_then(|(_, part, word)| Some(format!("{} {part}", word.split_once('-')?.0).repeat(2_000)));
                 let (chat, message) = (Some(ChatId::new(chat.to_string())), MessageId::new(id));
-                let echo =
-                    Echo { bot: BotName::new("shop"), chat, phone: None, message, words, time: self.bench.clock.now() };
+                let echo = Echo {
+                    bot: BotName::new("shop"),
+                    chat,
+                    phone: None,
+                    message,
+                    told: words.clone(),
+                    words,
+                    time: self.bench.clock.now(),
+                };
                 let peer = Peer::of_echo(&echo).unwrap();
                 let echoed = store.echo(&echo, Some(Duration::from_secs(*seconds))).await;
                 format!("{echoed:?} {:?}", store.standing(&peer).await)

@@ -52,6 +52,7 @@ async fn the_files_stop_growing_and_a_message_is_known_for_eight_days(kind: Kind
                     time,
                     who: None,
                     transcript: false,
+                    told: None,
                     name: None,
                     message: None,
                 };

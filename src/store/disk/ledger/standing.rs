@@ -85,9 +85,10 @@ impl Ledger {
 
     /// Pauses by an echo that turned out to be a person's.
     pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) -> Result<(), Fault> {
-        if let Some(Undecided { peer, pause, message, words, chat }) = echo {
+        if let Some(Undecided { peer, pause, message, words, told, chat }) = echo {
             self.stand(&peer, Change::Pause(pause), now)?;
-            self.recall(&peer, chat.as_ref(), PersonsWords { message, words, time: pause.since })?;
+            let told = told.or(words);
+            self.recall(&peer, chat.as_ref(), PersonsWords { message, told, time: pause.since })?;
         }
         Ok(())
     }

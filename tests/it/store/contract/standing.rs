@@ -28,7 +28,7 @@ fn pause(bench: &Bench) -> Change {
 
 fn echo(bench: &Bench, chat: &str, id: &str, words: &str) -> Echo {
     let (chat, message, words) = (Some(ChatId::new(chat)), MessageId::new(id), Some(words.to_owned()));
-    Echo { bot: shop(), chat, phone: None, message, words, time: bench.clock.now() }
+    Echo { bot: shop(), chat, phone: None, message, told: words.clone(), words, time: bench.clock.now() }
 }
 
 async fn paused(bench: &Bench, name: &str) -> bool {
