@@ -98,6 +98,26 @@ async fn what_a_handler_is_sent_is_of_the_form_that_it_says() {
     assert!(!posted.to_string().contains("upstream.example"), "an upstream's address was handed on");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_text_of_a_turn_tells_of_what_is_not_written() {
+    let remote = Remote::always(204, "", "");
+    let card = ContactCard { name: Some("Ann".into()), ..ContactCard::default() };
+    let contents = vec![
+        Content::text("hello"),
+        Content::Form { name: Some("visit".into()), answers: json!({ "day": "Monday" }), text: None },
+        Content::Contacts { cards: vec![card] },
+        Content::Media(MediaRef::of(MediaKind::Image)),
+        Content::Reaction { message: MessageId::new("earlier"), emoji: Some("👍".into()) },
+        Content::Poll { question: Some("Lunch?".into()), options: vec!["Bread".into()], selectable: None },
+    ];
+    http(&remote).reply(&turn(contents)).await.expect("silence");
+    let posted = remote.seen()[0].turn();
+    assert_eq!(posted["text"], "hello\n[form visit: day: Monday]\n[contacts: Ann]\n[poll \"Lunch?\": Bread]");
+    for field in ["words", "by_us", "sender", "name"] {
+        assert!(posted["messages"][0]["quoted"].get(field).is_some(), "{field}");
+    }
+}
+
 /// The kinds of an object's `type`, with the names of its fields.
 fn fields(object: &Map<String, Value>) -> Vec<(String, BTreeSet<String>)> {
     let of_type = &object["properties"]["type"];
