@@ -159,3 +159,17 @@ fn nothing_of_a_delivery_shows_in_its_debug_output() {
         }
     }
 }
+
+#[test]
+fn what_a_person_of_the_business_sends_without_words_is_told() {
+    for (caption, told) in [(None, "[image"), (Some("Your cake"), "] Your cake")] {
+        let events = changed("image", |body| {
+            body["payload"]["fromMe"] = json!(true);
+            body["payload"]["body"] = json!(caption);
+        });
+        let [echo] = &events.echoes[..] else { panic!("an echo") };
+        assert_eq!(echo.words.as_deref(), caption);
+        let words = echo.told.as_deref().expect("what it is");
+        assert!(words.starts_with("[image") && words.contains(told), "{words}");
+    }
+}

@@ -160,3 +160,13 @@ fn another_product_of_metas_is_of_no_use_to_a_bot() {
     let events = deliver(br#"{"object":"page","entry":[{"messaging":[]}]}"#).expect("a delivery");
     assert_eq!(events.ignored.other, 1);
 }
+
+#[test]
+fn what_a_person_of_the_business_sends_without_words_is_told() {
+    let mut body: Value = serde_json::from_slice(&fixture("echo_with_caption")).expect("JSON");
+    for (caption, told) in [(json!("Your cake"), "[image] Your cake"), (json!(null), "[image]")] {
+        body["entry"][0]["changes"][0]["value"]["message_echoes"][0]["image"]["caption"] = caption;
+        let events = deliver(body.to_string().as_bytes()).expect("a delivery");
+        assert_eq!(events.echoes[0].told.as_deref(), Some(told));
+    }
+}

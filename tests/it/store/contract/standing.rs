@@ -144,6 +144,10 @@ pub(in crate::store) async fn an_echo_that_turns_out_to_be_a_persons_is_kept_wit
     assert_eq!(said.iter().map(|said| (said.by, &*said.words)).collect::<Vec<_>>(), [(Speaker::Person, "I am here")]);
     bench.store.echo(&theirs, None).await.unwrap();
     assert_eq!(bench.store.history(&claim.conversation, 9).await.unwrap().len(), 1, "once");
+    let wordless = Echo { words: None, told: Some("[image]".into()), ..echo(bench, "ann", "picture", "") };
+    bench.store.echo(&wordless, None).await.unwrap();
+    let said = bench.store.history(&claim.conversation, 9).await.unwrap();
+    assert_eq!(said.iter().map(|said| &*said.words).collect::<Vec<_>>(), ["I am here", "[image]"]);
 }
 
 pub(in crate::store) async fn a_message_from_before_the_bot_was_told_to_go_on_pauses_nothing(bench: &Bench) {
