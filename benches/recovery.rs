@@ -130,6 +130,7 @@ fn said() -> Said {
         words,
         time: Timestamp(1_700_000_000_000),
         who: None,
+        told: None,
         transcript: false,
         name: None,
         message: None,
