@@ -52,8 +52,9 @@ pub(super) async fn complete(model: Data<Model>, asked: Json<Value>) -> HttpResp
     let messages = asked["messages"].as_array().unwrap();
     let by_customer = messages.iter().rev().take_while(|message| message["role"] == "user");
     // What was said in a row is one line of the model's, and a line of text each.
-    let mut told: Vec<&str> =
-        by_customer.flat_map(|message| message["content"].as_str().unwrap().lines().rev()).collect();
+    let lines = by_customer.flat_map(|message| message["content"].as_str().unwrap().lines().rev());
+    // `12:39` is the time of day there, and the 39th of customer 12 everywhere else.
+    let mut told: Vec<&str> = lines.filter(|line| !line.starts_with("[clock ")).collect();
     let newest = told[0];
     told.reverse();
     let words = told.join(" ");
