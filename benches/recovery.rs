@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
-use threedots::handler::{Said, Speaker};
-use threedots::store::disk::{Disk, Kind, Settings};
+use threedots::handler::{HistoryEntry, Speaker};
+use threedots::store::disk::{Disk, DiskSettings, EngineKind};
 use threedots::store::{Ending, Settlement, Store};
 use tokio::task::JoinSet;
 
@@ -29,12 +29,12 @@ async fn main() {
     let conversations: usize = number("--conversations", 1_000_000);
     let waiting = number("--waiting", conversations / 100);
     let Some(step) = after("--step") else {
-        for kind in Kind::ALL {
+        for kind in EngineKind::ALL {
             measure(kind, conversations, waiting);
         }
         return;
     };
-    let kind = Kind::named(&after("--kind").unwrap()).unwrap();
+    let kind = EngineKind::named(&after("--kind").unwrap()).unwrap();
     let path = PathBuf::from(after("--path").unwrap());
     match step.as_str() {
         "fill" => fill(kind, path, conversations, waiting).await,
@@ -44,7 +44,7 @@ async fn main() {
 }
 
 /// Runs the steps for one engine, and prints what they say.
-fn measure(kind: Kind, conversations: usize, waiting: usize) {
+fn measure(kind: EngineKind, conversations: usize, waiting: usize) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let run = |step: &str| {
@@ -61,7 +61,7 @@ fn measure(kind: Kind, conversations: usize, waiting: usize) {
     println!("  verified         {}", run("verify"));
 }
 
-async fn fill(kind: Kind, path: PathBuf, conversations: usize, waiting: usize) {
+async fn fill(kind: EngineKind, path: PathBuf, conversations: usize, waiting: usize) {
     let began = Instant::now();
     let store = Arc::new(Disk::open(settings(kind, path), Clock::System).unwrap());
     for first in (0..conversations).step_by(2_000) {
@@ -90,7 +90,7 @@ async fn fill(kind: Kind, path: PathBuf, conversations: usize, waiting: usize) {
     println!("{:.1} s, {}", began.elapsed().as_secs_f64(), memory());
 }
 
-async fn open(kind: Kind, path: PathBuf, waiting: usize, kill: bool) {
+async fn open(kind: EngineKind, path: PathBuf, waiting: usize, kill: bool) {
     let began = Instant::now();
     let store = Disk::open(settings(kind, path), Clock::System).unwrap();
     assert_eq!((store.opened().waiting, &store.opened().quarantine), (waiting, &None));
@@ -105,15 +105,15 @@ async fn open(kind: Kind, path: PathBuf, waiting: usize, kill: bool) {
     store.close().await;
 }
 
-fn verify(kind: Kind, path: PathBuf) {
+fn verify(kind: EngineKind, path: PathBuf) {
     let began = Instant::now();
     let report = threedots::store::disk::care::verify(&settings(kind, path)).unwrap();
     assert_eq!(report.damaged(), 0, "{report}");
     println!("in {:.2} s, {}", began.elapsed().as_secs_f64(), memory());
 }
 
-fn settings(kind: Kind, path: PathBuf) -> Settings {
-    Settings { kind, path, max_waiting: usize::MAX, ..Settings::default() }
+fn settings(kind: EngineKind, path: PathBuf) -> DiskSettings {
+    DiskSettings { kind, path, max_waiting: usize::MAX, ..DiskSettings::default() }
 }
 
 fn message(n: usize) -> Inbound {
@@ -123,9 +123,9 @@ fn message(n: usize) -> Inbound {
         .unwrap()
 }
 
-fn said() -> Said {
+fn said() -> HistoryEntry {
     let words = "We open at ten, and we close when the last guest has gone.".to_owned();
-    Said {
+    HistoryEntry {
         by: Speaker::Customer,
         words,
         time: Timestamp(1_700_000_000_000),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use threedots::clock::{Clock, Timestamp};
-use threedots::http::{Answer, Call, CallError, Headers, Transport};
+use threedots::http::{Call, CallError, Headers, Transport, UpstreamResponse};
 use threedots::message::BotName;
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Method, Provider, WebhookRequest};
@@ -27,7 +27,7 @@ struct Nowhere;
 
 #[async_trait]
 impl Transport for Nowhere {
-    async fn call(&self, _: Call) -> Result<Answer, CallError> {
+    async fn call(&self, _: Call) -> Result<UpstreamResponse, CallError> {
         Err(CallError::NotSent("a benchmark makes no call"))
     }
 }

@@ -22,9 +22,9 @@ use threedots::message::{
 use threedots::provider::answer::{Repeat, by_status};
 use threedots::provider::exchange::exchange;
 use threedots::provider::{
-    Abilities, Activity, Around, CaptionLimits, Code, Events, GroupTyping, InvalidPart, KeyedBy, Kind, Method,
-    Provider, ProviderConfig, ProviderError, Rate, ReadReceipts, Received, Resolve, SendLimits, StopAbilities,
-    TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, CaptionLimits, ErrorCode, Events, GroupTyping, InvalidPart, KeyedBy, Method, Provider,
+    ProviderConfig, ProviderContext, ProviderError, ProviderKind, Rate, ReadReceipts, Received, Resolve, SendLimits,
+    StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use threedots::secret::SecretRef;
 use threedots::secret::same_token;
@@ -60,7 +60,7 @@ impl ProviderConfig for PigeonConfig {
         TEXT_LIMIT
     }
 
-    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
+    fn connect(&self, resolve: &mut Resolve<'_>, around: ProviderContext) -> Arc<dyn Provider> {
         let token = resolve.secret("token", &self.token);
         let base_url = resolve.address("base_url", &self.base_url);
         Arc::new(Pigeon { bot: around.bot, token, base_url, transport: around.transport, abilities: abilities() })
@@ -217,15 +217,15 @@ impl Provider for Pigeon {
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {
-        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
+        ProviderError::Rejected { code: code.map_or(ErrorCode::Local("reported as failed"), ErrorCode::Upstream) }
     }
 
     async fn fetch_media(&self, _: &MediaRef, _: u64) -> Result<Download, ProviderError> {
-        Err(ProviderError::Unsupported { code: Code::Local("a pigeon carries no media") })
+        Err(ProviderError::Unsupported { code: ErrorCode::Local("a pigeon carries no media") })
     }
 
     async fn upload_media(&self, _: Bytes, _: &str) -> Result<String, ProviderError> {
-        Err(ProviderError::Unsupported { code: Code::Local("a pigeon carries no media") })
+        Err(ProviderError::Unsupported { code: ErrorCode::Local("a pigeon carries no media") })
     }
 }
 
@@ -246,7 +246,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let (told, mut asked) = mpsc::unbounded_channel();
     tokio::spawn(serve(loft, told));
-    let app = App::load_with(&file, &[Kind::of::<PigeonConfig>()])?;
+    let app = App::load_with(&file, &[ProviderKind::of::<PigeonConfig>()])?;
     let running = app.handler(|turn: &Turn| Reply::text(format!("You wrote: {}", turn.text()))).start().await?;
     let letter = json!({ "id": "letter-1", "from": "ada", "name": "Ada", "text": "hello", "at": Timestamp(0).0 });
     post(&running.address.to_string(), "/webhooks/shop", &letter.to_string()).await?;

@@ -25,14 +25,14 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::config::{self, Config, Problem, Problems};
 use crate::handler::demo::Demo;
-use crate::handler::http::WaysOut;
+use crate::handler::http::Egress;
 use crate::handler::http::callbacks::Callbacks;
-use crate::handler::{Handler, Later};
+use crate::handler::{Handler, LateState};
 use crate::housekeeping;
-use crate::http::{Answer, Call, CallError, ClientError, Shared, Transport};
+use crate::http::{Call, CallError, ClientError, Shared, Transport, UpstreamResponse};
 use crate::meters::Meters;
 use crate::operator::Api;
-use crate::provider::Kind;
+use crate::provider::ProviderKind;
 use crate::sandbox::{PageError, Sandbox};
 use crate::store::disk::{self, Disk, OpenError};
 use crate::store::memory::{self, Memory};
@@ -41,10 +41,10 @@ use crate::telemetry;
 use crate::turn::Bot;
 use crate::webhook::Webhooks;
 use crate::worker::Worker;
-use assemble::{Env, Parts};
-use callbacks::Comeback;
+use assemble::{Assembly, Env};
+use callbacks::CallbackListener;
 pub use hand::HandError;
-use host::{Asked, Host, Rosters};
+use host::{Host, HostHandle, Rosters};
 use operator::Operator;
 use playground::Playground;
 use scratch::Scratch;
@@ -85,7 +85,7 @@ impl App {
     ///
     /// # Errors
     /// Everything that is wrong with the configuration.
-    pub fn load_with(path: &Path, kinds: &[Kind]) -> Result<Self, Problems> {
+    pub fn load_with(path: &Path, kinds: &[ProviderKind]) -> Result<Self, Problems> {
         let env = environment();
         let (config, problems) = Config::load(path, overlay(&env), kinds);
         Self::with_problems(config, problems, env)
@@ -121,8 +121,8 @@ impl App {
         let Some(config) = &self.config else { return Ok(()) };
         let env = |name: &str| self.env.get(name).cloned();
         let later: Arc<dyn Handler> = Arc::new(Demo);
-        let nowhere = WaysOut { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere), models: Shared::default() };
-        let (callbacks, notebook) = (Comeback::nowhere(), Arc::default());
+        let nowhere = Egress { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere), models: Shared::default() };
+        let (callbacks, notebook) = (CallbackListener::nowhere(), Arc::default());
         let bots = parts(config, self.env(), nowhere, callbacks, notebook, Meters::default(), Some(later))
             .and_then(|(parts, problems)| bots(config, &parts, problems));
         let found = [bots.map(drop), assemble::operator_token(config, &env).map(drop)];
@@ -205,11 +205,11 @@ impl App {
     /// When something is wrong with the configuration, the store cannot be opened, or a port cannot be had.
     pub async fn start(self) -> Result<Running, StartError> {
         let env = self.env();
-        let ways_out = WaysOut::open()?;
-        let notebook = Arc::new(Later::default());
+        let ways_out = Egress::open()?;
+        let notebook = Arc::new(LateState::default());
         match self.config {
             Some(config) => {
-                let comeback = Comeback::configured(&config)?;
+                let comeback = CallbackListener::configured(&config)?;
                 let callbacks = Arc::clone(&comeback.callbacks);
                 let listener = bind("server.listen", &config.server.listen, config.server.backlog)?;
                 let operator = Operator::bind(&config, &*env)?;
@@ -222,7 +222,8 @@ impl App {
             None => {
                 let custom = self.handler.is_some();
                 let ground = Playground::open(&*env, overlay(&self.env), Arc::clone(&ways_out.anywhere), custom)?;
-                let comeback = Comeback::bind(&ground.config, |_| playground::listen(playground::CALLBACKS_PORT))?;
+                let comeback =
+                    CallbackListener::bind(&ground.config, |_| playground::listen(playground::CALLBACKS_PORT))?;
                 let callbacks = Arc::clone(&comeback.callbacks);
                 let secrets = ground.with_secrets(Arc::clone(&env));
                 let operator = Some(Operator::bind_for(&ground, &*env)?);
@@ -248,7 +249,7 @@ struct Nowhere;
 
 #[async_trait]
 impl Transport for Nowhere {
-    async fn call(&self, _: Call) -> Result<Answer, CallError> {
+    async fn call(&self, _: Call) -> Result<UpstreamResponse, CallError> {
         Err(CallError::NotSent("this is only a check"))
     }
 }
@@ -257,18 +258,18 @@ impl Transport for Nowhere {
 fn parts(
     config: &Config,
     env: Env,
-    ways_out: WaysOut,
+    ways_out: Egress,
     callbacks: Arc<Callbacks>,
-    notebook: Arc<Later>,
+    notebook: Arc<LateState>,
     meters: Meters,
     handler: Option<Arc<dyn Handler>>,
-) -> Result<(Parts, Vec<Problem>), Problems> {
+) -> Result<(Assembly, Vec<Problem>), Problems> {
     let (templates, problems) = assemble::templates(config)?;
-    Ok((Parts { env, ways_out, callbacks, notebook, templates, meters, clock: Clock::System, handler }, problems))
+    Ok((Assembly { env, ways_out, callbacks, notebook, templates, meters, clock: Clock::System, handler }, problems))
 }
 
 /// The bots, or all that is wrong.
-fn bots(config: &Config, parts: &Parts, mut problems: Vec<Problem>) -> Result<Vec<Bot>, Problems> {
+fn bots(config: &Config, parts: &Assembly, mut problems: Vec<Problem>) -> Result<Vec<Bot>, Problems> {
     match assemble::bots(config, parts) {
         Ok(bots) if problems.is_empty() => Ok(bots),
         made => {
@@ -320,14 +321,14 @@ impl Running {
     async fn start(
         config: Config,
         bots: Vec<Bot>,
-        parts: Parts,
+        parts: Assembly,
         listener: TcpListener,
         operator: Option<Operator>,
-        comeback: Comeback,
-        notebook: &Later,
+        comeback: CallbackListener,
+        notebook: &LateState,
     ) -> Result<Self, StartError> {
         let (clock, meters) = (Clock::System, parts.meters.clone());
-        let patience = disk::Settings::default().lock_timeout;
+        let patience = disk::DiskSettings::default().lock_timeout;
         let store = open(config.store.clone(), clock, patience, meters.clone()).await?;
         notebook.is(Arc::new(Arc::clone(&store)));
         let rosters = Rosters::default();
@@ -338,7 +339,7 @@ impl Running {
         let listening = server::webhooks(listener, &config.server, webhooks, Arc::clone(&store));
         let Listening { address, server, handle } = listening.map_err(StartError::Listen)?;
         let mut servers = vec![(handle, tokio::spawn(server))];
-        let shared = Arc::new(Asked(Arc::clone(&host)));
+        let shared = Arc::new(HostHandle(Arc::clone(&host)));
         let serve = |operator: Operator| operator.serve(Arc::clone(&store), rosters.healths, rosters.voices, shared);
         let operator = operator.map(serve).transpose()?;
         let operator = operator.map(|(api, Listening { address, server, handle })| {
@@ -434,12 +435,12 @@ async fn open(
     patience: Duration,
     meters: Meters,
 ) -> Result<Arc<dyn Store>, StartError> {
-    let Some(settings) = disk::Settings::of(&config) else {
+    let Some(settings) = disk::DiskSettings::of(&config) else {
         warn!("the store is in memory: what is acknowledged is lost with the process");
-        let settings = memory::Settings { max_waiting: config.max_waiting, history_kept: config.history };
+        let settings = memory::MemorySettings { max_waiting: config.max_waiting, history_kept: config.history };
         return Ok(Arc::new(Memory::new(clock, settings)));
     };
-    let settings = disk::Settings { lock_timeout: patience, meters, ..settings };
+    let settings = disk::DiskSettings { lock_timeout: patience, meters, ..settings };
     // Opening reads, and may repair.
     let opened = tokio::task::spawn_blocking(move || Disk::open(settings, clock)).await;
     let store = opened.map_err(|_| StartError::Store("opening it panicked".into()))?;

@@ -7,14 +7,14 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 /// Why a body was not read: the status to answer with, and words for the caller.
-pub(crate) type Unread = (u16, &'static str);
+pub(crate) type BodyError = (u16, &'static str);
 
 /// The whole body, if it is no longer than `limit` bytes and here in time.
-pub(crate) async fn whole(body: Payload, limit: usize, patience: Duration) -> Result<Bytes, Unread> {
+pub(crate) async fn whole(body: Payload, limit: usize, patience: Duration) -> Result<Bytes, BodyError> {
     timeout(patience, collect(body, limit)).await.unwrap_or(Err((408, "the body takes too long")))
 }
 
-async fn collect(mut body: Payload, limit: usize) -> Result<Bytes, Unread> {
+async fn collect(mut body: Payload, limit: usize) -> Result<Bytes, BodyError> {
     let mut whole = BytesMut::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| (400, "the body broke off"))?;

@@ -15,7 +15,7 @@ const UNIT: u64 = 1024;
 
 /// So many bytes, for all who share it. A clone is the same budget.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub struct MemoryBudget {
     left: Arc<Semaphore>,
     whole: u32,
     bell: Arc<Bell>,
@@ -26,13 +26,13 @@ pub struct Budget {
 #[must_use = "dropped, it is given back"]
 pub struct Share {
     permit: Option<OwnedSemaphorePermit>,
-    tally: Option<Tally>,
+    tally: Option<MemoryUse>,
     bell: Arc<Bell>,
 }
 
 /// How much of a budget somebody has taken. A clone is the same tally.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(Arc<AtomicU64>);
+pub struct MemoryUse(Arc<AtomicU64>);
 
 /// Tells those who wait that something was given back; costs nothing while nobody waits.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub struct Bell {
     rung: Notify,
 }
 
-impl Budget {
+impl MemoryBudget {
     /// A budget of `bytes`, of which at least 1,024 can be taken.
     pub fn new(bytes: u64) -> Self {
         let whole = units(bytes);
@@ -57,7 +57,7 @@ impl Budget {
     }
 
     /// The same for somebody who may share it with others: then he first waits until he leaves as much for them as he has.
-    pub async fn take_for(&self, tally: Option<&Tally>, bytes: u64) -> Share {
+    pub async fn take_for(&self, tally: Option<&MemoryUse>, bytes: u64) -> Share {
         let Some(tally) = tally else { return self.take(bytes).await };
         loop {
             let mut rings = pin!(self.bell.rings());
@@ -74,7 +74,7 @@ impl Budget {
     }
 
     /// The same without waiting; none if he would have to.
-    pub fn try_take_for(&self, tally: Option<&Tally>, bytes: u64) -> Option<Share> {
+    pub fn try_take_for(&self, tally: Option<&MemoryUse>, bytes: u64) -> Option<Share> {
         if tally.is_some_and(|tally| !self.is_fair(tally)) {
             return None;
         }
@@ -87,7 +87,7 @@ impl Budget {
     }
 
     /// Whether somebody leaves as much for the others as he has.
-    pub fn is_fair(&self, tally: &Tally) -> bool {
+    pub fn is_fair(&self, tally: &MemoryUse) -> bool {
         leaves_enough(tally.bytes(), 0, self.left())
     }
 
@@ -127,14 +127,14 @@ impl Share {
     }
 
     /// Counts all of it as taken by somebody, until it is given back.
-    pub fn count_for(&mut self, tally: &Tally) {
+    pub fn count_for(&mut self, tally: &MemoryUse) {
         let units = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         tally.0.fetch_add(units as u64, Ordering::Relaxed);
         self.tally = Some(tally.clone());
     }
 
     fn tell(&self, units: usize) {
-        if let Some(Tally(taken)) = &self.tally {
+        if let Some(MemoryUse(taken)) = &self.tally {
             taken.fetch_sub(units as u64, Ordering::Relaxed);
         }
         self.bell.ring();
@@ -149,7 +149,7 @@ impl Drop for Share {
     }
 }
 
-impl Tally {
+impl MemoryUse {
     /// Whether it is the same tally, and not only as much.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -35,7 +35,7 @@ use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use crate::body;
-use crate::handler::http::callbacks::{Callbacks, Refused};
+use crate::handler::http::callbacks::{CallbackError, Callbacks};
 use crate::secret::{Guesses, bearer};
 
 /// Where handlers come back to. The `callbacks` table of the configuration.
@@ -82,7 +82,7 @@ const WRONG: usize = 1000;
 /// So many addresses are told apart; the others count as one.
 const MOST_PEERS: usize = 1000;
 
-struct Desk {
+struct CallbackServer {
     callbacks: Arc<Callbacks>,
     /// Who has asked for something wrong lately.
     strangers: Mutex<HashMap<Option<IpAddr>, Guesses>>,
@@ -92,13 +92,13 @@ struct Desk {
 
 /// Adds the routes to a server, which should serve nothing else. Call it on the runtime that is to do the work.
 pub fn routes(callbacks: Arc<Callbacks>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-    let desk = web::Data::new(Desk { callbacks, strangers: Mutex::default(), runtime: Handle::current() });
+    let desk = web::Data::new(CallbackServer { callbacks, strangers: Mutex::default(), runtime: Handle::current() });
     move |server| {
         server.app_data(desk.clone()).default_service(web::to(handle));
     }
 }
 
-impl Desk {
+impl CallbackServer {
     /// Whether a request of this peer's is looked at. None is a peer whose address nobody knows.
     fn may_ask(&self, peer: Option<IpAddr>) -> bool {
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,13 +119,13 @@ impl Desk {
 }
 
 /// What a path leads to.
-enum Place<'a> {
+enum CallbackRoute<'a> {
     Reply(&'a str),
     Presence(&'a str),
     Medium(&'a str),
 }
 
-impl<'a> Place<'a> {
+impl<'a> CallbackRoute<'a> {
     fn find(path: &'a str) -> Option<Self> {
         // With a slash at its end it is the same address.
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -155,13 +155,13 @@ impl<'a> Place<'a> {
     }
 }
 
-async fn handle(desk: web::Data<Desk>, http: HttpRequest, body: Payload) -> HttpResponse {
+async fn handle(desk: web::Data<CallbackServer>, http: HttpRequest, body: Payload) -> HttpResponse {
     let peer = http.peer_addr().map(|peer| peer.ip());
     if !desk.may_ask(peer) {
         // Without a line of the log: there are a thousand of this second.
         return refuse(429, "too many wrong requests from this address: wait a second");
     }
-    let Some(place) = Place::find(http.path()) else {
+    let Some(place) = CallbackRoute::find(http.path()) else {
         desk.was_wrong(peer);
         return refuse(404, "there is nothing here");
     };
@@ -184,17 +184,17 @@ async fn handle(desk: web::Data<Desk>, http: HttpRequest, body: Payload) -> Http
     response
 }
 
-async fn serve(desk: &Desk, place: &Place<'_>, http: &HttpRequest, body: Payload) -> HttpResponse {
+async fn serve(desk: &CallbackServer, place: &CallbackRoute<'_>, http: &HttpRequest, body: Payload) -> HttpResponse {
     let turn = match place {
-        Place::Medium(name) => return medium(desk, name).await,
-        Place::Reply(turn) | Place::Presence(turn) => turn,
+        CallbackRoute::Medium(name) => return medium(desk, name).await,
+        CallbackRoute::Reply(turn) | CallbackRoute::Presence(turn) => turn,
     };
     let header = http.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
     let token = header.and_then(bearer);
     // Whoever may not answer has no body read.
     let taken = match desk.callbacks.admit(turn, token) {
         Ok(()) => match body::whole(body, BODY_LIMIT, BODY_TIMEOUT).await {
-            Ok(body) if matches!(place, Place::Presence(_)) => desk.callbacks.steer(turn, token, &body),
+            Ok(body) if matches!(place, CallbackRoute::Presence(_)) => desk.callbacks.steer(turn, token, &body),
             Ok(body) => desk.callbacks.answer(turn, token, &body),
             Err((status, why)) => return refuse(status, why),
         },
@@ -202,14 +202,14 @@ async fn serve(desk: &Desk, place: &Place<'_>, http: &HttpRequest, body: Payload
     };
     match taken {
         Ok(()) => HttpResponse::NoContent().finish(),
-        Err(Refused::Unknown) => refuse(404, "no such turn waits for an answer"),
-        Err(Refused::Guessing) => refuse(429, "too many wrong tokens for this turn: wait a second"),
-        Err(Refused::WrongToken) => refuse(401, "show the turn's token: `authorization: Bearer …`"),
-        Err(Refused::Invalid(why)) => refuse(422, &why),
+        Err(CallbackError::Unknown) => refuse(404, "no such turn waits for an answer"),
+        Err(CallbackError::Guessing) => refuse(429, "too many wrong tokens for this turn: wait a second"),
+        Err(CallbackError::WrongToken) => refuse(401, "show the turn's token: `authorization: Bearer …`"),
+        Err(CallbackError::Invalid(why)) => refuse(422, &why),
     }
 }
 
-async fn medium(desk: &Desk, name: &str) -> HttpResponse {
+async fn medium(desk: &CallbackServer, name: &str) -> HttpResponse {
     let Some((fetch, media)) = desk.callbacks.medium(name) else { return refuse(404, "there is no such medium") };
     let fetched = desk.runtime.spawn(async move { fetch.fetch(&media).await }).await;
     match fetched {

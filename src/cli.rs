@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 use threedots::App;
-use threedots::operator::{Changed, Hand, Page, PauseFor, Refusal, Revoked, Stands, Whom};
+use threedots::operator::{Admin, ApiError, ContactView, LettersChanged, PageQuery, PauseFor, Revoked, Whom};
 use threedots::people::Lasting;
 use threedots::store::Seq;
 use threedots::telemetry;
@@ -35,7 +35,7 @@ pub(crate) enum Dead {
         #[arg(long, value_name = "ID")]
         after: Option<u64>,
         /// So many at the most.
-        #[arg(long, value_name = "N", default_value_t = Page::USUAL)]
+        #[arg(long, value_name = "N", default_value_t = PageQuery::USUAL)]
         most: usize,
     },
     /// Shows one, with the customer and the words.
@@ -59,7 +59,7 @@ pub(crate) enum Dead {
 
 /// Who is erased.
 #[derive(Args)]
-pub(crate) struct Erasure {
+pub(crate) struct EraseArgs {
     /// The bot's name in the configuration.
     #[arg(long, value_name = "BOT")]
     bot: String,
@@ -91,7 +91,7 @@ pub(crate) struct TakeOver {
 
 /// Who is let in to a private bot.
 #[derive(Subcommand)]
-pub(crate) enum Pair {
+pub(crate) enum PairCommand {
     /// Makes a code. Whoever sends it to the bot is let in: once, and it is shown this once.
     New {
         /// The bot's name in the configuration.
@@ -122,24 +122,24 @@ pub(crate) enum Pair {
 }
 
 /// `threedots pair …`
-pub(crate) async fn pair(what: Pair, common: &Common) -> Result<String, String> {
+pub(crate) async fn pair(what: PairCommand, common: &Common) -> Result<String, String> {
     let lasts = match &what {
-        Pair::New { lasts: Some(lasts), .. } => {
+        PairCommand::New { lasts: Some(lasts), .. } => {
             Some(lasts.parse::<Lasting>().map_err(|wrong| format!("--for {wrong}"))?)
         }
         _ => None,
     };
     let hand = take(common).await?;
     let said = match what {
-        Pair::New { bot, .. } => hand
+        PairCommand::New { bot, .. } => hand
             .invite(&bot, PauseFor { lasts })
             .await
             .map(|invited| if common.json { json(&invited) } else { Ok(show::invited(&invited)) }),
-        Pair::List { bot, after } => hand
+        PairCommand::List { bot, after } => hand
             .members(&bot, after)
             .await
             .map(|members| if common.json { json(&members) } else { Ok(show::members(&members)) }),
-        Pair::Revoke { bot, contact, number } => {
+        PairCommand::Revoke { bot, contact, number } => {
             let what = contact.map(Revoked::Contact).or(number.map(Revoked::Number));
             // The arguments are refused that name neither.
             let what = what.unwrap_or(Revoked::Number(0));
@@ -203,7 +203,7 @@ impl Talk {
     }
 }
 
-fn tell(stands: Result<Stands, Refusal>, common: &Common) -> Result<String, String> {
+fn tell(stands: Result<ContactView, ApiError>, common: &Common) -> Result<String, String> {
     let stands = stands.map_err(|refusal| refusal.to_string())?;
     if common.json { json(&stands) } else { Ok(show::stands(&stands)) }
 }
@@ -233,7 +233,7 @@ pub(crate) async fn dead(what: Dead, common: &Common) -> Result<String, String> 
 }
 
 /// `threedots forget …`
-pub(crate) async fn forget(whom: Erasure, common: &Common) -> Result<String, String> {
+pub(crate) async fn forget(whom: EraseArgs, common: &Common) -> Result<String, String> {
     let hand = take(common).await?;
     let forgotten = hand.forget(&Whom { bot: whom.bot, contact: whom.contact }).await;
     hand.close().await;
@@ -241,15 +241,15 @@ pub(crate) async fn forget(whom: Erasure, common: &Common) -> Result<String, Str
     if common.json { json(&forgotten) } else { Ok(show::forgotten(&forgotten)) }
 }
 
-async fn take(common: &Common) -> Result<Box<dyn Hand>, String> {
+async fn take(common: &Common) -> Result<Box<dyn Admin>, String> {
     telemetry::start_beside();
     App::hand(&common.config).await.map_err(|error| error.to_string())
 }
 
-async fn list(hand: &dyn Hand, after: Option<u64>, most: usize, as_json: bool) -> Result<String, String> {
-    let page = Page { after: after.map(Seq), most, words: false };
+async fn list(hand: &dyn Admin, after: Option<u64>, most: usize, as_json: bool) -> Result<String, String> {
+    let page = PageQuery { after: after.map(Seq), most, words: false };
     if !page.is_fine() {
-        return Err(format!("--most is between 1 and {}", Page::LONGEST));
+        return Err(format!("--most is between 1 and {}", PageQuery::LONGEST));
     }
     let letters = hand.dead(&page).await.map_err(|refusal| refusal.to_string())?;
     if as_json { json(&letters) } else { Ok(show::letters(&letters)) }
@@ -260,7 +260,7 @@ fn numbers(ids: Vec<u64>) -> Vec<Seq> {
 }
 
 /// What was done; an error if not all of it was.
-fn told(changed: &Changed, as_json: bool, done: &str) -> Result<String, String> {
+fn told(changed: &LettersChanged, as_json: bool, done: &str) -> Result<String, String> {
     let said = if as_json { json(changed)? } else { show::changed(changed, done) };
     if changed.unknown.is_empty() && changed.error.is_none() {
         return Ok(said);

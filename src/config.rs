@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::callbacks::CallbacksConfig;
 use crate::hosting::HostingConfig;
 use crate::operator::OperatorConfig;
-use crate::provider::{KINDS, Kind};
+use crate::provider::{KINDS, ProviderKind};
 use crate::store::{Retention, StoreConfig};
 use crate::telemetry::LogConfig;
 use crate::webhook::{self, ServerConfig};
@@ -31,13 +31,13 @@ pub use directory::BotFile;
 use problem::NO_TABLE;
 pub(crate) use problem::join;
 pub use problem::{Problem, Problems};
-use source::Source;
+use source::ConfigSource;
 
 /// The commented default, as `threedots init` writes it: its bot is on Meta's Cloud API.
 pub const DEFAULT: &str = include_str!("../templates/threedots.toml");
 
 /// The commented default with a bot on another provider.
-pub fn default_with(kind: &Kind) -> String {
+pub fn default_with(kind: &ProviderKind) -> String {
     let bounds = DEFAULT.find("[bots.shop.provider]").zip(DEFAULT.find("[bots.shop.handler]"));
     let (from, to) = bounds.expect("the default has these tables, in this order");
     format!("{}{}\n{}", &DEFAULT[..from], kind.template, &DEFAULT[to..])
@@ -82,7 +82,7 @@ struct Origin {
     /// What lies over files that are read later.
     overlay: Vec<(String, String)>,
     /// What a bot's provider may be.
-    kinds: Vec<Kind>,
+    kinds: Vec<ProviderKind>,
 }
 
 /// A text, and what lies over it.
@@ -104,7 +104,11 @@ impl Config {
     /// wrong is noted and left at its default, so that the rest can be looked at too.
     ///
     /// `more` are kinds of provider besides [`KINDS`].
-    pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>, more: &[Kind]) -> (Self, Vec<Problem>) {
+    pub fn load(
+        path: &Path,
+        env: impl IntoIterator<Item = (String, String)>,
+        more: &[ProviderKind],
+    ) -> (Self, Vec<Problem>) {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::load_text(&file, &text, env, more),
@@ -123,10 +127,10 @@ impl Config {
         file: &str,
         text: &str,
         env: impl IntoIterator<Item = (String, String)>,
-        more: &[Kind],
+        more: &[ProviderKind],
     ) -> (Self, Vec<Problem>) {
         let env = ours(env);
-        let directory = Source::new(file, text, env.iter().cloned()).take_text("bots_dir");
+        let directory = ConfigSource::new(file, text, env.iter().cloned()).take_text("bots_dir");
         let found = directory.map(|directory| BotFile::all_in(Path::new(&directory)));
         let (files, unreadable) = found.unwrap_or_default();
         // What of the environment is about a bot that has a file of its own lies over that.
@@ -149,8 +153,8 @@ impl Config {
         Self::parse_with(file, text, ours(env), &[])
     }
 
-    fn parse_with(file: &str, text: &str, env: Vec<(String, String)>, more: &[Kind]) -> (Self, Vec<Problem>) {
-        let kinds: Vec<Kind> = KINDS.iter().chain(more).copied().collect();
+    fn parse_with(file: &str, text: &str, env: Vec<(String, String)>, more: &[ProviderKind]) -> (Self, Vec<Problem>) {
+        let kinds: Vec<ProviderKind> = KINDS.iter().chain(more).copied().collect();
         let (mut source, config) = Self::read(file, text, env, kinds);
         if config.bots.is_empty() && config.bots_dir.is_none() && source.problems.is_empty() {
             source.problem("bots", "there is no bot: add a table such as [bots.shop], or set `bots_dir`");
@@ -158,8 +162,13 @@ impl Config {
         (config, source.problems)
     }
 
-    fn read<'a>(file: &'a str, text: &'a str, env: Vec<(String, String)>, kinds: Vec<Kind>) -> (Source<'a>, Self) {
-        let mut source = Source::new(file, text, env.iter().cloned());
+    fn read<'a>(
+        file: &'a str,
+        text: &'a str,
+        env: Vec<(String, String)>,
+        kinds: Vec<ProviderKind>,
+    ) -> (ConfigSource<'a>, Self) {
+        let mut source = ConfigSource::new(file, text, env.iter().cloned());
         let places = Places { file: file.to_owned(), text: text.to_owned(), env };
         let mut config = Self {
             templates: source.take_text("templates").map(PathBuf::from),
@@ -199,7 +208,7 @@ impl Config {
         let BotFile { name, path, text } = file;
         let path = path.display().to_string();
         let env: Vec<_> = self.origin.overlay.iter().filter(|(name, _)| file.is_meant(name)).cloned().collect();
-        let mut source = Source::of_bot(name, &path, text, env.iter().cloned());
+        let mut source = ConfigSource::of_bot(name, &path, text, env.iter().cloned());
         let table = source.take_all();
         let put = file.is_put().then(|| table.clone());
         let mut bot = bot::read(&mut source, name, table, &self.origin.kinds);
@@ -262,10 +271,12 @@ impl Config {
         let bot = key.strip_prefix("bots.").map(|rest| rest.split(['.', '[']).next().unwrap_or(rest));
         let file = bot.and_then(|bot| self.origin.files.get_key_value(bot));
         let place = match file {
-            Some((bot, Places { file, text, env })) => Source::of_bot(bot, file, text, env.iter().cloned()).place(key),
+            Some((bot, Places { file, text, env })) => {
+                ConfigSource::of_bot(bot, file, text, env.iter().cloned()).place(key)
+            }
             None => {
                 let Places { file, text, env } = &self.origin.places;
-                Source::new(file, text, env.iter().cloned()).place(key)
+                ConfigSource::new(file, text, env.iter().cloned()).place(key)
             }
         };
         Problem { key: key.to_owned(), place, text: text.into() }
@@ -308,7 +319,7 @@ fn ours(env: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)
 }
 
 /// Settings that contradict each other, or under which nothing would happen.
-fn check(source: &mut Source<'_>, config: &Config) {
+fn check(source: &mut ConfigSource<'_>, config: &Config) {
     let Config { server, store, retention, operator, hosting, callbacks, worker, .. } = config;
     for (key, text) in hosting.unusable() {
         source.problem(&format!("hosting.{key}"), text);
@@ -356,7 +367,7 @@ fn check(source: &mut Source<'_>, config: &Config) {
     }
 }
 
-fn must_not_be_zero(source: &mut Source<'_>, key: &str, zero: bool) {
+fn must_not_be_zero(source: &mut ConfigSource<'_>, key: &str, zero: bool) {
     // A list can be empty because what stood in it could not be read.
     if zero && !source.is_noted(key) {
         source.problem(key, "must not be zero or empty: nothing would ever be answered");

@@ -71,7 +71,7 @@ const LONGEST: usize = 1024;
 
 /// What a customer wants of the bot itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum ControlCommand {
     /// To say no more.
     Stop,
     /// To let a person answer.
@@ -82,7 +82,7 @@ pub enum Order {
     OptIn,
 }
 
-impl Order {
+impl ControlCommand {
     /// What it is called in logs.
     pub fn reason(self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl Order {
 pub struct Controls {
     config: ControlConfig,
     /// In the form in which they are compared.
-    words: Vec<(String, Order)>,
+    words: Vec<(String, ControlCommand)>,
     /// The upstream's own.
     upstream: OptOutWords,
 }
@@ -113,12 +113,12 @@ impl Controls {
         };
         // The first that fits counts: an opt-out stops the bot as well.
         let mut words = [
-            words(&config.opt_out, Order::OptOut),
-            words(&usual(Language::opt_out), Order::OptOut),
-            words(&config.opt_in, Order::OptIn),
-            words(&usual(Language::opt_in), Order::OptIn),
-            words(&config.stop, Order::Stop),
-            words(&config.human, Order::Human),
+            words(&config.opt_out, ControlCommand::OptOut),
+            words(&usual(Language::opt_out), ControlCommand::OptOut),
+            words(&config.opt_in, ControlCommand::OptIn),
+            words(&usual(Language::opt_in), ControlCommand::OptIn),
+            words(&config.stop, ControlCommand::Stop),
+            words(&config.human, ControlCommand::Human),
         ]
         .concat();
         // It would be found in whatever has neither letters nor digits.
@@ -137,15 +137,15 @@ impl Controls {
     }
 
     /// What a message orders, if it is a control word, of the bot's or of its upstream's.
-    pub fn order(&self, message: &Inbound) -> Option<Order> {
+    pub fn order(&self, message: &Inbound) -> Option<ControlCommand> {
         match &message.content {
-            Content::Text { body } if !message.at.group && self.upstream.are(body) => Some(Order::OptOut),
+            Content::Text { body } if !message.at.group && self.upstream.are(body) => Some(ControlCommand::OptOut),
             _ => self.own_order(message),
         }
     }
 
     /// What a message orders by the bot's own words.
-    pub fn own_order(&self, message: &Inbound) -> Option<Order> {
+    pub fn own_order(&self, message: &Inbound) -> Option<ControlCommand> {
         let said = match &message.content {
             Content::Text { body } => body,
             Content::Choice { title, .. } => title,
@@ -159,12 +159,12 @@ impl Controls {
     }
 
     /// What the customer is told who has given this order; none if nothing.
-    pub fn reply(&self, order: Order) -> Option<&str> {
+    pub fn reply(&self, order: ControlCommand) -> Option<&str> {
         let words = match order {
-            Order::Stop => &self.config.stop_reply,
-            Order::Human => &self.config.human_reply,
-            Order::OptOut => &self.config.opt_out_reply,
-            Order::OptIn => &self.config.opt_in_reply,
+            ControlCommand::Stop => &self.config.stop_reply,
+            ControlCommand::Human => &self.config.human_reply,
+            ControlCommand::OptOut => &self.config.opt_out_reply,
+            ControlCommand::OptIn => &self.config.opt_in_reply,
         };
         Some(words.as_str()).filter(|words| !words.is_empty())
     }

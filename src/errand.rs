@@ -14,13 +14,14 @@ use sha2::{Digest, Sha256};
 use crate::clock::{Clock, Timestamp};
 use crate::handler::Speaker;
 use crate::handler::http::unasked::{To, Unasked, unasked};
-use crate::hosting::Roster;
+use crate::hosting::BotRegistry;
 use crate::json;
 use crate::message::{self, Address, BotName, ContactIds, Conversation, Part, Payload, contact_key};
 use crate::outbox::{self, Unsendable};
 use crate::provider::Provider;
 use crate::store::{
-    Asked, Commission, Commissioned, Errand, KnownContact, Peer, Receipt, Store, StoreError, Whereabouts,
+    ContactRef, Enqueued, IdempotencyKey, KnownAddress, KnownContact, NewProactive, ProactiveMessage, Receipt, Store,
+    StoreError,
 };
 
 /// So many things said last are looked at for the customer's last word.
@@ -34,13 +35,13 @@ const LONGEST_KEY: usize = 255;
 
 /// Takes in what bots are to say unasked.
 pub struct Errands {
-    bots: Roster<Voice>,
+    bots: BotRegistry<OutboundChannel>,
     store: Arc<dyn Store>,
     clock: Clock,
 }
 
 /// By what a bot speaks.
-pub struct Voice {
+pub struct OutboundChannel {
     /// The upstream that carries its messages.
     pub provider: Arc<dyn Provider>,
     /// How long a medium may take to be uploaded.
@@ -51,7 +52,7 @@ pub struct Voice {
 
 /// Why an errand was not taken in. Nothing of it stands in there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum ProactiveError {
     /// There is no bot of this name.
     #[error("there is no bot of this name")]
     UnknownBot,
@@ -83,7 +84,7 @@ pub enum Refused {
     Later(String),
 }
 
-impl Refused {
+impl ProactiveError {
     /// The word for it in logs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -108,7 +109,7 @@ impl fmt::Debug for Errands {
 
 impl Errands {
     /// Takes in what these bots are to say.
-    pub fn new(bots: Roster<Voice>, store: Arc<dyn Store>, clock: Clock) -> Self {
+    pub fn new(bots: BotRegistry<OutboundChannel>, store: Arc<dyn Store>, clock: Clock) -> Self {
         Self { bots, store, clock }
     }
 
@@ -121,77 +122,85 @@ impl Errands {
     ///
     /// # Errors
     /// Why it was not taken in: nothing is stored then, and the key may be used again.
-    pub async fn take(&self, bot: &str, key: Option<&str>, body: &[u8]) -> Result<Receipt, Refused> {
+    pub async fn take(&self, bot: &str, key: Option<&str>, body: &[u8]) -> Result<Receipt, ProactiveError> {
         let bot = &BotName::new(bot);
-        let voice = &*self.bots.get(bot).ok_or(Refused::UnknownBot)?;
+        let voice = &*self.bots.get(bot).ok_or(ProactiveError::UnknownBot)?;
         let is_fine =
             |key: &&str| !key.is_empty() && key.len() <= LONGEST_KEY && key.bytes().all(|b| b.is_ascii_graphic());
-        let key = key.filter(is_fine).ok_or(Refused::Key)?;
-        let unasked = unasked(body).map_err(Refused::Form)?;
+        let key = key.filter(is_fine).ok_or(ProactiveError::Key)?;
+        let unasked = unasked(body).map_err(ProactiveError::Form)?;
         let Unasked { to, unless_paused, parts } = unasked;
-        let asked =
-            Asked { bot: bot.clone(), key: key.to_owned(), fingerprint: fingerprint(body, to.key().as_deref())? };
+        let asked = IdempotencyKey {
+            bot: bot.clone(),
+            key: key.to_owned(),
+            fingerprint: fingerprint(body, to.key().as_deref())?,
+        };
         // What was taken in once is answered as it was then, whatever has changed since.
         if let Some(known) = self.store.commissioned(&asked).await? {
             return match known {
-                Commissioned::Taken => self.known_by_another_name(&asked, &to, body).await,
+                Enqueued::Taken => self.known_by_another_name(&asked, &to, body).await,
                 known => receipt(known),
             };
         }
         let there = self.find(bot, voice, &to).await?;
-        let peer = Peer::at(bot, &there.address);
+        let peer = ContactRef::at(bot, &there.address);
         let standing = self.store.standing(&peer).await?;
         if standing.opted_out().is_some() {
-            return Err(Refused::OptedOut);
+            return Err(ProactiveError::OptedOut);
         }
         if unless_paused && standing.pause(self.clock.now()).is_some() {
-            return Err(Refused::Paused);
+            return Err(ProactiveError::Paused);
         }
         if let Some(window) = voice.provider.abilities().window
             && parts.iter().any(|part| !is_approved(part))
         {
             let heard = self.last_heard(bot, &there, &peer).await?;
             if heard.is_none_or(|heard| heard.plus(window) <= self.clock.now()) {
-                return Err(Refused::Unsendable(CLOSED.to_owned()));
+                return Err(ProactiveError::Unsendable(CLOSED.to_owned()));
             }
         }
         let parts = outbox::prepare(&*voice.provider, parts, &voice.list_button, voice.patience).await?.whole()?;
         if parts.len() > MOST_PARTS {
-            return Err(Refused::Unsendable(format!(
+            return Err(ProactiveError::Unsendable(format!(
                 "it would be more than {MOST_PARTS} messages: ask for them by turns"
             )));
         }
-        let errand = Errand { parts, unless_paused, name: None };
-        let commission = Commission { asked, to: there.address, errand };
+        let errand = ProactiveMessage { parts, unless_paused, name: None };
+        let commission = NewProactive { asked, to: there.address, errand };
         receipt(self.store.commission(&commission).await?)
     }
 
     /// What was taken in under the same key for the same person, whom it called otherwise.
-    async fn known_by_another_name(&self, asked: &Asked, to: &To, body: &[u8]) -> Result<Receipt, Refused> {
+    async fn known_by_another_name(
+        &self,
+        asked: &IdempotencyKey,
+        to: &To,
+        body: &[u8],
+    ) -> Result<Receipt, ProactiveError> {
         let mut names = vec![None];
         if let To::Contact(contact) = to
-            && let Some(peer) = Peer::new(&asked.bot, ContactIds::written(contact).unwrap_or_default())
+            && let Some(peer) = ContactRef::new(&asked.bot, ContactIds::written(contact).unwrap_or_default())
         {
             let KnownContact { peer, former, .. } = self.store.chats(&peer).await?;
             names.extend(peer.names().iter().chain(former.iter()).map(|name| Some(contact_key(name))));
         }
         for name in names {
             // As it was written, too: so it was kept once.
-            let asked = Asked { fingerprint: fingerprint(body, name.as_deref())?, ..asked.clone() };
-            if let Some(Commissioned::Known(known)) = self.store.commissioned(&asked).await? {
+            let asked = IdempotencyKey { fingerprint: fingerprint(body, name.as_deref())?, ..asked.clone() };
+            if let Some(Enqueued::Known(known)) = self.store.commissioned(&asked).await? {
                 return Ok(known);
             }
         }
-        Err(Refused::Taken)
+        Err(ProactiveError::Taken)
     }
 
     /// Where somebody is written to.
-    async fn find(&self, bot: &BotName, voice: &Voice, to: &To) -> Result<Whereabouts, Refused> {
+    async fn find(&self, bot: &BotName, voice: &OutboundChannel, to: &To) -> Result<KnownAddress, ProactiveError> {
         let contact = match to {
             To::Contact(contact) => contact.as_str(),
             To::Chat(chat) => {
                 let there = self.store.whereabouts(bot, chat).await?;
-                return there.filter(|there| there.address.chat.as_str() == chat).ok_or(Refused::UnknownChat);
+                return there.filter(|there| there.address.chat.as_str() == chat).ok_or(ProactiveError::UnknownChat);
             }
         };
         // Without what people put between its digits.
@@ -213,19 +222,19 @@ impl Errands {
             }
         }
         if let Err(why) = written {
-            return Err(Refused::Form(format!("the contact {why}")));
+            return Err(ProactiveError::Form(format!("the contact {why}")));
         }
         let unknown = "this is no phone number and no contact that the bot knows, or the upstream cannot write to it";
-        let address = address.ok_or(Refused::Unsendable(unknown.to_owned()))?;
-        Ok(Whereabouts { address, heard: None })
+        let address = address.ok_or(ProactiveError::Unsendable(unknown.to_owned()))?;
+        Ok(KnownAddress { address, heard: None })
     }
 
     /// When the contact last wrote.
     async fn last_heard(
         &self,
         bot: &BotName,
-        there: &Whereabouts,
-        peer: &Peer,
+        there: &KnownAddress,
+        peer: &ContactRef,
     ) -> Result<Option<Timestamp>, StoreError> {
         let here = Conversation { bot: bot.clone(), chat: there.address.chat.clone() };
         let mut heard = there.heard;
@@ -242,10 +251,10 @@ impl Errands {
 /// What a caller is told who writes too late.
 const CLOSED: &str = "the contact has not written lately: until they do, the upstream takes approved templates alone";
 
-fn receipt(commissioned: Commissioned) -> Result<Receipt, Refused> {
+fn receipt(commissioned: Enqueued) -> Result<Receipt, ProactiveError> {
     match commissioned {
-        Commissioned::New(receipt) | Commissioned::Known(receipt) => Ok(receipt),
-        Commissioned::Taken => Err(Refused::Taken),
+        Enqueued::New(receipt) | Enqueued::Known(receipt) => Ok(receipt),
+        Enqueued::Taken => Err(ProactiveError::Taken),
     }
 }
 
@@ -264,8 +273,8 @@ impl To {
 }
 
 /// Stands for all that a body says, in whatever order its fields are, with `contact` in the place of the one in it.
-fn fingerprint(body: &[u8], contact: Option<&str>) -> Result<[u8; 16], Refused> {
-    let mut body: Value = json::from_slice(body).map_err(|_| Refused::Form("this is not JSON".into()))?;
+fn fingerprint(body: &[u8], contact: Option<&str>) -> Result<[u8; 16], ProactiveError> {
+    let mut body: Value = json::from_slice(body).map_err(|_| ProactiveError::Form("this is not JSON".into()))?;
     if let (Some(contact), Some(written)) = (contact, body.get_mut("contact")) {
         *written = contact.into();
     }
@@ -295,7 +304,7 @@ fn digest(value: &Value, hash: &mut Sha256) {
     }
 }
 
-impl From<StoreError> for Refused {
+impl From<StoreError> for ProactiveError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::TooLarge { .. } | StoreError::Invalid(_) => Self::Unsendable(error.to_string()),
@@ -308,7 +317,7 @@ impl From<StoreError> for Refused {
     }
 }
 
-impl From<Unsendable> for Refused {
+impl From<Unsendable> for ProactiveError {
     fn from(error: Unsendable) -> Self {
         match error {
             Unsendable::Invalid(_) => Self::Unsendable(error.to_string()),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
-use crate::message::{ContactId, ContactIds, Kind, MessageRef, NotAContact, contact_key, written};
+use crate::message::{ContactId, ContactIds, ContentKind, MessageRef, NotAContact, contact_key, written};
 use crate::store::{Seq, Waiting};
 
 /// Whom and what a bot answers. The `gate` table of a bot's configuration.
@@ -27,7 +27,7 @@ pub struct GateConfig {
     #[serde(with = "in_words")]
     pub max_age: Duration,
     /// The kinds of message that are answered.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<ContentKind>,
     /// If not empty, only these people are answered: phone numbers with their country codes, however they are written, or the
     /// upstream's own identifiers.
     pub allow: Vec<String>,
@@ -71,7 +71,7 @@ impl Default for GateConfig {
     fn default() -> Self {
         Self {
             max_age: Duration::from_secs(600),
-            kinds: Kind::ANSWERED.to_vec(),
+            kinds: ContentKind::ANSWERED.to_vec(),
             allow: Vec::new(),
             block: Vec::new(),
             private: false,

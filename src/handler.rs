@@ -38,8 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, MessageId, Reply, rendering};
-pub use notebook::{Count, Later, Notebook, NotebookError, Summary};
-pub use way_out::WaysOut;
+pub use notebook::{ConversationState, ConversationStateError, Count, LateState, Summary};
+pub use way_out::Egress;
 
 /// Turns a turn into a reply.
 #[async_trait]
@@ -110,7 +110,7 @@ pub struct Turn {
     /// What waits for an answer, oldest first; never empty.
     pub messages: Vec<Inbound>,
     /// What was said before, oldest first.
-    pub history: Vec<Said>,
+    pub history: Vec<HistoryEntry>,
     /// The time at which the turn began.
     pub now: Timestamp,
     /// When the handler's time is up. It is dropped then.
@@ -148,7 +148,7 @@ impl fmt::Debug for Turn {
 
 /// Something that was said in a conversation.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Said {
+pub struct HistoryEntry {
     /// By whom.
     pub by: Speaker,
     /// The words, with what else was in the message before them in square brackets, such as `[image]`: see
@@ -173,7 +173,7 @@ pub struct Said {
     pub told: Option<String>,
 }
 
-impl Said {
+impl HistoryEntry {
     /// What the history keeps of a customer's message.
     pub fn heard(inbound: &Inbound) -> Self {
         let at = &inbound.at;
@@ -199,7 +199,7 @@ impl Said {
     }
 }
 
-impl fmt::Debug for Said {
+impl fmt::Debug for HistoryEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Said({:?})", self.by)
     }

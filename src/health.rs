@@ -18,11 +18,11 @@ const TRIAL: Duration = Duration::from_secs(5);
 pub struct Health {
     bot: BotName,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
 }
 
 #[derive(Clone, Copy, Default)]
-enum State {
+enum HealthState {
     #[default]
     Up,
     /// Left alone until then.
@@ -42,11 +42,11 @@ impl Health {
         let now = self.clock.now();
         let mut state = self.lock();
         match *state {
-            State::Up => None,
-            State::Down(until) if now < until => Some(until),
-            State::Tried(until) if now < until => Some(until.min(now.plus(TRIAL))),
-            State::Down(_) | State::Tried(_) => {
-                *state = State::Tried(now.plus(PAUSE));
+            HealthState::Up => None,
+            HealthState::Down(until) if now < until => Some(until),
+            HealthState::Tried(until) if now < until => Some(until.min(now.plus(TRIAL))),
+            HealthState::Down(_) | HealthState::Tried(_) => {
+                *state = HealthState::Tried(now.plus(PAUSE));
                 None
             }
         }
@@ -54,7 +54,7 @@ impl Health {
 
     /// Whether it is known to be down.
     pub fn is_down(&self) -> bool {
-        !matches!(*self.lock(), State::Up)
+        !matches!(*self.lock(), HealthState::Up)
     }
 
     /// Looks at an error: if no send of this bot's can do better, the bot is down, and its operator is told. Returns
@@ -66,7 +66,7 @@ impl Health {
             _ => return None,
         };
         let until = self.clock.now().plus(PAUSE);
-        *self.lock() = State::Down(until);
+        *self.lock() = HealthState::Down(until);
         let (bot, seconds) = (&self.bot, PAUSE.as_secs());
         error!(%bot, code = %error.code(), "the bot is down, its messages wait: {advice}. The next attempt is in {seconds} s");
         Some(until)
@@ -74,12 +74,12 @@ impl Health {
 
     /// The upstream has taken something from this bot.
     pub fn recover(&self) {
-        if !matches!(std::mem::take(&mut *self.lock()), State::Up) {
+        if !matches!(std::mem::take(&mut *self.lock()), HealthState::Up) {
             info!(bot = %self.bot, "the bot is up again");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HealthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

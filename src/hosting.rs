@@ -1,6 +1,6 @@
 //! Many bots in one process: which there are, and what each of them may take.
 //!
-//! Whoever has to know the bots holds a [`Roster`]. It changes while others read it: what has been taken out of it goes on
+//! Whoever has to know the bots holds a [`BotRegistry`]. It changes while others read it: what has been taken out of it goes on
 //! with what it is doing, since everybody who uses it holds it too.
 //!
 //! What the process has of something (turns, memory, room for what waits) is for all bots. One that takes much of it may
@@ -38,27 +38,27 @@ pub fn leaves_enough(taken: u64, more: u64, left: u64) -> bool {
 
 /// Something of each bot's, by its name. A clone is the same roster.
 #[derive(Debug)]
-pub struct Roster<T>(Arc<RwLock<HashMap<BotName, Arc<T>>>>);
+pub struct BotRegistry<T>(Arc<RwLock<HashMap<BotName, Arc<T>>>>);
 
-impl<T> Clone for Roster<T> {
+impl<T> Clone for BotRegistry<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Default for Roster<T> {
+impl<T> Default for BotRegistry<T> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<T> FromIterator<(BotName, Arc<T>)> for Roster<T> {
+impl<T> FromIterator<(BotName, Arc<T>)> for BotRegistry<T> {
     fn from_iter<I: IntoIterator<Item = (BotName, Arc<T>)>>(bots: I) -> Self {
         Self(Arc::new(RwLock::new(bots.into_iter().collect())))
     }
 }
 
-impl<T> Roster<T> {
+impl<T> BotRegistry<T> {
     /// A bot's.
     pub fn get(&self, bot: &BotName) -> Option<Arc<T>> {
         self.read().get(bot).cloned()

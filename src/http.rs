@@ -24,13 +24,13 @@ use url::Url;
 
 use crate::clock::{Timestamp, timeout_awake};
 pub use bounded::{Bounded, MayCall};
-use names::{Lane, Names};
+use names::{LookupLane, Names};
 
 /// How an HTTP call leaves. The product's is [`Client`]; a test may put a sandbox in its place.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Makes one call.
-    async fn call(&self, call: Call) -> Result<Answer, CallError>;
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError>;
 
     /// Why no call to this address would ever leave, and what to do, if that can be said beforehand: in words that follow
     /// the key of the setting.
@@ -83,7 +83,7 @@ impl fmt::Debug for Call {
 }
 
 /// An upstream's answer. The body is read on demand.
-pub struct Answer {
+pub struct UpstreamResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
@@ -97,7 +97,7 @@ enum AnswerBody {
     Streamed(reqwest::Response),
 }
 
-impl Answer {
+impl UpstreamResponse {
     /// An answer that is complete already.
     pub fn whole(status: u16, headers: Headers, body: Bytes) -> Self {
         Self { status, headers, body: AnswerBody::Whole(Some(body)) }
@@ -148,7 +148,7 @@ const SLOWEST: u64 = 8 << 10;
 pub struct Download {
     /// Its MIME type, as the answer that carries it says.
     pub mime: Option<String>,
-    answer: Answer,
+    answer: UpstreamResponse,
     limit: u64,
     patience: Duration,
     began: Instant,
@@ -158,7 +158,7 @@ pub struct Download {
 impl Download {
     /// Reads `answer`, at most `limit` bytes of it, giving up when nothing comes for `patience`, or less than 8 KiB a second
     /// after that.
-    pub fn new(answer: Answer, limit: u64, patience: Duration) -> Self {
+    pub fn new(answer: UpstreamResponse, limit: u64, patience: Duration) -> Self {
         let mime = answer.headers.get("content-type").map(str::to_owned);
         Self { mime, answer, limit, patience, began: Instant::now(), came: 0 }
     }
@@ -333,7 +333,7 @@ pub struct Shared {
     /// Which addresses the first is for, if not for all.
     bound: Option<MayCall>,
     lookup: Arc<dyn reach::Lookup>,
-    lane: Lane,
+    lane: LookupLane,
 }
 
 impl Default for Shared {
@@ -345,12 +345,12 @@ impl Default for Shared {
 impl Shared {
     /// A client to which `lookup` says what a name leads to.
     pub fn looking_up(lookup: Arc<dyn reach::Lookup>) -> Self {
-        Self { anywhere: Arc::default(), public: Arc::default(), bound: None, lookup, lane: Lane::default() }
+        Self { anywhere: Arc::default(), public: Arc::default(), bound: None, lookup, lane: LookupLane::default() }
     }
 
     /// The same client, for one bot.
     #[must_use]
-    pub fn in_lane(&self, lane: Lane) -> Self {
+    pub fn in_lane(&self, lane: LookupLane) -> Self {
         Self { lane, ..self.clone() }
     }
 
@@ -362,7 +362,7 @@ impl Shared {
     }
 
     /// Where its look-ups are counted: for the calls that are made with the client.
-    pub(crate) fn lane(&self) -> Lane {
+    pub(crate) fn lane(&self) -> LookupLane {
         self.lane.clone()
     }
 
@@ -406,7 +406,7 @@ pub struct ClientError;
 
 #[async_trait]
 impl Transport for Client {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         let (allowed, refusal) = if self.public_only {
             (reach::may_be_public(&call.url), "the address is not https, or not public")
         } else {
@@ -449,7 +449,7 @@ impl Transport for Client {
         for (name, value) in response.headers() {
             headers.push(name.as_str(), value.as_bytes());
         }
-        Ok(Answer { status: response.status().as_u16(), headers, body: AnswerBody::Streamed(response) })
+        Ok(UpstreamResponse { status: response.status().as_u16(), headers, body: AnswerBody::Streamed(response) })
     }
 }
 

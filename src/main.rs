@@ -75,7 +75,7 @@ enum Command {
     /// Invites people to a private bot by a code, and shows who is in.
     Pair {
         #[command(subcommand)]
-        what: cli::Pair,
+        what: cli::PairCommand,
         #[command(flatten)]
         common: cli::Common,
     },
@@ -89,14 +89,14 @@ enum Command {
     /// Erases a person from a bot's data, and says how much there was.
     Forget {
         #[command(flatten)]
-        whom: cli::Erasure,
+        whom: cli::EraseArgs,
         #[command(flatten)]
         common: cli::Common,
     },
     /// Verifies, migrates or salvages the store. Not while it is served.
     Store {
         #[command(subcommand)]
-        task: cli::store::Task,
+        task: cli::store::StoreCommand,
     },
 }
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 pub(crate) use contact_ids::written;
 pub use contact_ids::{ContactIds, NotAContact, contact_key};
-pub use content::{Content, Kind, MediaKind, MediaRef};
+pub use content::{Content, ContentKind, MediaKind, MediaRef};
 pub use format::Format;
 pub use question::Question;
 pub use reply::{Media, MediaSource, Part, Payload, Reply};
@@ -338,7 +338,7 @@ impl fmt::Debug for Echo {
 
 /// What a person has told the upstream about being sent things unasked.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct MarketingPreference {
     /// Whose messages it is about.
     pub bot: BotName,
     /// The person's chat, where the upstream has an identifier of its own for it.
@@ -375,7 +375,7 @@ impl OptOutWords {
     }
 }
 
-impl fmt::Debug for Wish {
+impl fmt::Debug for MarketingPreference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Wish({}, …)", if self.opts_out { "out" } else { "in" })
     }

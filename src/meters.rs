@@ -83,7 +83,7 @@ pub enum Fact<'a> {
     /// A turn has come to a step of the ladder of models.
     Step {
         /// Which one.
-        step: Step,
+        step: LadderStep,
         /// What has led there, in a word.
         cause: &'static str,
     },
@@ -112,7 +112,7 @@ pub enum Fact<'a> {
 
 /// A step of the ladder of models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum LadderStep {
     /// A model, by its place, counted from 0.
     Model(usize),
     /// The canned reply.
@@ -122,18 +122,18 @@ pub enum Step {
 }
 
 /// Counts what has happened.
-pub trait Tally: Send + Sync + 'static {
+pub trait MetricsSink: Send + Sync + 'static {
     /// Counts this. It is in the way of a message: nothing here may wait.
     fn add(&self, fact: Fact<'_>);
 }
 
 /// Where what happens is told; to nobody, by default.
 #[derive(Clone, Default)]
-pub struct Meters(Option<Arc<dyn Tally>>);
+pub struct Meters(Option<Arc<dyn MetricsSink>>);
 
 impl Meters {
     /// Tells `tally`.
-    pub fn new(tally: Arc<dyn Tally>) -> Self {
+    pub fn new(tally: Arc<dyn MetricsSink>) -> Self {
         Self(Some(tally))
     }
 

@@ -7,15 +7,15 @@
 //! |---|---|
 //! | `GET /v1/dead?after=SEQ&most=N` | [`Letters`]: behind `after`, `most` at most (100; up to 1,000); nobody's words and numbers, unless `&show=words` (up to 100) |
 //! | `GET /v1/dead/{letter}` | [`Letter`], words and all |
-//! | `POST /v1/dead/replay` with `{"letters": [SEQ, …]}` | [`Changed`]: they wait again, each for a whole turn |
-//! | `POST /v1/dead/discard` with `{"letters": [SEQ, …]}` | [`Changed`]: they are gone |
+//! | `POST /v1/dead/replay` with `{"letters": [SEQ, …]}` | [`LettersChanged`]: they wait again, each for a whole turn |
+//! | `POST /v1/dead/discard` with `{"letters": [SEQ, …]}` | [`LettersChanged`]: they are gone |
 //! | `POST /v1/forget` with `{"bot": "…", "contact": "…"}` | [`Forgotten`]: how much was erased |
-//! | `POST /v1/conversations/pause` with `{"bot": "…", "contact": "…", "for": "2h"}` | [`Stands`]: a person answers in it, the bot does not; without `for` until it is resumed |
-//! | `POST /v1/conversations/resume` with `{"bot": "…", "contact": "…"}` | [`Stands`]: the bot answers again |
+//! | `POST /v1/conversations/pause` with `{"bot": "…", "contact": "…", "for": "2h"}` | [`ContactView`]: a person answers in it, the bot does not; without `for` until it is resumed |
+//! | `POST /v1/conversations/resume` with `{"bot": "…", "contact": "…"}` | [`ContactView`]: the bot answers again |
 //! | `POST /v1/conversations/{letter}/pause` with `{"for": "2h"}` or nothing, `…/{letter}/resume` | the same, for the conversation that a dead letter stands in |
-//! | `POST /v1/bots/{bot}/messages` with `{"contact": "…", "text": "…"}` | 202 and [`Sent`]: the bot says so, unasked |
+//! | `POST /v1/bots/{bot}/messages` with `{"contact": "…", "text": "…"}` | 202 and [`EnqueuedView`]: the bot says so, unasked |
 //! | `POST /v1/bots/{bot}/invite` with `{"for": "24h"}` or nothing | [`Invited`]: a code that lets somebody in to a private bot, once, who sends it to the bot; it is shown this once |
-//! | `GET /v1/bots/{bot}/members?after=…` | [`Members`]: the invitations that are open, and who is in; by name only with `&show=words` |
+//! | `GET /v1/bots/{bot}/members?after=…` | [`MembersView`]: the invitations that are open, and who is in; by name only with `&show=words` |
 //! | `POST /v1/bots/{bot}/revoke` with `{"contact": "…"}` or `{"number": N}` | [`Withdrawn`]: somebody is in no longer, or an invitation is good no longer |
 //! | `GET /v1/parts/{key}` | [`PartOfReply`]: what became of a part of a reply, by its key in the log; what it says with `?show=words` |
 //! | `GET /v1/bots?after=BOT&most=N` | [`Bots`]: behind `after`, `most` at most (100; up to 1,000) |
@@ -24,7 +24,7 @@
 //! | `DELETE /v1/bots/{bot}` | [`Removed`]: it works no longer; what waits for it goes on waiting |
 //! | `POST /v1/reload` | [`Reloaded`]: the directory of bots was read again |
 //! | `GET /metrics` | what has been counted, in the text format of OpenMetrics: METRICS.md says what there is |
-//! | `GET /v1/state` | [`State`]: what waits, which bots are down, whether the store has failed |
+//! | `GET /v1/state` | [`StatusView`]: what waits, which bots are down, whether the store has failed |
 //!
 //! What a bot is to say unasked is a handler's whole answer, `text` or `parts`, as `openapi.json` has them; `contact` is a
 //! phone number or an identifier of the upstream's, and `chat` in its place a chat that the bot knows, such as a group. With
@@ -44,7 +44,7 @@
 //! | 409 | the `idempotency-key` was used for something else: to mend the body would change nothing about that; the bot stands in the configuration file, or there is no `bots_dir`; ten invitations are open |
 //! | 422 | the upstream does not take it: a limit of its, a form that it has not, or more than an approved template for somebody who has not written lately; or these settings are wrong: `problems` says of each `key` what the `problem` is, as `threedots check` does |
 //! | 429 | there were ten wrong tokens within a second: for the rest of it no token is looked at |
-//! | 503 | the store cannot do it; of several letters, [`Changed`] says which were done |
+//! | 503 | the store cannot do it; of several letters, [`LettersChanged`] says which were done |
 //!
 //! In the settings of a bot, `{"$secret": "…"}` stands where a secret goes: it is kept in a file of its own that only
 //! threedots may read, and never shown. What is shown in its place, `{"$secret": null}`, keeps it when it is put again.
@@ -76,13 +76,13 @@ use serde_json::Value;
 use crate::secret::SecretRef;
 use crate::store::{Forgotten, Seq};
 pub use api::{Api, routes};
-pub use desk::Desk;
-pub use host::{Bots, Flaw, Host, HostError, Hosted, Put, Reloaded, Removed};
-pub use pairing::{Invited, LetIn, Members, Open, Revoked, Withdrawn};
-pub use remote::Remote;
+pub use desk::LocalAdmin;
+pub use host::{BotHosting, Bots, Flaw, HostError, Hosted, Put, Reloaded, Removed};
+pub use pairing::{InvitationView, Invited, LetIn, MembersView, Revoked, Withdrawn};
+pub use remote::RemoteAdmin;
 pub use views::{
-    BotState, Changed, Letter, Letters, Page, PartOfReply, PauseFor, Private, Refusal, Sent, SentAt, Stands, State,
-    Waits, Whom,
+    ApiError, BotState, ContactView, EnqueuedView, Letter, Letters, LettersChanged, PageQuery, PartOfReply, PauseFor,
+    Private, SentAt, StatusView, Waits, Whom,
 };
 
 /// Where the operator's API is. The `operator` table of the configuration.
@@ -127,41 +127,41 @@ impl OperatorConfig {
     }
 }
 
-/// What an operator can do to a store: one that this process has open ([`Desk`]), or another's ([`Remote`]).
+/// What an operator can do to a store: one that this process has open ([`LocalAdmin`]), or another's ([`RemoteAdmin`]).
 #[async_trait]
-pub trait Hand: Send + Sync {
+pub trait Admin: Send + Sync {
     /// Dead letters, in the order of their numbers.
-    async fn dead(&self, page: &Page) -> Result<Letters, Refusal>;
+    async fn dead(&self, page: &PageQuery) -> Result<Letters, ApiError>;
 
     /// One dead letter, words and all.
-    async fn letter(&self, letter: Seq) -> Result<Letter, Refusal>;
+    async fn letter(&self, letter: Seq) -> Result<Letter, ApiError>;
 
     /// Makes dead letters wait again.
-    async fn replay(&self, letters: &[Seq]) -> Result<Changed, Refusal>;
+    async fn replay(&self, letters: &[Seq]) -> Result<LettersChanged, ApiError>;
 
     /// Throws dead letters away.
-    async fn discard(&self, letters: &[Seq]) -> Result<Changed, Refusal>;
+    async fn discard(&self, letters: &[Seq]) -> Result<LettersChanged, ApiError>;
 
     /// Has a person answer somebody, and the bot keep silent.
-    async fn pause(&self, whom: &Whom, pause: PauseFor) -> Result<Stands, Refusal>;
+    async fn pause(&self, whom: &Whom, pause: PauseFor) -> Result<ContactView, ApiError>;
 
     /// Has the bot answer again.
-    async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal>;
+    async fn resume(&self, whom: &Whom) -> Result<ContactView, ApiError>;
 
     /// Has a bot say something unasked, once for a key: `body` is that of `POST /v1/bots/{bot}/messages`.
-    async fn send(&self, bot: &str, key: &str, body: &Value) -> Result<Sent, Refusal>;
+    async fn send(&self, bot: &str, key: &str, body: &Value) -> Result<EnqueuedView, ApiError>;
 
     /// Makes a code that lets somebody in to a private bot, once.
-    async fn invite(&self, bot: &str, lasts: PauseFor) -> Result<Invited, Refusal>;
+    async fn invite(&self, bot: &str, lasts: PauseFor) -> Result<Invited, ApiError>;
 
     /// Who is let in to a private bot, by name, behind the place where an earlier list ended; and who may be.
-    async fn members(&self, bot: &str, after: Option<String>) -> Result<Members, Refusal>;
+    async fn members(&self, bot: &str, after: Option<String>) -> Result<MembersView, ApiError>;
 
     /// Takes an invitation back, or has somebody be in no longer.
-    async fn revoke(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, Refusal>;
+    async fn revoke(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, ApiError>;
 
     /// Erases a person.
-    async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal>;
+    async fn forget(&self, whom: &Whom) -> Result<Forgotten, ApiError>;
 
     /// Makes everything durable, and lets go of what it holds.
     async fn close(&self);

@@ -24,13 +24,13 @@ use crate::clock::{Clock, Timestamp, timeout_awake};
 use crate::handler::Speaker;
 use crate::message::{MessageId, Payload};
 use crate::pace::Pace;
-use crate::provider::{Code, Provider, ProviderError, Scope};
+use crate::provider::{ErrorCode, Provider, ProviderError, Scope};
 use crate::store::{
-    By, Change, Claim, Opted, OptedBy, Outgoing, OutgoingPart, PartState, Pause, Peer, Store, StoreError,
+    By, Claim, ContactChange, ContactRef, Opted, OptedBy, Outgoing, OutgoingPart, PartState, Pause, Store, StoreError,
 };
-use crate::typing::{Indicator, Quiet};
+use crate::typing::{Indicator, SendPermit};
 pub use address::{AGAIN, address, again, errand, instead};
-pub use changes::Changes;
+pub use changes::ShapeChanges;
 pub use prepare::{Prepared, Shaped, Unsendable, prepare, shape};
 pub use settings::{DeliveryConfig, WindowTemplate};
 pub(crate) use split::most_pieces;
@@ -47,7 +47,7 @@ pub enum Delivery {
         /// When to go on.
         at: Timestamp,
         /// What it waits for.
-        why: Held,
+        why: HoldReason,
     },
     /// The bot cannot send at all: go on when its operator has acted.
     Down(ProviderError),
@@ -69,7 +69,7 @@ pub enum Delivery {
 
 /// What a reply waits for that does not leave yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum HoldReason {
     /// Its time, for the bot keeps to what the upstream takes.
     Pace,
     /// The upstream has asked for time.
@@ -102,7 +102,7 @@ pub struct Outbox<'a> {
 
 /// What came of sending what could be sent.
 #[derive(Debug)]
-pub struct Sent {
+pub struct SendOutcome {
     /// How it ended.
     pub delivery: Delivery,
     /// The parts that have left and whose records do not say so yet, by number: the settlement does that.
@@ -116,11 +116,11 @@ pub enum Undelivered {
     /// The store has failed, or the claim is no longer held.
     Store(StoreError),
     /// The store takes no such record. Nothing was sent: who holds the dots may send something else.
-    Unrecordable(StoreError, Quiet),
+    Unrecordable(StoreError, SendPermit),
 }
 
 impl Undelivered {
-    fn of(error: StoreError, dots: Quiet) -> Self {
+    fn of(error: StoreError, dots: SendPermit) -> Self {
         match error {
             StoreError::TooLarge { .. } | StoreError::Invalid(_) => Self::Unrecordable(error, dots),
             error => Self::Store(error),
@@ -147,7 +147,7 @@ pub enum SettledBy {
     Policy,
 }
 
-impl Sent {
+impl SendOutcome {
     /// Nothing was sent, and nothing will be.
     pub fn refused(reason: String) -> Self {
         Self { delivery: Delivery::Refused { reason }, unrecorded: Vec::new(), settled_by: None }
@@ -172,7 +172,12 @@ impl Outbox<'_> {
     /// # Errors
     /// When the store fails: whatever was sent by then is recorded, or unknown. When it takes no such record: nothing was
     /// sent, and something else may be.
-    pub async fn deliver(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Sent, Undelivered> {
+    pub async fn deliver(
+        &self,
+        claim: &Claim,
+        outgoing: &Outgoing,
+        dots: SendPermit,
+    ) -> Result<SendOutcome, Undelivered> {
         let mut run = Run::default();
         if let Some(at) = self.held_up(claim, 0).await? {
             let mut outgoing = outgoing.clone();
@@ -181,7 +186,7 @@ impl Outbox<'_> {
                 return Err(Undelivered::of(error, dots));
             }
             dots.off().await;
-            return Ok(run.ended(Delivery::Later { at, why: Held::Pace }));
+            return Ok(run.ended(Delivery::Later { at, why: HoldReason::Pace }));
         }
         if let Err(error) = self.store.intend(claim, outgoing).await {
             return Err(Undelivered::of(error, dots));
@@ -190,7 +195,7 @@ impl Outbox<'_> {
             if number > 0 && !self.is_out_of_time(part) {
                 if let Some(at) = self.held_up(claim, 0).await? {
                     dots.off().await;
-                    return Ok(run.ended(Delivery::Later { at, why: Held::Pace }));
+                    return Ok(run.ended(Delivery::Later { at, why: HoldReason::Pace }));
                 }
                 self.store.mark(claim, number, PartState::Sending { attempts: 0 }).await?;
             }
@@ -211,7 +216,12 @@ impl Outbox<'_> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn resume(&self, claim: &Claim, outgoing: &Outgoing, dots: Quiet) -> Result<Sent, StoreError> {
+    pub async fn resume(
+        &self,
+        claim: &Claim,
+        outgoing: &Outgoing,
+        dots: SendPermit,
+    ) -> Result<SendOutcome, StoreError> {
         let mut run = Run::default();
         let delivery = self.go_on(claim, outgoing, &mut run).await?;
         if delivery == Delivery::Delivered {
@@ -242,7 +252,7 @@ impl Outbox<'_> {
                 let left =
                     outgoing.parts.iter().filter(|part| !matches!(part.state, PartState::Waiting { .. })).count();
                 if let Some(at) = self.held_up(claim, left).await? {
-                    return Ok(Delivery::Later { at, why: Held::Pace });
+                    return Ok(Delivery::Later { at, why: HoldReason::Pace });
                 }
                 let state = self.store.mark(claim, number, PartState::Sending { attempts }).await?;
                 if let PartState::Sent { .. } = state {
@@ -285,7 +295,7 @@ impl Outbox<'_> {
             Unknown::WaitUntil(at) => {
                 match self.store.mark(claim, number, PartState::Unknown { attempts, since }).await? {
                     PartState::Sent { .. } => Err(None),
-                    _ => Err(Some(Delivery::Later { at, why: Held::Unknown })),
+                    _ => Err(Some(Delivery::Later { at, why: HoldReason::Unknown })),
                 }
             }
             Unknown::GiveUp => Err(Some(Delivery::Refused { reason: UNKNOWN.into() })),
@@ -341,7 +351,7 @@ impl Outbox<'_> {
             Err(error) => error,
         };
         if matches!(error, ProviderError::OptedOut { .. }) {
-            heed_refusal(self.store, &Peer::of(&outgoing.to), self.clock.now()).await?;
+            heed_refusal(self.store, &ContactRef::of(&outgoing.to), self.clock.now()).await?;
         }
         let attempts = attempts + 1;
         debug!(part.key = part.key.as_str(), part.attempts = attempts, %error, "a part was not sent");
@@ -361,7 +371,7 @@ impl Outbox<'_> {
     /// # Errors
     /// When the store fails.
     pub async fn called_off(&self, outgoing: &Outgoing, left: usize) -> Result<Option<Delivery>, StoreError> {
-        let standing = self.store.standing(&Peer::of(&outgoing.to)).await?;
+        let standing = self.store.standing(&ContactRef::of(&outgoing.to)).await?;
         let pause = standing.pause(self.clock.now());
         Ok(if pause.is_some_and(|pause| is_held_back_by(outgoing, &pause)) {
             Some(Delivery::TakenOver { left })
@@ -418,7 +428,7 @@ impl Outbox<'_> {
         if matches!(sent, Ok(Ok(_))) && clears_dots(part) {
             self.indicator.sent(&outgoing.to, &part.key);
         }
-        sent.unwrap_or(Err(ProviderError::Ambiguous { code: Code::Network("timed out") }))
+        sent.unwrap_or(Err(ProviderError::Ambiguous { code: ErrorCode::Network("timed out") }))
     }
 
     /// What an error makes of the part and of the delivery.
@@ -439,16 +449,18 @@ impl Outbox<'_> {
             ProviderError::Ambiguous { .. } => {
                 let state = PartState::Unknown { attempts, since: now };
                 match unknown::decide(self.provider.abilities(), self.config, now, self.listening, now) {
-                    Unknown::SendAgain => (state, Delivery::Later { at: back_off, why: Held::Unknown }),
-                    Unknown::WaitUntil(at) => (state, Delivery::Later { at, why: Held::Unknown }),
+                    Unknown::SendAgain => (state, Delivery::Later { at: back_off, why: HoldReason::Unknown }),
+                    Unknown::WaitUntil(at) => (state, Delivery::Later { at, why: HoldReason::Unknown }),
                     Unknown::GiveUp => refused(UNKNOWN.into()),
                 }
             }
             ProviderError::RateLimited { retry_after, scope, .. } => {
                 let open = self.pace.throttled(*scope, *retry_after, &claim.conversation.chat, now);
-                (waiting, Delivery::Later { at: open.max(back_off), why: Held::RateLimited })
+                (waiting, Delivery::Later { at: open.max(back_off), why: HoldReason::RateLimited })
             }
-            ProviderError::Transient { .. } => (waiting, Delivery::Later { at: back_off, why: Held::Unavailable }),
+            ProviderError::Transient { .. } => {
+                (waiting, Delivery::Later { at: back_off, why: HoldReason::Unavailable })
+            }
         }
     }
 
@@ -482,9 +494,9 @@ fn clears_dots(part: &OutgoingPart) -> bool {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn heed_refusal(store: &dyn Store, peer: &Peer, now: Timestamp) -> Result<(), StoreError> {
+pub async fn heed_refusal(store: &dyn Store, peer: &ContactRef, now: Timestamp) -> Result<(), StoreError> {
     let opted = Opted { out: true, since: now, by: OptedBy::Upstream };
-    store.stand(peer, Change::Opt(opted)).await.map(drop)
+    store.stand(peer, ContactChange::Opt(opted)).await.map(drop)
 }
 
 /// Nobody will ever know.
@@ -498,8 +510,8 @@ struct Run {
 }
 
 impl Run {
-    fn ended(self, delivery: Delivery) -> Sent {
-        Sent { delivery, unrecorded: self.unrecorded, settled_by: self.settled_by }
+    fn ended(self, delivery: Delivery) -> SendOutcome {
+        SendOutcome { delivery, unrecorded: self.unrecorded, settled_by: self.settled_by }
     }
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::message::ChatId;
 use crate::provider::{Rate, Scope, SendLimits};
-use line::Line;
+use line::SendQueue;
 use meter::{Meter, before, room};
 
 /// So many chats are remembered before those are swept out that may send what they like.
@@ -40,7 +40,7 @@ const ACCOUNT_PAUSE: Duration = Duration::from_secs(60);
 /// How fast a bot sends. Shared by all its turns.
 pub struct Pace {
     limits: SendLimits,
-    state: Mutex<State>,
+    state: Mutex<PacingState>,
 }
 
 /// When a message may leave.
@@ -61,9 +61,9 @@ impl From<Slot> for Option<Timestamp> {
     }
 }
 
-struct State {
-    line: Line,
-    pairs: HashMap<ChatId, Pair>,
+struct PacingState {
+    line: SendQueue,
+    pairs: HashMap<ChatId, ChatPace>,
     sweep_at: usize,
     /// The chats whose history has been looked at; none once no history has anything to tell any longer.
     recalled: Option<HashSet<ChatId>>,
@@ -74,7 +74,7 @@ struct State {
 }
 
 /// What is known of one chat.
-struct Pair {
+struct ChatPace {
     meters: Vec<Meter>,
     closed_until: Timestamp,
 }
@@ -83,8 +83,8 @@ impl Pace {
     /// The pace of a bot of which nothing is known yet.
     pub fn new(limits: SendLimits) -> Self {
         let has_any = limits.number.len() + limits.pair.len() > 0;
-        let state = State {
-            line: Line::new(&limits.number),
+        let state = PacingState {
+            line: SendQueue::new(&limits.number),
             pairs: HashMap::new(),
             sweep_at: SWEEP_AT,
             recalled: has_any.then(HashSet::new),
@@ -185,13 +185,13 @@ impl Pace {
         state.pairs.len() + state.line.len() + state.recalled.as_ref().map_or(0, HashSet::len)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PacingState> {
         // Nothing in there panics half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl PacingState {
     /// Takes notice of the time. One that was set back takes everything else along: else nobody would send until the
     /// clock is where it was.
     fn at(&mut self, now: Timestamp) -> Timestamp {
@@ -224,8 +224,8 @@ impl State {
         }
     }
 
-    fn pair(&mut self, chat: &ChatId, rates: &[Rate]) -> &mut Pair {
-        self.pairs.entry(chat.clone()).or_insert_with(|| Pair {
+    fn pair(&mut self, chat: &ChatId, rates: &[Rate]) -> &mut ChatPace {
+        self.pairs.entry(chat.clone()).or_insert_with(|| ChatPace {
             meters: rates.iter().copied().map(Meter::new).collect(),
             closed_until: Timestamp::default(),
         })
@@ -243,7 +243,7 @@ impl State {
     }
 }
 
-impl Pair {
+impl ChatPace {
     fn room(&self, now: Timestamp) -> Timestamp {
         room(&self.meters, now).max(self.closed_until)
     }

@@ -50,11 +50,11 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::http::{Download, Headers};
 use crate::message::{
-    Address, ChatId, DeliveryStatus, Echo, Inbound, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey,
-    Renamed, Wish,
+    Address, ChatId, DeliveryStatus, Echo, Inbound, MarketingPreference, MediaRef, MessageId, MessageRef, OptOutWords,
+    Part, PartKey, Renamed,
 };
 pub(crate) use kind::ReadError;
-pub use kind::{AnyProviderConfig, Around, Kind, ProviderConfig};
+pub use kind::{AnyProviderConfig, ProviderConfig, ProviderContext, ProviderKind};
 pub use metered::Metered;
 pub use part_limits::{CaptionLimits, ChoiceLimits, ListLimits};
 pub use rate::{Rate, SendLimits};
@@ -63,13 +63,13 @@ pub use secrets::{EndingSecret, Secrets, SigningSecret};
 pub use unread::Unread;
 
 /// The providers that come with threedots. A program adds its own with [`App::load_with`](crate::App::load_with).
-pub const KINDS: [Kind; 6] = [
-    Kind::of::<meta::MetaConfig>(),
-    Kind::of::<nxcloud::NxCloudConfig>(),
-    Kind::of::<wawp::WawpConfig>(),
-    Kind::of::<wawp::WahaConfig>(),
-    Kind::of::<gateway::GatewayConfig>(),
-    Kind::of::<linq::LinqConfig>(),
+pub const KINDS: [ProviderKind; 6] = [
+    ProviderKind::of::<meta::MetaConfig>(),
+    ProviderKind::of::<nxcloud::NxCloudConfig>(),
+    ProviderKind::of::<wawp::WawpConfig>(),
+    ProviderKind::of::<wawp::WahaConfig>(),
+    ProviderKind::of::<gateway::GatewayConfig>(),
+    ProviderKind::of::<linq::LinqConfig>(),
 ];
 
 /// An upstream that carries messages.
@@ -302,7 +302,7 @@ pub struct Events {
     /// Messages that were sent from the business's own phone.
     pub echoes: Vec<Echo>,
     /// What people have told the upstream about being sent things unasked.
-    pub wishes: Vec<Wish>,
+    pub wishes: Vec<MarketingPreference>,
     /// Who has a new number or identifier, as the upstream tells it.
     pub renamed: Vec<Renamed>,
     /// What was left out.
@@ -404,61 +404,61 @@ pub enum ProviderError {
         /// Whom the limit concerns.
         scope: Scope,
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
     /// Failed for now, and certainly not delivered. Repeat after a back-off.
     #[error("the provider is not available ({code})")]
     Transient {
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
     /// It may have been delivered, or not. Never repeat blindly.
     #[error("the provider's answer is unknown ({code})")]
     Ambiguous {
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
     /// Refused for good. Never repeat.
     #[error("the provider refused ({code})")]
     Rejected {
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
     /// The customer's last message is too old for a free-form reply.
     #[error("the 24-hour window is closed ({code})")]
     WindowClosed {
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
     /// The upstream sends nothing of the kind to this person, who has told it so. Never repeat.
     #[error("the contact has opted out at the provider ({code})")]
     OptedOut {
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
     /// The bot may not send at all: its operator has to act.
     #[error("the provider does not let this bot send ({code}): check its token, its permissions and its account")]
     Unauthorized {
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
     /// The upstream has lost its own connection for this number.
     #[error("the provider has no connection for this number ({code})")]
     SessionDown {
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
     /// This upstream has no such thing.
     #[error("the provider cannot do this ({code})")]
     Unsupported {
         /// The upstream's code.
-        code: Code,
+        code: ErrorCode,
     },
 }
 
 impl ProviderError {
     /// The upstream's code.
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ErrorCode {
         match self {
             Self::RateLimited { code, .. }
             | Self::Transient { code }
@@ -486,7 +486,7 @@ pub enum Scope {
 
 /// Where an error comes from, in numbers that are safe to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub enum ErrorCode {
     /// The upstream's own error code.
     Upstream(i64),
     /// An HTTP status without a code that we could read.
@@ -497,7 +497,7 @@ pub enum Code {
     Local(&'static str),
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upstream(code) => write!(f, "code {code}"),

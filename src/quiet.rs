@@ -35,7 +35,7 @@ impl Default for QuietConfig {
 }
 
 /// A bot's quiet hours.
-pub struct Quiet {
+pub struct QuietHours {
     from: Time,
     to: Time,
     time_zone: TimeZone,
@@ -44,14 +44,14 @@ pub struct Quiet {
 
 /// One stretch of quiet hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Night {
+pub struct QuietPeriod {
     /// When it began.
     pub began: Timestamp,
     /// When it is over.
     pub ends: Timestamp,
 }
 
-impl Quiet {
+impl QuietHours {
     /// The quiet hours that `config` describes; none if there are none.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Quiet {
     }
 
     /// The quiet hours in which a time lies, if it does.
-    pub fn night(&self, now: Timestamp) -> Option<Night> {
+    pub fn night(&self, now: Timestamp) -> Option<QuietPeriod> {
         let now = now.in_zone(&self.time_zone);
         let (today, time) = (now.date(), now.time());
         let (day, over_midnight) = (Span::new().days(1), self.from > self.to);
@@ -105,7 +105,7 @@ impl Quiet {
         let at = |day: jiff::civil::Date, time: Time| {
             timestamp(&day.to_datetime(time).to_zoned(self.time_zone.clone()).ok()?)
         };
-        Some(Night { began: at(began, self.from)?, ends: at(ends, self.to)? })
+        Some(QuietPeriod { began: at(began, self.from)?, ends: at(ends, self.to)? })
     }
 
     /// What is said instead of an answer to `message`; none if it waits.

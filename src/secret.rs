@@ -14,22 +14,22 @@ use tokio::time::Instant;
 
 /// Where a secret is: `env:NAME` or `file:PATH`. A configuration file holds no secret itself.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written")]
+#[serde(from = "SecretSource")]
 pub struct SecretRef(String);
 
 /// What may stand in a configuration. A number is taken too: refused by the parser, it would be quoted.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum SecretSource {
     Text(String),
     Other(IgnoredAny),
 }
 
-impl From<Written> for SecretRef {
-    fn from(written: Written) -> Self {
+impl From<SecretSource> for SecretRef {
+    fn from(written: SecretSource) -> Self {
         match written {
-            Written::Text(text) => Self(text),
-            Written::Other(IgnoredAny) => Self("?".into()),
+            SecretSource::Text(text) => Self(text),
+            SecretSource::Other(IgnoredAny) => Self("?".into()),
         }
     }
 }

@@ -33,24 +33,24 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
-use crate::handler::{Count, Notebook, NotebookError, Said, Summary};
+use crate::handler::{ConversationState, ConversationStateError, Count, HistoryEntry, Summary};
 use crate::message::reply::Choice;
 use crate::message::{
     BotName, ChatId, Content, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey,
     Question, Renamed, Stage,
 };
-pub use errand::{Asked, Commission, Commissioned, Errand, Receipt, Whereabouts};
+pub use errand::{Enqueued, IdempotencyKey, KnownAddress, NewProactive, ProactiveMessage, Receipt};
 pub use invitations::{Invitation, MOST_INVITATIONS, Member};
 pub use schedule::Lease;
 pub use standing::KnownContact;
-pub use standing::{By, Change, Opted, OptedBy, Pause, Peer, Standing};
+pub use standing::{By, ContactChange, ContactRef, ContactState, Opted, OptedBy, Pause};
 
 /// Where messages are kept. The `store` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
     /// The engine.
-    pub kind: Engine,
+    pub kind: StoreKind,
     /// The directory of what is kept.
     pub path: PathBuf,
     /// How much memory the engine may use for its cache, in bytes.
@@ -67,7 +67,7 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            kind: Engine::Sled,
+            kind: StoreKind::Sled,
             path: "threedots-data".into(),
             cache: 32 << 20,
             max_waiting: 100_000,
@@ -80,7 +80,7 @@ impl Default for StoreConfig {
 /// What a store keeps its data with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Engine {
+pub enum StoreKind {
     /// Nothing: everything is forgotten at the end of the process, messages that were acknowledged included.
     Memory,
     /// sled, inside a guard: survives kill -9 and power cuts.
@@ -90,7 +90,7 @@ pub enum Engine {
 }
 
 /// Whether one more conversation of a bot's may be claimed.
-pub type May<'a> = dyn Fn(&BotName) -> bool + Send + Sync + 'a;
+pub type MayClaim<'a> = dyn Fn(&BotName) -> bool + Send + Sync + 'a;
 
 /// The durable side of everything.
 #[async_trait]
@@ -108,15 +108,15 @@ pub trait Store: Send + Sync + 'static {
     /// Takes in something that is to be said unasked, at most once for its key: what it says is known for as long as a
     /// message is. It waits in its conversation behind what waits there, but no hold-back keeps it, unless a reply is on
     /// its way. Durable when it returns, whatever the answer.
-    async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError>;
+    async fn commission(&self, commission: &NewProactive) -> Result<Enqueued, StoreError>;
 
     /// What [`Store::commission`] would say of an errand that is known by its key; none if it is not. What is known is
     /// durable when it returns.
-    async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError>;
+    async fn commissioned(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError>;
 
     /// Where a chat of this name is written to, or the person who goes by it: a phone number, with or without a plus, or
     /// one of the upstream's own identifiers. None if nobody of that name has written.
-    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError>;
+    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError>;
 
     /// Waits until a conversation has something to do that nobody else is doing, and leases it. A lease is how long a
     /// claim may go on without a sign of life: each of the claim's writes begins it anew.
@@ -127,7 +127,7 @@ pub trait Store: Send + Sync + 'static {
     /// Cancel-safe. A bot's conversations are served in the order in which they became ready; the bots take turns. One of
     /// which `may` says no is passed over, and goes on waiting. Whoever waits here and says otherwise later asks again.
     /// All who claim from one store say the same.
-    async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError>;
+    async fn claim_for(&self, lease: Duration, may: &MayClaim<'_>) -> Result<Claim, StoreError>;
 
     /// The same for all bots.
     async fn claim(&self, lease: Duration) -> Result<Claim, StoreError> {
@@ -200,20 +200,20 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Takes effect at once. When it returns, the reports are durable if one of them settles a part or says that it has
     /// failed; else they are made so right behind. A report about nothing that is known is no error.
-    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError>;
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError>;
 
     /// What stands about somebody, whatever is being said: under any of their names, in any form of a number. Where two say
     /// otherwise, an opt-out counts, and the longer pause.
-    async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError>;
+    async fn standing(&self, peer: &ContactRef) -> Result<ContactState, StoreError>;
 
     /// Changes what stands about somebody, under every name of theirs that is known. Whether anything is different then.
     /// A pause ends the hold-back of the chat that goes by one of the names. Takes effect at once; durable when it
     /// returns.
-    async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError>;
+    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError>;
 
     /// What chats there are with somebody, by every name that is known of theirs, and by what names: a number may have two forms,
     /// and a person a chat for each of their names.
-    async fn chats(&self, peer: &Peer) -> Result<KnownContact, StoreError>;
+    async fn chats(&self, peer: &ContactRef) -> Result<KnownContact, StoreError>;
 
     /// Takes in that somebody has a new number or identifier: what was said with them, what stands about them and the summary
     /// go on under it, and whoever is forgotten by one of the names is forgotten by both. Under what they are not called any
@@ -228,7 +228,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes up the invitation of this digest by a message, and lets whoever wrote it in: both, or neither. Whether there
     /// is such an invitation; for the same message again, if it was taken up by that. Durable when it returns.
-    async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError>;
+    async fn take_up(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError>;
 
     /// A bot's invitations that are open.
     async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError>;
@@ -249,7 +249,7 @@ pub trait Store: Send + Sync + 'static {
     /// ever if it never comes to that.
     ///
     /// Cancel-safe.
-    async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError>;
+    async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError>;
 
     /// Takes in a message that was sent from the business's own phone. Unless it is one of ours, a person has taken over,
     /// for so long after it was written, or until somebody has the bot go on if none is given.
@@ -277,7 +277,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// The newest `most` things that were said in a conversation, oldest first: fewer, if they would take more than
     /// [`MOST_RECALLED_BYTES`].
-    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError>;
+    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<HistoryEntry>, StoreError>;
 
     /// Adds to all of these counters, or to none: says which one, by its place, would be over its limit. One that is not
     /// there begins at zero, and none goes below. Two of the same name that end at another time are two. Durable when it
@@ -363,7 +363,7 @@ pub struct Waiting {
     pub replayed: bool,
     /// What is to be said unasked, if it is no message: `inbound` then only says where it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub errand: Option<Errand>,
+    pub errand: Option<ProactiveMessage>,
 }
 
 /// One conversation, leased to whoever holds this. Dropped without [`Store::settle`], it is given back as it was.
@@ -454,7 +454,7 @@ pub struct Undecided {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatId>,
     /// To whom it went.
-    pub peer: Peer,
+    pub peer: ContactRef,
     /// What follows if it is a person's.
     pub pause: Pause,
 }
@@ -544,7 +544,7 @@ pub enum Settlement {
         /// What became of which message.
         endings: Vec<(Seq, Ending)>,
         /// What the conversation's history gains.
-        said: Vec<Said>,
+        said: Vec<HistoryEntry>,
         /// When a failure reply was sent, if one was.
         failure_replied: Option<Timestamp>,
         /// Parts that have left since they were last marked: by their place in what is outgoing, with the upstream's
@@ -640,7 +640,7 @@ pub struct FailedPart {
 
 /// What [`Store::note`] says of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noted {
+pub enum StatusOutcome {
     /// It is about nothing that is known.
     Unknown,
     /// It says nothing new.
@@ -783,16 +783,18 @@ pub const MOST_RECALLED_BYTES: usize = 128 << 10;
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
 
 #[async_trait]
-impl Notebook for std::sync::Arc<dyn Store> {
-    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, NotebookError> {
-        Store::count(&**self, counts).await.map_err(|error| NotebookError(error.to_string()))
+impl ConversationState for std::sync::Arc<dyn Store> {
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, ConversationStateError> {
+        Store::count(&**self, counts).await.map_err(|error| ConversationStateError(error.to_string()))
     }
 
-    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, NotebookError> {
-        Store::summary(&**self, conversation).await.map_err(|error| NotebookError(error.to_string()))
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, ConversationStateError> {
+        Store::summary(&**self, conversation).await.map_err(|error| ConversationStateError(error.to_string()))
     }
 
-    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), NotebookError> {
-        Store::summarise(&**self, conversation, &summary).await.map_err(|error| NotebookError(error.to_string()))
+    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), ConversationStateError> {
+        Store::summarise(&**self, conversation, &summary)
+            .await
+            .map_err(|error| ConversationStateError(error.to_string()))
     }
 }

@@ -27,34 +27,34 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::budget::{Budget, Tally};
+use crate::budget::{MemoryBudget, MemoryUse};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{ControlConfig, Controls};
 use crate::failure::{FailureReply, FailureReplyConfig};
 use crate::gate::{GateConfig, Gates};
-use crate::handler::{Handler, Said};
+use crate::handler::{Handler, HistoryEntry};
 use crate::health::Health;
-use crate::hosting::{Roster, ShareConfig};
-use crate::http::{Answer, Body, Call, CallError, Transport};
+use crate::hosting::{BotRegistry, ShareConfig};
+use crate::http::{Body, Call, CallError, Transport, UpstreamResponse};
 use crate::message::{BotName, Conversation, MessageId};
 use crate::meters::Meters;
 use crate::outbox::DeliveryConfig;
 use crate::pace::Pace;
 use crate::people::PeopleConfig;
-use crate::provider::{Around, Metered, Method, Provider, Received, WebhookRequest};
-use crate::quiet::{Quiet, QuietConfig};
+use crate::provider::{Metered, Method, Provider, ProviderContext, Received, WebhookRequest};
+use crate::quiet::{QuietConfig, QuietHours};
 use crate::sandbox::phone::What;
 use crate::sandbox::{
     Courier, Customer, CustomerId, Draft, Phone, Sandbox, SandboxSettings, Upstream, UpstreamAnswer, UpstreamRequest,
 };
-use crate::store::memory::{Memory, Settings};
+use crate::store::memory::{Memory, MemorySettings};
 use crate::store::{DeadLetter, Store};
 use crate::templates::Templates;
 use crate::transcription::Transcriber;
 use crate::turn::{Bot, MergeConfig, Tools, TurnConfig};
 use crate::typing::{Indicator, TypingConfig};
-use crate::webhook::{Bodies, Inlet, ServerConfig, Webhooks};
+use crate::webhook::{Bodies, ServerConfig, WebhookEndpoint, Webhooks};
 use crate::worker::{Worker, WorkerConfig};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -135,13 +135,13 @@ impl Setup {
     /// The same, and nobody works yet.
     pub fn build(self) -> World {
         let clock = Clock::tokio();
-        let heard = Heard::default();
+        let heard = KnownMessages::default();
         let courier = Arc::new(InProcess { product: OnceLock::new(), heard: Arc::clone(&heard) });
         let sandbox = Sandbox::new(self.sandbox.clone(), clock, Arc::clone(&courier) as Arc<dyn Courier>);
         let customer = Customer::new("15550100001", "Ada");
         sandbox.phone().add(customer.clone());
 
-        let memory = Arc::new(Memory::new(clock, Settings::default()));
+        let memory = Arc::new(Memory::new(clock, MemorySettings::default()));
         let store: Arc<dyn Store> = Arc::clone(&memory) as _;
         let life = CancellationToken::new();
         let provider = provider_of(&sandbox, clock, life.clone());
@@ -171,7 +171,7 @@ impl Setup {
             gates: Gates::new(self.gate),
             controls: Arc::new(controls),
             people: self.people,
-            quiet: Quiet::new(&self.quiet, &templates).expect("quiet hours"),
+            quiet: QuietHours::new(&self.quiet, &templates).expect("quiet hours"),
             merge: self.merge,
             turn: self.turn,
             transcriber: self.transcriber,
@@ -179,19 +179,26 @@ impl Setup {
             failure_reply: Some(failure_reply).filter(|_| self.failure_reply.enabled),
             health,
             share: ShareConfig::default(),
-            media: Tally::default(),
+            media: MemoryUse::default(),
         }
     }
 }
 
 /// What the way in knows of the one bot.
-pub fn inlets(provider: Arc<dyn Provider>, control: ControlConfig, people: PeopleConfig) -> Roster<Inlet> {
+pub fn inlets(
+    provider: Arc<dyn Provider>,
+    control: ControlConfig,
+    people: PeopleConfig,
+) -> BotRegistry<WebhookEndpoint> {
     let controls = Arc::new(Controls::new(control).and_of_upstream(provider.abilities().opt_out_words));
-    Roster::from_iter([(BotName::new(BOT), Arc::new(Inlet { provider, controls, people, bodies: Bodies::default() }))])
+    BotRegistry::from_iter([(
+        BotName::new(BOT),
+        Arc::new(WebhookEndpoint { provider, controls, people, bodies: Bodies::default() }),
+    )])
 }
 
-fn alone(bot: Bot) -> Roster<Bot> {
-    Roster::from_iter([(bot.name.clone(), Arc::new(bot))])
+fn alone(bot: Bot) -> BotRegistry<Bot> {
+    BotRegistry::from_iter([(bot.name.clone(), Arc::new(bot))])
 }
 
 /// The real adapter, configured as anybody would, with the sandbox at the other end.
@@ -206,7 +213,7 @@ pub fn provider_of(sandbox: &Arc<Sandbox>, clock: Clock, life: CancellationToken
     let (config, problems) = Config::parse("the sandbox's table", &text, []);
     assert_eq!(problems, []);
     let transport = Arc::new(Direct { sandbox: Arc::clone(sandbox), life });
-    let around = Around { bot: BotName::new(BOT), transport, clock };
+    let around = ProviderContext { bot: BotName::new(BOT), transport, clock };
     let secret = |name: &str| sandbox.settings().secret(name);
     let provider = config.bots[BOT].provider.as_ref().expect("a provider");
     provider.connect(&secret, around).unwrap_or_else(|problems| panic!("{problems:?}"))
@@ -229,7 +236,7 @@ pub struct World {
     memory: Arc<Memory>,
     /// Ends with the process.
     life: CancellationToken,
-    heard: Heard,
+    heard: KnownMessages,
     claims: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -281,8 +288,8 @@ impl World {
             started: Instant::now(),
             tasks: TaskTracker::new(),
             cancelled: CancellationToken::new(),
-            media: Budget::new(1 << 20),
-            bots: Roster::default(),
+            media: MemoryBudget::new(1 << 20),
+            bots: BotRegistry::default(),
             meters: Meters::default(),
         }
     }
@@ -373,7 +380,7 @@ impl World {
     }
 
     /// What the next turn's handler is told of the customer's conversation, oldest first.
-    pub async fn history(&self) -> Vec<Said> {
+    pub async fn history(&self) -> Vec<HistoryEntry> {
         let conversation = {
             let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
             let own = |id: &MessageId| self.phone().chat_of(id).as_ref() == Some(&self.customer);
@@ -389,12 +396,12 @@ impl World {
 }
 
 /// By which conversations the product knows the customers' messages.
-type Heard = Arc<Mutex<HashMap<MessageId, Conversation>>>;
+type KnownMessages = Arc<Mutex<HashMap<MessageId, Conversation>>>;
 
 /// Carries webhooks to the product.
 struct InProcess {
     product: OnceLock<(Arc<Webhooks>, Arc<dyn Provider>, Clock)>,
-    heard: Heard,
+    heard: KnownMessages,
 }
 
 #[async_trait]
@@ -442,7 +449,7 @@ struct Direct {
 
 #[async_trait]
 impl Transport for Direct {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         if self.life.is_cancelled() {
             std::future::pending::<()>().await;
         }
@@ -471,7 +478,7 @@ impl Transport for Direct {
         match answer.map_err(|_| CallError::Unanswered("timed out"))? {
             UpstreamAnswer::Whole { status, headers, body } => {
                 let headers = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-                Ok(Answer::whole(status, headers, body))
+                Ok(UpstreamResponse::whole(status, headers, body))
             }
             UpstreamAnswer::Reset => Err(CallError::Unanswered("connection lost")),
         }

@@ -19,7 +19,7 @@ use url::Url;
 use crate::clock::{Clock, in_words};
 use crate::http::{Body, Call, CallError, Transport, is_private_enough, retry_after};
 use crate::json;
-use crate::message::{Content, Kind, MediaRef};
+use crate::message::{Content, ContentKind, MediaRef};
 use crate::secret::SecretRef;
 
 /// So often is a server asked about one voice note.
@@ -44,7 +44,7 @@ pub struct TranscriptionConfig {
     /// The language that is spoken, in two letters (ISO 639-1); empty: the model finds out.
     pub language: String,
     /// What is transcribed: `voice`, `audio` or both. Not every upstream tells a voice note from a sound file.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<ContentKind>,
     /// How long transcribing may take in a turn, all of its voice notes together. It is a part of the turn's own time.
     #[serde(with = "in_words")]
     pub timeout: Duration,
@@ -69,7 +69,7 @@ impl Default for TranscriptionConfig {
             model: "gpt-4o-mini-transcribe".into(),
             api_key: None,
             language: String::new(),
-            kinds: vec![Kind::Voice, Kind::Audio],
+            kinds: vec![ContentKind::Voice, ContentKind::Audio],
             timeout: Duration::from_secs(30),
             max_bytes: 8 << 20,
             longest: Duration::from_secs(600),
@@ -162,7 +162,9 @@ impl Transcriber {
         if !language.is_empty() && (language.len() != 2 || !language.iter().all(u8::is_ascii_lowercase)) {
             wrong("language", "is no language in two letters, such as \"de\"; empty, the model finds out");
         }
-        if config.kinds.is_empty() || config.kinds.iter().any(|kind| !matches!(kind, Kind::Voice | Kind::Audio)) {
+        if config.kinds.is_empty()
+            || config.kinds.iter().any(|kind| !matches!(kind, ContentKind::Voice | ContentKind::Audio))
+        {
             wrong("kinds", "must be voice, audio or both: nothing else is spoken");
         }
         if config.timeout.is_zero() {

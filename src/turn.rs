@@ -29,28 +29,28 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::{Budget, Share, Tally};
+use crate::budget::{MemoryBudget, MemoryUse, Share};
 use crate::clock::{Clock, Timestamp};
 use crate::control::Controls;
 use crate::failure::FailureReply;
 use crate::gate::{Gates, Members};
-use crate::handler::{Handler, Said};
+use crate::handler::{Handler, HistoryEntry};
 use crate::health::Health;
-use crate::hosting::{Roster, ShareConfig};
+use crate::hosting::{BotRegistry, ShareConfig};
 use crate::message::{BotName, MessageId, Part};
 use crate::meters::Meters;
-use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Prepared, Sent, SettledBy, Undelivered};
+use crate::outbox::{self, Delivery, DeliveryConfig, Outbox, Prepared, SendOutcome, SettledBy, Undelivered};
 use crate::pace::Pace;
 use crate::people::PeopleConfig;
 use crate::provider::Provider;
-use crate::quiet::Quiet as QuietHours;
-use crate::store::{Claim, Ending, Outgoing, Peer, Seq, Settlement, Store, StoreError, Waiting};
+use crate::quiet::QuietHours;
+use crate::store::{Claim, ContactRef, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::transcription::Transcriber;
-use crate::typing::{Dots, Indicator, Quiet};
+use crate::typing::{Dots, Indicator, SendPermit};
 use errand::OPTED_OUT;
 use person::A_PERSON;
 use precede::Preceded;
-pub use report::{Later, Outcome, Report};
+pub use report::{GiveBackReason, TurnOutcome, TurnReport};
 pub use settings::{MergeConfig, OnNewMessage, TurnConfig};
 use window::CLOSED;
 
@@ -89,7 +89,7 @@ pub struct Bot {
     /// What it may take of the process.
     pub share: ShareConfig,
     /// How much of media its handlers hold.
-    pub media: Tally,
+    pub media: MemoryUse,
 }
 
 /// What a turn works with.
@@ -105,9 +105,9 @@ pub struct Tools {
     /// Cancelled when turns must be given back.
     pub cancelled: CancellationToken,
     /// How much of media all handlers hold, in bytes.
-    pub media: Budget,
+    pub media: MemoryBudget,
     /// Who shares all this.
-    pub bots: Roster<Bot>,
+    pub bots: BotRegistry<Bot>,
     /// Who counts what happens.
     pub meters: Meters,
 }
@@ -118,11 +118,11 @@ pub struct Tools {
 ///
 /// # Errors
 /// When the store fails, or the claim's lease has ended. Nothing is lost by it: what was not settled is claimed again.
-pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) -> Result<Report, StoreError> {
+pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) -> Result<TurnReport, StoreError> {
     let now = tools.clock.now();
     let members = pairing::members(bot, tools, &claim.messages).await?;
     let mut attempt =
-        Attempt { bot, tools, report: Report::of(&claim), open_until: None, unheard: Vec::new(), members };
+        Attempt { bot, tools, report: TurnReport::of(&claim), open_until: None, unheard: Vec::new(), members };
     attempt.note_leftover(&claim);
     if claim.question.is_some() {
         Box::pin(attempt.read_choices(&mut claim)).await?;
@@ -132,7 +132,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
         return Box::pin(attempt.stand_aside(claim)).await;
     }
     if let Some(until) = bot.health.wait() {
-        return attempt.give_back(claim, until, Later::BotDown).await;
+        return attempt.give_back(claim, until, GiveBackReason::BotDown).await;
     }
     if let Some(outgoing) = claim.outgoing.take() {
         return match attempt.order(&claim, Some(&outgoing)) {
@@ -157,17 +157,17 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     }
     Attempt::stop_at_errand(&mut claim);
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
-        return attempt.give_back(claim, until, Later::MoreMayCome).await;
+        return attempt.give_back(claim, until, GiveBackReason::MoreMayCome).await;
     }
     let Some(mut batch) = attempt.pass_gates(&claim.messages) else {
         return Box::pin(attempt.keep_silent(claim, None)).await;
     };
 
-    let history = attempt.history(&claim, &Peer::of(&batch.newest().inbound.at), bot.turn.history).await?;
+    let history = attempt.history(&claim, &ContactRef::of(&batch.newest().inbound.at), bot.turn.history).await?;
     history::look_up_quotes(&mut claim.messages, &history);
     history::look_up_quotes(&mut batch.admitted, &history);
     let history = replayed::once_each(history, &claim);
-    room.shrink(claim.size as u64 + history.iter().map(Said::size).sum::<u64>());
+    room.shrink(claim.size as u64 + history.iter().map(HistoryEntry::size).sum::<u64>());
     attempt.open_until = attempt.window(&claim, &history);
     if attempt.is_closed() {
         return Box::pin(attempt.window_closed(claim, &batch)).await;
@@ -179,7 +179,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
         return Box::pin(attempt.keep_quiet(claim, &batch, night)).await;
     }
     if let Some(until) = attempt.outbox().closed_until(&claim).await? {
-        return attempt.give_back(claim, until, Later::Closed).await;
+        return attempt.give_back(claim, until, GiveBackReason::Closed).await;
     }
     let dots = bot.indicator.show(&tools.tasks, &batch.newest().inbound.at);
     let answer = attempt.answer(&mut claim, &mut batch, history, &dots).await?;
@@ -191,7 +191,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
 #[derive(Default)]
 struct Done {
     endings: Vec<(Seq, Ending)>,
-    said: Vec<Said>,
+    said: Vec<HistoryEntry>,
     failure_replied: Option<Timestamp>,
     unrecorded: Vec<(usize, MessageId)>,
     /// How many of the claim's failed parts have been dealt with.
@@ -213,14 +213,14 @@ enum Answer {
     /// A person is to answer, for this reason.
     HandOver(String),
     /// The turn is given back.
-    GivenBack(Later),
+    GivenBack(GiveBackReason),
     Failed(String),
 }
 
 struct Attempt<'a> {
     bot: &'a Bot,
     tools: &'a Tools,
-    report: Report,
+    report: TurnReport,
     /// Until when the customer may be sent free-form replies; none if always.
     open_until: Option<Timestamp>,
     /// What could not be transcribed in this turn.
@@ -245,8 +245,8 @@ impl Attempt<'_> {
         if admitted.is_empty() { None } else { Some(Batch { admitted, turned_away }) }
     }
 
-    /// Ends the turn by what came of asking. Whoever holds a [`Quiet`] may send; nobody else can.
-    async fn end(self, claim: Claim, batch: &Batch, answer: Answer, dots: Dots) -> Result<Report, StoreError> {
+    /// Ends the turn by what came of asking. Whoever holds a [`SendPermit`] may send; nobody else can.
+    async fn end(self, claim: Claim, batch: &Batch, answer: Answer, dots: Dots) -> Result<TurnReport, StoreError> {
         let why = match answer {
             Answer::Send(reply, fallback) => match self.quiet(&claim, dots).await? {
                 Some(quiet) => {
@@ -254,7 +254,7 @@ impl Attempt<'_> {
                     let outgoing = Outgoing { left_out, fallback, ..batch.outgoing(reply.parts, None, 0, self.bot) };
                     return self.deliver(claim, batch, outgoing, quiet).await;
                 }
-                None => Later::Person,
+                None => GiveBackReason::Person,
             },
             // Nothing follows: no dots are lit for it, and nobody waits until they have been seen.
             Answer::Failed(reason) if self.failure_words(&claim, batch).is_none() => {
@@ -263,7 +263,7 @@ impl Attempt<'_> {
             }
             Answer::Failed(reason) => match self.quiet(&claim, dots).await? {
                 Some(quiet) => return self.fail(claim, batch, reason, quiet).await,
-                None => Later::Person,
+                None => GiveBackReason::Person,
             },
             Answer::Silence => {
                 dots.off().await;
@@ -274,7 +274,7 @@ impl Attempt<'_> {
                 return self.hand_over(claim, batch, reason).await;
             }
             // A control word ends what had been read. Whoever else goes on with it marks it.
-            Answer::GivenBack(why @ Later::ControlWord) => {
+            Answer::GivenBack(why @ GiveBackReason::ControlWord) => {
                 dots.off().await;
                 why
             }
@@ -288,7 +288,7 @@ impl Attempt<'_> {
     }
 
     /// The licence to send; none if a person takes over first. Dropped on their way to being quiet, the dots go off.
-    async fn quiet(&self, claim: &Claim, dots: Dots) -> Result<Option<Quiet>, StoreError> {
+    async fn quiet(&self, claim: &Claim, dots: Dots) -> Result<Option<SendPermit>, StoreError> {
         tokio::select! {
             biased;
             taken_over = person::taken_over(self.tools, claim) => taken_over.map(|()| None),
@@ -298,7 +298,13 @@ impl Attempt<'_> {
 
     /// There is no reply to be had: says so to the customer, if the bot is set to and it is time, and leaves dead
     /// letters in any case.
-    async fn fail(self, claim: Claim, batch: &Batch, reason: String, dots: Quiet) -> Result<Report, StoreError> {
+    async fn fail(
+        self,
+        claim: Claim,
+        batch: &Batch,
+        reason: String,
+        dots: SendPermit,
+    ) -> Result<TurnReport, StoreError> {
         match self.failure_words(&claim, batch) {
             Some(words) => {
                 let outgoing = batch.outgoing(vec![Part::text(words)], Some(reason), 0, self.bot);
@@ -319,7 +325,13 @@ impl Attempt<'_> {
     }
 
     /// Sends, and settles by what came of it.
-    async fn deliver(self, claim: Claim, batch: &Batch, outgoing: Outgoing, dots: Quiet) -> Result<Report, StoreError> {
+    async fn deliver(
+        self,
+        claim: Claim,
+        batch: &Batch,
+        outgoing: Outgoing,
+        dots: SendPermit,
+    ) -> Result<TurnReport, StoreError> {
         let (now, mut outgoing) = (self.tools.clock.now(), outgoing);
         outgoing.parts.iter_mut().take(1).for_each(|part| part.begin(now));
         let sent = match self.outbox().deliver(&claim, &outgoing, dots).await {
@@ -331,16 +343,16 @@ impl Attempt<'_> {
             }
             Err(Undelivered::Unrecordable(error, dots)) => {
                 dots.off().await;
-                Sent::refused(error.to_string())
+                SendOutcome::refused(error.to_string())
             }
         };
         self.close(claim, outgoing, sent).await
     }
 
     /// Goes on where an earlier turn, or an earlier process, stopped while it was sending.
-    async fn resume(mut self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
+    async fn resume(mut self, claim: Claim, outgoing: Outgoing) -> Result<TurnReport, StoreError> {
         if outgoing.unasked {
-            self.open_until = self.open_to(&claim, &Peer::of(&outgoing.to)).await?;
+            self.open_until = self.open_to(&claim, &ContactRef::of(&outgoing.to)).await?;
         } else if self.bot.provider.abilities().window.is_some() {
             // Only the window asks what was said.
             let history = self.tools.store.history(&claim.conversation, self.bot.turn.history).await?;
@@ -350,14 +362,14 @@ impl Attempt<'_> {
     }
 
     /// Sends what no handler was asked for: all of it waits at first.
-    async fn send_unanswered(self, claim: Claim, mut outgoing: Outgoing) -> Result<Report, StoreError> {
+    async fn send_unanswered(self, claim: Claim, mut outgoing: Outgoing) -> Result<TurnReport, StoreError> {
         outgoing.hold();
         self.tools.store.intend(&claim, &outgoing).await?;
         self.send_waiting(claim, outgoing).await
     }
 
     /// Sends what is recorded already, after the dots that the upstream wants before every text.
-    async fn send_waiting(self, claim: Claim, outgoing: Outgoing) -> Result<Report, StoreError> {
+    async fn send_waiting(self, claim: Claim, outgoing: Outgoing) -> Result<TurnReport, StoreError> {
         let dots = match self.precede(&claim, &outgoing).await? {
             Preceded::Ready(dots) => dots,
             Preceded::NotYet(at, why) => return self.give_back(claim, at, why).await,
@@ -367,9 +379,9 @@ impl Attempt<'_> {
     }
 
     /// Ends the turn by what became of its reply.
-    async fn close(mut self, claim: Claim, outgoing: Outgoing, sent: Sent) -> Result<Report, StoreError> {
+    async fn close(mut self, claim: Claim, outgoing: Outgoing, sent: SendOutcome) -> Result<TurnReport, StoreError> {
         let now = self.tools.clock.now();
-        let Sent { delivery, unrecorded, settled_by } = sent;
+        let SendOutcome { delivery, unrecorded, settled_by } = sent;
         let failed = outgoing.makes_up_for;
         self.report.messages = outgoing.answers.len();
         self.report.parts = outgoing.parts.len();
@@ -378,10 +390,10 @@ impl Attempt<'_> {
             self.bot.health.recover();
         }
         let reason = match (delivery, outgoing.failure.clone()) {
-            (Delivery::Later { at, why }, _) => return self.give_back(claim, at, Later::Held(why)).await,
+            (Delivery::Later { at, why }, _) => return self.give_back(claim, at, GiveBackReason::Held(why)).await,
             (Delivery::Down(error), _) => {
                 let until = self.bot.health.suffer(&error).unwrap_or(now);
-                return self.give_back(claim, until, Later::BotDown).await;
+                return self.give_back(claim, until, GiveBackReason::BotDown).await;
             }
             (Delivery::TakenOver { left }, _) if !outgoing.unasked => {
                 return Box::pin(self.call_off(claim, &outgoing, left, A_PERSON)).await;
@@ -396,7 +408,7 @@ impl Attempt<'_> {
                 let (endings, said) = (answered(&outgoing), history::said(&claim, &outgoing, &named, now));
                 let done = Done { endings, said, unrecorded, failed, ..Done::default() };
                 let reason = outgoing.fallback.or(outgoing.left_out).or(self.report.reason.take());
-                return self.settle(claim, Outcome::Answered, reason, done).await;
+                return self.settle(claim, TurnOutcome::Answered, reason, done).await;
             }
             (Delivery::WindowClosed, failure) => {
                 failure.map_or(CLOSED.to_owned(), |failure| format!("{failure}; {CLOSED}"))
@@ -416,26 +428,26 @@ impl Attempt<'_> {
         let failure_replied = outgoing.failure.is_some().then_some(now);
         let endings = endings(&outgoing, Some(&reason));
         let done = Done { endings, failure_replied, unrecorded, failed, ..Done::default() };
-        self.settle(claim, Outcome::Dead, Some(reason), done).await
+        self.settle(claim, TurnOutcome::Dead, Some(reason), done).await
     }
 
     /// Says nothing. What was said to a bot that kept silent is part of the conversation; what was turned away is not.
-    async fn keep_silent(self, claim: Claim, batch: Option<&Batch>) -> Result<Report, StoreError> {
+    async fn keep_silent(self, claim: Claim, batch: Option<&Batch>) -> Result<TurnReport, StoreError> {
         let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
         let said = batch.map_or_else(Vec::new, |batch| {
             history::heard(&claim, |seq| batch.admitted.iter().any(|waiting| waiting.seq == seq))
         });
         let (reason, failed) = (self.report.reason.clone(), claim.failed.len());
-        self.settle(claim, Outcome::Silent, reason, Done { endings, said, failed, ..Done::default() }).await
+        self.settle(claim, TurnOutcome::Silent, reason, Done { endings, said, failed, ..Done::default() }).await
     }
 
     async fn settle(
         mut self,
         claim: Claim,
-        outcome: Outcome,
+        outcome: TurnOutcome,
         reason: Option<String>,
         done: Done,
-    ) -> Result<Report, StoreError> {
+    ) -> Result<TurnReport, StoreError> {
         (self.report.outcome, self.report.reason) = (outcome, reason);
         // Whoever has sent something has used it up.
         self.bot.pace.release(&claim.conversation.chat);
@@ -446,8 +458,8 @@ impl Attempt<'_> {
         Ok(self.report)
     }
 
-    async fn give_back(mut self, claim: Claim, at: Timestamp, why: Later) -> Result<Report, StoreError> {
-        (self.report.outcome, self.report.later) = (Outcome::Later, Some(why));
+    async fn give_back(mut self, claim: Claim, at: Timestamp, why: GiveBackReason) -> Result<TurnReport, StoreError> {
+        (self.report.outcome, self.report.later) = (TurnOutcome::Later, Some(why));
         self.report.reason = Some(why.reason().to_owned());
         self.leave_dots(&claim, at, why);
         self.tools.store.settle(claim, Settlement::Later { at }).await?;

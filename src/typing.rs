@@ -8,7 +8,7 @@
 //!
 //! Two ideas carry it. **The task that lights the dots is the one that takes them off**: the guard only tells it
 //! "enough", so dropping it at any point (an early return, a panic, an abort, a lost `select!`) needs no runtime, no
-//! await and no spawn. And **only a [`Quiet`] may send**: it can be had in one way, by waiting until no start is in
+//! await and no spawn. And **only a [`SendPermit`] may send**: it can be had in one way, by waiting until no start is in
 //! flight, so a start that lands after the reply and lights the dots again is a type error and not a race.
 //!
 //! A start is never cut short by us: a call that is abandoned half-way may still arrive. It has its own short
@@ -31,7 +31,7 @@ use tracing::{Instrument, debug, warn};
 use crate::handler::{Presence, PresenceRequest};
 use crate::health::Health;
 use crate::message::MessageRef;
-use crate::provider::{Activity, Code, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts};
+use crate::provider::{Activity, ErrorCode, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts};
 use chats::Chats;
 use settings::LONGEST_LEAD;
 pub use settings::{Show, TypingConfig};
@@ -68,14 +68,14 @@ impl Indicator {
 
     fn light(&self, tasks: &TaskTracker, message: &MessageRef, activity: Activity, is_answer: bool) -> Dots {
         let (presence, requests) = Presence::channel();
-        let (wish, wishes) = watch::channel(Wish { phase: Phase::Lit, since: Instant::now(), newer: None });
+        let (wish, wishes) = watch::channel(TypingCommand { phase: Phase::Lit, since: Instant::now(), newer: None });
         let (rest, at_rest) = oneshot::channel();
         let (tried, is_tried) = oneshot::channel();
         let abilities = &self.provider.abilities().typing;
         if is_answer && abilities.lit_on_arrival {
             self.stops.lit(message);
         }
-        let task = Task {
+        let task = TypingTask {
             shown: abilities.shown_in(message),
             is_answer,
             lit: is_answer && abilities.lit_on_arrival,
@@ -113,7 +113,7 @@ impl Indicator {
 
 /// The hold on the task. Dropped, it lets go: the task then takes the dots off by itself.
 struct Guard {
-    wish: watch::Sender<Wish>,
+    wish: watch::Sender<TypingCommand>,
     is_tried: oneshot::Receiver<()>,
 }
 
@@ -149,11 +149,11 @@ impl Dots {
     /// Lets no further start out and waits for the one in flight: at most one call's timeout. And at least as long as
     /// the upstream wants dots to precede a message, or a beat or "recording" to be seen that was asked for. Asked for at
     /// the last moment, "recording" is a start of its own before that, unless the one in flight took half its time.
-    pub async fn quiet(self) -> Quiet {
+    pub async fn quiet(self) -> SendPermit {
         self.guard.wish.send_modify(|wish| (wish.phase, wish.since) = (Phase::Quiet, Instant::now()));
         // An error means that the task has ended, which is as quiet as it gets.
         let _ = self.at_rest.await;
-        Quiet { guard: Some(self.guard) }
+        SendPermit { guard: Some(self.guard) }
     }
 
     /// Ends a turn that says nothing. Takes the dots off and waits until they are, or the upstream has refused that once, so
@@ -172,11 +172,11 @@ impl Dots {
 
 /// No start is in flight, and none will follow: the licence to send. Dropped, the dots are taken off.
 #[must_use = "dropping this takes the dots off"]
-pub struct Quiet {
+pub struct SendPermit {
     guard: Option<Guard>,
 }
 
-impl Quiet {
+impl SendPermit {
     /// For what no dots precede.
     pub fn never_shown() -> Self {
         Self { guard: None }
@@ -198,7 +198,7 @@ impl Quiet {
 }
 
 /// What the guard wants of the task.
-struct Wish {
+struct TypingCommand {
     phase: Phase,
     /// Since when it has come so far.
     since: Instant,
@@ -216,7 +216,7 @@ enum Phase {
     Over,
 }
 
-impl Wish {
+impl TypingCommand {
     /// Whether dots for this message are no longer what is wanted.
     fn is_other_than(&self, message: &MessageRef) -> bool {
         self.phase != Phase::Lit || self.newer.as_ref().is_some_and(|newer| newer.message != message.message)
@@ -224,7 +224,7 @@ impl Wish {
 }
 
 /// The one that lights the dots and takes them off.
-struct Task {
+struct TypingTask {
     provider: Arc<dyn Provider>,
     message: MessageRef,
     config: TypingConfig,
@@ -237,7 +237,7 @@ struct Task {
     /// From when on dots are lit that no call takes off.
     lights_at: Instant,
     end: Instant,
-    wishes: watch::Receiver<Wish>,
+    wishes: watch::Receiver<TypingCommand>,
     requests: mpsc::Receiver<PresenceRequest>,
     /// Whether they may be on.
     lit: bool,
@@ -253,7 +253,7 @@ struct Task {
     starts: u32,
 }
 
-impl Task {
+impl TypingTask {
     async fn run(mut self, rest: oneshot::Sender<()>, tried: oneshot::Sender<()>) {
         loop {
             match self.config.show {
@@ -390,7 +390,7 @@ impl Task {
                 return Some(Duration::ZERO);
             }
             Ok(Err(error)) => error,
-            Err(_) => ProviderError::Ambiguous { code: Code::Network("timed out") },
+            Err(_) => ProviderError::Ambiguous { code: ErrorCode::Network("timed out") },
         };
         // One without an answer may have lit them. Where they are noise, what is not certain is not taken off either.
         if matches!(error, ProviderError::Ambiguous { .. }) && self.shown == GroupTyping::Show {

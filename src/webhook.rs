@@ -33,16 +33,16 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, in_words};
 use crate::control::Controls;
-use crate::hosting::Roster;
+use crate::hosting::BotRegistry;
 use crate::http::Headers;
-use crate::message::{BotName, Conversation, Echo, Inbound, Wish};
+use crate::message::{BotName, Conversation, Echo, Inbound, MarketingPreference};
 use crate::meters::{Fact, Meters};
 use crate::people::PeopleConfig;
 use crate::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
-use crate::store::{Accepted, Change, Echoed, Noted, Opted, OptedBy, Peer, Store, StoreError};
-use astray::Astray;
+use crate::store::{Accepted, ContactChange, ContactRef, Echoed, Opted, OptedBy, StatusOutcome, Store, StoreError};
+use astray::UnknownPaths;
 pub use intake::Bodies;
-use intake::{Intake, Room, Unread};
+use intake::{BodyAllowance, Intake, IntakeError};
 
 /// Where webhooks arrive. The `server` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl Default for ServerConfig {
 pub const BODY_LIMIT: usize = 4 << 20;
 
 /// What the way in has to know of a bot.
-pub struct Inlet {
+pub struct WebhookEndpoint {
     /// Who verifies and parses.
     pub provider: Arc<dyn Provider>,
     /// The words that do not queue.
@@ -97,14 +97,14 @@ pub struct Inlet {
 
 /// Takes webhooks in.
 pub struct Webhooks {
-    bots: Roster<Inlet>,
+    bots: BotRegistry<WebhookEndpoint>,
     store: Arc<dyn Store>,
     clock: Clock,
     intake: Intake,
     body_timeout: Duration,
     store_timeout: Duration,
     meters: Meters,
-    astray: Astray,
+    astray: UnknownPaths,
 }
 
 /// What a webhook request is answered with.
@@ -151,14 +151,14 @@ impl Webhooks {
 
     /// Takes webhooks in for these bots.
     pub fn new(
-        bots: Roster<Inlet>,
+        bots: BotRegistry<WebhookEndpoint>,
         store: Arc<dyn Store>,
         clock: Clock,
         config: &ServerConfig,
         meters: Meters,
     ) -> Self {
         let ServerConfig { body_timeout, store_timeout, .. } = *config;
-        let (intake, astray) = (Intake::new(config.body_memory), Astray::default());
+        let (intake, astray) = (Intake::new(config.body_memory), UnknownPaths::default());
         Self { bots, store, clock, intake, body_timeout, store_timeout, meters, astray }
     }
 
@@ -178,7 +178,7 @@ impl Webhooks {
         answer
     }
 
-    fn count(&self, inlet: &Inlet, answer: &WebhookAnswer) {
+    fn count(&self, inlet: &WebhookEndpoint, answer: &WebhookAnswer) {
         self.meters.tell(Fact::Webhook { provider: inlet.provider.name(), answer: answer.word() });
     }
 
@@ -206,7 +206,7 @@ impl Webhooks {
         answer
     }
 
-    async fn accept(&self, bot: &BotName, inlet: &Inlet, events: Events, bytes: usize) -> WebhookAnswer {
+    async fn accept(&self, bot: &BotName, inlet: &WebhookEndpoint, events: Events, bytes: usize) -> WebhookAnswer {
         let began = Instant::now();
         let Events { messages, statuses, echoes, wishes, renamed, ignored, unread, elsewhere } = events;
         let now = self.clock.now();
@@ -251,8 +251,8 @@ impl Webhooks {
             webhook.new = new,
             webhook.duplicate = accepted.len() - new,
             webhook.statuses = reported,
-            webhook.settled = came_out(Noted::Settled),
-            webhook.failed = came_out(Noted::Failed),
+            webhook.settled = came_out(StatusOutcome::Settled),
+            webhook.failed = came_out(StatusOutcome::Failed),
             webhook.echoes = echoes.len(),
             webhook.taken_over = (taken_over > 0).then_some(taken_over),
             webhook.wishes = (wished > 0).then_some(wished),
@@ -289,7 +289,7 @@ impl Webhooks {
     }
 
     /// Takes in what was written from the business's own phone. Says how often a person has taken over by it.
-    async fn hear(&self, inlet: &Inlet, echoes: &[Echo]) -> Result<usize, StoreError> {
+    async fn hear(&self, inlet: &WebhookEndpoint, echoes: &[Echo]) -> Result<usize, StoreError> {
         let mut taken_over = 0;
         for echo in echoes.iter().filter(|_| inlet.people.echoes) {
             let echoed = self.store.echo(echo, inlet.people.pause.duration()).await?;
@@ -299,17 +299,17 @@ impl Webhooks {
     }
 
     /// Takes in what people have told the upstream about being sent things unasked. Says how often somebody has.
-    async fn heed(&self, wishes: &[Wish]) -> Result<usize, StoreError> {
+    async fn heed(&self, wishes: &[MarketingPreference]) -> Result<usize, StoreError> {
         let mut told = 0;
         for wish in wishes {
-            let Some(peer) = Peer::of_wish(wish) else { continue };
+            let Some(peer) = ContactRef::of_wish(wish) else { continue };
             let by = if wish.by_rule { OptedBy::Upstream } else { OptedBy::Person };
             // Most messages end what was never begun: that needs no write.
             if wish.by_rule && !wish.opts_out && self.store.standing(&peer).await?.opted_out().is_none() {
                 continue;
             }
             let opted = Opted { out: wish.opts_out, since: wish.time, by };
-            self.store.stand(&peer, Change::Opt(opted)).await?;
+            self.store.stand(&peer, ContactChange::Opt(opted)).await?;
             told += 1;
         }
         Ok(told)
@@ -406,7 +406,7 @@ async fn read<'a>(
     bot: &str,
     http: &HttpRequest,
     body: Payload,
-) -> Result<(WebhookRequest, Room<'a>), WebhookAnswer> {
+) -> Result<(WebhookRequest, BodyAllowance<'a>), WebhookAnswer> {
     let method = match *http.method() {
         actix_web::http::Method::GET => Method::Get,
         actix_web::http::Method::POST => Method::Post,
@@ -425,18 +425,18 @@ async fn read<'a>(
     }
     let peer = http.peer_addr().map(|peer| peer.ip());
     let mut room = webhooks.intake.enter(peer, webhooks.bodies(bot)?);
-    let body = timeout(webhooks.body_timeout, room.fill(body, declared)).await.unwrap_or(Err(Unread::Slow))?;
+    let body = timeout(webhooks.body_timeout, room.fill(body, declared)).await.unwrap_or(Err(IntakeError::Slow))?;
     let query = http.query_string().to_owned();
     Ok((WebhookRequest { method, query, headers, body, received: webhooks.clock.now() }, room))
 }
 
-impl From<Unread> for WebhookAnswer {
-    fn from(unread: Unread) -> Self {
+impl From<IntakeError> for WebhookAnswer {
+    fn from(unread: IntakeError) -> Self {
         match unread {
-            Unread::Crowded => Self::new(503, "too much at once"),
-            Unread::Slow => Self::new(408, "too slow"),
-            Unread::TooLong => Self::new(413, "too large"),
-            Unread::BrokeOff => Self::new(400, "the body broke off"),
+            IntakeError::Crowded => Self::new(503, "too much at once"),
+            IntakeError::Slow => Self::new(408, "too slow"),
+            IntakeError::TooLong => Self::new(413, "too large"),
+            IntakeError::BrokeOff => Self::new(400, "the body broke off"),
         }
     }
 }

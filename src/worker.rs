@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use crate::budget::{Budget, Share};
+use crate::budget::{MemoryBudget, Share};
 use crate::clock::{Clock, Timestamp, in_words};
-use crate::hosting::Roster;
+use crate::hosting::BotRegistry;
 use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef};
 use crate::meters::{Fact, Meters};
 use crate::store::{Claim, Ending, LONGEST_CLAIM, MOST_RECALLED_BYTES, Settlement, Store, StoreError};
-use crate::turn::{self, Bot, Outcome, Report, Tools};
+use crate::turn::{self, Bot, Tools, TurnOutcome, TurnReport};
 use shares::Shares;
 
 /// How turns are worked off. The `worker` table of the configuration.
@@ -67,12 +67,12 @@ const GIVE_BACK: Duration = Duration::from_secs(8);
 
 /// Claims turns and runs them.
 pub struct Worker {
-    bots: Roster<Bot>,
+    bots: BotRegistry<Bot>,
     shares: Arc<Shares>,
     tools: Tools,
     config: WorkerConfig,
     permits: Arc<Semaphore>,
-    memory: Budget,
+    memory: MemoryBudget,
     turns: TaskTracker,
     stopped: CancellationToken,
     crashes: Mutex<HashMap<Conversation, Crashes>>,
@@ -86,16 +86,16 @@ struct Crashes {
 }
 
 /// A turn that runs, for as long as this is there.
-struct Running<'a>(&'a Meters);
+struct RunningTurn<'a>(&'a Meters);
 
-impl<'a> Running<'a> {
+impl<'a> RunningTurn<'a> {
     fn of(worker: &'a Worker) -> Self {
         worker.tools.meters.tell(Fact::Running(true));
         Self(&worker.tools.meters)
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningTurn<'_> {
     fn drop(&mut self) {
         self.0.tell(Fact::Running(false));
     }
@@ -104,14 +104,14 @@ impl Drop for Running<'_> {
 impl Worker {
     /// A worker for these bots.
     pub fn new(
-        bots: Roster<Bot>,
+        bots: BotRegistry<Bot>,
         store: Arc<dyn Store>,
         clock: Clock,
         config: WorkerConfig,
         meters: Meters,
     ) -> Arc<Self> {
         let cancelled = CancellationToken::new();
-        let memory = Budget::new(config.memory);
+        let memory = MemoryBudget::new(config.memory);
         Arc::new(Self {
             shares: Shares::new(&memory),
             tools: Tools {
@@ -120,7 +120,7 @@ impl Worker {
                 started: Instant::now(),
                 tasks: TaskTracker::new(),
                 cancelled,
-                media: Budget::new(config.media_memory),
+                media: MemoryBudget::new(config.media_memory),
                 bots: bots.clone(),
                 meters,
             },
@@ -163,7 +163,7 @@ impl Worker {
             let number = number.unwrap_or_default();
             let span = info_span!("turn", turn.bot = %claim.conversation.bot, turn.seq = number);
             let serve = async move {
-                let running = Running::of(&worker);
+                let running = RunningTurn::of(&worker);
                 worker.serve(claim, room).await;
                 drop((running, permit, place));
             };
@@ -266,7 +266,7 @@ impl Worker {
         self.tools.meters.tell(Fact::Turn { bot: &bot.name, outcome, took });
     }
 
-    fn count(&self, bot: &Bot, report: &Report) {
+    fn count(&self, bot: &Bot, report: &TurnReport) {
         let (bot, meters) = (&bot.name, &self.tools.meters);
         for (gate, count) in &report.turned_away {
             meters.tell(Fact::TurnedAway { gate: gate.as_str(), count: *count });
@@ -324,11 +324,11 @@ impl Worker {
 }
 
 /// The turn's one log line.
-fn log(report: &Report, total: Duration) {
+fn log(report: &TurnReport, total: Duration) {
     let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let turned_away: Vec<String> =
         report.turned_away.iter().map(|(gate, count)| format!("{}={count}", gate.as_str())).collect();
-    let dead = report.outcome == Outcome::Dead;
+    let dead = report.outcome == TurnOutcome::Dead;
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::budget::Tally;
+use crate::budget::MemoryUse;
 use crate::clock::Clock;
 use crate::config::{BotConfig, Config, HandlerConfig, Problem, Problems};
 use crate::control::Controls;
@@ -13,16 +13,16 @@ use crate::failure::FailureReply;
 use crate::gate::Gates;
 use crate::handler::demo::Demo;
 use crate::handler::http::callbacks::Callbacks;
-use crate::handler::http::{Http, HttpConfig, WaysOut};
+use crate::handler::http::{Egress, Http, HttpConfig};
 use crate::handler::llm::{self, Llm, LlmConfig, Model};
 use crate::handler::route::{Route, Router};
-use crate::handler::{Handler, Notebook};
+use crate::handler::{ConversationState, Handler};
 use crate::health::Health;
 use crate::message::BotName;
 use crate::meters::Meters;
 use crate::pace::Pace;
-use crate::provider::{Around, Metered, Provider};
-use crate::quiet::Quiet;
+use crate::provider::{Metered, Provider, ProviderContext};
+use crate::quiet::QuietHours;
 use crate::secret::SecretRef;
 use crate::templates::{TemplateError, Templates};
 use crate::transcription::Transcriber;
@@ -34,18 +34,18 @@ pub(super) type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What is needed besides the configuration.
 #[derive(Clone)]
-pub(super) struct Parts {
+pub(super) struct Assembly {
     pub(super) env: Env,
-    pub(super) ways_out: WaysOut,
+    pub(super) ways_out: Egress,
     pub(super) callbacks: Arc<Callbacks>,
-    pub(super) notebook: Arc<dyn Notebook>,
+    pub(super) notebook: Arc<dyn ConversationState>,
     pub(super) templates: Arc<Templates>,
     pub(super) meters: Meters,
     pub(super) clock: Clock,
     pub(super) handler: Option<Arc<dyn Handler>>,
 }
 
-impl Parts {
+impl Assembly {
     /// What there is of it for a bot that was put over the operator's API.
     fn for_put(&self, config: &Config) -> Self {
         let (env, may_name, hosting) = (Arc::clone(&self.env), config.may_name(), config.hosting.clone());
@@ -76,7 +76,7 @@ pub(super) fn templates(config: &Config) -> Result<(Arc<Templates>, Vec<Problem>
 }
 
 /// Makes the bots. Connects to nothing.
-pub(super) fn bots(config: &Config, parts: &Parts) -> Result<Vec<Bot>, Problems> {
+pub(super) fn bots(config: &Config, parts: &Assembly) -> Result<Vec<Bot>, Problems> {
     let (mut bots, mut problems) = (Vec::with_capacity(config.bots.len()), Vec::new());
     for (name, bot) in &config.bots {
         match make(config, name, bot, parts) {
@@ -87,8 +87,8 @@ pub(super) fn bots(config: &Config, parts: &Parts) -> Result<Vec<Bot>, Problems>
     if problems.is_empty() { Ok(bots) } else { Err(Problems(problems)) }
 }
 
-fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<Bot, Vec<Problem>> {
-    let parts = &Parts { ways_out: parts.ways_out.of_one_bot(), ..parts.clone() };
+fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Assembly) -> Result<Bot, Vec<Problem>> {
+    let parts = &Assembly { ways_out: parts.ways_out.of_one_bot(), ..parts.clone() };
     let of_put = bot.put.then(|| parts.for_put(config));
     let parts = of_put.as_ref().unwrap_or(parts);
     let templates = &parts.templates;
@@ -98,7 +98,8 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         problems.extend(found.into_iter().map(|(key, text)| problem(&format!("{at}.{key}"), text)));
     };
     let bot_name = BotName::new(name);
-    let around = Around { bot: bot_name.clone(), transport: Arc::clone(&parts.ways_out.anywhere), clock: parts.clock };
+    let around =
+        ProviderContext { bot: bot_name.clone(), transport: Arc::clone(&parts.ways_out.anywhere), clock: parts.clock };
     let provider = match bot.provider.as_ref().map(|provider| provider.connect(&*parts.env, around)) {
         Some(Ok(provider)) => Some(metered(provider, &parts.meters)),
         Some(Err(found)) => {
@@ -141,7 +142,7 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
             None
         }
     };
-    let quiet = Quiet::new(&bot.quiet, templates).unwrap_or_else(|found| {
+    let quiet = QuietHours::new(&bot.quiet, templates).unwrap_or_else(|found| {
         note("quiet", found);
         None
     });
@@ -173,7 +174,7 @@ fn make(config: &Config, name: &str, bot: &BotConfig, parts: &Parts) -> Result<B
         failure_reply,
         health,
         share: bot.share,
-        media: Tally::default(),
+        media: MemoryUse::default(),
     })
 }
 
@@ -184,7 +185,7 @@ fn metered(provider: Arc<dyn Provider>, meters: &Meters) -> Arc<dyn Provider> {
 
 type Made = Result<Arc<dyn Handler>, Vec<(String, String)>>;
 
-fn make_handler(handler: &HandlerConfig, parts: &Parts) -> Made {
+fn make_handler(handler: &HandlerConfig, parts: &Assembly) -> Made {
     Ok(match handler {
         HandlerConfig::Demo => Arc::new(Demo),
         HandlerConfig::Llm(llm) => Arc::new(make_llm(llm, parts)?),
@@ -199,7 +200,7 @@ fn make_handler(handler: &HandlerConfig, parts: &Parts) -> Made {
     })
 }
 
-fn make_http(http: &HttpConfig, parts: &Parts) -> Result<Http, Vec<(String, String)>> {
+fn make_http(http: &HttpConfig, parts: &Assembly) -> Result<Http, Vec<(String, String)>> {
     let secret = http.secret.as_ref().map(|secret| secret.resolve(&*parts.env)).transpose();
     let (secret, mut problems) = match secret {
         Ok(secret) => (secret, Vec::new()),
@@ -216,7 +217,7 @@ fn make_http(http: &HttpConfig, parts: &Parts) -> Result<Http, Vec<(String, Stri
     }
 }
 
-fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>> {
+fn make_llm(llm: &LlmConfig, parts: &Assembly) -> Result<Llm, Vec<(String, String)>> {
     let mut problems = Vec::new();
     let mut models = Vec::new();
     for (number, model) in llm.models.iter().enumerate() {
@@ -265,7 +266,7 @@ fn make_llm(llm: &LlmConfig, parts: &Parts) -> Result<Llm, Vec<(String, String)>
     let (ways_out, notebook, templates) =
         (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(&parts.templates));
     let (clock, meters) = (parts.clock, parts.meters.clone());
-    let around = llm::Around { models, tools, mcp, ways_out, notebook, templates, clock, meters };
+    let around = llm::LlmContext { models, tools, mcp, ways_out, notebook, templates, clock, meters };
     let made = Llm::new(llm.clone(), around);
     match made {
         Ok(made) if problems.is_empty() => Ok(made),

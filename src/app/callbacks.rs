@@ -16,12 +16,12 @@ use crate::handler::http::callbacks::Callbacks;
 const CONNECTIONS: usize = 5_000;
 
 /// What handlers come back for, and the port at which they do.
-pub(super) struct Comeback {
+pub(super) struct CallbackListener {
     pub(super) callbacks: Arc<Callbacks>,
     listener: Option<TcpListener>,
 }
 
-impl Comeback {
+impl CallbackListener {
     /// Takes the port, if a bot has a handler that may come back, or may yet get one; `listen` takes it if the configured one need not be it.
     pub(super) fn bind(
         config: &Config,

@@ -11,8 +11,8 @@ use crate::health::Health;
 use crate::http::{Client, ClientError};
 use crate::message::BotName;
 use crate::meters::Meters;
-use crate::operator::{Desk, Hand, Remote};
-use crate::store::Engine;
+use crate::operator::{Admin, LocalAdmin, RemoteAdmin};
+use crate::store::StoreKind;
 
 impl App {
     /// What an operator can do to the store of a configuration. If no threedots is running, the store is opened, and
@@ -20,7 +20,7 @@ impl App {
     ///
     /// # Errors
     /// What stands in the way, and what to do.
-    pub async fn hand(path: &Path) -> Result<Box<dyn Hand>, HandError> {
+    pub async fn hand(path: &Path) -> Result<Box<dyn Admin>, HandError> {
         let env = environment();
         let (config, problems) = Config::load(path, overlay(&env), &[]);
         // How the bots are configured, and where their secrets are, is nothing to this.
@@ -28,7 +28,7 @@ impl App {
         if !problems.is_empty() {
             return Err(Problems(problems).into());
         }
-        if config.store.kind != Engine::Memory {
+        if config.store.kind != StoreKind::Memory {
             if !config.store.path.is_dir() {
                 return Err(HandError::NoStore(config.store.path));
             }
@@ -38,7 +38,11 @@ impl App {
                         let bot = BotName::new(name.as_str());
                         (bot.clone(), Arc::new(Health::new(bot, Clock::System)))
                     };
-                    return Ok(Box::new(Desk::new(store, config.bots.keys().map(known).collect(), Clock::System)));
+                    return Ok(Box::new(LocalAdmin::new(
+                        store,
+                        config.bots.keys().map(known).collect(),
+                        Clock::System,
+                    )));
                 }
                 Err(StartError::InUse(_)) => {}
                 Err(error) => return Err(HandError::Store(error.to_string())),
@@ -47,7 +51,7 @@ impl App {
         let token = assemble::operator_token(&config, &|name| env.get(name).cloned())?;
         let token = token.ok_or_else(|| HandError::NoToken(path.to_owned()))?;
         let address = config.operator.address().filter(|address| address.port() != 0).ok_or(HandError::NoPort)?;
-        Ok(Box::new(Remote::new(Client::new()? as Arc<_>, address, token)))
+        Ok(Box::new(RemoteAdmin::new(Client::new()? as Arc<_>, address, token)))
     }
 }
 

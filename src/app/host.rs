@@ -14,16 +14,16 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
-use super::assemble::{self, Parts};
+use super::assemble::{self, Assembly};
 use crate::config::{self, BotFile, Config, Problem, Problems};
-use crate::errand::Voice;
+use crate::errand::OutboundChannel;
 use crate::health::Health;
-use crate::hosting::Roster;
+use crate::hosting::BotRegistry;
 use crate::message::{BotName, Conversation};
-use crate::operator::{Flaw, HostError, Refusal, Reloaded};
+use crate::operator::{ApiError, Flaw, HostError, Reloaded};
 use crate::store::Store;
 use crate::turn::Bot;
-use crate::webhook::Inlet;
+use crate::webhook::WebhookEndpoint;
 use crate::worker::Worker;
 use files::Files;
 
@@ -33,10 +33,10 @@ const LONGEST_DOTS: Duration = Duration::from_secs(90);
 /// The bots, for each who has to know them.
 #[derive(Clone, Default)]
 pub(super) struct Rosters {
-    pub(super) bots: Roster<Bot>,
-    pub(super) inlets: Roster<Inlet>,
-    pub(super) healths: Roster<Health>,
-    pub(super) voices: Roster<Voice>,
+    pub(super) bots: BotRegistry<Bot>,
+    pub(super) inlets: BotRegistry<WebhookEndpoint>,
+    pub(super) healths: BotRegistry<Health>,
+    pub(super) voices: BotRegistry<OutboundChannel>,
 }
 
 impl Rosters {
@@ -46,14 +46,14 @@ impl Rosters {
         // Who answers is there before anything comes in for it.
         self.bots.put(name.clone(), Arc::clone(&bot));
         self.healths.put(name.clone(), health);
-        let voice = Voice {
+        let voice = OutboundChannel {
             provider: Arc::clone(&provider),
             patience: bot.delivery.send_timeout,
             list_button: bot.delivery.list_button.clone(),
         };
         self.voices.put(name.clone(), Arc::new(voice));
         let bodies = self.inlets.get(&name).map(|before| before.bodies.clone()).unwrap_or_default();
-        self.inlets.put(name, Arc::new(Inlet { provider, controls, people: bot.people.clone(), bodies }));
+        self.inlets.put(name, Arc::new(WebhookEndpoint { provider, controls, people: bot.people.clone(), bodies }));
     }
 
     fn remove(&self, bot: &BotName) {
@@ -68,7 +68,7 @@ impl Rosters {
 pub(super) struct Host {
     /// What stands in the configuration file: the bots in there are not to be changed here.
     process: Config,
-    parts: Parts,
+    parts: Assembly,
     files: Option<Files>,
     /// The files of the bots that have one, as they are at work.
     hosted: RwLock<BTreeMap<BotName, BotFile>>,
@@ -86,7 +86,7 @@ impl Host {
     pub(super) fn new(
         config: &Config,
         bots: Vec<Bot>,
-        parts: Parts,
+        parts: Assembly,
         rosters: Rosters,
         store: Arc<dyn Store>,
         worker: Arc<Worker>,
@@ -177,10 +177,10 @@ impl Host {
     fn files_for(&self, bot: &BotName) -> Result<&Files, HostError> {
         if self.process.bots.contains_key(bot.as_str()) {
             let text = "this bot stands in the configuration file: change it there, and start threedots again";
-            return Err(Refusal::new(409, text).into());
+            return Err(ApiError::new(409, text).into());
         }
         let text = "there is no directory for bots: set `bots_dir` in the configuration, and start threedots again";
-        self.files.as_ref().ok_or_else(|| Refusal::new(409, text).into())
+        self.files.as_ref().ok_or_else(|| ApiError::new(409, text).into())
     }
 
     fn file(&self, bot: &BotName) -> Option<BotFile> {
@@ -204,7 +204,7 @@ impl Host {
                 flaws.into_iter().map(|flaw| Flaw { key: format!("bots.{bot}.{}", flaw.key), ..flaw }).collect(),
             )
         })?;
-        let text = BotFile::text_of_put(&table).ok_or(Refusal::new(400, "these settings have no form in TOML"))?;
+        let text = BotFile::text_of_put(&table).ok_or(ApiError::new(400, "these settings have no form in TOML"))?;
         draft.write_secrets().map_err(unkept)?;
         let file = BotFile { name: bot.as_str().to_owned(), path: files.path(bot.as_str()), text };
         let made = self.make(&file).map_err(HostError::Wrong)?;
@@ -214,12 +214,12 @@ impl Host {
 }
 
 fn unkept(error: std::io::Error) -> HostError {
-    Refusal::new(503, format!("the directory of bots cannot be written to ({}): nothing was changed", error.kind()))
+    ApiError::new(503, format!("the directory of bots cannot be written to ({}): nothing was changed", error.kind()))
         .into()
 }
 
 #[async_trait]
-impl crate::operator::Host for Asked {
+impl crate::operator::BotHosting for HostHandle {
     async fn settings(&self, bot: &BotName) -> Result<Option<Map<String, Value>>, HostError> {
         let host = &self.0;
         let Some((file, files)) = host.file(bot).zip(host.files.as_ref()) else { return Ok(None) };
@@ -230,7 +230,7 @@ impl crate::operator::Host for Asked {
         let host = Arc::clone(&self.0);
         host.files_for(bot)?;
         if let Err(problem) = BotFile::may_be_for(bot.as_str()) {
-            return Err(Refusal::new(400, format!("a bot's name {problem}")).into());
+            return Err(ApiError::new(400, format!("a bot's name {problem}")).into());
         }
         let _change = self.0.change.lock().await;
         let name = bot.clone();
@@ -271,7 +271,7 @@ impl crate::operator::Host for Asked {
     async fn reload(&self) -> Result<Reloaded, HostError> {
         let host = Arc::clone(&self.0);
         let directory = host.process.bots_dir.clone();
-        let directory = directory.ok_or(Refusal::new(409, "there is no directory for bots: set `bots_dir`"))?;
+        let directory = directory.ok_or(ApiError::new(409, "there is no directory for bots: set `bots_dir`"))?;
         let _change = self.0.change.lock().await;
         let (reloaded, made) = blocking(move || host.read_again(directory)).await?;
         for (bot, file) in made {
@@ -291,7 +291,7 @@ impl crate::operator::Host for Asked {
 
 /// What the operator's API is given: it outlives a request.
 #[derive(Clone)]
-pub(super) struct Asked(pub(super) Arc<Host>);
+pub(super) struct HostHandle(pub(super) Arc<Host>);
 
 impl Host {
     /// What the directory says now, and the bots that are made of it: all of them, since what a secret's reference leads to
@@ -329,8 +329,8 @@ impl Host {
 
     /// Reads the directory again because a signal says so.
     pub(super) async fn hang_up(self: &Arc<Self>) {
-        use crate::operator::Host as _;
-        match Asked(Arc::clone(self)).reload().await {
+        use crate::operator::BotHosting as _;
+        match HostHandle(Arc::clone(self)).reload().await {
             Ok(reloaded) => {
                 for Flaw { key, problem } in &reloaded.problems {
                     warn!(key, problem, "a bot goes on as it was");
@@ -343,5 +343,5 @@ impl Host {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, HostError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Refusal::new(503, "it broke off: see the log").into())
+    done.map_err(|_| ApiError::new(503, "it broke off: see the log").into())
 }

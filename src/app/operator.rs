@@ -11,9 +11,9 @@ use super::server::{self, Listening};
 use super::{StartError, assemble, bind};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::errand::{Errands, Voice};
+use crate::errand::{Errands, OutboundChannel};
 use crate::health::Health;
-use crate::hosting::Roster;
+use crate::hosting::BotRegistry;
 use crate::meters::Meters;
 use crate::operator::{self, Api};
 use crate::secret::random;
@@ -61,9 +61,9 @@ impl Operator {
     pub(super) fn serve(
         self,
         store: Arc<dyn Store>,
-        bots: Roster<Health>,
-        voices: Roster<Voice>,
-        host: Arc<dyn operator::Host>,
+        bots: BotRegistry<Health>,
+        voices: BotRegistry<OutboundChannel>,
+        host: Arc<dyn operator::BotHosting>,
     ) -> Result<(Arc<Api>, Listening), StartError> {
         let errands = Errands::new(voices, Arc::clone(&store), Clock::System);
         let api = Api::new(store, bots, host, self.token, self.metrics, Clock::System);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::callbacks::Comeback;
+use super::callbacks::CallbackListener;
 use super::{StartError, playground};
 use crate::callbacks::CallbacksConfig;
 use crate::clock::Clock;
 use crate::config::{Problem, Problems};
-use crate::handler::http::{Http, HttpConfig, WaysOut};
+use crate::handler::http::{Egress, Http, HttpConfig};
 use crate::sandbox::Upstream;
 use crate::sandbox::phone::{Moment, What, Why};
 use crate::testing::{Setup, World};
@@ -30,8 +30,8 @@ pub(super) async fn talk(
     lines: impl BufRead + Send + 'static,
     mut screen: impl Write,
 ) -> Result<(), StartError> {
-    let ways_out = WaysOut::open()?;
-    let comeback = Comeback::at(playground::listen(playground::CALLBACKS_PORT)?, &CallbacksConfig::default())?;
+    let ways_out = Egress::open()?;
+    let comeback = CallbackListener::at(playground::listen(playground::CALLBACKS_PORT)?, &CallbacksConfig::default())?;
     let config = HttpConfig { url: url.to_owned(), private: true, ..HttpConfig::default() };
     let secret = secret.map(Into::into);
     let callbacks = Arc::clone(&comeback.callbacks);
@@ -100,12 +100,12 @@ struct View {
     /// So many have no answer, and will have none.
     dead: usize,
     /// What is seen of the dots.
-    dots: Option<Dots>,
+    dots: Option<TrialDots>,
 }
 
 /// What the dots say.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Dots {
+enum TrialDots {
     Typing,
     Recording,
 }
@@ -127,8 +127,8 @@ impl View {
 
     fn line(&mut self, what: &What) -> Option<String> {
         let dots = match what {
-            What::DotsOn { recording: false, .. } => Some(Dots::Typing),
-            What::DotsOn { recording: true, .. } => Some(Dots::Recording),
+            What::DotsOn { recording: false, .. } => Some(TrialDots::Typing),
+            What::DotsOn { recording: true, .. } => Some(TrialDots::Recording),
             What::DotsOff { .. } => None,
             What::Reply { kind, text, .. } => {
                 let kind = if kind == "text" { String::new() } else { format!("[{kind}] ") };
@@ -141,8 +141,8 @@ impl View {
             return None;
         }
         match (dots, what) {
-            (Some(Dots::Typing), _) => Some("     · · ·\n".into()),
-            (Some(Dots::Recording), _) => Some("     · · · (recording)\n".into()),
+            (Some(TrialDots::Typing), _) => Some("     · · ·\n".into()),
+            (Some(TrialDots::Recording), _) => Some("     · · · (recording)\n".into()),
             (None, What::DotsOff { why: Why::Lapsed | Why::Stopped, .. }) => Some("     (dots off)\n".into()),
             (None, _) => None,
         }

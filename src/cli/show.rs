@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use threedots::message::Kind;
-use threedots::operator::{Changed, Invited, Letter, Letters, Members, Sent, Stands};
+use threedots::message::ContentKind;
+use threedots::operator::{ContactView, EnqueuedView, Invited, Letter, Letters, LettersChanged, MembersView};
 use threedots::store::{DeadLetter, Forgotten, Seq};
 
 /// One line a letter.
@@ -63,7 +63,7 @@ pub(super) fn letter(letter: &Letter) -> String {
 }
 
 /// What became of the letters that were named.
-pub(super) fn changed(changed: &Changed, done: &str) -> String {
+pub(super) fn changed(changed: &LettersChanged, done: &str) -> String {
     let line = |letters: &[Seq], what: &str| {
         let numbers: Vec<String> = letters.iter().map(Seq::to_string).collect();
         (!letters.is_empty()).then(|| format!("{}: {what}", numbers.join(" ")))
@@ -78,7 +78,7 @@ pub(super) fn changed(changed: &Changed, done: &str) -> String {
 }
 
 /// Who answers a conversation now.
-pub(super) fn stands(Stands { paused, until, changed }: &Stands) -> String {
+pub(super) fn stands(ContactView { paused, until, changed }: &ContactView) -> String {
     let known = if *changed { "" } else { " (as before)" };
     match (paused, until) {
         (true, Some(until)) => format!("paused: a person answers, the bot does not, until {until}{known}"),
@@ -129,7 +129,7 @@ pub(super) fn invited(Invited { code, number, until }: &Invited) -> String {
 }
 
 /// The invitations that are open, and who is in.
-pub(super) fn members(Members { open, members, next }: &Members) -> String {
+pub(super) fn members(MembersView { open, members, next }: &MembersView) -> String {
     let mut lines = Vec::new();
     lines.extend(
         open.iter().map(|open| format!("invitation {}: made {}, good until {}", open.number, open.made, open.until)),
@@ -141,14 +141,18 @@ pub(super) fn members(Members { open, members, next }: &Members) -> String {
 }
 
 /// What a bot is to say, and where to look what becomes of it.
-pub(super) fn sent(Sent { message, parts }: &Sent) -> String {
+pub(super) fn sent(EnqueuedView { message, parts }: &EnqueuedView) -> String {
     let parts = parts.iter().map(|part| format!("\n  {}", part.path));
     format!("taken in as {message}: what becomes of it says the operator's API at{}", parts.collect::<String>())
 }
 
 /// What a dead letter was: a kind of message, or an errand, which is something to be said unasked.
 fn kind_of(letter: &Letter) -> String {
-    if letter.unread { DeadLetter::UNREAD.to_owned() } else { letter.kind.map_or("errand", Kind::as_str).to_owned() }
+    if letter.unread {
+        DeadLetter::UNREAD.to_owned()
+    } else {
+        letter.kind.map_or("errand", ContentKind::as_str).to_owned()
+    }
 }
 
 #[cfg(test)]

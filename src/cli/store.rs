@@ -6,11 +6,11 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use threedots::App;
 use threedots::store::disk::care::{self, Migrated, Salvaged};
-use threedots::store::disk::{Kind, Settings};
+use threedots::store::disk::{DiskSettings, EngineKind};
 
 /// What to do.
 #[derive(Subcommand)]
-pub(crate) enum Task {
+pub(crate) enum StoreCommand {
     /// Reads everything, and says how much there is and what is damaged.
     Verify {
         #[command(flatten)]
@@ -21,7 +21,7 @@ pub(crate) enum Task {
         #[command(flatten)]
         of: Of,
         /// The engine.
-        #[arg(long, value_name = "ENGINE", value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
+        #[arg(long, value_name = "ENGINE", value_parser = PossibleValuesParser::new(EngineKind::ALL.map(EngineKind::name)))]
         to: String,
     },
     /// Copies what can be read out of a damaged store into a fresh one.
@@ -47,21 +47,21 @@ pub(crate) struct Of {
 }
 
 /// Does it, and says what there is to say; as an error, if something is damaged.
-pub(crate) fn run(task: Task) -> Result<String, String> {
+pub(crate) fn run(task: StoreCommand) -> Result<String, String> {
     match task {
-        Task::Verify { of } => {
+        StoreCommand::Verify { of } => {
             let settings = settings(&of.config)?;
             let report = care::verify(&settings).map_err(|error| error.to_string())?;
             let said = format!("{}\n{report}", settings.path.display());
             if report.damaged() == 0 { Ok(said) } else { Err(format!("{said}\nsee `threedots store salvage`")) }
         }
-        Task::Migrate { of, to } => {
+        StoreCommand::Migrate { of, to } => {
             let settings = settings(&of.config)?;
-            let to = Kind::named(&to).ok_or("there is no such engine")?;
+            let to = EngineKind::named(&to).ok_or("there is no such engine")?;
             let migrated = care::migrate(&settings, to).map_err(|error| error.to_string())?;
             Ok(told_of_migration(&settings, to, migrated.as_ref(), &of.config))
         }
-        Task::Salvage { of, from, to } => {
+        StoreCommand::Salvage { of, from, to } => {
             let settings = settings(&of.config)?;
             let from = from.unwrap_or_else(|| settings.path.clone());
             let salvaged = care::salvage(&from, &to, &settings).map_err(|error| error.to_string())?;
@@ -70,12 +70,12 @@ pub(crate) fn run(task: Task) -> Result<String, String> {
     }
 }
 
-fn settings(config: &Path) -> Result<Settings, String> {
+fn settings(config: &Path) -> Result<DiskSettings, String> {
     let store = App::store_of(config).map_err(|problems| problems.to_string())?;
-    Settings::of(&store).ok_or_else(|| "`store.kind` is \"memory\": there is nothing on disk".to_owned())
+    DiskSettings::of(&store).ok_or_else(|| "`store.kind` is \"memory\": there is nothing on disk".to_owned())
 }
 
-fn told_of_migration(settings: &Settings, to: Kind, migrated: Option<&Migrated>, config: &Path) -> String {
+fn told_of_migration(settings: &DiskSettings, to: EngineKind, migrated: Option<&Migrated>, config: &Path) -> String {
     let store = settings.path.display();
     let Some(Migrated { from, entries, kept }) = migrated else {
         return format!("{store} is {} already", to.name());

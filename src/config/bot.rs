@@ -8,7 +8,7 @@ use toml::Table;
 
 use super::must_not_be_zero;
 use super::problem::NO_TABLE;
-use super::source::Source;
+use super::source::ConfigSource;
 use crate::control::ControlConfig;
 use crate::failure::FailureReplyConfig;
 use crate::gate::GateConfig;
@@ -18,7 +18,7 @@ use crate::handler::route::RouteConfig;
 use crate::hosting::ShareConfig;
 use crate::outbox::{DeliveryConfig, most_pieces};
 use crate::people::PeopleConfig;
-use crate::provider::{AnyProviderConfig, Kind};
+use crate::provider::{AnyProviderConfig, ProviderKind};
 use crate::quiet::QuietConfig;
 use crate::store::DEDUPLICATED_FOR;
 use crate::transcription::TranscriptionConfig;
@@ -84,7 +84,7 @@ pub enum HandlerConfig {
 }
 
 /// Reads the bot `name` out of its table, and looks at it by itself.
-pub(super) fn read(source: &mut Source<'_>, name: &str, table: Table, kinds: &[Kind]) -> BotConfig {
+pub(super) fn read(source: &mut ConfigSource<'_>, name: &str, table: Table, kinds: &[ProviderKind]) -> BotConfig {
     let at = format!("bots.{name}");
     if !is_name(name) {
         source.problem(&at, NAME);
@@ -106,7 +106,7 @@ pub(super) fn is_name(name: &str) -> bool {
 /// Said of one that it may not have.
 pub(super) const NAME: &str = "is part of an address: use lower-case letters, digits, `-` and `_`, 128 at the most";
 
-fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind]) -> BotConfig {
+fn read_bot(source: &mut ConfigSource<'_>, at: &str, mut table: Table, kinds: &[ProviderKind]) -> BotConfig {
     let mut provider = source.take_from(&mut table, at, "provider");
     let provider_at = format!("{at}.provider");
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
@@ -162,7 +162,7 @@ fn read_bot(source: &mut Source<'_>, at: &str, mut table: Table, kinds: &[Kind])
     }
 }
 
-fn read_handler(source: &mut Source<'_>, at: &str, mut table: Table) -> HandlerConfig {
+fn read_handler(source: &mut ConfigSource<'_>, at: &str, mut table: Table) -> HandlerConfig {
     match take_kind(source, &mut table, at, "demo, llm, http, custom").as_deref() {
         Some("llm") => HandlerConfig::Llm(Box::new(source.read(at, table))),
         Some("http") => HandlerConfig::Http(source.read(at, table)),
@@ -176,7 +176,7 @@ fn read_handler(source: &mut Source<'_>, at: &str, mut table: Table) -> HandlerC
     }
 }
 
-fn read_routes(source: &mut Source<'_>, at: &str, routes: Option<toml::Value>) -> Vec<RouteConfig> {
+fn read_routes(source: &mut ConfigSource<'_>, at: &str, routes: Option<toml::Value>) -> Vec<RouteConfig> {
     let routes = match routes {
         None => Vec::new(),
         Some(toml::Value::Array(routes)) => routes,
@@ -207,7 +207,7 @@ const NO_LANGUAGES: &str = "is no condition any longer, for a short message does
                             `words` and `buttons` can tell handlers apart";
 
 /// Takes the `kind` out of a table, if it is one of `known`.
-fn take_kind(source: &mut Source<'_>, table: &mut Table, at: &str, known: &str) -> Option<String> {
+fn take_kind(source: &mut ConfigSource<'_>, table: &mut Table, at: &str, known: &str) -> Option<String> {
     match table.remove("kind") {
         Some(toml::Value::String(kind)) if known.split(", ").any(|word| word == kind) => Some(kind),
         // All of the table could not be read.
@@ -237,7 +237,7 @@ pub(super) fn longest_turn(bot: &BotConfig) -> Duration {
     bot.turn.longest(&bot.merge).saturating_add(around).saturating_add(bot.typing.longest_pause())
 }
 
-fn check_bot(source: &mut Source<'_>, at: &str, bot: &BotConfig) {
+fn check_bot(source: &mut ConfigSource<'_>, at: &str, bot: &BotConfig) {
     for (key, zero) in [
         ("turn.timeout", bot.turn.timeout.is_zero()),
         ("typing.call_timeout", bot.typing.call_timeout.is_zero()),

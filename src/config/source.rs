@@ -14,7 +14,7 @@ use crate::provider::ReadError;
 pub(super) const PREFIX: &str = "THREEDOTS_";
 
 /// The text, taken apart, and what is wrong with it so far.
-pub(super) struct Source<'a> {
+pub(super) struct ConfigSource<'a> {
     file: &'a str,
     text: &'a str,
     /// What its keys begin with in the configuration, dot included.
@@ -30,7 +30,7 @@ struct Overlaid {
     value: String,
 }
 
-impl<'a> Source<'a> {
+impl<'a> ConfigSource<'a> {
     /// Takes `text`, which `file` holds, apart, and lays the environment over it.
     pub(super) fn new(file: &'a str, text: &'a str, env: impl IntoIterator<Item = (String, String)>) -> Self {
         Self::based(String::new(), file, text, env)

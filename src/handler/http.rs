@@ -36,11 +36,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-pub use super::WaysOut;
-use super::way_out::{Unusable, WayOut};
+pub use super::Egress;
+use super::way_out::{SettingProblem, WayOut};
 use super::{Handler, HandlerError, Turn};
 use crate::clock::{Clock, in_words};
-use crate::http::{Answer, Call, CallError};
+use crate::http::{Call, CallError, UpstreamResponse};
 use crate::message::Reply;
 use crate::secret::SecretRef;
 use callbacks::{Callbacks, Expectation};
@@ -97,10 +97,10 @@ impl Http {
     pub fn new(
         config: HttpConfig,
         secret: Option<&SecretString>,
-        ways_out: &WaysOut,
+        ways_out: &Egress,
         callbacks: Arc<Callbacks>,
         clock: Clock,
-    ) -> Result<Self, Vec<Unusable>> {
+    ) -> Result<Self, Vec<SettingProblem>> {
         let way_out = WayOut::new(&config.url, secret, config.private, ways_out)?;
         Ok(Self { way_out, callbacks, clock, config })
     }
@@ -143,7 +143,7 @@ impl Http {
         }
     }
 
-    async fn whole(&self, answer: Answer) -> Result<bytes::Bytes, HandlerError> {
+    async fn whole(&self, answer: UpstreamResponse) -> Result<bytes::Bytes, HandlerError> {
         let body = tokio::time::timeout(self.config.timeout, answer.bytes(self.config.answer_limit)).await;
         body.map_err(|_| HandlerError::temporary("its answer takes too long"))?.map_err(unanswered)
     }

@@ -59,14 +59,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::{info, warn};
 
-use super::{Handler, HandlerError, Notebook, NotebookError, Speaker, Turn, WaysOut};
+use super::{ConversationState, ConversationStateError, Egress, Handler, HandlerError, Speaker, Turn};
 use crate::clock::Clock;
 use crate::message::{Part, Reply};
-use crate::meters::{Fact, Meters, Step};
+use crate::meters::{Fact, LadderStep, Meters};
 use crate::templates::{TemplateError, Templates};
-use budget::Budget;
-pub use config::{BudgetConfig, LlmConfig, May, McpConfig, ModelConfig, TokenParameter, ToolConfig, Unusable};
-use guard::Guard;
+use budget::SpendingLimits;
+pub use config::{
+    BudgetConfig, LlmConfig, McpConfig, ModelConfig, TokenParameter, ToolConfig, ToolPermission, Unusable,
+};
+use guard::Guardrails;
 pub use model::Model;
 use model::Rung;
 use prompt::Prompter;
@@ -80,7 +82,7 @@ pub use tools::{Mcp, Tool};
 const RESERVE: Duration = Duration::from_millis(500);
 
 /// What a handler needs besides its settings.
-pub struct Around {
+pub struct LlmContext {
     /// The models, with their keys; `config.models` is not looked at.
     pub models: Vec<Model>,
     /// The tools, with their secrets; `config.tools` is not looked at.
@@ -88,9 +90,9 @@ pub struct Around {
     /// The MCP servers, with their tokens; `config.mcp` is not looked at.
     pub mcp: Vec<Mcp>,
     /// Where tools may be called.
-    pub ways_out: WaysOut,
+    pub ways_out: Egress,
     /// Where what is spent is counted, and summaries are kept.
-    pub notebook: Arc<dyn Notebook>,
+    pub notebook: Arc<dyn ConversationState>,
     /// Where the prompt and the replies are.
     pub templates: Arc<Templates>,
     /// Where the time comes from.
@@ -104,9 +106,9 @@ pub struct Llm {
     rungs: Vec<Rung>,
     prompter: Prompter,
     toolbox: Toolbox,
-    guard: Guard,
-    budget: Budget,
-    notebook: Arc<dyn Notebook>,
+    guard: Guardrails,
+    budget: SpendingLimits,
+    notebook: Arc<dyn ConversationState>,
     tokens: Tokens,
     meters: Meters,
     history_tokens: usize,
@@ -123,17 +125,17 @@ impl Llm {
     ///
     /// # Errors
     /// Everything in `config` that cannot be used, each with its key.
-    pub fn new(mut config: LlmConfig, around: Around) -> Result<Self, Vec<Unusable>> {
-        let Around { models, tools, mcp, ways_out, notebook, templates, clock, meters } = around;
+    pub fn new(mut config: LlmConfig, around: LlmContext) -> Result<Self, Vec<Unusable>> {
+        let LlmContext { models, tools, mcp, ways_out, notebook, templates, clock, meters } = around;
         // Nobody fetches what no model is shown.
         config.images &= models.iter().any(|model| model.config.vision);
         let mut problems = Vec::new();
         let prompter = Prompter::new(&config, !tools.is_empty() || !mcp.is_empty(), templates, &mut problems);
         let toolbox = Toolbox::new(tools, mcp, &ways_out, clock, &mut problems);
-        let guard = Guard::new(&config, &models, &mut problems);
+        let guard = Guardrails::new(&config, &models, &mut problems);
         let priced: Vec<&ModelConfig> = models.iter().map(|model| &model.config).collect();
         let time_zone = prompter.time_zone.clone();
-        let budget = Budget::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
+        let budget = SpendingLimits::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
         let mut rungs = Vec::with_capacity(models.len());
         for (number, model) in models.into_iter().enumerate() {
             match Rung::new(model, number, clock, &ways_out) {
@@ -173,7 +175,7 @@ impl Llm {
 
 impl Llm {
     /// A turn has come to a step of the ladder.
-    fn step(&self, step: Step, cause: &'static str) {
+    fn step(&self, step: LadderStep, cause: &'static str) {
         self.meters.tell(Fact::Step { step, cause });
     }
 }
@@ -193,15 +195,15 @@ impl Handler for Llm {
     async fn reply(&self, turn: &Turn) -> Result<Reply, HandlerError> {
         let unusable = |error: TemplateError| HandlerError::new(error.to_string());
         let mut rung = 0;
-        self.step(Step::Model(rung), "asked");
+        self.step(LadderStep::Model(rung), "asked");
         let past = self.past(turn, &mut rung).await.map_err(unusable)?;
         let messages = self.prompter.messages(turn, past, &self.guard).await.map_err(unusable)?;
         // Without the counters a hard limit is none: the turn is held again in a while.
-        let uncounted = |error: NotebookError| HandlerError::temporary(error.to_string());
+        let uncounted = |error: ConversationStateError| HandlerError::temporary(error.to_string());
         let cause = match self.converse(turn, messages, &mut rung).await.map_err(uncounted)? {
             End::Words(words) => return Ok(self.guard.pass(&words).into()),
             End::Handover(reason) => {
-                self.step(Step::Human, "tool");
+                self.step(LadderStep::Human, "tool");
                 info!(llm.rung = "human", "a tool has asked for a person");
                 return Ok(Reply::Handover { reason });
             }
@@ -213,11 +215,11 @@ impl Handler for Llm {
         };
         let canned = self.prompter.canned_reply(&turn.contact).map_err(unusable)?;
         if self.handover_after > 0 && canned_in_a_row(&canned, turn) >= self.handover_after {
-            self.step(Step::Human, "canned_reply");
+            self.step(LadderStep::Human, "canned_reply");
             warn!(llm.rung = "human", "no model answered, again and again: a person is to take over");
             return Ok(Reply::Handover { reason: "no model answers".into() });
         }
-        self.step(Step::Canned, cause);
+        self.step(LadderStep::Canned, cause);
         warn!(
             llm.rung = "canned",
             "no model answered: the customer gets the canned reply, and the question is a dead letter"

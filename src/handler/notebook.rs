@@ -10,26 +10,26 @@ use crate::message::Conversation;
 
 /// What a handler keeps beyond its turns, and beyond the process.
 #[async_trait]
-pub trait Notebook: Send + Sync + 'static {
+pub trait ConversationState: Send + Sync + 'static {
     /// Adds to all of these counters, or to none: says which one, by its place, would be over its limit. One that is not
     /// there begins at zero, and none goes below. Durable when it returns.
     ///
     /// # Errors
     /// When nothing can be kept, and nobody knows what was counted before.
-    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, NotebookError>;
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, ConversationStateError>;
 
     /// The summary of a conversation, if there is one.
     ///
     /// # Errors
     /// When it cannot be had.
-    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, NotebookError>;
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, ConversationStateError>;
 
     /// Keeps the summary of a conversation, in the place of the one before. It goes with the conversation's history, and
     /// with the person whose conversation it is.
     ///
     /// # Errors
     /// When it cannot be kept.
-    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), NotebookError>;
+    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), ConversationStateError>;
 }
 
 /// What was said in a conversation, in short.
@@ -79,34 +79,37 @@ impl Count {
 /// Nothing can be kept: why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing can be kept: {0}")]
-pub struct NotebookError(pub String);
+pub struct ConversationStateError(pub String);
 
 /// A notebook that is there later: handlers are made before the store is opened.
 #[derive(Default)]
-pub struct Later(OnceLock<Arc<dyn Notebook>>);
+pub struct LateState(OnceLock<Arc<dyn ConversationState>>);
 
-impl Later {
+impl LateState {
     /// Says which one it is. Only the first word counts.
-    pub fn is(&self, notebook: Arc<dyn Notebook>) {
+    pub fn is(&self, notebook: Arc<dyn ConversationState>) {
         drop(self.0.set(notebook));
     }
 
-    fn now(&self) -> Result<&dyn Notebook, NotebookError> {
-        self.0.get().map(|notebook| &**notebook).ok_or_else(|| NotebookError("the store is not open yet".into()))
+    fn now(&self) -> Result<&dyn ConversationState, ConversationStateError> {
+        self.0
+            .get()
+            .map(|notebook| &**notebook)
+            .ok_or_else(|| ConversationStateError("the store is not open yet".into()))
     }
 }
 
 #[async_trait]
-impl Notebook for Later {
-    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, NotebookError> {
+impl ConversationState for LateState {
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, ConversationStateError> {
         self.now()?.count(counts).await
     }
 
-    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, NotebookError> {
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, ConversationStateError> {
         self.now()?.summary(conversation).await
     }
 
-    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), NotebookError> {
+    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), ConversationStateError> {
         self.now()?.summarise(conversation, summary).await
     }
 }

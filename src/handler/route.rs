@@ -13,7 +13,7 @@ use tracing::debug;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Handler, HandlerError, Turn};
-use crate::message::{Content, Kind, Reply};
+use crate::message::{Content, ContentKind, Reply};
 pub use when::{Day, Hours};
 
 /// When which handler answers. One entry of a bot's `routes`; the first that fits is taken.
@@ -29,7 +29,7 @@ pub struct RouteConfig {
     /// whole ones, in large or small letters.
     pub words: Vec<String>,
     /// Kinds of message.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<ContentKind>,
     /// Identifiers of buttons and rows that were tapped. One that ends in `*` stands for all that begin like it.
     pub buttons: Vec<String>,
     /// Hours of the day, such as `"09:00-17:30"`; `"22:00-06:00"` lasts over midnight. When the turn begins counts.

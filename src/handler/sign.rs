@@ -18,9 +18,9 @@ const PREFIX: &str = "whsec_";
 const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// The key that a handler's requests are signed with.
-pub(super) struct SigningKey(Zeroizing<Vec<u8>>);
+pub(super) struct RequestSigningKey(Zeroizing<Vec<u8>>);
 
-impl SigningKey {
+impl RequestSigningKey {
     /// The key in a secret, written as the scheme wants it.
     pub(super) fn new(secret: &SecretString) -> Result<Self, String> {
         let written = secret.expose_secret().strip_prefix(PREFIX);
@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn it_signs_as_the_schemes_own_example_does() {
         // The example of the scheme's specification and its libraries.
-        let key = SigningKey::new(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned().into()).expect("a secret");
+        let key =
+            RequestSigningKey::new(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned().into()).expect("a secret");
         let signed = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", Timestamp(1_614_265_330_999), b"{\"test\": 2432232314}");
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
@@ -56,7 +57,7 @@ mod tests {
     #[test]
     fn what_is_no_such_secret_is_told_how_to_make_one() {
         for wrong in ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_c2hvcnQ=", "whsec_!!!!"] {
-            let refused = SigningKey::new(&wrong.to_owned().into()).err().expect("it is refused");
+            let refused = RequestSigningKey::new(&wrong.to_owned().into()).err().expect("it is refused");
             assert!(refused.contains("openssl rand") && !refused.contains("c2hvcnQ"), "{refused}");
         }
     }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::sign::SigningKey;
+use super::sign::RequestSigningKey;
 use crate::clock::Timestamp;
-use crate::http::names::{InLane, Lane, Names};
+use crate::http::names::{InLane, LookupLane, Names};
 use crate::http::reach::{self, Lookup};
 use crate::http::{Body, Bounded, Call, Client, ClientError, MayCall, Shared, Transport};
 
 /// The ways out that a handler may take.
 #[derive(Clone)]
-pub struct WaysOut {
+pub struct Egress {
     /// To wherever the operator says.
     pub anywhere: Arc<dyn Transport>,
     /// To the public internet alone.
@@ -23,7 +23,7 @@ pub struct WaysOut {
     pub models: Shared,
 }
 
-impl WaysOut {
+impl Egress {
     /// Those to the world. Connects to nothing yet.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl WaysOut {
     /// The same ways for one bot: names that do not resolve hold up its own calls, and not those of others.
     #[must_use]
     pub fn of_one_bot(&self) -> Self {
-        let lane = Lane::default();
+        let lane = LookupLane::default();
         let in_lane =
             |transport: &Arc<dyn Transport>| -> Arc<dyn Transport> { InLane::new(Arc::clone(transport), lane.clone()) };
         Self {
@@ -65,18 +65,18 @@ impl WaysOut {
 }
 
 /// A setting that cannot be used: its key, and what to do.
-pub(super) type Unusable = (&'static str, String);
+pub(super) type SettingProblem = (&'static str, String);
 
 /// One address, the way to it, and the key that what goes there is signed with.
 pub(super) struct WayOut {
     url: Url,
-    key: Option<SigningKey>,
+    key: Option<RequestSigningKey>,
     pub(super) transport: Arc<dyn Transport>,
     private: bool,
 }
 
 /// The address in `url`, if a call may go there: https and public, or whatever it is if it is `private`.
-pub(super) fn address(url: &str, private: bool) -> Result<Url, Unusable> {
+pub(super) fn address(url: &str, private: bool) -> Result<Url, SettingProblem> {
     let url = Url::parse(url).ok().filter(|url| match private {
         true => matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none(),
         false => reach::may_be_public(url),
@@ -95,10 +95,10 @@ impl WayOut {
         url: &str,
         secret: Option<&SecretString>,
         private: bool,
-        ways_out: &WaysOut,
-    ) -> Result<Self, Vec<Unusable>> {
+        ways_out: &Egress,
+    ) -> Result<Self, Vec<SettingProblem>> {
         let url = address(url, private);
-        let key = secret.map(SigningKey::new).transpose().map_err(|problem| ("secret", problem));
+        let key = secret.map(RequestSigningKey::new).transpose().map_err(|problem| ("secret", problem));
         let transport = Arc::clone(if private { &ways_out.anywhere } else { &ways_out.public });
         let url = url.and_then(|url| match transport.refuses(&url) {
             Some(problem) => Err(("url", problem.into())),

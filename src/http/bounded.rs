@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use url::{Host, Url};
 
-use super::{Answer, Call, CallError, Transport, reach};
+use super::{Call, CallError, Transport, UpstreamResponse, reach};
 
 /// Whether the operator allows an address that may not be public.
 pub type MayCall = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
@@ -26,7 +26,7 @@ impl Bounded {
 
 #[async_trait]
 impl Transport for Bounded {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         if (self.allowed)(&call.url) {
             return self.anywhere.call(call).await;
         }

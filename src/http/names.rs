@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::reach::Lookup;
-use super::{Answer, Call, CallError, Transport};
+use super::{Call, CallError, Transport, UpstreamResponse};
 
 /// How long one look-up may take: less than a connection may, so that an answer is still of use to it.
 const LONGEST: Duration = Duration::from_secs(4);
@@ -49,22 +49,22 @@ const MOST_KEPT: usize = 1024;
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// What a look-up came to.
-type Found = Result<Arc<[IpAddr]>, ErrorKind>;
-type Flight = BoxFuture<'static, Found>;
+type Resolved = Result<Arc<[IpAddr]>, ErrorKind>;
+type PendingLookup = BoxFuture<'static, Resolved>;
 
 /// Looks names up.
 pub struct Names {
-    source: Source,
+    source: LookupSource,
     system: Mutex<Option<System>>,
-    answers: Arc<Mutex<HashMap<String, (Found, Instant)>>>,
+    answers: Arc<Mutex<HashMap<String, (Resolved, Instant)>>>,
     /// What is being looked up. Ends when nobody waits for it any longer.
-    flights: Mutex<HashMap<String, WeakShared<Flight>>>,
+    flights: Mutex<HashMap<String, WeakShared<PendingLookup>>>,
     /// For calls that are of no bot.
-    lane: Lane,
+    lane: LookupLane,
 }
 
 /// What is asked.
-enum Source {
+enum LookupSource {
     Files { hosts: PathBuf, servers: PathBuf },
     Given { hosts: String, servers: Vec<SocketAddr> },
 }
@@ -87,17 +87,17 @@ impl Names {
 
     /// The same with other files of the same form.
     pub fn files(hosts: impl Into<PathBuf>, servers: impl Into<PathBuf>) -> Arc<Self> {
-        Self::of(Source::Files { hosts: hosts.into(), servers: servers.into() })
+        Self::of(LookupSource::Files { hosts: hosts.into(), servers: servers.into() })
     }
 
     /// Looks names up in `hosts`, of the form of `/etc/hosts`, and then asks these servers.
     pub fn given(hosts: &str, servers: Vec<SocketAddr>) -> Arc<Self> {
-        Self::of(Source::Given { hosts: hosts.to_owned(), servers })
+        Self::of(LookupSource::Given { hosts: hosts.to_owned(), servers })
     }
 
-    fn of(source: Source) -> Arc<Self> {
+    fn of(source: LookupSource) -> Arc<Self> {
         let (system, answers, flights) = (Mutex::default(), Arc::default(), Mutex::default());
-        Arc::new(Self { source, system, answers, flights, lane: Lane::default() })
+        Arc::new(Self { source, system, answers, flights, lane: LookupLane::default() })
     }
 
     /// The system's settings, read again if they have changed.
@@ -116,8 +116,8 @@ impl Names {
         let stamps = self.stamps();
         let (hosts, servers) = match &self.source {
             // Small files, and seldom: reading them takes less than the hop to another thread.
-            Source::Files { hosts, servers } => (read(hosts), read_servers(&read(servers))),
-            Source::Given { hosts, servers } => (hosts.clone(), (config(servers), ResolverOpts::default())),
+            LookupSource::Files { hosts, servers } => (read(hosts), read_servers(&read(servers))),
+            LookupSource::Given { hosts, servers } => (hosts.clone(), (config(servers), ResolverOpts::default())),
         };
         let (resolver, hosts) = (resolver(servers)?, Arc::new(read_hosts(&hosts)));
         lock(&self.answers).clear();
@@ -126,15 +126,15 @@ impl Names {
 
     fn stamps(&self) -> [Option<SystemTime>; 2] {
         match &self.source {
-            Source::Files { hosts, servers } => {
+            LookupSource::Files { hosts, servers } => {
                 [hosts, servers].map(|file| std::fs::metadata(file).ok()?.modified().ok())
             }
-            Source::Given { .. } => [None, None],
+            LookupSource::Given { .. } => [None, None],
         }
     }
 
     /// What is known without asking anybody.
-    fn known(&self, system: &System, name: &str) -> Option<Found> {
+    fn known(&self, system: &System, name: &str) -> Option<Resolved> {
         if let Some(addresses) = system.hosts.get(name.trim_end_matches('.')) {
             return Some(Ok(addresses.as_slice().into()));
         }
@@ -145,11 +145,11 @@ impl Names {
         answers.get(name).filter(|(_, until)| Instant::now() < *until).map(|(found, _)| found.clone())
     }
 
-    fn under_way(&self, name: &str) -> Option<Shared<Flight>> {
+    fn under_way(&self, name: &str) -> Option<Shared<PendingLookup>> {
         lock(&self.flights).get(name).and_then(WeakShared::upgrade)
     }
 
-    async fn find(&self, name: &str) -> Found {
+    async fn find(&self, name: &str) -> Resolved {
         let system = self.settings().map_err(|error| error.kind())?;
         if let Some(found) = self.known(&system, name) {
             return found;
@@ -157,7 +157,7 @@ impl Names {
         if let Some(flight) = self.under_way(name) {
             return flight.await;
         }
-        let lane = LANE.try_with(Lane::clone).unwrap_or_else(|_| self.lane.clone());
+        let lane = LANE.try_with(LookupLane::clone).unwrap_or_else(|_| self.lane.clone());
         // Closed never, and so never an error.
         let permit = lane.0.acquire_owned().await.ok();
         // Meanwhile another may have asked, and may have been answered.
@@ -196,7 +196,7 @@ impl Lookup for Names {
 }
 
 /// Asks the servers, and says until when the answer is good.
-async fn ask(resolver: &TokioResolver, name: &str) -> (Found, Instant) {
+async fn ask(resolver: &TokioResolver, name: &str) -> (Resolved, Instant) {
     let now = Instant::now();
     // Not as text: that would refuse names with an underscore in them, such as those of services in a container's
     // network.
@@ -217,7 +217,7 @@ async fn ask(resolver: &TokioResolver, name: &str) -> (Found, Instant) {
     }
 }
 
-fn keep(answers: &Mutex<HashMap<String, (Found, Instant)>>, name: String, found: Found, until: Instant) {
+fn keep(answers: &Mutex<HashMap<String, (Resolved, Instant)>>, name: String, found: Resolved, until: Instant) {
     let mut answers = lock(answers);
     if answers.len() >= MOST_KEPT {
         let now = Instant::now();
@@ -293,20 +293,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 tokio::task_local! {
     /// Whose look-ups those of this task are. The client beneath has no other way to tell its resolver.
-    static LANE: Lane;
+    static LANE: LookupLane;
 }
 
 /// The look-ups that one bot may have under way. A clone is the same.
 #[derive(Clone, Debug)]
-pub struct Lane(Arc<Semaphore>);
+pub struct LookupLane(Arc<Semaphore>);
 
-impl Default for Lane {
+impl Default for LookupLane {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
 }
 
-impl Lane {
+impl LookupLane {
     /// Runs `call`, whose look-ups are of this lane.
     pub async fn scope<F: Future>(&self, call: F) -> F::Output {
         LANE.scope(self.clone(), call).await
@@ -316,19 +316,19 @@ impl Lane {
 /// A way out whose look-ups are of one lane.
 pub struct InLane {
     transport: Arc<dyn Transport>,
-    lane: Lane,
+    lane: LookupLane,
 }
 
 impl InLane {
     /// The same way out, in this lane.
-    pub fn new(transport: Arc<dyn Transport>, lane: Lane) -> Arc<Self> {
+    pub fn new(transport: Arc<dyn Transport>, lane: LookupLane) -> Arc<Self> {
         Arc::new(Self { transport, lane })
     }
 }
 
 #[async_trait]
 impl Transport for InLane {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         self.lane.scope(self.transport.call(call)).await
     }
 

@@ -134,7 +134,7 @@ pub enum Content {
 /// The kinds of [`Content`], as a bot's configuration names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ContentKind {
     /// Words.
     Text,
     /// An image.
@@ -179,49 +179,49 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
+impl ContentKind {
     /// What a bot answers unless its configuration says otherwise: whatever a person wrote *to* it.
-    pub const ANSWERED: [Kind; 14] = [
-        Kind::Text,
-        Kind::Image,
-        Kind::Video,
-        Kind::Audio,
-        Kind::Voice,
-        Kind::Document,
-        Kind::Sticker,
-        Kind::Location,
-        Kind::Contacts,
-        Kind::Choice,
-        Kind::Form,
-        Kind::Order,
-        Kind::Poll,
-        Kind::Vote,
+    pub const ANSWERED: [ContentKind; 14] = [
+        ContentKind::Text,
+        ContentKind::Image,
+        ContentKind::Video,
+        ContentKind::Audio,
+        ContentKind::Voice,
+        ContentKind::Document,
+        ContentKind::Sticker,
+        ContentKind::Location,
+        ContentKind::Contacts,
+        ContentKind::Choice,
+        ContentKind::Form,
+        ContentKind::Order,
+        ContentKind::Poll,
+        ContentKind::Vote,
     ];
 
     /// The word that configuration and logs use.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Text => "text",
-            Kind::Image => "image",
-            Kind::Video => "video",
-            Kind::Audio => "audio",
-            Kind::Voice => "voice",
-            Kind::Document => "document",
-            Kind::Sticker => "sticker",
-            Kind::Location => "location",
-            Kind::Contacts => "contacts",
-            Kind::Choice => "choice",
-            Kind::Form => "form",
-            Kind::Order => "order",
-            Kind::Poll => "poll",
-            Kind::Vote => "vote",
-            Kind::Reaction => "reaction",
-            Kind::Edit => "edit",
-            Kind::Revoke => "revoke",
-            Kind::System => "system",
-            Kind::Welcome => "welcome",
-            Kind::Unsupported => "unsupported",
-            Kind::Unknown => "unknown",
+            ContentKind::Text => "text",
+            ContentKind::Image => "image",
+            ContentKind::Video => "video",
+            ContentKind::Audio => "audio",
+            ContentKind::Voice => "voice",
+            ContentKind::Document => "document",
+            ContentKind::Sticker => "sticker",
+            ContentKind::Location => "location",
+            ContentKind::Contacts => "contacts",
+            ContentKind::Choice => "choice",
+            ContentKind::Form => "form",
+            ContentKind::Order => "order",
+            ContentKind::Poll => "poll",
+            ContentKind::Vote => "vote",
+            ContentKind::Reaction => "reaction",
+            ContentKind::Edit => "edit",
+            ContentKind::Revoke => "revoke",
+            ContentKind::System => "system",
+            ContentKind::Welcome => "welcome",
+            ContentKind::Unsupported => "unsupported",
+            ContentKind::Unknown => "unknown",
         }
     }
 }
@@ -233,31 +233,31 @@ impl Content {
     }
 
     /// Which kind it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ContentKind {
         match self {
-            Self::Text { .. } => Kind::Text,
+            Self::Text { .. } => ContentKind::Text,
             Self::Media(media) => match media.kind {
-                MediaKind::Image => Kind::Image,
-                MediaKind::Video => Kind::Video,
-                MediaKind::Audio => Kind::Audio,
-                MediaKind::Voice => Kind::Voice,
-                MediaKind::Document => Kind::Document,
-                MediaKind::Sticker => Kind::Sticker,
+                MediaKind::Image => ContentKind::Image,
+                MediaKind::Video => ContentKind::Video,
+                MediaKind::Audio => ContentKind::Audio,
+                MediaKind::Voice => ContentKind::Voice,
+                MediaKind::Document => ContentKind::Document,
+                MediaKind::Sticker => ContentKind::Sticker,
             },
-            Self::Location { .. } => Kind::Location,
-            Self::Contacts { .. } => Kind::Contacts,
-            Self::Choice { .. } => Kind::Choice,
-            Self::Form { .. } => Kind::Form,
-            Self::Order { .. } => Kind::Order,
-            Self::Poll { .. } => Kind::Poll,
-            Self::Vote { .. } => Kind::Vote,
-            Self::Reaction { .. } => Kind::Reaction,
-            Self::Edit { .. } => Kind::Edit,
-            Self::Revoke { .. } => Kind::Revoke,
-            Self::System { .. } => Kind::System,
-            Self::Welcome => Kind::Welcome,
-            Self::Unsupported { .. } => Kind::Unsupported,
-            Self::Unknown { .. } => Kind::Unknown,
+            Self::Location { .. } => ContentKind::Location,
+            Self::Contacts { .. } => ContentKind::Contacts,
+            Self::Choice { .. } => ContentKind::Choice,
+            Self::Form { .. } => ContentKind::Form,
+            Self::Order { .. } => ContentKind::Order,
+            Self::Poll { .. } => ContentKind::Poll,
+            Self::Vote { .. } => ContentKind::Vote,
+            Self::Reaction { .. } => ContentKind::Reaction,
+            Self::Edit { .. } => ContentKind::Edit,
+            Self::Revoke { .. } => ContentKind::Revoke,
+            Self::System { .. } => ContentKind::System,
+            Self::Welcome => ContentKind::Welcome,
+            Self::Unsupported { .. } => ContentKind::Unsupported,
+            Self::Unknown { .. } => ContentKind::Unknown,
         }
     }
 

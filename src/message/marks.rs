@@ -314,13 +314,13 @@ fn lines(text: &str, range: Range<usize>, ticks: &[Range<usize>], found: &mut Ve
         if line.bytes().any(|byte| matches!(byte, b'*' | b'_' | b'~' | b'`')) {
             let first = ticks.partition_point(|ticks| ticks.start < range.start);
             let last = ticks.partition_point(|ticks| ticks.start < range.end);
-            Line::read(text, range.clone(), &ticks[first..last]).spans(range, &mut Vec::new(), found);
+            MarkedLine::read(text, range.clone(), &ticks[first..last]).spans(range, &mut Vec::new(), found);
         }
     }
 }
 
 /// One line, or what of it stands beside fences.
-struct Line<'t> {
+struct MarkedLine<'t> {
     text: &'t str,
     codes: Vec<Span>,
     /// In which no mark is read: code and addresses, in order.
@@ -329,7 +329,7 @@ struct Line<'t> {
     closers: [Vec<usize>; 3],
 }
 
-impl<'t> Line<'t> {
+impl<'t> MarkedLine<'t> {
     fn read(text: &'t str, range: Range<usize>, ticks: &[Range<usize>]) -> Self {
         let mut codes = Vec::new();
         let mut single = ticks.iter().filter(|ticks| ticks.len() == 1).peekable();

@@ -16,16 +16,16 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::door::Door;
-use super::host::{Bots, Host, HostError, Hosted, Put, Removed};
-use super::route::{self, Astray, Place};
-use super::views::{BotState, NO_BOT, Refusal, Sent, State};
-use super::{Desk, Hand};
+use super::host::{BotHosting, Bots, HostError, Hosted, Put, Removed};
+use super::route::{self, ApiRoute, RouteError};
+use super::views::{ApiError, BotState, EnqueuedView, NO_BOT, StatusView};
+use super::{Admin, LocalAdmin};
 use crate::body;
-use crate::budget::Budget;
+use crate::budget::MemoryBudget;
 use crate::clock::Clock;
 use crate::errand::Errands;
 use crate::health::Health;
-use crate::hosting::Roster;
+use crate::hosting::BotRegistry;
 use crate::http::Headers;
 use crate::message::BotName;
 use crate::store::{Backlog, Store};
@@ -45,12 +45,12 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// The operator's API.
 pub struct Api {
-    desk: Arc<Desk>,
-    bots: Roster<Health>,
-    host: Arc<dyn Host>,
+    desk: Arc<LocalAdmin>,
+    bots: BotRegistry<Health>,
+    host: Arc<dyn BotHosting>,
     /// What bots say unasked; none if nobody can have them do so.
     errands: Option<Arc<Errands>>,
-    memory: Budget,
+    memory: MemoryBudget,
     door: Door,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -64,38 +64,38 @@ pub struct Api {
 const WRONG: &str = "these settings are wrong, and nothing was changed: see `problems` (a secret goes in as {\"$secret\": \"…\"}; \"env:NAME\" needs an entry in hosting.env)";
 
 /// What a request is answered with.
-struct Answer {
+struct ApiResponse {
     status: u16,
-    body: Content,
+    body: ResponseBody,
     allow: Option<&'static str>,
 }
 
-enum Content {
+enum ResponseBody {
     Json(Value),
     /// In the text format of OpenMetrics.
     Metrics(String),
 }
 
-impl Answer {
-    fn new(status: u16, body: &impl Serialize) -> Result<Self, Refusal> {
-        let body = serde_json::to_value(body).map_err(|_| Refusal::new(503, "this has no form in JSON"))?;
-        Ok(Self { status, body: Content::Json(body), allow: None })
+impl ApiResponse {
+    fn new(status: u16, body: &impl Serialize) -> Result<Self, ApiError> {
+        let body = serde_json::to_value(body).map_err(|_| ApiError::new(503, "this has no form in JSON"))?;
+        Ok(Self { status, body: ResponseBody::Json(body), allow: None })
     }
 }
 
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
-        Self { status: refusal.status, body: Content::Json(json!({ "error": refusal.text })), allow: None }
+impl From<ApiError> for ApiResponse {
+    fn from(refusal: ApiError) -> Self {
+        Self { status: refusal.status, body: ResponseBody::Json(json!({ "error": refusal.text })), allow: None }
     }
 }
 
-impl From<HostError> for Answer {
+impl From<HostError> for ApiResponse {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Refused(refusal) => refusal.into(),
             HostError::Wrong(problems) => {
                 let body = json!({ "error": WRONG, "problems": problems });
-                Self { status: 422, body: Content::Json(body), allow: None }
+                Self { status: 422, body: ResponseBody::Json(body), allow: None }
             }
         }
     }
@@ -106,19 +106,19 @@ impl Api {
     /// counted in `metrics`. Call it on the runtime that is to do the work.
     pub fn new(
         store: Arc<dyn Store>,
-        bots: Roster<Health>,
-        host: Arc<dyn Host>,
+        bots: BotRegistry<Health>,
+        host: Arc<dyn BotHosting>,
         token: SecretString,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
-        let desk = Arc::new(Desk::new(store, bots.clone(), clock));
+        let desk = Arc::new(LocalAdmin::new(store, bots.clone(), clock));
         Self {
             desk,
             bots,
             host,
             errands: None,
-            memory: Budget::new(MESSAGE_MEMORY),
+            memory: MemoryBudget::new(MESSAGE_MEMORY),
             door: Door::new(token),
             metrics,
             clock,
@@ -139,87 +139,95 @@ impl Api {
         self.changes.wait().await;
     }
 
-    async fn answer(&self, place: Place<'_>, query: &str, key: Option<&str>, body: Bytes) -> Result<Answer, Refusal> {
+    async fn answer(
+        &self,
+        place: ApiRoute<'_>,
+        query: &str,
+        key: Option<&str>,
+        body: Bytes,
+    ) -> Result<ApiResponse, ApiError> {
         let body = match place {
-            Place::Messages(bot) => return Answer::new(202, &self.send(bot, key, body).await?),
+            ApiRoute::Messages(bot) => return ApiResponse::new(202, &self.send(bot, key, body).await?),
             _ => &*body,
         };
         match place {
-            Place::Invite(bot) => {
+            ApiRoute::Invite(bot) => {
                 let (bot, lasts) = (bot.to_owned(), route::pause_for(body)?);
-                let change = |desk: Arc<Desk>| async move { desk.invite(&bot, lasts).await };
-                Answer::new(200, &self.see_through(change).await?)
+                let change = |desk: Arc<LocalAdmin>| async move { desk.invite(&bot, lasts).await };
+                ApiResponse::new(200, &self.see_through(change).await?)
             }
-            Place::Members(bot) => {
+            ApiRoute::Members(bot) => {
                 let (after, words) = route::members(query)?;
-                Answer::new(200, &self.desk.list_members(bot, after, words).await?)
+                ApiResponse::new(200, &self.desk.list_members(bot, after, words).await?)
             }
-            Place::Revoke(bot) => {
+            ApiRoute::Revoke(bot) => {
                 let (bot, what) = (bot.to_owned(), route::revoked(body)?);
-                let change = |desk: Arc<Desk>| async move { desk.revoke(&bot, &what).await };
-                Answer::new(200, &self.see_through(change).await?)
+                let change = |desk: Arc<LocalAdmin>| async move { desk.revoke(&bot, &what).await };
+                ApiResponse::new(200, &self.see_through(change).await?)
             }
-            Place::Messages(_) => Err(Refusal::new(404, "there is nothing here")),
-            Place::Dead => Answer::new(200, &self.desk.dead(&route::page(query)?).await?),
-            Place::Letter(number) => Answer::new(200, &self.desk.letter(route::letter(number)?).await?),
-            Place::Part(key) => {
+            ApiRoute::Messages(_) => Err(ApiError::new(404, "there is nothing here")),
+            ApiRoute::Dead => ApiResponse::new(200, &self.desk.dead(&route::page(query)?).await?),
+            ApiRoute::Letter(number) => ApiResponse::new(200, &self.desk.letter(route::letter(number)?).await?),
+            ApiRoute::Part(key) => {
                 let words = route::shows_words(query)?;
-                Answer::new(200, &self.desk.part(&route::key(key), words).await?)
+                ApiResponse::new(200, &self.desk.part(&route::key(key), words).await?)
             }
-            Place::State => Answer::new(200, &self.state()),
-            Place::Metrics => Ok(Answer { status: 200, body: Content::Metrics(self.measured()), allow: None }),
-            Place::Bots => Answer::new(200, &self.page_of_bots(route::bots(query)?)),
-            Place::Bot(_) | Place::PutBot(_) | Place::RemoveBot(_) | Place::Reload => {
-                Ok(self.host(place, body).await.unwrap_or_else(Answer::from))
+            ApiRoute::State => ApiResponse::new(200, &self.state()),
+            ApiRoute::Metrics => {
+                Ok(ApiResponse { status: 200, body: ResponseBody::Metrics(self.measured()), allow: None })
             }
-            Place::Replay | Place::Discard => {
-                let (letters, replay) = (route::letters(body)?, matches!(place, Place::Replay));
-                let change = |desk: Arc<Desk>| async move {
+            ApiRoute::Bots => ApiResponse::new(200, &self.page_of_bots(route::bots(query)?)),
+            ApiRoute::Bot(_) | ApiRoute::PutBot(_) | ApiRoute::RemoveBot(_) | ApiRoute::Reload => {
+                Ok(self.host(place, body).await.unwrap_or_else(ApiResponse::from))
+            }
+            ApiRoute::Replay | ApiRoute::Discard => {
+                let (letters, replay) = (route::letters(body)?, matches!(place, ApiRoute::Replay));
+                let change = |desk: Arc<LocalAdmin>| async move {
                     if replay { desk.replay(&letters).await } else { desk.discard(&letters).await }
                 };
                 let changed = self.see_through(change).await?;
-                Answer::new(if changed.error.is_some() { 503 } else { 200 }, &changed)
+                ApiResponse::new(if changed.error.is_some() { 503 } else { 200 }, &changed)
             }
-            Place::Forget => {
+            ApiRoute::Forget => {
                 let whom = route::whom(body)?;
-                let forget = |desk: Arc<Desk>| async move { desk.forget(&whom).await };
-                Answer::new(200, &self.see_through(forget).await?)
+                let forget = |desk: Arc<LocalAdmin>| async move { desk.forget(&whom).await };
+                ApiResponse::new(200, &self.see_through(forget).await?)
             }
-            Place::Pause => {
+            ApiRoute::Pause => {
                 let (whom, pause) = route::pause(body)?;
-                let change = |desk: Arc<Desk>| async move { desk.pause(&whom, pause).await };
-                Answer::new(200, &self.see_through(change).await?)
+                let change = |desk: Arc<LocalAdmin>| async move { desk.pause(&whom, pause).await };
+                ApiResponse::new(200, &self.see_through(change).await?)
             }
-            Place::Resume => {
+            ApiRoute::Resume => {
                 let whom = route::whom(body)?;
-                let change = |desk: Arc<Desk>| async move { desk.resume(&whom).await };
-                Answer::new(200, &self.see_through(change).await?)
+                let change = |desk: Arc<LocalAdmin>| async move { desk.resume(&whom).await };
+                ApiResponse::new(200, &self.see_through(change).await?)
             }
-            Place::PauseAt(number) => {
+            ApiRoute::PauseAt(number) => {
                 let (letter, pause) = (route::letter(number)?, route::pause_for(body)?);
-                let change = |desk: Arc<Desk>| async move { desk.pause_at(letter, pause).await };
-                Answer::new(200, &self.see_through(change).await?)
+                let change = |desk: Arc<LocalAdmin>| async move { desk.pause_at(letter, pause).await };
+                ApiResponse::new(200, &self.see_through(change).await?)
             }
-            Place::ResumeAt(number) => {
+            ApiRoute::ResumeAt(number) => {
                 let letter = route::letter(number)?;
-                let change = |desk: Arc<Desk>| async move { desk.resume_at(letter).await };
-                Answer::new(200, &self.see_through(change).await?)
+                let change = |desk: Arc<LocalAdmin>| async move { desk.resume_at(letter).await };
+                ApiResponse::new(200, &self.see_through(change).await?)
             }
         }
     }
 
     /// Takes in what a bot is to say.
-    async fn send(&self, bot: &str, key: Option<&str>, body: Bytes) -> Result<Sent, Refusal> {
+    async fn send(&self, bot: &str, key: Option<&str>, body: Bytes) -> Result<EnqueuedView, ApiError> {
         let errands = self.errands.clone().ok_or(NO_BOT)?;
         let (bot, key) = (bot.to_owned(), key.map(str::to_owned));
         self.see_through(|desk| async move { desk.take_in(&errands, &bot, key.as_deref(), &body).await }).await
     }
 
     /// Does something that must come to its end, and to its line in the log, although the caller may hang up.
-    async fn see_through<T, F>(&self, change: impl FnOnce(Arc<Desk>) -> F) -> Result<T, Refusal>
+    async fn see_through<T, F>(&self, change: impl FnOnce(Arc<LocalAdmin>) -> F) -> Result<T, ApiError>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, Refusal>> + Send + 'static,
+        F: Future<Output = Result<T, ApiError>> + Send + 'static,
     {
         self.see_to_it(change(Arc::clone(&self.desk))).await?
     }
@@ -228,9 +236,9 @@ impl Api {
     async fn see_to_it<T: Send + 'static>(
         &self,
         change: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ApiError> {
         let done = self.changes.spawn_on(change, &self.runtime).await;
-        done.map_err(|_| Refusal::new(503, "it broke off: see the log"))
+        done.map_err(|_| ApiError::new(503, "it broke off: see the log"))
     }
 
     fn page_of_bots(&self, (after, most): (Option<BotName>, usize)) -> Bots {
@@ -247,37 +255,37 @@ impl Api {
     }
 
     /// What is about which bots there are.
-    async fn host(&self, place: Place<'_>, body: &[u8]) -> Result<Answer, HostError> {
+    async fn host(&self, place: ApiRoute<'_>, body: &[u8]) -> Result<ApiResponse, HostError> {
         let host = Arc::clone(&self.host);
         let answer = match place {
-            Place::PutBot(bot) => {
+            ApiRoute::PutBot(bot) => {
                 let (bot, settings) = (BotName::new(bot), route::settings(body)?);
                 let name = bot.clone();
                 let new = self.see_to_it(async move { host.put(&name, settings).await }).await??;
-                Answer::new(if new { 201 } else { 200 }, &Put { bot, new })
+                ApiResponse::new(if new { 201 } else { 200 }, &Put { bot, new })
             }
-            Place::RemoveBot(bot) => {
+            ApiRoute::RemoveBot(bot) => {
                 let bot = BotName::new(bot);
                 let name = bot.clone();
                 if !self.see_to_it(async move { host.remove(&name).await }).await?? {
                     return Err(NO_BOT.into());
                 }
-                Answer::new(200, &Removed { waiting: self.desk.waiting(&bot), bot })
+                ApiResponse::new(200, &Removed { waiting: self.desk.waiting(&bot), bot })
             }
-            Place::Bot(bot) => {
+            ApiRoute::Bot(bot) => {
                 let bot = BotName::new(bot);
                 let health = self.bots.get(&bot).ok_or(NO_BOT)?;
                 let settings = host.settings(&bot).await?;
-                Answer::new(200, &Hosted { settings, ..self.hosted(bot, &health) })
+                ApiResponse::new(200, &Hosted { settings, ..self.hosted(bot, &health) })
             }
-            _ => Answer::new(200, &self.see_to_it(async move { host.reload().await }).await??),
+            _ => ApiResponse::new(200, &self.see_to_it(async move { host.reload().await }).await??),
         };
         Ok(answer?)
     }
 
     fn measured(&self) -> String {
         let Backlog { messages, conversations, oldest } = self.desk.backlog();
-        self.metrics.text(metrics::State {
+        self.metrics.text(metrics::Gauges {
             messages,
             conversations,
             oldest: oldest.map(|oldest| self.clock.now().since(oldest)).unwrap_or_default(),
@@ -287,8 +295,8 @@ impl Api {
         })
     }
 
-    fn state(&self) -> State {
-        State {
+    fn state(&self) -> StatusView {
+        StatusView {
             waiting: self.desk.backlog().into(),
             bots: self.bots.all().into_iter().map(|(bot, health)| BotState { bot, down: health.is_down() }).collect(),
             store_failure: self.desk.failure(),
@@ -304,16 +312,16 @@ pub fn routes(api: Arc<Api>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'st
 }
 
 async fn handle(api: web::Data<Api>, http: HttpRequest, body: Payload) -> HttpResponse {
-    let place = Place::find(http.method().as_str(), http.path());
+    let place = ApiRoute::find(http.method().as_str(), http.path());
     let request = place.as_ref().map_or("other", |place| place.template());
-    let answer = serve(&api, place, &http, body).await.unwrap_or_else(Answer::from);
+    let answer = serve(&api, place, &http, body).await.unwrap_or_else(ApiResponse::from);
     let status = answer.status;
     match status {
         401 => warn!(operator.request = request, operator.status = status, "the operator's token was not shown"),
         // Each was a line of its own already, as many as there may be in a second.
         429 => {}
         // Several times a minute, for ever.
-        200 if matches!(answer.body, Content::Metrics(_)) => {
+        200 if matches!(answer.body, ResponseBody::Metrics(_)) => {
             debug!(operator.request = request, operator.status = status, "operator");
         }
         _ => info!(operator.request = request, operator.status = status, "operator"),
@@ -323,10 +331,10 @@ async fn handle(api: web::Data<Api>, http: HttpRequest, body: Payload) -> HttpRe
 
 async fn serve(
     api: &Api,
-    place: Result<Place<'_>, Astray>,
+    place: Result<ApiRoute<'_>, RouteError>,
     http: &HttpRequest,
     body: Payload,
-) -> Result<Answer, Refusal> {
+) -> Result<ApiResponse, ApiError> {
     let mut headers = Headers::default();
     let is_read = |name: &HeaderName| *name == AUTHORIZATION || *name == IDEMPOTENCY_KEY;
     for (name, value) in http.headers().iter().filter(|(name, _)| is_read(name)) {
@@ -335,14 +343,14 @@ async fn serve(
     api.door.admit(headers.get(AUTHORIZATION.as_str()))?;
     let place = match place {
         Ok(place) => place,
-        Err(Astray::Nothing) => return Err(Refusal::new(404, "there is nothing here")),
-        Err(Astray::Takes(methods)) => {
-            let refusal = Refusal::new(405, "this takes another method");
-            return Ok(Answer { allow: Some(methods), ..refusal.into() });
+        Err(RouteError::Nothing) => return Err(ApiError::new(404, "there is nothing here")),
+        Err(RouteError::Takes(methods)) => {
+            let refusal = ApiError::new(405, "this takes another method");
+            return Ok(ApiResponse { allow: Some(methods), ..refusal.into() });
         }
     };
     let (limit, patience) = match place {
-        Place::Messages(_) => (MESSAGE_LIMIT, MESSAGE_TIMEOUT),
+        ApiRoute::Messages(_) => (MESSAGE_LIMIT, MESSAGE_TIMEOUT),
         _ => (BODY_LIMIT, BODY_TIMEOUT),
     };
     // Until the answer is there: what is read is held for as long.
@@ -350,17 +358,17 @@ async fn serve(
     if matches!(place.method(), "POST" | "PUT") {
         let announced = http.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let most = announced.unwrap_or(limit).min(limit);
-        if let Place::Messages(_) = place {
+        if let ApiRoute::Messages(_) = place {
             _room = Some(api.memory.take(most as u64).await);
         }
         let limit = if announced.is_some_and(|length| length > limit) { 0 } else { most };
         let read = body::whole(body, limit, patience).await;
-        bytes = read.map_err(|(status, text)| Refusal::new(status, text))?;
+        bytes = read.map_err(|(status, text)| ApiError::new(status, text))?;
     }
     api.answer(place, http.query_string(), headers.get(IDEMPOTENCY_KEY), bytes).await
 }
 
-fn respond(answer: Answer) -> HttpResponse {
+fn respond(answer: ApiResponse) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::from_u16(answer.status).unwrap_or_default());
     response.insert_header((CACHE_CONTROL, "no-store")).insert_header(("x-content-type-options", "nosniff"));
     if let Some(allow) = answer.allow {
@@ -376,7 +384,7 @@ fn respond(answer: Answer) -> HttpResponse {
         response.force_close();
     }
     match answer.body {
-        Content::Json(body) => response.json(body),
-        Content::Metrics(text) => response.content_type(OPEN_METRICS).body(text),
+        ResponseBody::Json(body) => response.json(body),
+        ResponseBody::Metrics(text) => response.content_type(OPEN_METRICS).body(text),
     }
 }

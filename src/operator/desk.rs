@@ -7,21 +7,24 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tracing::{info, warn};
 
-use super::Hand;
-use super::pairing::{Invited, Members, Revoked, Withdrawn};
-use super::views::{Changed, Letter, Letters, NO_BOT, Page, PartOfReply, PauseFor, Refusal, Sent, Stands, Whom};
+use super::Admin;
+use super::pairing::{Invited, MembersView, Revoked, Withdrawn};
+use super::views::{
+    ApiError, ContactView, EnqueuedView, Letter, Letters, LettersChanged, NO_BOT, PageQuery, PartOfReply, PauseFor,
+    Whom,
+};
 use crate::clock::{Clock, Timestamp};
-use crate::errand::{Errands, Refused};
+use crate::errand::{Errands, ProactiveError};
 use crate::health::Health;
-use crate::hosting::Roster;
+use crate::hosting::BotRegistry;
 use crate::message::{self, BotName, ContactIds, NotAContact, PartKey};
-use crate::store::{Backlog, By, Change, DeadLetter, Forgotten, Pause, Peer, Seq, Store};
+use crate::store::{Backlog, By, ContactChange, ContactRef, DeadLetter, Forgotten, Pause, Seq, Store};
 
 /// An operator with the store before him.
-pub struct Desk {
+pub struct LocalAdmin {
     pub(super) store: Arc<dyn Store>,
     /// Their names may be logged. Anything else that stands in their place may be a person's.
-    pub(super) bots: Roster<Health>,
+    pub(super) bots: BotRegistry<Health>,
     pub(super) clock: Clock,
 }
 
@@ -32,9 +35,9 @@ enum Fate {
     Discard,
 }
 
-impl Desk {
+impl LocalAdmin {
     /// A desk at this store, which is kept for `bots`.
-    pub fn new(store: Arc<dyn Store>, bots: Roster<Health>, clock: Clock) -> Self {
+    pub fn new(store: Arc<dyn Store>, bots: BotRegistry<Health>, clock: Clock) -> Self {
         Self { store, bots, clock }
     }
 
@@ -47,7 +50,7 @@ impl Desk {
     ///
     /// # Errors
     /// When it is not known (any longer), or the store fails.
-    pub async fn part(&self, key: &PartKey, words: bool) -> Result<PartOfReply, Refusal> {
+    pub async fn part(&self, key: &PartKey, words: bool) -> Result<PartOfReply, ApiError> {
         if let Some(part) = self.store.part(key).await? {
             return Ok(PartOfReply::of(part, words));
         }
@@ -61,24 +64,30 @@ impl Desk {
             None => None,
         };
         let part = letter.and_then(|letter| PartOfReply::dead(key, letter, words));
-        part.ok_or(Refusal::new(404, "no such part is known (any longer)"))
+        part.ok_or(ApiError::new(404, "no such part is known (any longer)"))
     }
 
     /// Takes in what a bot is to say unasked.
     ///
     /// # Errors
     /// Why it was not taken in.
-    pub async fn take_in(&self, errands: &Errands, bot: &str, key: Option<&str>, body: &[u8]) -> Result<Sent, Refusal> {
+    pub async fn take_in(
+        &self,
+        errands: &Errands,
+        bot: &str,
+        key: Option<&str>,
+        body: &[u8],
+    ) -> Result<EnqueuedView, ApiError> {
         let taken = errands.take(bot, key, body).await;
         info!(
             operator.action = "send",
             operator.bot = errands.bot(bot).as_ref().map(BotName::as_str),
             operator.message = taken.as_ref().ok().map(|receipt| receipt.seq.0),
             operator.parts = taken.as_ref().ok().map(|receipt| receipt.parts),
-            operator.error = taken.as_ref().err().map(Refused::code),
+            operator.error = taken.as_ref().err().map(ProactiveError::code),
             "audit"
         );
-        Ok(Sent::of(&taken?))
+        Ok(EnqueuedView::of(&taken?))
     }
 
     /// How much waits.
@@ -96,8 +105,8 @@ impl Desk {
         self.store.is_out_of_space()
     }
 
-    async fn change(&self, letters: &[Seq], fate: Fate) -> Changed {
-        let mut changed = Changed::default();
+    async fn change(&self, letters: &[Seq], fate: Fate) -> LettersChanged {
+        let mut changed = LettersChanged::default();
         for letter in letters.iter().copied().collect::<BTreeSet<_>>() {
             let found = match fate {
                 Fate::Replay if self.is_unread(letter).await => {
@@ -132,12 +141,12 @@ impl Desk {
     }
 }
 
-impl Desk {
+impl LocalAdmin {
     /// Has a person answer in the conversation that a dead letter stands in.
     ///
     /// # Errors
     /// When there is no such letter, or the store fails.
-    pub async fn pause_at(&self, letter: Seq, pause: PauseFor) -> Result<Stands, Refusal> {
+    pub async fn pause_at(&self, letter: Seq, pause: PauseFor) -> Result<ContactView, ApiError> {
         let peer = self.peer_at(letter).await?;
         self.stand(&peer, self.begin(pause)).await
     }
@@ -146,9 +155,9 @@ impl Desk {
     ///
     /// # Errors
     /// When there is no such letter, or the store fails.
-    pub async fn resume_at(&self, letter: Seq) -> Result<Stands, Refusal> {
+    pub async fn resume_at(&self, letter: Seq) -> Result<ContactView, ApiError> {
         let peer = self.peer_at(letter).await?;
-        self.stand(&peer, Change::Resume).await
+        self.stand(&peer, ContactChange::Resume).await
     }
 
     /// Whether there is nothing in a letter that could be replayed.
@@ -156,39 +165,39 @@ impl Desk {
         self.dead_letter(letter).await.is_ok_and(|letter| letter.unread)
     }
 
-    async fn peer_at(&self, letter: Seq) -> Result<Peer, Refusal> {
+    async fn peer_at(&self, letter: Seq) -> Result<ContactRef, ApiError> {
         let letter = self.dead_letter(letter).await?;
         if letter.unread && letter.message.inbound.at.sender.as_str() == DeadLetter::NOBODY {
-            return Err(Refusal::new(404, "this message could not be read, and neither could whose it is"));
+            return Err(ApiError::new(404, "this message could not be read, and neither could whose it is"));
         }
-        Ok(Peer::of(&letter.message.inbound.at))
+        Ok(ContactRef::of(&letter.message.inbound.at))
     }
 
-    async fn dead_letter(&self, letter: Seq) -> Result<DeadLetter, Refusal> {
+    async fn dead_letter(&self, letter: Seq) -> Result<DeadLetter, ApiError> {
         let after = letter.0.checked_sub(1).map(Seq);
         let found = self.store.dead(after, 1).await?.pop().filter(|found| found.message.seq == letter);
-        found.ok_or(Refusal::new(404, "there is no such dead letter (any longer)"))
+        found.ok_or(ApiError::new(404, "there is no such dead letter (any longer)"))
     }
 
     /// Whom an operator means, who may write a phone number as people do. A bot that does not exist pauses nobody, and the
     /// operator would never know.
-    async fn known(&self, Whom { bot, contact }: &Whom) -> Result<Peer, Refusal> {
+    async fn known(&self, Whom { bot, contact }: &Whom) -> Result<ContactRef, ApiError> {
         let bot = self.bot(bot)?;
         self.peer(&bot, contact).await
     }
 
     /// Whom a contact names: by a number or an identifier, or by whatever else the bot knows a chat by.
-    pub(super) async fn peer(&self, bot: &BotName, contact: &str) -> Result<Peer, Refusal> {
+    pub(super) async fn peer(&self, bot: &BotName, contact: &str) -> Result<ContactRef, ApiError> {
         let ids = match ContactIds::written(contact) {
             Ok(ids) => ids,
             Err(_) if self.store.whereabouts(bot, contact).await?.is_some() => ContactIds::known_as(contact),
             Err(why) => return Err(not_a_contact(why)),
         };
-        Peer::new(bot, ids).ok_or(not_a_contact(NotAContact::Unknown))
+        ContactRef::new(bot, ids).ok_or(not_a_contact(NotAContact::Unknown))
     }
 
     /// The bot of this name.
-    pub(super) fn bot(&self, name: &str) -> Result<BotName, Refusal> {
+    pub(super) fn bot(&self, name: &str) -> Result<BotName, ApiError> {
         Some(BotName::new(name.trim())).filter(|bot| self.bots.has(bot)).ok_or(NO_BOT)
     }
 
@@ -196,15 +205,15 @@ impl Desk {
         self.bots.has(bot).then(|| bot.as_str())
     }
 
-    fn begin(&self, PauseFor { lasts }: PauseFor) -> Change {
+    fn begin(&self, PauseFor { lasts }: PauseFor) -> ContactChange {
         let since = self.clock.now();
         let until = lasts.and_then(|lasts| lasts.until(since));
-        Change::Pause(Pause { since, until, by: By::Operator })
+        ContactChange::Pause(Pause { since, until, by: By::Operator })
     }
 
-    async fn stand(&self, peer: &Peer, change: Change) -> Result<Stands, Refusal> {
+    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<ContactView, ApiError> {
         let changed = self.store.stand(peer, change).await;
-        let action = if change == Change::Resume { "resume" } else { "pause" };
+        let action = if change == ContactChange::Resume { "resume" } else { "pause" };
         info!(
             operator.action = action,
             operator.bot = self.loggable(peer.bot()),
@@ -215,7 +224,7 @@ impl Desk {
         let changed = changed?;
         let pause = self.store.standing(peer).await?.pause(self.clock.now());
         let until = pause.and_then(|pause| pause.until).map(Timestamp::to_utc);
-        Ok(Stands { paused: pause.is_some(), until, changed })
+        Ok(ContactView { paused: pause.is_some(), until, changed })
     }
 }
 
@@ -224,61 +233,61 @@ fn numbers(letters: &[Seq]) -> String {
 }
 
 /// Said of a contact that is none. Nothing of it stands in there.
-fn not_a_contact(why: NotAContact) -> Refusal {
-    Refusal::new(400, format!("the contact {why}"))
+fn not_a_contact(why: NotAContact) -> ApiError {
+    ApiError::new(400, format!("the contact {why}"))
 }
 
 #[async_trait]
-impl Hand for Desk {
-    async fn dead(&self, page: &Page) -> Result<Letters, Refusal> {
+impl Admin for LocalAdmin {
+    async fn dead(&self, page: &PageQuery) -> Result<Letters, ApiError> {
         let letters = self.store.dead(page.after, page.most).await?;
         let next = letters.last().filter(|_| letters.len() == page.most).map(|letter| letter.message.seq);
         Ok(Letters { letters: letters.into_iter().map(|letter| Letter::of(letter, page.words)).collect(), next })
     }
 
-    async fn letter(&self, letter: Seq) -> Result<Letter, Refusal> {
+    async fn letter(&self, letter: Seq) -> Result<Letter, ApiError> {
         Ok(Letter::of(self.dead_letter(letter).await?, true))
     }
 
-    async fn replay(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
+    async fn replay(&self, letters: &[Seq]) -> Result<LettersChanged, ApiError> {
         Ok(self.change(letters, Fate::Replay).await)
     }
 
-    async fn discard(&self, letters: &[Seq]) -> Result<Changed, Refusal> {
+    async fn discard(&self, letters: &[Seq]) -> Result<LettersChanged, ApiError> {
         Ok(self.change(letters, Fate::Discard).await)
     }
 
-    async fn pause(&self, whom: &Whom, pause: PauseFor) -> Result<Stands, Refusal> {
+    async fn pause(&self, whom: &Whom, pause: PauseFor) -> Result<ContactView, ApiError> {
         self.stand(&self.known(whom).await?, self.begin(pause)).await
     }
 
-    async fn resume(&self, whom: &Whom) -> Result<Stands, Refusal> {
-        self.stand(&self.known(whom).await?, Change::Resume).await
+    async fn resume(&self, whom: &Whom) -> Result<ContactView, ApiError> {
+        self.stand(&self.known(whom).await?, ContactChange::Resume).await
     }
 
-    async fn send(&self, _: &str, _: &str, _: &Value) -> Result<Sent, Refusal> {
-        Err(Refusal::new(
+    async fn send(&self, _: &str, _: &str, _: &Value) -> Result<EnqueuedView, ApiError> {
+        Err(ApiError::new(
             503,
             "threedots is not running, and nothing would be sent: start it, with an `operator.token`",
         ))
     }
 
-    async fn invite(&self, bot: &str, lasts: PauseFor) -> Result<Invited, Refusal> {
+    async fn invite(&self, bot: &str, lasts: PauseFor) -> Result<Invited, ApiError> {
         self.make_invitation(bot, lasts).await
     }
 
-    async fn members(&self, bot: &str, after: Option<String>) -> Result<Members, Refusal> {
+    async fn members(&self, bot: &str, after: Option<String>) -> Result<MembersView, ApiError> {
         self.list_members(bot, after, true).await
     }
 
-    async fn revoke(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, Refusal> {
+    async fn revoke(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, ApiError> {
         self.take_back(bot, what).await
     }
 
-    async fn forget(&self, whom: &Whom) -> Result<Forgotten, Refusal> {
+    async fn forget(&self, whom: &Whom) -> Result<Forgotten, ApiError> {
         let bot = BotName::new(whom.bot.trim());
         if bot.as_str().is_empty() || whom.contact.trim().trim_start_matches('+').is_empty() {
-            return Err(Refusal::new(400, "name the bot and the contact"));
+            return Err(ApiError::new(400, "name the bot and the contact"));
         }
         let logged = self.loggable(&bot);
         let written = message::written(&whom.contact);

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::views::Refusal;
+use super::views::ApiError;
 use crate::secret::{Guesses, bearer, same_token};
 
 /// So many wrong tokens are looked at in one second.
@@ -22,16 +22,16 @@ impl Door {
     }
 
     /// Lets in whoever shows the token in this `authorization` header.
-    pub(super) fn admit(&self, authorization: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn admit(&self, authorization: Option<&str>) -> Result<(), ApiError> {
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         if !guesses.may() {
-            return Err(Refusal::new(429, "too many wrong tokens: wait a second"));
+            return Err(ApiError::new(429, "too many wrong tokens: wait a second"));
         }
         if authorization.and_then(bearer).is_some_and(|shown| same_token(shown, self.token.expose_secret())) {
             return Ok(());
         }
         guesses.wrong();
-        Err(Refusal::new(401, "show the operator's token: `authorization: Bearer …`"))
+        Err(ApiError::new(401, "show the operator's token: `authorization: Bearer …`"))
     }
 }
 

@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::views::Refusal;
+use super::views::ApiError;
 use crate::message::BotName;
 
 /// Whoever can change which bots there are. One change at a time; none touches what another bot is doing, and a bot's own
 /// turns that have begun end as they began.
 #[async_trait]
-pub trait Host: Send + Sync + 'static {
+pub trait BotHosting: Send + Sync + 'static {
     /// A bot's settings, without its secrets; none if they do not stand in a file of its own.
     async fn settings(&self, bot: &BotName) -> Result<Option<Map<String, Value>>, HostError>;
 
@@ -29,13 +29,13 @@ pub trait Host: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub enum HostError {
     /// It cannot be done.
-    Refused(Refusal),
+    Refused(ApiError),
     /// These settings are wrong.
     Wrong(Vec<Flaw>),
 }
 
-impl From<Refusal> for HostError {
-    fn from(refusal: Refusal) -> Self {
+impl From<ApiError> for HostError {
+    fn from(refusal: ApiError) -> Self {
         Self::Refused(refusal)
     }
 }

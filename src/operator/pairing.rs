@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use super::Desk;
-use super::views::{PauseFor, Refusal};
+use super::LocalAdmin;
+use super::views::{ApiError, PauseFor};
 use crate::gate::pairing;
 use crate::message::BotName;
-use crate::store::{Change, Invitation, MOST_INVITATIONS, Member};
+use crate::store::{ContactChange, Invitation, MOST_INVITATIONS, Member};
 
 /// How long an invitation is good, if nothing else is said, and at the most.
 const USUAL: Duration = Duration::from_hours(24);
@@ -37,9 +37,9 @@ impl std::fmt::Debug for Invited {
 
 /// Who is let in to a bot, and who may be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Members {
+pub struct MembersView {
     /// The invitations that nobody has taken up.
-    pub open: Vec<Open>,
+    pub open: Vec<InvitationView>,
     /// Those who are in.
     pub members: Vec<LetIn>,
     /// Where the next page begins, if there may be one: its `after`.
@@ -48,7 +48,7 @@ pub struct Members {
 
 /// An invitation that nobody has taken up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Open {
+pub struct InvitationView {
     /// Its number.
     pub number: u64,
     /// When it was made, in UTC.
@@ -96,46 +96,54 @@ pub struct Withdrawn {
     pub changed: bool,
 }
 
-impl Desk {
-    pub(super) async fn make_invitation(&self, bot: &str, lasts: PauseFor) -> Result<Invited, Refusal> {
+impl LocalAdmin {
+    pub(super) async fn make_invitation(&self, bot: &str, lasts: PauseFor) -> Result<Invited, ApiError> {
         let bot = &self.bot(bot)?;
         let lasts = match lasts.lasts {
             None => USUAL,
             Some(lasts) => lasts
                 .duration()
                 .filter(|lasts| *lasts <= LONGEST)
-                .ok_or(Refusal::new(400, "an invitation is good for 192h at the most"))?,
+                .ok_or(ApiError::new(400, "an invitation is good for 192h at the most"))?,
         };
         let code = pairing::code();
-        let digest = pairing::digest(bot, &code).ok_or(Refusal::new(503, "no code was made"))?;
+        let digest = pairing::digest(bot, &code).ok_or(ApiError::new(503, "no code was made"))?;
         let until = self.clock.now().plus(lasts);
         let made = self.store.invite(bot, digest, until).await;
         self.note("invite", bot, made.as_ref().ok().and_then(|made| made.map(|made| made.number)));
         let full = format!("{MOST_INVITATIONS} invitations are open: revoke one first, or wait until one has ended");
-        let Invitation { number, .. } = made?.ok_or(Refusal::new(409, full))?;
+        let Invitation { number, .. } = made?.ok_or(ApiError::new(409, full))?;
         Ok(Invited { code, number, until: until.to_utc() })
     }
 
-    pub(super) async fn list_members(&self, bot: &str, after: Option<String>, words: bool) -> Result<Members, Refusal> {
+    pub(super) async fn list_members(
+        &self,
+        bot: &str,
+        after: Option<String>,
+        words: bool,
+    ) -> Result<MembersView, ApiError> {
         let bot = &self.bot(bot)?;
         let open = self.store.invitations(bot).await?.into_iter();
-        let open =
-            open.map(|Invitation { number, made, until }| Open { number, made: made.to_utc(), until: until.to_utc() });
+        let open = open.map(|Invitation { number, made, until }| InvitationView {
+            number,
+            made: made.to_utc(),
+            until: until.to_utc(),
+        });
         let (members, next) = self.store.members(bot, after, PAGE).await?;
         let members = members.into_iter().map(|Member { names, since }| LetIn {
             since: since.to_utc(),
             names: if words { names } else { Vec::new() },
         });
-        Ok(Members { open: open.collect(), members: members.collect(), next })
+        Ok(MembersView { open: open.collect(), members: members.collect(), next })
     }
 
-    pub(super) async fn take_back(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, Refusal> {
+    pub(super) async fn take_back(&self, bot: &str, what: &Revoked) -> Result<Withdrawn, ApiError> {
         let bot = &self.bot(bot)?;
         let changed = match what {
             Revoked::Number(number) => self.store.withdraw(bot, *number).await,
             Revoked::Contact(contact) => {
                 let peer = self.peer(bot, contact).await?;
-                self.store.stand(&peer, Change::Expel).await
+                self.store.stand(&peer, ContactChange::Expel).await
             }
         };
         let number = match what {

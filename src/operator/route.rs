@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::pairing::Revoked;
-use super::views::{Page, PauseFor, Refusal, Whom};
+use super::views::{ApiError, PageQuery, PauseFor, Whom};
 use crate::json;
 use crate::message::{BotName, PartKey};
 use crate::people::Lasting;
@@ -14,7 +14,7 @@ use crate::store::Seq;
 
 /// What a path leads to. What stands in it is not looked at yet.
 #[derive(Clone, Copy)]
-pub(super) enum Place<'a> {
+pub(super) enum ApiRoute<'a> {
     Dead,
     Letter(&'a str),
     Replay,
@@ -43,16 +43,16 @@ pub(super) enum Place<'a> {
 }
 
 /// Why a request leads nowhere.
-pub(super) enum Astray {
+pub(super) enum RouteError {
     /// There is nothing on this path.
     Nothing,
     /// It takes these methods.
     Takes(&'static str),
 }
 
-impl<'a> Place<'a> {
+impl<'a> ApiRoute<'a> {
     /// What a request leads to.
-    pub(super) fn find(method: &str, path: &'a str) -> Result<Self, Astray> {
+    pub(super) fn find(method: &str, path: &'a str) -> Result<Self, RouteError> {
         // With a slash at its end it is the same address.
         let path = path.strip_suffix('/').unwrap_or(path);
         if let Some(bot) = path.strip_prefix("/v1/bots/").filter(|bot| !bot.is_empty() && !bot.contains('/')) {
@@ -60,11 +60,11 @@ impl<'a> Place<'a> {
                 "GET" => Ok(Self::Bot(bot)),
                 "PUT" => Ok(Self::PutBot(bot)),
                 "DELETE" => Ok(Self::RemoveBot(bot)),
-                _ => Err(Astray::Takes("GET, PUT, DELETE")),
+                _ => Err(RouteError::Takes("GET, PUT, DELETE")),
             };
         }
-        let place = Self::on(path).ok_or(Astray::Nothing)?;
-        if place.method() == method { Ok(place) } else { Err(Astray::Takes(place.method())) }
+        let place = Self::on(path).ok_or(RouteError::Nothing)?;
+        if place.method() == method { Ok(place) } else { Err(RouteError::Takes(place.method())) }
     }
 
     /// What is on a path that takes one method.
@@ -140,8 +140,8 @@ impl<'a> Place<'a> {
 }
 
 /// The number of a letter, as it stands in a path.
-pub(super) fn letter(text: &str) -> Result<Seq, Refusal> {
-    text.parse().map(Seq).map_err(|_| Refusal::new(404, "a dead letter is known by its number"))
+pub(super) fn letter(text: &str) -> Result<Seq, ApiError> {
+    text.parse().map(Seq).map_err(|_| ApiError::new(404, "a dead letter is known by its number"))
 }
 
 /// The key of a part, as it stands in a path.
@@ -150,12 +150,12 @@ pub(super) fn key(text: &str) -> PartKey {
 }
 
 /// The parameters of a list.
-pub(super) fn page(query: &str) -> Result<Page, Refusal> {
-    const FORM: Refusal = Refusal {
+pub(super) fn page(query: &str) -> Result<PageQuery, ApiError> {
+    const FORM: ApiError = ApiError {
         status: 400,
         text: Cow::Borrowed("there are: after=SEQ; most=1 to 1000, or with words to 100; show=words"),
     };
-    let mut page = Page::default();
+    let mut page = PageQuery::default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match (&*name, &*value) {
             ("after", after) => page.after = Some(Seq(after.parse().map_err(|_| FORM)?)),
@@ -168,9 +168,9 @@ pub(super) fn page(query: &str) -> Result<Page, Refusal> {
 }
 
 /// The parameters of a list of bots: behind which, and how many.
-pub(super) fn bots(query: &str) -> Result<(Option<BotName>, usize), Refusal> {
-    const FORM: Refusal = Refusal { status: 400, text: Cow::Borrowed("there are: after=BOT; most=1 to 1000") };
-    let (mut after, mut most) = (None, Page::USUAL);
+pub(super) fn bots(query: &str) -> Result<(Option<BotName>, usize), ApiError> {
+    const FORM: ApiError = ApiError { status: 400, text: Cow::Borrowed("there are: after=BOT; most=1 to 1000") };
+    let (mut after, mut most) = (None, PageQuery::USUAL);
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*name {
             "after" => after = Some(BotName::new(&*value)),
@@ -178,68 +178,68 @@ pub(super) fn bots(query: &str) -> Result<(Option<BotName>, usize), Refusal> {
             _ => return Err(FORM),
         }
     }
-    if (1..=Page::LONGEST).contains(&most) { Ok((after, most)) } else { Err(FORM) }
+    if (1..=PageQuery::LONGEST).contains(&most) { Ok((after, most)) } else { Err(FORM) }
 }
 
 /// A bot's settings.
-pub(super) fn settings(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+pub(super) fn settings(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     let form = "send the bot's tables as one JSON object: {\"provider\": {\"kind\": \"…\", …}, \"handler\": {…}, …}";
-    json::from_slice(body).map_err(|_| Refusal::new(400, form))
+    json::from_slice(body).map_err(|_| ApiError::new(400, form))
 }
 
 /// The one parameter that other requests have: whether words are shown.
-pub(super) fn shows_words(query: &str) -> Result<bool, Refusal> {
+pub(super) fn shows_words(query: &str) -> Result<bool, ApiError> {
     match query {
         "" => Ok(false),
         "show=words" => Ok(true),
-        _ => Err(Refusal::new(400, "there is: show=words")),
+        _ => Err(ApiError::new(400, "there is: show=words")),
     }
 }
 
 /// Where a list of members goes on, and whether with their names.
-pub(super) fn members(query: &str) -> Result<(Option<String>, bool), Refusal> {
+pub(super) fn members(query: &str) -> Result<(Option<String>, bool), ApiError> {
     let (mut place, mut words) = (None, false);
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match (&*name, &*value) {
             ("after", after) => place = Some(after.to_owned()),
             ("show", "words") => words = true,
-            _ => return Err(Refusal::new(400, "there are: after=…; show=words")),
+            _ => return Err(ApiError::new(400, "there are: after=…; show=words")),
         }
     }
     Ok((place, words))
 }
 
 /// What is to be taken back.
-pub(super) fn revoked(body: &[u8]) -> Result<Revoked, Refusal> {
-    json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"contact\": \"…\"} or {\"number\": 1}"))
+pub(super) fn revoked(body: &[u8]) -> Result<Revoked, ApiError> {
+    json::from_slice(body).map_err(|_| ApiError::new(400, "send {\"contact\": \"…\"} or {\"number\": 1}"))
 }
 
 /// Whose conversation is to be paused, and for how long.
-pub(super) fn pause(body: &[u8]) -> Result<(Whom, PauseFor), Refusal> {
+pub(super) fn pause(body: &[u8]) -> Result<(Whom, PauseFor), ApiError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Pause {
+    struct PauseBody {
         bot: String,
         contact: String,
         #[serde(rename = "for")]
         lasts: Option<Lasting>,
     }
     let form = "send {\"bot\": \"…\", \"contact\": \"…\", \"for\": \"2h\"}; without `for` until it is resumed";
-    let Pause { bot, contact, lasts } = json::from_slice(body).map_err(|_| Refusal::new(400, form))?;
+    let PauseBody { bot, contact, lasts } = json::from_slice(body).map_err(|_| ApiError::new(400, form))?;
     Ok((Whom { bot, contact }, PauseFor { lasts }))
 }
 
 /// For how long a conversation is to be paused that is named elsewhere. There need be no body.
-pub(super) fn pause_for(body: &[u8]) -> Result<PauseFor, Refusal> {
+pub(super) fn pause_for(body: &[u8]) -> Result<PauseFor, ApiError> {
     if body.is_empty() {
         return Ok(PauseFor::default());
     }
-    json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"for\": \"2h\"}, or nothing"))
+    json::from_slice(body).map_err(|_| ApiError::new(400, "send {\"for\": \"2h\"}, or nothing"))
 }
 
 /// Who is meant.
-pub(super) fn whom(body: &[u8]) -> Result<Whom, Refusal> {
-    json::from_slice(body).map_err(|_| Refusal::new(400, "send {\"bot\": \"…\", \"contact\": \"…\"}"))
+pub(super) fn whom(body: &[u8]) -> Result<Whom, ApiError> {
+    json::from_slice(body).map_err(|_| ApiError::new(400, "send {\"bot\": \"…\", \"contact\": \"…\"}"))
 }
 
 /// The letters that are to be changed.
@@ -250,8 +250,8 @@ struct Named {
 }
 
 /// The letters that a body names.
-pub(super) fn letters(body: &[u8]) -> Result<Vec<Seq>, Refusal> {
+pub(super) fn letters(body: &[u8]) -> Result<Vec<Seq>, ApiError> {
     let named: Option<Named> = json::from_slice(body).ok();
-    let named = named.filter(|named| (1..=Page::LONGEST).contains(&named.letters.len()));
-    named.map(|named| named.letters).ok_or(Refusal::new(400, "send {\"letters\": [1, 2]}: 1,000 numbers at the most"))
+    let named = named.filter(|named| (1..=PageQuery::LONGEST).contains(&named.letters.len()));
+    named.map(|named| named.letters).ok_or(ApiError::new(400, "send {\"letters\": [1, 2]}: 1,000 numbers at the most"))
 }

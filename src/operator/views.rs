@@ -5,14 +5,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::errand::Refused;
-use crate::message::{BotName, Content, Kind, Part, PartKey, Payload, Stage};
+use crate::errand::ProactiveError;
+use crate::message::{BotName, Content, ContentKind, Part, PartKey, Payload, Stage};
 use crate::people::Lasting;
 use crate::store::{Backlog, DeadLetter, PartState, Receipt, SentPart, Seq, StoreError};
 
 /// Which dead letters to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct PageQuery {
     /// Those behind this one; all if none.
     pub after: Option<Seq>,
     /// So many at the most.
@@ -21,7 +21,7 @@ pub struct Page {
     pub words: bool,
 }
 
-impl Page {
+impl PageQuery {
     /// What one page has, if nothing is asked for.
     pub const USUAL: usize = 100;
     /// What one page may have. With words it may have no more than usual: one message can be a megabyte.
@@ -34,7 +34,7 @@ impl Page {
     }
 }
 
-impl Default for Page {
+impl Default for PageQuery {
     fn default() -> Self {
         Self { after: None, most: Self::USUAL, words: false }
     }
@@ -64,7 +64,7 @@ pub struct Letter {
     pub reason: String,
     /// What kind of message it is; nothing, if it is something that was to be said unasked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
+    pub kind: Option<ContentKind>,
     /// Whether it could not be read: then its content is what came, and it cannot be replayed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unread: bool,
@@ -138,7 +138,7 @@ impl Letter {
 
 /// What became of the letters that were named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
+pub struct LettersChanged {
     /// These were replayed, or thrown away.
     pub done: Vec<Seq>,
     /// These are no dead letters (any longer).
@@ -162,7 +162,7 @@ pub struct PauseFor {
 
 /// What became of a conversation that was to be paused, or to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stands {
+pub struct ContactView {
     /// Whether a person answers in it now.
     pub paused: bool,
     /// Until when, in UTC; none if until the bot is told to go on, or if nobody does.
@@ -276,7 +276,7 @@ impl PartOfReply {
 
 /// What a bot is to say unasked, and where to look what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sent {
+pub struct EnqueuedView {
     /// Its number: the one that the log has, and the dead letter if it comes to that.
     pub message: Seq,
     /// Its parts, in order.
@@ -292,22 +292,22 @@ pub struct SentAt {
     pub path: String,
 }
 
-impl Sent {
+impl EnqueuedView {
     pub(super) fn of(receipt: &Receipt) -> Self {
         let at = |key: &PartKey| SentAt { key: key.as_str().to_owned(), path: format!("/v1/parts/{}", key.as_str()) };
         Self { message: receipt.seq, parts: receipt.keys().iter().map(at).collect() }
     }
 }
 
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
+impl From<ProactiveError> for ApiError {
+    fn from(refused: ProactiveError) -> Self {
         let status = match refused {
-            Refused::Key | Refused::Form(_) => 400,
-            Refused::OptedOut | Refused::Paused => 403,
-            Refused::UnknownBot | Refused::UnknownChat => 404,
-            Refused::Taken => 409,
-            Refused::Unsendable(_) => 422,
-            Refused::Later(_) => 503,
+            ProactiveError::Key | ProactiveError::Form(_) => 400,
+            ProactiveError::OptedOut | ProactiveError::Paused => 403,
+            ProactiveError::UnknownBot | ProactiveError::UnknownChat => 404,
+            ProactiveError::Taken => 409,
+            ProactiveError::Unsendable(_) => 422,
+            ProactiveError::Later(_) => 503,
         };
         Self::new(status, refused.to_string())
     }
@@ -315,7 +315,7 @@ impl From<Refused> for Refusal {
 
 /// How things stand.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct State {
+pub struct StatusView {
     /// What waits, over all bots.
     pub waiting: Waits,
     /// The bots.
@@ -351,7 +351,7 @@ pub struct BotState {
 /// Why the operator did not get what he asked for. Nothing of his question stands in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
-pub struct Refusal {
+pub struct ApiError {
     /// The HTTP status.
     pub status: u16,
     /// What is wrong, and what to do.
@@ -359,16 +359,16 @@ pub struct Refusal {
 }
 
 /// Said of a bot that does not exist.
-pub(super) const NO_BOT: Refusal = Refusal { status: 404, text: Cow::Borrowed("there is no bot of this name") };
+pub(super) const NO_BOT: ApiError = ApiError { status: 404, text: Cow::Borrowed("there is no bot of this name") };
 
-impl Refusal {
+impl ApiError {
     /// With this status and these words.
     pub fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
         Self { status, text: text.into() }
     }
 }
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::new(503, error.to_string())
     }

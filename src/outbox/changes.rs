@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Counts of what was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ShapeChanges {
     /// Captions that were too long, and went on as text.
     pub captions_continued: usize,
     /// Media that the upstream does not take, which were sent as an address.
@@ -27,14 +27,14 @@ pub struct Changes {
     pub empty_parts: usize,
 }
 
-impl Changes {
+impl ShapeChanges {
     /// Whether nothing was changed.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 }
 
-impl fmt::Display for Changes {
+impl fmt::Display for ShapeChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [
             (self.captions_continued, "captions went on as text"),

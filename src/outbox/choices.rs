@@ -1,7 +1,7 @@
 //! Questions with buttons or a list, in a form that the upstream takes: too many buttons become a list, labels that are
 //! too long are shortened and stand in full above, and what fits in no other way is written out.
 
-use super::changes::Changes;
+use super::changes::ShapeChanges;
 use super::plain;
 use super::shorten::{distinct, is_long, shortened};
 use super::split::split_last;
@@ -10,7 +10,7 @@ use crate::message::reply::{Choice, Row, Section};
 use crate::provider::{Abilities, ChoiceLimits, ListLimits};
 
 /// A question, whatever its form.
-pub(super) struct Question {
+pub(super) struct ChoiceQuestion {
     body: String,
     footer: Option<String>,
     /// What opens the list, if it asks for one.
@@ -24,7 +24,7 @@ pub(super) struct Native {
     pub(super) payload: Payload,
 }
 
-impl Question {
+impl ChoiceQuestion {
     /// The question that a part asks; none if it asks none.
     pub(super) fn of(payload: &Payload) -> Option<Self> {
         let (body, footer, opener, sections) = match payload.clone() {
@@ -68,7 +68,7 @@ impl Question {
 
     /// The question in the upstream's own form; none if that takes it in no form. `opener` opens a list that the handler
     /// has not asked for.
-    pub(super) fn native(&self, abilities: &Abilities, opener: &str, changes: &mut Changes) -> Option<Native> {
+    pub(super) fn native(&self, abilities: &Abilities, opener: &str, changes: &mut ShapeChanges) -> Option<Native> {
         let limits = abilities.choices.as_ref()?;
         if self.opener.is_none() && self.rows().count() <= limits.buttons {
             return self.as_buttons(limits, abilities.text_limit, changes);
@@ -78,7 +78,7 @@ impl Question {
         Some(native)
     }
 
-    fn as_buttons(&self, limits: &ChoiceLimits, text: usize, changes: &mut Changes) -> Option<Native> {
+    fn as_buttons(&self, limits: &ChoiceLimits, text: usize, changes: &mut ShapeChanges) -> Option<Native> {
         if !self.identifiers_fit(limits.id) {
             return None;
         }
@@ -100,7 +100,7 @@ impl Question {
         list: &ListLimits,
         text: usize,
         opener: &str,
-        changes: &mut Changes,
+        changes: &mut ShapeChanges,
     ) -> Option<Native> {
         let is_headed = self.sections.len() == 1 || self.sections.iter().all(|section| !section.title.is_empty());
         let fits = self.rows().count() <= list.rows && self.sections.len() <= list.sections;
@@ -148,7 +148,7 @@ impl Question {
     }
 
     /// The question with what is too long elsewhere, and what is left to stand below it.
-    fn around(&self, in_full: &str, longest: usize, changes: &mut Changes) -> (String, Option<String>) {
+    fn around(&self, in_full: &str, longest: usize, changes: &mut ShapeChanges) -> (String, Option<String>) {
         match self.footer.as_deref() {
             Some(footer) if is_long(footer, longest) => {
                 changes.footers_moved += 1;
@@ -160,7 +160,7 @@ impl Question {
 }
 
 /// The end of `body`, as much as a question may hold, and what goes ahead of it; none if it says nothing.
-fn cut(body: &str, longest: usize, text: usize, changes: &mut Changes) -> Option<(Vec<String>, String)> {
+fn cut(body: &str, longest: usize, text: usize, changes: &mut ShapeChanges) -> Option<(Vec<String>, String)> {
     let (before, end) = split_last(body, longest, text)?;
     changes.questions_continued += usize::from(!before.is_empty());
     Some((before, end))

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::changes::Changes;
-use super::choices::Question;
+use super::changes::ShapeChanges;
+use super::choices::ChoiceQuestion;
 use super::format::written;
 use super::shorten::is_long;
 use super::{plain, split};
@@ -24,7 +24,7 @@ pub struct Shaped {
     /// Its parts, each with the place of the handler's own part that it is of, counted from 1.
     parts: Vec<(usize, Part)>,
     /// What was changed.
-    pub changes: Changes,
+    pub changes: ShapeChanges,
     /// What the upstream does not take in any form.
     left_out: Vec<LeftOut>,
 }
@@ -135,7 +135,7 @@ impl Shaped {
         let part = written(part, abilities);
         let first = self.parts.len();
         let quote = part.quote;
-        if let Some(question) = Question::of(&part.payload) {
+        if let Some(question) = ChoiceQuestion::of(&part.payload) {
             self.ask(provider, number, &question, opener);
         } else if let Some(words) = plain::place(&part.payload).filter(|_| !abilities.places) {
             self.say(provider, number, &words);
@@ -190,7 +190,7 @@ impl Shaped {
     }
 
     /// A question, in the upstream's own form or in words.
-    fn ask(&mut self, provider: &dyn Provider, number: usize, question: &Question, opener: &str) {
+    fn ask(&mut self, provider: &dyn Provider, number: usize, question: &ChoiceQuestion, opener: &str) {
         let abilities = provider.abilities();
         let mut changes = self.changes;
         let native = question.has_choices().then(|| question.native(abilities, opener, &mut changes)).flatten();

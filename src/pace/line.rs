@@ -22,7 +22,7 @@ const WIDEST_GAP: Duration = Duration::from_secs(5);
 const EASES_AFTER: Duration = Duration::from_secs(60);
 
 /// The line of those who wait for the number.
-pub(super) struct Line {
+pub(super) struct SendQueue {
     /// What has left.
     used: Track,
     /// What has left, and what is booked.
@@ -47,7 +47,7 @@ struct Booking {
     forfeit: Duration,
 }
 
-impl Line {
+impl SendQueue {
     pub(super) fn new(rates: &[Rate]) -> Self {
         let track = Track { meters: rates.iter().copied().map(Meter::new).collect(), last: None };
         Self {

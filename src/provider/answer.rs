@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Code, ProviderError, Scope};
+use super::{ErrorCode, ProviderError, Scope};
 use crate::clock::Timestamp;
 use crate::http::{self, CallError, Headers};
 
@@ -20,7 +20,7 @@ pub enum Repeat {
 
 impl Repeat {
     /// A failure of which nobody knows whether it took effect.
-    pub fn doubtful(self, code: Code) -> ProviderError {
+    pub fn doubtful(self, code: ErrorCode) -> ProviderError {
         match self {
             Self::Doubles => ProviderError::Ambiguous { code },
             Self::Harmless => ProviderError::Transient { code },
@@ -31,21 +31,21 @@ impl Repeat {
 /// What a call without an answer comes to.
 pub fn unanswered(error: CallError, repeat: Repeat) -> ProviderError {
     match error {
-        CallError::NotSent(what) => ProviderError::Transient { code: Code::Network(what) },
+        CallError::NotSent(what) => ProviderError::Transient { code: ErrorCode::Network(what) },
         // The bot's own settings: no other call can do better, and its operator has to act.
-        CallError::Unaskable(what) => ProviderError::Unauthorized { code: Code::Network(what) },
-        CallError::Unfit(what) => ProviderError::Rejected { code: Code::Network(what) },
-        CallError::Unanswered(what) => repeat.doubtful(Code::Network(what)),
+        CallError::Unaskable(what) => ProviderError::Unauthorized { code: ErrorCode::Network(what) },
+        CallError::Unfit(what) => ProviderError::Rejected { code: ErrorCode::Network(what) },
+        CallError::Unanswered(what) => repeat.doubtful(ErrorCode::Network(what)),
         CallError::TooLarge => match repeat {
-            Repeat::Doubles => ProviderError::Ambiguous { code: Code::Network("the answer is too large") },
-            Repeat::Harmless => ProviderError::Rejected { code: Code::Network("the answer is too large") },
+            Repeat::Doubles => ProviderError::Ambiguous { code: ErrorCode::Network("the answer is too large") },
+            Repeat::Harmless => ProviderError::Rejected { code: ErrorCode::Network("the answer is too large") },
         },
     }
 }
 
 /// What an HTTP status means that is not one of success.
 pub fn by_status(status: u16, retry_after: Option<Duration>, repeat: Repeat) -> ProviderError {
-    let code = Code::Status(status);
+    let code = ErrorCode::Status(status);
     match status {
         429 => ProviderError::RateLimited { retry_after, scope: Scope::Number, code },
         401 | 403 => ProviderError::Unauthorized { code },

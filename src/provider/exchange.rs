@@ -5,14 +5,14 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Repeat, unanswered};
-use super::{Code, ProviderError, lenient};
-use crate::http::{Answer, Call, CallError, Download, Headers, Transport};
+use super::{ErrorCode, ProviderError, lenient};
+use crate::http::{Call, CallError, Download, Headers, Transport, UpstreamResponse};
 
 /// The longest answer that is read, in bytes. Upstreams' own are some hundreds long, a few some thousands.
 const LONGEST_ANSWER: u64 = 256 << 10;
 
 /// An answer that was read to its end.
-pub struct Whole {
+pub struct FullResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
@@ -21,7 +21,7 @@ pub struct Whole {
     pub body: Bytes,
 }
 
-impl Whole {
+impl FullResponse {
     /// Whether the status is one of success.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -37,7 +37,7 @@ impl Whole {
 ///
 /// # Errors
 /// When there is no answer, or one of success breaks off.
-pub async fn exchange(transport: &dyn Transport, call: Call, repeat: Repeat) -> Result<Whole, ProviderError> {
+pub async fn exchange(transport: &dyn Transport, call: Call, repeat: Repeat) -> Result<FullResponse, ProviderError> {
     let deadline = Instant::now() + call.timeout;
     let answer = head(transport, call, deadline).await.map_err(|error| unanswered(error, repeat))?;
     let is_success = answer.is_success();
@@ -56,11 +56,11 @@ pub async fn download(
     transport: &dyn Transport,
     call: Call,
     limit: u64,
-) -> Result<Result<Download, Whole>, ProviderError> {
+) -> Result<Result<Download, FullResponse>, ProviderError> {
     let (patience, deadline) = (call.timeout, Instant::now() + call.timeout);
     let answer = head(transport, call, deadline).await.map_err(|error| match error {
         // The address is the medium's, and says nothing of the bot.
-        CallError::Unaskable(what) => ProviderError::Rejected { code: Code::Network(what) },
+        CallError::Unaskable(what) => ProviderError::Rejected { code: ErrorCode::Network(what) },
         error => unanswered(error, Repeat::Harmless),
     })?;
     if !answer.is_success() {
@@ -75,17 +75,17 @@ pub async fn download(
 
 /// A medium is longer than it may be.
 pub const TOO_LARGE: ProviderError =
-    ProviderError::Rejected { code: Code::Local("the medium is larger than the limit") };
+    ProviderError::Rejected { code: ErrorCode::Local("the medium is larger than the limit") };
 
-async fn head(transport: &dyn Transport, call: Call, deadline: Instant) -> Result<Answer, CallError> {
+async fn head(transport: &dyn Transport, call: Call, deadline: Instant) -> Result<UpstreamResponse, CallError> {
     timeout_at(deadline, transport.call(call)).await.unwrap_or(Err(CallError::Unanswered("timed out")))
 }
 
-async fn whole(answer: Answer, deadline: Instant) -> (Whole, Result<(), CallError>) {
+async fn whole(answer: UpstreamResponse, deadline: Instant) -> (FullResponse, Result<(), CallError>) {
     let (status, headers) = (answer.status, answer.headers.clone());
     let body = timeout_at(deadline, answer.bytes(LONGEST_ANSWER)).await;
     match body.unwrap_or(Err(CallError::Unanswered("timed out"))) {
-        Ok(body) => (Whole { status, headers, body }, Ok(())),
-        Err(error) => (Whole { status, headers, body: Bytes::new() }, Err(error)),
+        Ok(body) => (FullResponse { status, headers, body }, Ok(())),
+        Err(error) => (FullResponse { status, headers, body: Bytes::new() }, Err(error)),
     }
 }

@@ -36,18 +36,18 @@ use super::exchange::exchange;
 use super::hosts::Hosts;
 use super::lenient::Object;
 use super::{
-    Abilities, Activity, Code, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts, Received,
-    STOPS_PER_SECOND, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, ErrorCode, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts,
+    Received, STOPS_PER_SECOND, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
 use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
 use crate::provider::whatsapp::limits::{CAPTIONS, TEXT};
-pub use config::{Credentials, GatewayConfig, Read};
-use errors::{Asked, meaning};
-use inbound::Reader;
-use outbound::Said;
-use webhook::Verifier;
+pub use config::{GatewayConfig, KeyTransport, MarkReadBy};
+use errors::{GatewayCall, meaning};
+use inbound::GatewayReader;
+use outbound::GatewaySend;
+use webhook::GatewayVerifier;
 
 /// One number behind a gateway. [`GatewayConfig`] makes it.
 struct Gateway {
@@ -56,12 +56,12 @@ struct Gateway {
     session: String,
     match_session: bool,
     access_token: SecretString,
-    credentials: Credentials,
+    credentials: KeyTransport,
     encode_chat_id: bool,
     resend_failed: bool,
-    read: Read,
+    read: MarkReadBy,
     timeout: Duration,
-    verifier: Verifier,
+    verifier: GatewayVerifier,
     media_hosts: Hosts,
     abilities: Abilities,
     transport: Arc<dyn Transport>,
@@ -96,8 +96,8 @@ impl Gateway {
     fn request(&self, method: &'static str, url: Url, body: Body) -> Call {
         let token = self.access_token.expose_secret();
         let header = match self.credentials {
-            Credentials::Bearer => ("authorization".into(), format!("Bearer {token}")),
-            Credentials::XApiKey => ("x-api-key".into(), token.to_owned()),
+            KeyTransport::Bearer => ("authorization".into(), format!("Bearer {token}")),
+            KeyTransport::XApiKey => ("x-api-key".into(), token.to_owned()),
         };
         let in_clear = self.media_hosts.in_clear(&url);
         Call { method, url, headers: vec![header], body, timeout: self.timeout, in_clear }
@@ -107,11 +107,11 @@ impl Gateway {
     async fn presence(&self, message: &MessageRef, state: &str) -> Result<(), ProviderError> {
         let body = Body::Json(json!({ "state": state }).to_string().into());
         let call = self.request("PUT", self.in_chat(message, "presence"), body);
-        self.call(call, Asked::Indicator).await.map(drop)
+        self.call(call, GatewayCall::Indicator).await.map(drop)
     }
 
     /// Makes a call and reads its answer; what is no object is an empty one.
-    async fn call(&self, call: Call, asked: Asked) -> Result<Map<String, Value>, ProviderError> {
+    async fn call(&self, call: Call, asked: GatewayCall) -> Result<Map<String, Value>, ProviderError> {
         let answer = exchange(&*self.transport, call, Repeat::Harmless).await?;
         let object = answer.object().unwrap_or_default();
         if !answer.is_success() || object.contains_key("error") {
@@ -130,12 +130,12 @@ impl Gateway {
             let key = if number > 1 { format!("{}.{number}", key.as_str()) } else { key.as_str().to_owned() };
             let mut call = self.request("POST", self.in_session(&["messages"]), Body::Json(body.to_string().into()));
             call.headers.push(("idempotency-key".into(), key.clone()));
-            let answer = self.call(call, Asked::Reply).await?;
+            let answer = self.call(call, GatewayCall::Reply).await?;
             match outcome(Object(&answer)) {
-                Outcome::Sent(id) => return Ok(id.map_or_else(|| MessageId::new(key), MessageId::new)),
-                Outcome::Failed => return Err(ProviderError::Transient { code: FAILED }),
-                Outcome::FailedBefore if self.resend_failed => {}
-                Outcome::FailedBefore => break,
+                GatewayOutcome::Sent(id) => return Ok(id.map_or_else(|| MessageId::new(key), MessageId::new)),
+                GatewayOutcome::Failed => return Err(ProviderError::Transient { code: FAILED }),
+                GatewayOutcome::FailedBefore if self.resend_failed => {}
+                GatewayOutcome::FailedBefore => break,
             }
         }
         Err(ProviderError::Rejected { code: FAILED })
@@ -144,10 +144,11 @@ impl Gateway {
     /// Puts an emoji on a message, or takes it away.
     async fn react(&self, method: &'static str, message: &MessageId, body: &Value) -> Result<MessageId, ProviderError> {
         let url = self.in_session(&["messages", message.as_str(), "reaction"]);
-        let answer = self.call(self.request(method, url, Body::Json(body.to_string().into())), Asked::Reaction).await?;
+        let answer =
+            self.call(self.request(method, url, Body::Json(body.to_string().into())), GatewayCall::Reaction).await?;
         match outcome(Object(&answer)) {
-            Outcome::Sent(id) => Ok(id.map_or_else(|| message.clone(), MessageId::new)),
-            Outcome::Failed | Outcome::FailedBefore => Err(ProviderError::Transient { code: FAILED }),
+            GatewayOutcome::Sent(id) => Ok(id.map_or_else(|| message.clone(), MessageId::new)),
+            GatewayOutcome::Failed | GatewayOutcome::FailedBefore => Err(ProviderError::Transient { code: FAILED }),
         }
     }
 }
@@ -155,10 +156,10 @@ impl Gateway {
 /// So many keys are tried for one message: a connection that is down for longer than this many attempts take loses it.
 const MOST_KEYS: u32 = 60;
 
-const FAILED: Code = Code::Network("the gateway could not send it");
+const FAILED: ErrorCode = ErrorCode::Network("the gateway could not send it");
 
 /// What became of a send that was answered with success.
-enum Outcome {
+enum GatewayOutcome {
     /// It was sent, or will be. The gateway's best name for it, if it says one: one that is not there is no failure.
     Sent(Option<String>),
     /// It failed just now.
@@ -167,11 +168,13 @@ enum Outcome {
     FailedBefore,
 }
 
-fn outcome(answer: Object<'_>) -> Outcome {
+fn outcome(answer: Object<'_>) -> GatewayOutcome {
     match answer.text("status").as_deref() {
-        Some("failed") if answer.flag("replayed") => Outcome::FailedBefore,
-        Some("failed") => Outcome::Failed,
-        _ => Outcome::Sent(["waMessageId", "messageId", "outboxId"].into_iter().find_map(|name| answer.text(name))),
+        Some("failed") if answer.flag("replayed") => GatewayOutcome::FailedBefore,
+        Some("failed") => GatewayOutcome::Failed,
+        _ => GatewayOutcome::Sent(
+            ["waMessageId", "messageId", "outboxId"].into_iter().find_map(|name| answer.text(name)),
+        ),
     }
 }
 
@@ -191,8 +194,8 @@ fn abilities(config: &GatewayConfig) -> Abilities {
             large_groups: config.large_groups.clone(),
         },
         reads: match config.read {
-            Read::AutoRead => ReadReceipts::None,
-            Read::LocalReset => ReadReceipts::CountOnly,
+            MarkReadBy::AutoRead => ReadReceipts::None,
+            MarkReadBy::LocalReset => ReadReceipts::CountOnly,
         },
         limits: SendLimits {
             number: [(config.messages_per_minute, 60), (config.messages_per_hour, 3600)]
@@ -231,18 +234,18 @@ impl Provider for Gateway {
         }
         self.verifier.verify(request)?;
         let session = self.match_session.then_some(self.session.as_str());
-        Reader { bot: &self.bot, session, received: request.received }.read(&request.body).map(Received::Events)
+        GatewayReader { bot: &self.bot, session, received: request.received }.read(&request.body).map(Received::Events)
     }
 
     async fn mark_read(&self, message: &MessageRef) -> Result<(), ProviderError> {
         match self.read {
-            Read::AutoRead => {
-                let code = Code::Local("the gateway's session marks messages as read by itself, or nobody does");
+            MarkReadBy::AutoRead => {
+                let code = ErrorCode::Local("the gateway's session marks messages as read by itself, or nobody does");
                 Err(ProviderError::Unsupported { code })
             }
-            Read::LocalReset => {
+            MarkReadBy::LocalReset => {
                 let call = self.request("POST", self.in_chat(message, "read"), Body::Empty);
-                self.call(call, Asked::Indicator).await.map(drop)
+                self.call(call, GatewayCall::Indicator).await.map(drop)
             }
         }
     }
@@ -269,9 +272,9 @@ impl Provider for Gateway {
 
     async fn send(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {
         match outbound::said(to, part)? {
-            Said::Message(body) => self.post(&body, key).await,
-            Said::Reaction(message, body) => self.react("POST", &message, &body).await,
-            Said::NoReaction(message, body) => self.react("DELETE", &message, &body).await,
+            GatewaySend::Message(body) => self.post(&body, key).await,
+            GatewaySend::Reaction(message, body) => self.react("POST", &message, &body).await,
+            GatewaySend::NoReaction(message, body) => self.react("DELETE", &message, &body).await,
         }
     }
 
@@ -280,7 +283,7 @@ impl Provider for Gateway {
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {
-        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
+        ProviderError::Rejected { code: code.map_or(ErrorCode::Local("reported as failed"), ErrorCode::Upstream) }
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

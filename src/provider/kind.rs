@@ -35,12 +35,12 @@ pub trait ProviderConfig: DeserializeOwned + Default + Debug + Send + Sync + 'st
 
     /// Makes the provider. Connects to nothing. Whatever is wrong is noted in `resolve`, all of it; then what is
     /// returned is thrown away.
-    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider>;
+    fn connect(&self, resolve: &mut Resolve<'_>, around: ProviderContext) -> Arc<dyn Provider>;
 }
 
 /// What a provider is made with besides its configuration.
 #[derive(Clone)]
-pub struct Around {
+pub struct ProviderContext {
     /// The bot that it serves.
     pub bot: BotName,
     /// The way out.
@@ -70,7 +70,7 @@ pub trait AnyProviderConfig: Debug + Send + Sync + 'static {
     fn connect(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        around: Around,
+        around: ProviderContext,
     ) -> Result<Arc<dyn Provider>, Vec<(String, String)>>;
 
     /// The table itself, for who knows its type.
@@ -97,7 +97,7 @@ impl<C: ProviderConfig> AnyProviderConfig for C {
     fn connect(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        around: Around,
+        around: ProviderContext,
     ) -> Result<Arc<dyn Provider>, Vec<(String, String)>> {
         let mut resolve = Resolve::new(env).by(Arc::clone(&around.transport));
         let provider = ProviderConfig::connect(self, &mut resolve, around);
@@ -111,7 +111,7 @@ impl<C: ProviderConfig> AnyProviderConfig for C {
 
 /// A kind of provider, as the configuration knows it.
 #[derive(Clone, Copy)]
-pub struct Kind {
+pub struct ProviderKind {
     /// The word that stands under `kind`.
     pub name: &'static str,
     /// The commented table, every setting in it.
@@ -123,7 +123,7 @@ pub struct Kind {
 /// Why a table could not be read, and where in it.
 pub(crate) type ReadError = serde_path_to_error::Error<toml::de::Error>;
 
-impl Kind {
+impl ProviderKind {
     /// The kind whose table is `C`.
     pub const fn of<C: ProviderConfig>() -> Self {
         Self {

@@ -46,25 +46,26 @@ use super::exchange::exchange;
 use super::hosts::Hosts;
 use super::lenient::Object;
 use super::{
-    Abilities, Activity, Around, CaptionLimits, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider,
-    ProviderError, Rate, ReadReceipts, Received, STOPS_PER_SECOND, SendLimits, SigningSecret, StopAbilities,
-    TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, CaptionLimits, ErrorCode, GroupTyping, InvalidPart, KeyedBy, Method, Provider,
+    ProviderContext, ProviderError, Rate, ReadReceipts, Received, STOPS_PER_SECOND, SendLimits, SigningSecret,
+    StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
 use crate::message::reply::{Media, Payload};
 use crate::message::{Address, BotName, ChatId, MediaKind, MediaRef, MessageId, MessageRef, Part, PartKey};
 pub use config::{GroupTypingPolicy, LinqConfig, PreferredService};
-use errors::Refusal;
-use inbound::Reader;
+use errors::LinqRefusal;
+use inbound::LinqReader;
 use limits::Limits;
 use names::Target;
 use outbound::Envelope;
 use silent::Silent;
 pub use webhook::LegacyKey;
-use webhook::Verifier;
+use webhook::LinqVerifier;
 
-const NO_TYPING: ProviderError = ProviderError::Unsupported { code: Code::Local("Linq shows no typing in this group") };
+const NO_TYPING: ProviderError =
+    ProviderError::Unsupported { code: ErrorCode::Local("Linq shows no typing in this group") };
 
 /// One line on Linq's Partner API V3.
 struct Linq {
@@ -74,7 +75,7 @@ struct Linq {
     base_url: Url,
     timeout: Duration,
     service: PreferredService,
-    verifier: Verifier,
+    verifier: LinqVerifier,
     media_hosts: Hosts,
     limits: Limits,
     silent: Silent,
@@ -89,7 +90,7 @@ impl Linq {
         api_key: SecretString,
         secrets: &[SigningSecret],
         base_url: Url,
-        around: Around,
+        around: ProviderContext,
     ) -> Self {
         Self {
             bot: around.bot,
@@ -97,7 +98,7 @@ impl Linq {
             number: config.number.clone(),
             timeout: config.timeout,
             service: config.preferred_service,
-            verifier: Verifier::new(secrets, config.rules()),
+            verifier: LinqVerifier::new(secrets, config.rules()),
             media_hosts: Hosts::new(&config.media_hosts, &base_url),
             limits: Limits { text: config.text_limit, voice_memos: config.voice_memos },
             silent: Silent::new(config.group_typing_pause),
@@ -127,7 +128,7 @@ impl Linq {
         repeat: Repeat,
     ) -> Result<Map<String, Value>, ProviderError> {
         let answer = exchange(&*self.transport, self.request(method, path, body), repeat).await?;
-        match Refusal::of(&answer, self.clock.now()) {
+        match LinqRefusal::of(&answer, self.clock.now()) {
             Some(refusal) => Err(refusal.meaning(repeat)),
             None => Ok(answer.object().unwrap_or_default()),
         }
@@ -144,7 +145,7 @@ impl Linq {
         }
         let call = self.request(method, &["v3", "chats", message.chat.as_str(), "typing"], Body::Empty);
         let answer = exchange(&*self.transport, call, Repeat::Harmless).await?;
-        match Refusal::of(&answer, self.clock.now()) {
+        match LinqRefusal::of(&answer, self.clock.now()) {
             Some(refusal) if message.group && refusal.is_no_typing() => {
                 self.silent.add(&message.chat, self.clock.now());
                 Err(ProviderError::Unsupported { code: refusal.code() })
@@ -179,7 +180,7 @@ impl Linq {
             | Payload::List { .. }
             | Payload::Location { .. }
             | Payload::ApprovedTemplate { .. } => {
-                Err(ProviderError::Unsupported { code: Code::Local("Linq has no such message") })
+                Err(ProviderError::Unsupported { code: ErrorCode::Local("Linq has no such message") })
             }
         }
     }
@@ -286,7 +287,7 @@ impl Provider for Linq {
             return Err(WebhookError::WrongMethod);
         }
         self.verifier.verify(request)?;
-        let reader = Reader { bot: &self.bot, number: &self.number, received: request.received };
+        let reader = LinqReader { bot: &self.bot, number: &self.number, received: request.received };
         reader.read(&request.body).map(Received::Events)
     }
 
@@ -320,7 +321,7 @@ impl Provider for Linq {
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {
-        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
+        ProviderError::Rejected { code: code.map_or(ErrorCode::Local("reported as failed"), ErrorCode::Upstream) }
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {

@@ -31,23 +31,23 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::answer::Repeat;
-use super::exchange::{Whole, exchange};
+use super::exchange::{FullResponse, exchange};
 use super::hosts::Hosts;
 use super::lenient::Object;
 use super::whatsapp::address::address;
 use super::whatsapp::{codes, limits, rates};
 use super::{
-    Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
+    Abilities, Activity, ErrorCode, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
     Received, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
 use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
 pub use config::MetaConfig;
-use errors::Refusal;
-use inbound::Reader;
+use errors::MetaRefusal;
+use inbound::MetaReader;
 pub use settings::MetaSettings;
-use webhook::Verifier;
+use webhook::MetaVerifier;
 
 /// How long the indicator shows, and inside which a second start shows nothing (Meta's typing page).
 const LIFETIME: Duration = Duration::from_secs(25);
@@ -56,7 +56,7 @@ const LIFETIME: Duration = Duration::from_secs(25);
 pub struct Meta {
     bot: BotName,
     settings: MetaSettings,
-    verifier: Verifier,
+    verifier: MetaVerifier,
     media_hosts: Hosts,
     abilities: Abilities,
     transport: Arc<dyn Transport>,
@@ -67,7 +67,7 @@ impl Meta {
     /// A number, as configured. Makes no call.
     pub fn new(bot: BotName, settings: MetaSettings, transport: Arc<dyn Transport>, clock: Clock) -> Self {
         Self {
-            verifier: Verifier::new(&settings.app_secrets, settings.verify_token.clone()),
+            verifier: MetaVerifier::new(&settings.app_secrets, settings.verify_token.clone()),
             media_hosts: Hosts::new(&settings.media_hosts, &settings.base_url),
             abilities: abilities(&settings),
             bot,
@@ -103,7 +103,7 @@ impl Meta {
     /// A read receipt, alone or with the indicator.
     async fn receipt(&self, body: &Value) -> Result<(), ProviderError> {
         let answer = self.post(body).await?;
-        let unsure = ProviderError::Ambiguous { code: Code::Network("the answer does not say that it was done") };
+        let unsure = ProviderError::Ambiguous { code: ErrorCode::Network("the answer does not say that it was done") };
         Object(&answer).flag("success").then_some(()).ok_or(unsure)
     }
 
@@ -114,12 +114,12 @@ impl Meta {
         if !answer.is_success() || object.as_ref().is_some_and(|object| object.contains_key("error")) {
             return Err(self.refusal(&answer, object.as_ref(), repeat));
         }
-        object.ok_or(repeat.doubtful(Code::Status(answer.status)))
+        object.ok_or(repeat.doubtful(ErrorCode::Status(answer.status)))
     }
 
-    fn refusal(&self, answer: &Whole, object: Option<&Map<String, Value>>, repeat: Repeat) -> ProviderError {
-        let Whole { status, headers, .. } = answer;
-        Refusal { status: *status, headers, answer: object, now: self.clock.now() }.meaning(repeat)
+    fn refusal(&self, answer: &FullResponse, object: Option<&Map<String, Value>>, repeat: Repeat) -> ProviderError {
+        let FullResponse { status, headers, .. } = answer;
+        MetaRefusal { status: *status, headers, answer: object, now: self.clock.now() }.meaning(repeat)
     }
 }
 
@@ -169,7 +169,7 @@ impl Provider for Meta {
         }
         self.verifier.verify(request, self.clock.now())?;
         let (bot, phone_number_id) = (&self.bot, self.settings.phone_number_id.as_str());
-        Reader { bot, phone_number_id, received: request.received }.read(&request.body).map(Received::Events)
+        MetaReader { bot, phone_number_id, received: request.received }.read(&request.body).map(Received::Events)
     }
 
     async fn mark_read(&self, message: &MessageRef) -> Result<(), ProviderError> {
@@ -188,7 +188,7 @@ impl Provider for Meta {
     }
 
     async fn stop_typing(&self, _: &MessageRef) -> Result<(), ProviderError> {
-        Err(ProviderError::Unsupported { code: Code::Local("Meta has no call that takes the indicator off") })
+        Err(ProviderError::Unsupported { code: ErrorCode::Local("Meta has no call that takes the indicator off") })
     }
 
     fn check(&self, part: &Part) -> Result<(), InvalidPart> {
@@ -203,7 +203,8 @@ impl Provider for Meta {
         let body = outbound::body(to, part, key)?;
         let answer = self.post(&body).await?;
         let id = Object(&answer).objects("messages").next().and_then(|message| message.text("id"));
-        id.map(MessageId::new).ok_or(ProviderError::Ambiguous { code: Code::Network("the answer names no message") })
+        id.map(MessageId::new)
+            .ok_or(ProviderError::Ambiguous { code: ErrorCode::Network("the answer names no message") })
     }
 
     async fn confirm_opt_out(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<MessageId, ProviderError> {

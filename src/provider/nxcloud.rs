@@ -41,7 +41,7 @@ use super::lenient::Object;
 use super::whatsapp::address::address;
 use super::whatsapp::{codes, limits, rates};
 use super::{
-    Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
+    Abilities, Activity, ErrorCode, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
     Received, TypingAbilities, WebhookError, WebhookRequest,
 };
 use crate::clock::Clock;
@@ -49,9 +49,9 @@ use crate::http::{Download, Transport};
 use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
 use call::Operation;
 pub use config::{NxCloudConfig, Signing};
-use inbound::Reader;
+use inbound::NxcloudReader;
 pub use names::{Actions, CallbackHeaders, Paths};
-use webhook::Verifier;
+use webhook::NxcloudVerifier;
 
 /// How long the indicator shows (NXCloud's typing page).
 const LIFETIME: Duration = Duration::from_secs(25);
@@ -66,7 +66,7 @@ struct NxCloud {
     access_key: SecretString,
     access_secret: SecretString,
     appkey: SecretString,
-    verifier: Verifier,
+    verifier: NxcloudVerifier,
     media_hosts: Hosts,
     abilities: Abilities,
     transport: Arc<dyn Transport>,
@@ -127,7 +127,7 @@ impl Provider for NxCloud {
             return Err(WebhookError::WrongMethod);
         }
         self.verifier.verify(request)?;
-        let reader = Reader {
+        let reader = NxcloudReader {
             bot: &self.bot,
             own: &self.own,
             own_number_fields: &self.config.own_number_fields,
@@ -160,7 +160,7 @@ impl Provider for NxCloud {
     }
 
     async fn stop_typing(&self, _: &MessageRef) -> Result<(), ProviderError> {
-        Err(ProviderError::Unsupported { code: Code::Local("NXCloud has no call that takes the indicator off") })
+        Err(ProviderError::Unsupported { code: ErrorCode::Local("NXCloud has no call that takes the indicator off") })
     }
 
     fn check(&self, part: &Part) -> Result<(), InvalidPart> {

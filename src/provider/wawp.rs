@@ -28,7 +28,7 @@ mod message_id;
 mod verifier;
 mod waha;
 
-pub use hosted::{Credentials, MediaStyle, TextField, WawpConfig};
+pub use hosted::{CredentialsIn, MediaStyle, TextField, WawpConfig};
 pub use line::Seen;
 pub use verifier::{Algorithm, Encoding, Signature};
 pub use waha::WahaConfig;

@@ -49,27 +49,27 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use super::age::AgeClock;
-use super::parts::Stir;
+use super::parts::StatusEffect;
 use super::record;
 use super::schedule::Schedule;
 use super::{
-    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation,
-    KnownContact, May, Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing,
-    Store, StoreError, Swept, Waiting, Whereabouts,
+    Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,
+    IdempotencyKey, Invitation, KnownAddress, KnownContact, MayClaim, Member, NewProactive, Outgoing, PartState, Pause,
+    Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
 };
-use crate::budget::Budget;
+use crate::budget::MemoryBudget;
 use crate::clock::{Clock, Timestamp};
-use crate::handler::{Count, Said, Summary};
+use crate::handler::{Count, HistoryEntry, Summary};
 use crate::message::reply::Choice;
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey, Renamed};
-use check::Unfinished;
+use check::PendingConversation;
 use committer::{Committer, Moment, QUEUE, QUEUE_BYTES, When, Write};
-pub use engine::Kind;
+pub use engine::EngineKind;
 use fault::Fault;
 use guard::Guarded;
 use ledger::{Arriving, Commissioning, Done, Erasure, Ledger, Loaded};
-pub use open::{OpenError, Opened, Quarantine, Settings};
-use room::Room;
+pub use open::{DiskSettings, OpenError, Opened, Quarantine};
+use room::DiskSpace;
 pub use room::{Space, SpaceProbe};
 
 /// While the disk is full, how long until somebody looks again.
@@ -85,7 +85,7 @@ pub struct Disk {
     /// Where writes go; none once closed.
     queue: Mutex<Option<mpsc::Sender<Write>>>,
     /// How many bytes of records may be in there.
-    room: Budget,
+    room: MemoryBudget,
     /// Closed by the committer when it has let go of the data.
     ended: watch::Receiver<()>,
 }
@@ -97,12 +97,12 @@ impl Disk {
     ///
     /// # Errors
     /// When the directory is in use, cannot be used, or holds data of a newer version.
-    pub fn open(settings: Settings, clock: Clock) -> Result<Self, OpenError> {
+    pub fn open(settings: DiskSettings, clock: Clock) -> Result<Self, OpenError> {
         let guarded = guard::open(&settings, clock.now())?;
         Self::start(guarded, &settings, clock).map_err(|error| OpenError::Io { path: settings.path, error })
     }
 
-    fn start(guarded: Guarded, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
+    fn start(guarded: Guarded, settings: &DiskSettings, clock: Clock) -> std::io::Result<Self> {
         let Guarded { ledger, found, lock, opened, place } = guarded;
         let stood_at = ledger::stood_at(&ledger.tree, clock.now()).map_err(|fault| match fault {
             Fault::Disk(error) => error,
@@ -110,7 +110,7 @@ impl Disk {
         })?;
         let age = AgeClock::from(stood_at);
         let schedule = Schedule::new(clock, settings.max_waiting);
-        for Unfinished { conversation, work, since, not_before } in found.unfinished {
+        for PendingConversation { conversation, work, since, not_before } in found.unfinished {
             schedule.restore(&conversation, work, since, not_before);
         }
         let ledger = RwLock::new(Some(ledger));
@@ -119,13 +119,21 @@ impl Disk {
             ledger,
             failure: watch::Sender::new(None),
             suspicion: place.suspicion.clone(),
-            room: Room::new(settings.path.clone(), settings.reserve, settings.space.clone()),
+            room: DiskSpace::new(settings.path.clone(), settings.reserve, settings.space.clone()),
         });
         shared.room.look();
         let (queue, writes) = mpsc::channel(QUEUE);
         let ended =
             Committer { shared: shared.clone(), queue: writes, lock, place, settings: settings.clone() }.start()?;
-        Ok(Self { clock, age, shared, opened, queue: Mutex::new(Some(queue)), room: Budget::new(QUEUE_BYTES), ended })
+        Ok(Self {
+            clock,
+            age,
+            shared,
+            opened,
+            queue: Mutex::new(Some(queue)),
+            room: MemoryBudget::new(QUEUE_BYTES),
+            ended,
+        })
     }
 
     /// What was found when the store was opened.
@@ -218,13 +226,13 @@ impl Store for Disk {
         self.write(now, When::Durable, bytes, move |ledger| ledger.bury(&letters, moment)).await
     }
 
-    async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
+    async fn commission(&self, commission: &NewProactive) -> Result<Enqueued, StoreError> {
         let now = self.clock.now();
         let errand = Commissioning::new(commission, now)?;
         let (bytes, shared, moment) = (errand.size(), Arc::clone(&self.shared), self.moment(now));
         let apply = move |ledger: &mut Ledger| {
             let answer = ledger.commission(&errand, moment, |bots| shared.admit(bots))?;
-            if let Commissioned::New(_) = answer {
+            if let Enqueued::New(_) = answer {
                 shared.schedule.commission(errand.conversation(), now);
             }
             Ok(answer)
@@ -232,13 +240,13 @@ impl Store for Disk {
         self.write(now, When::Durable, bytes, apply).await
     }
 
-    async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError> {
+    async fn commissioned(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
         let (now, aged, asked) = (self.clock.now(), self.age.now(), asked.clone());
         // Through the committer: what it finds is durable when it answers.
         self.write(now, When::Durable, 0, move |ledger| ledger.commissioned(&asked, aged)).await
     }
 
-    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
+    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
         self.shared.read(|ledger| ledger.whereabouts(bot, name))
     }
 
@@ -246,7 +254,7 @@ impl Store for Disk {
         self.shared.read(|ledger| ledger.under_way(key))
     }
 
-    async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
+    async fn claim_for(&self, lease: Duration, may: &MayClaim<'_>) -> Result<Claim, StoreError> {
         let schedule = &self.shared.schedule;
         loop {
             let room = &self.shared.room;
@@ -383,7 +391,7 @@ impl Store for Disk {
         self.write(now, When::Durable, 0, apply).await
     }
 
-    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError> {
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
         if statuses.is_empty() {
             return Ok(Vec::new());
         }
@@ -392,26 +400,27 @@ impl Store for Disk {
         let shared = Arc::clone(&self.shared);
         let apply = move |ledger: &mut Ledger| {
             shared.room.admit_repeatable()?;
-            let (noted, stirs): (Vec<Noted>, Vec<Stir>) = ledger.note(&statuses, now)?.into_iter().unzip();
+            let (noted, stirs): (Vec<StatusOutcome>, Vec<StatusEffect>) =
+                ledger.note(&statuses, now)?.into_iter().unzip();
             stirs.iter().for_each(|stir| shared.schedule.stir(stir, now));
             // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it.
-            let hangs_on_it = noted.iter().any(|noted| matches!(noted, Noted::Settled | Noted::Failed));
+            let hangs_on_it = noted.iter().any(|noted| matches!(noted, StatusOutcome::Settled | StatusOutcome::Failed));
             Ok((if hangs_on_it { When::Durable } else { When::Applied }, noted))
         };
         let (write, answered) = Write::new(self.moment(now), apply);
         self.queue(write, bytes, answered).await
     }
 
-    async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError> {
+    async fn standing(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
         self.shared.read(|ledger| ledger.standing(peer))
     }
 
-    async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
+    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let (schedule, peer) = (self.shared.schedule.clone(), peer.clone());
         let apply = move |ledger: &mut Ledger| {
             let changed = ledger.stand(&peer, change, now)?;
-            if changed && matches!(change, Change::Pause(_)) {
+            if changed && matches!(change, ContactChange::Pause(_)) {
                 schedule.hand_over(&ledger.chats(&peer)?.chats, now);
             }
             Ok(changed)
@@ -419,7 +428,7 @@ impl Store for Disk {
         self.write(now, When::Durable, 0, apply).await
     }
 
-    async fn chats(&self, peer: &Peer) -> Result<KnownContact, StoreError> {
+    async fn chats(&self, peer: &ContactRef) -> Result<KnownContact, StoreError> {
         self.shared.read(|ledger| ledger.chats(peer))
     }
 
@@ -442,7 +451,7 @@ impl Store for Disk {
         self.write(now, When::Durable, 0, apply).await
     }
 
-    async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+    async fn take_up(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
         let (now, peer) = (self.clock.now(), peer.clone());
         self.write(now, When::Durable, 0, move |ledger| ledger.take_up(&peer, &digest, by, now)).await
     }
@@ -466,7 +475,7 @@ impl Store for Disk {
         self.shared.read(|ledger| ledger.members(bot, after.as_deref(), most))
     }
 
-    async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {
+    async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError> {
         let notices = self.shared.read(|ledger| Ok(Arc::clone(&ledger.notices)))?;
         let ear = notices.listen(peer);
         loop {
@@ -534,7 +543,7 @@ impl Store for Disk {
         }
     }
 
-    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
+    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<HistoryEntry>, StoreError> {
         self.shared.read(|ledger| ledger.history(conversation, most))
     }
 
@@ -635,7 +644,7 @@ struct Shared {
     /// The file that says that damage was met.
     suspicion: PathBuf,
     /// How much room there is.
-    room: Room,
+    room: DiskSpace,
 }
 
 impl Shared {

@@ -11,7 +11,7 @@ use crate::message::{Address, BotName, Contact, Content, Inbound, MessageId, Mes
 
 /// What is to be said unasked.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Errand {
+pub struct ProactiveMessage {
     /// What is said, in the form that the upstream takes.
     pub parts: Vec<Part>,
     /// Whether it is left unsaid while a person answers.
@@ -22,7 +22,7 @@ pub struct Errand {
     pub name: Option<String>,
 }
 
-impl fmt::Debug for Errand {
+impl fmt::Debug for ProactiveMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Errand({} parts)", self.parts.len())
     }
@@ -30,7 +30,7 @@ impl fmt::Debug for Errand {
 
 /// By what an errand is known when it is asked for again.
 #[derive(Clone)]
-pub struct Asked {
+pub struct IdempotencyKey {
     /// The bot that is to say it.
     pub bot: BotName,
     /// The key of whoever asked.
@@ -40,13 +40,13 @@ pub struct Asked {
 }
 
 /// The key may be anything, a phone number included.
-impl fmt::Debug for Asked {
+impl fmt::Debug for IdempotencyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Asked({}, …)", self.bot)
     }
 }
 
-impl Asked {
+impl IdempotencyKey {
     /// What stands in the place of an upstream's name for a message.
     pub(super) fn mark(&self) -> MessageId {
         MessageId::new(format!("errand:{}", self.key))
@@ -55,16 +55,16 @@ impl Asked {
 
 /// An errand on its way in.
 #[derive(Clone, Debug)]
-pub struct Commission {
+pub struct NewProactive {
     /// By what it is known.
-    pub asked: Asked,
+    pub asked: IdempotencyKey,
     /// To whom it goes.
     pub to: Address,
     /// What is said.
-    pub errand: Errand,
+    pub errand: ProactiveMessage,
 }
 
-impl Commission {
+impl NewProactive {
     /// The errand, as something that waits: what stands in the place of a message only says where it goes.
     pub(super) fn stand_in(&self, now: Timestamp) -> Inbound {
         let Address { chat, group, sender, phone } = self.to.clone();
@@ -102,7 +102,7 @@ impl Receipt {
 
 /// What [`Store::commission`](super::Store::commission) says of an errand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Commissioned {
+pub enum Enqueued {
     /// It is new.
     New(Receipt),
     /// It had been taken in before.
@@ -113,14 +113,14 @@ pub enum Commissioned {
 
 /// Where somebody is written to who is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Whereabouts {
+pub struct KnownAddress {
     /// Where.
     pub address: Address,
     /// When the newest of what waits for an answer there was written, by the upstream's clock.
     pub heard: Option<Timestamp>,
 }
 
-impl Whereabouts {
+impl KnownAddress {
     /// With what waits there.
     pub(super) fn new(address: Address, waiting: &[Waiting]) -> Self {
         let heard = waiting.iter().filter(|waiting| waiting.errand.is_none()).map(|waiting| waiting.inbound.at.time);
@@ -130,15 +130,15 @@ impl Whereabouts {
 
 /// What is kept of an errand by its mark.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(super) struct KeyRecord {
     pub(super) receipt: Receipt,
     pub(super) fingerprint: [u8; 16],
 }
 
-impl Kept {
+impl KeyRecord {
     /// What this says of one that goes by the same mark.
-    pub(super) fn answer(self, asked: &Asked) -> Commissioned {
-        if self.fingerprint == asked.fingerprint { Commissioned::Known(self.receipt) } else { Commissioned::Taken }
+    pub(super) fn answer(self, asked: &IdempotencyKey) -> Enqueued {
+        if self.fingerprint == asked.fingerprint { Enqueued::Known(self.receipt) } else { Enqueued::Taken }
     }
 }
 

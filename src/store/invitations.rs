@@ -42,11 +42,11 @@ pub(super) struct Invitations {
     pub(super) bot: BotName,
     /// The number that was given last.
     last: u64,
-    all: Vec<Kept>,
+    all: Vec<InvitationRecord>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Kept {
+struct InvitationRecord {
     number: u64,
     digest: [u8; 32],
     made: Timestamp,
@@ -69,7 +69,7 @@ impl Invitations {
             return None;
         }
         self.last += 1;
-        self.all.push(Kept { number: self.last, digest, made: now, until, used: None });
+        self.all.push(InvitationRecord { number: self.last, digest, made: now, until, used: None });
         Some(Invitation { number: self.last, made: now, until })
     }
 

@@ -25,14 +25,14 @@ use tokio::time::Instant;
 use super::age::AgeClock;
 use super::allowance::Allowance;
 use super::record::{self, Arrival};
-use super::schedule::{Held, Schedule};
+use super::schedule::{HeldConversation, Schedule};
 use super::{
-    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation,
-    KnownContact, MOST_RECALLED_BYTES, May, Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq,
-    Settlement, Standing, Store, StoreError, Swept, Waiting, Whereabouts,
+    Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,
+    IdempotencyKey, Invitation, KnownAddress, KnownContact, MOST_RECALLED_BYTES, MayClaim, Member, NewProactive,
+    Outgoing, PartState, Pause, Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::handler::{Count, Said, Summary};
+use crate::handler::{Count, HistoryEntry, Summary};
 use crate::message::reply::Choice;
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey, Renamed};
 use errands::apart;
@@ -40,14 +40,14 @@ use ledger::{Ledger, decode};
 
 /// The limits of a [`Memory`].
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct MemorySettings {
     /// How many messages may wait, all conversations together.
     pub max_waiting: usize,
     /// How many things said are kept of each conversation.
     pub history_kept: usize,
 }
 
-impl Default for Settings {
+impl Default for MemorySettings {
     fn default() -> Self {
         Self { max_waiting: 100_000, history_kept: 200 }
     }
@@ -65,7 +65,7 @@ pub struct Memory {
 
 impl Memory {
     /// An empty store.
-    pub fn new(clock: Clock, settings: Settings) -> Self {
+    pub fn new(clock: Clock, settings: MemorySettings) -> Self {
         let schedule = Schedule::new(clock, settings.max_waiting);
         let age = AgeClock::from(clock.now());
         Self { clock, age, history_kept: settings.history_kept, schedule, ledger: Mutex::default() }
@@ -85,7 +85,7 @@ impl Memory {
     }
 
     /// The ledger, if the claim still holds; while it is locked, nobody loads what is about to change.
-    fn under<'a>(&'a self, claim: &'a Claim) -> Result<(&'a Held, MutexGuard<'a, Ledger>), StoreError> {
+    fn under<'a>(&'a self, claim: &'a Claim) -> Result<(&'a HeldConversation, MutexGuard<'a, Ledger>), StoreError> {
         let held = claim.lease.held(&self.schedule)?;
         let ledger = self.ledger()?;
         self.schedule.check(held, Instant::now())?;
@@ -157,7 +157,7 @@ impl Store for Memory {
         Ok(answers)
     }
 
-    async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
+    async fn commission(&self, commission: &NewProactive) -> Result<Enqueued, StoreError> {
         let now = self.clock.now();
         let (aged, mut ledger) = (self.age.now(), self.ledger()?);
         ledger.expire(aged);
@@ -167,16 +167,16 @@ impl Store for Memory {
         self.schedule.admit(&[&commission.asked.bot])?;
         let (receipt, conversation) = ledger.commission(commission, now, aged)?;
         self.schedule.commission(&conversation, now);
-        Ok(Commissioned::New(receipt))
+        Ok(Enqueued::New(receipt))
     }
 
-    async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError> {
+    async fn commissioned(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
         let mut ledger = self.ledger()?;
         ledger.expire(self.age.now());
         Ok(ledger.commissioned(asked))
     }
 
-    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
+    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
         self.ledger()?.whereabouts(bot, name)
     }
 
@@ -184,7 +184,7 @@ impl Store for Memory {
         self.ledger()?.under_way(key)
     }
 
-    async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
+    async fn claim_for(&self, lease: Duration, may: &MayClaim<'_>) -> Result<Claim, StoreError> {
         loop {
             let lease = self.schedule.claim(lease, may).await?;
             let held = lease.held(&self.schedule)?;
@@ -291,7 +291,7 @@ impl Store for Memory {
         ledger.mark(&held.conversation, part, state, now)
     }
 
-    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError> {
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
         let mut note = |status| {
@@ -302,21 +302,21 @@ impl Store for Memory {
         statuses.iter().map(&mut note).collect()
     }
 
-    async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError> {
+    async fn standing(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
         Ok(self.ledger()?.standing(peer))
     }
 
-    async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
+    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
         let changed = ledger.stand(peer, change, now);
-        if changed && matches!(change, Change::Pause(_)) {
+        if changed && matches!(change, ContactChange::Pause(_)) {
             self.schedule.hand_over(&ledger.chats(peer).chats, now);
         }
         Ok(changed)
     }
 
-    async fn chats(&self, peer: &Peer) -> Result<KnownContact, StoreError> {
+    async fn chats(&self, peer: &ContactRef) -> Result<KnownContact, StoreError> {
         Ok(self.ledger()?.chats(peer))
     }
 
@@ -333,7 +333,7 @@ impl Store for Memory {
         Ok(self.ledger()?.invitations(bot).add(digest, until, self.clock.now()))
     }
 
-    async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+    async fn take_up(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
         Ok(self.ledger()?.take_up(peer, &digest, by, self.clock.now()))
     }
 
@@ -354,7 +354,7 @@ impl Store for Memory {
         Ok(self.ledger()?.members(bot, after, most))
     }
 
-    async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {
+    async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError> {
         let notices = Arc::clone(&self.ledger()?.notices);
         let ear = notices.listen(peer);
         loop {
@@ -411,7 +411,7 @@ impl Store for Memory {
         Ok(())
     }
 
-    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
+    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<HistoryEntry>, StoreError> {
         let ledger = self.ledger()?;
         let Some(known) = ledger.conversations.get(conversation) else { return Ok(Vec::new()) };
         let mut allowance = Allowance::new(most, MOST_RECALLED_BYTES);

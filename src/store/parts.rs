@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart, Seq, StoreError, Undecided};
+use super::{FailedPart, Outgoing, OutgoingPart, PartState, SentPart, Seq, StatusOutcome, StoreError, Undecided};
 use crate::clock::Timestamp;
 use crate::message::{Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage};
 
@@ -79,7 +79,7 @@ pub(super) fn mark(
 }
 
 /// What an echo is, as far as what is outgoing in its chat tells.
-pub(super) enum Overheard {
+pub(super) enum EchoMatch {
     /// A part that has left.
     Ours,
     /// A part of which nobody had known whether it was delivered: it has been, and that is written down in it.
@@ -91,15 +91,15 @@ pub(super) enum Overheard {
 }
 
 /// Compares an echo with what is outgoing in its chat.
-pub(super) fn overhear(outgoing: &mut Outgoing, message: &MessageId, words: Option<&str>) -> Overheard {
+pub(super) fn overhear(outgoing: &mut Outgoing, message: &MessageId, words: Option<&str>) -> EchoMatch {
     if outgoing.parts.iter().any(|part| matches!(&part.state, PartState::Sent { message: sent } if sent == message)) {
-        Overheard::Ours
+        EchoMatch::Ours
     } else if outgoing.undecided.iter().any(|known| known.message == *message) || is_sending(outgoing) {
-        Overheard::Undecided
+        EchoMatch::Undecided
     } else if settle_by_words(outgoing, message, words) {
-        Overheard::Settles
+        EchoMatch::Settles
     } else {
-        Overheard::Other
+        EchoMatch::Other
     }
 }
 
@@ -163,22 +163,22 @@ fn settle_by_words(outgoing: &mut Outgoing, message: &MessageId, words: Option<&
 }
 
 /// Moves a part that has left, if the report says anything new.
-pub(super) fn advance(stage: &mut Stage, reported: &Stage) -> Noted {
+pub(super) fn advance(stage: &mut Stage, reported: &Stage) -> StatusOutcome {
     let (forward, noted) = match (&*stage, reported) {
-        (Stage::Failed(_), _) => (false, Noted::Known),
+        (Stage::Failed(_), _) => (false, StatusOutcome::Known),
         // What the customer's phone has had has not failed.
-        (known, Stage::Failed(_)) => (*known == Stage::Sent, Noted::Failed),
-        (known, reported) => (reported > known, Noted::Moved),
+        (known, Stage::Failed(_)) => (*known == Stage::Sent, StatusOutcome::Failed),
+        (known, reported) => (reported > known, StatusOutcome::Moved),
     };
     if !forward {
-        return Noted::Known;
+        return StatusOutcome::Known;
     }
     *stage = reported.clone();
     noted
 }
 
 /// What a conversation has to do by a report.
-pub(super) enum Stir {
+pub(super) enum StatusEffect {
     /// Nothing new.
     Nothing,
     /// Go on with what is outgoing: more is known of it.
@@ -189,7 +189,7 @@ pub(super) enum Stir {
 
 /// What a report has changed in what is outgoing.
 pub(super) struct Reported {
-    pub(super) noted: Noted,
+    pub(super) noted: StatusOutcome,
     /// Whether a part's state has changed: then the reply need not wait any longer.
     pub(super) settled: bool,
     /// The part that had left, and has failed.
@@ -205,13 +205,13 @@ pub(super) fn report(
 ) -> Option<Reported> {
     let number = outgoing.parts.iter().position(|part| part.key == trace.key)?;
     let OutgoingPart { key, part, state, .. } = &mut outgoing.parts[number];
-    let unchanged = Reported { noted: Noted::Known, settled: false, failed: None };
+    let unchanged = Reported { noted: StatusOutcome::Known, settled: false, failed: None };
     match (&*state, &status.stage) {
         (PartState::Failed { .. }, _) => return Some(unchanged),
         (PartState::Sent { message }, reported) => {
             let mut stage = trace.reported.clone().unwrap_or(Stage::Sent);
             let noted = advance(&mut stage, reported);
-            if noted == Noted::Known {
+            if noted == StatusOutcome::Known {
                 return Some(unchanged);
             }
             let message = message.clone();
@@ -230,7 +230,7 @@ pub(super) fn report(
         _ => *state = PartState::Sent { message: status.message.clone() },
     }
     trace.reported = Some(status.stage.clone());
-    let noted = if failed_code(&status.stage).is_some() { Noted::Failed } else { Noted::Settled };
+    let noted = if failed_code(&status.stage).is_some() { StatusOutcome::Failed } else { StatusOutcome::Settled };
     Some(Reported { noted, settled: true, failed: None })
 }
 

@@ -1,7 +1,7 @@
 //! Who is meant when somebody is to be forgotten.
 
-use super::standing::Kept;
-use super::{Opted, Peer, Standing};
+use super::standing::ContactRecord;
+use super::{ContactRef, ContactState, Opted};
 use crate::message::{Address, BotName, ChatId, ContactId, ContactIds, MessageRef};
 
 /// A person, by every identifier of theirs that is known.
@@ -63,19 +63,19 @@ pub(super) const HEARD: usize = 50;
 /// What becomes of what stands about somebody who has a new name.
 pub(super) struct Succession {
     /// What stands under the names that the person has now; nothing if nothing stood.
-    pub(super) now: Option<Kept>,
+    pub(super) now: Option<ContactRecord>,
     /// What stays under the names that they have given up, which somebody else may get: that nothing is to be sent there
     /// unasked, if they had said so.
-    pub(super) left: Option<Kept>,
+    pub(super) left: Option<ContactRecord>,
 }
 
 impl Succession {
     /// Hands on what is `kept` under all these names.
-    pub(super) fn new(bot: &BotName, now: ContactIds, gone: ContactIds, kept: &[Kept]) -> Self {
-        let standing = kept.iter().fold(Standing::default(), |standing, kept| standing.and(kept.standing));
+    pub(super) fn new(bot: &BotName, now: ContactIds, gone: ContactIds, kept: &[ContactRecord]) -> Self {
+        let standing = kept.iter().fold(ContactState::default(), |standing, kept| standing.and(kept.standing));
         let opted = standing.opted.filter(|Opted { out, .. }| *out);
-        let left = opted.map(|opted| Standing { opted: Some(opted), ..Standing::default() });
-        let kept_as = |names, standing| Peer::new(bot, names).map(|peer| Kept { peer, standing });
+        let left = opted.map(|opted| ContactState { opted: Some(opted), ..ContactState::default() });
+        let kept_as = |names, standing| ContactRef::new(bot, names).map(|peer| ContactRecord { peer, standing });
         Self {
             now: if kept.is_empty() { None } else { kept_as(now, standing) },
             left: left.and_then(|left| kept_as(gone, left)),
@@ -84,16 +84,16 @@ impl Succession {
 }
 
 /// Puts together what stands under the names of somebody of whom a further name was learnt; nothing if it stands so already.
-pub(super) fn unite(bot: &BotName, names: &ContactIds, kept: &[Kept]) -> Option<Kept> {
+pub(super) fn unite(bot: &BotName, names: &ContactIds, kept: &[ContactRecord]) -> Option<ContactRecord> {
     let first = kept.first()?;
     let is_whole = kept.len() == names.iter().count() && kept.iter().all(|kept| kept.standing == first.standing);
     if is_whole {
         return None;
     }
-    let standing = kept.iter().fold(Standing::default(), |standing, kept| standing.and(kept.standing));
+    let standing = kept.iter().fold(ContactState::default(), |standing, kept| standing.and(kept.standing));
     let mut all = names.clone();
     kept.iter().for_each(|kept| all.merge(&kept.peer.names));
-    Some(Kept { peer: Peer { bot: bot.clone(), names: all }, standing })
+    Some(ContactRecord { peer: ContactRef { bot: bot.clone(), names: all }, standing })
 }
 
 /// Where a chat is written to, by all that is known of whom it is with; a group, if that is nobody.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{DeadLetter, Errand, Seq, StoreError, Waiting};
+use super::{DeadLetter, ProactiveMessage, Seq, StoreError, Waiting};
 use crate::clock::Timestamp;
 use crate::message::reply::Choice;
 use crate::message::{Content, Inbound};
@@ -56,7 +56,7 @@ pub(super) struct Arrival<'a> {
     pub(super) replayed: bool,
     /// What is to be said unasked, if it is no message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) errand: Option<Cow<'a, Errand>>,
+    pub(super) errand: Option<Cow<'a, ProactiveMessage>>,
 }
 
 impl<'a> Arrival<'a> {
@@ -66,14 +66,14 @@ impl<'a> Arrival<'a> {
     }
 
     /// An errand as it comes in, and where it goes.
-    pub(super) fn of_errand(errand: &'a Errand, to: &'a Inbound, accepted: Timestamp) -> Self {
+    pub(super) fn of_errand(errand: &'a ProactiveMessage, to: &'a Inbound, accepted: Timestamp) -> Self {
         Self { errand: Some(Cow::Borrowed(errand)), ..Self::new(to, accepted) }
     }
 
     /// A message that was dead, as it comes in again.
     pub(super) fn again(letter: DeadLetter, accepted: Timestamp) -> Self {
         let name = letter.message.name();
-        let errand = letter.message.errand.map(|errand| Cow::Owned(Errand { name: Some(name), ..errand }));
+        let errand = letter.message.errand.map(|errand| Cow::Owned(ProactiveMessage { name: Some(name), ..errand }));
         Self { accepted, inbound: Cow::Owned(letter.message.inbound), replayed: true, errand }
     }
 

@@ -19,7 +19,7 @@ use redb::{
 };
 use sha2::{Digest, Sha256};
 
-use super::disk::engine::{Change, Engine, Pair, Pairs, Progress};
+use super::disk::engine::{KeyChange, KeyValue, KvEngine, Pairs, Progress};
 use super::disk::fault::Fault;
 use backend::Watched;
 
@@ -74,7 +74,7 @@ impl Redb {
     }
 }
 
-impl Engine for Redb {
+impl KvEngine for Redb {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         match self.snapshot()?.get(key)? {
             Some(value) => Ok(Some(checked(key, value.value())?)),
@@ -88,13 +88,13 @@ impl Engine for Redb {
             Some(end) => self.snapshot()?.range(first..end)?,
             None => self.snapshot()?.range(first..)?,
         };
-        Ok(Box::new(range.map(|pair| -> Result<Pair, Fault> {
+        Ok(Box::new(range.map(|pair| -> Result<KeyValue, Fault> {
             let (key, value) = pair?;
             Ok((key.value().to_vec(), checked(key.value(), value.value())?))
         })))
     }
 
-    fn apply(&mut self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), Fault> {
+    fn apply(&mut self, changes: &mut dyn Iterator<Item = KeyChange>) -> Result<(), Fault> {
         let mut write = self.db.begin_write()?;
         write.set_durability(Durability::None)?;
         let mut table = write.open_table(TABLE)?;

@@ -14,12 +14,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::parts::Stir;
-use super::{Backlog, Echoed, May, StoreError};
+use super::parts::StatusEffect;
+use super::{Backlog, Echoed, MayClaim, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::hosting::leaves_enough;
 use crate::message::{BotName, Conversation};
-use line::{Earliest, Line};
+use line::{Earliest, ReadyQueue};
 
 /// A lease on a conversation. Dropped before it is settled, it gives the conversation back at once, with no runtime
 /// needed for that. Past its end, somebody else may have the conversation, and no write under it succeeds.
@@ -27,13 +27,13 @@ use line::{Earliest, Line};
 /// It begins anew with every write, and does not end while a send is on its way: only whoever gives no sign of life
 /// loses it. It is measured by a clock that nobody can set.
 pub struct Lease {
-    held: Held,
+    held: HeldConversation,
     schedule: Arc<Schedule>,
 }
 
 impl Lease {
     /// What a write under this lease is checked against, if the lease is one of `schedule`'s.
-    pub(super) fn held(&self, schedule: &Arc<Schedule>) -> Result<&Held, StoreError> {
+    pub(super) fn held(&self, schedule: &Arc<Schedule>) -> Result<&HeldConversation, StoreError> {
         if Arc::ptr_eq(&self.schedule, schedule) { Ok(&self.held) } else { Err(StoreError::Fenced) }
     }
 }
@@ -56,7 +56,7 @@ impl fmt::Debug for Lease {
 
 /// A conversation, and the token of the lease under which it is held.
 #[derive(Clone)]
-pub(super) struct Held {
+pub(super) struct HeldConversation {
     pub(super) conversation: Conversation,
     /// Whether it was ready when the store was opened, and this is its first lease since.
     pub(super) inherited: bool,
@@ -93,7 +93,7 @@ pub(super) struct Schedule {
     max_waiting: usize,
     /// The bots that share it, and how many messages of each may wait; 0: as many as leave room for the others.
     shares: Mutex<HashMap<BotName, usize>>,
-    line: Mutex<Line>,
+    line: Mutex<ReadyQueue>,
     /// Woken one at a time by a conversation that becomes ready, and all together by a new earliest deadline: so each
     /// of them knows it, and it does not matter which of them goes away.
     changed: Notify,
@@ -121,7 +121,7 @@ impl Schedule {
 
     /// Begins anew with what it knows, as a process does that opens the store of one that has died: no lease holds.
     pub(super) fn reopen(&self) {
-        self.change(self.clock.now(), Line::reopen);
+        self.change(self.clock.now(), ReadyQueue::reopen);
     }
 
     /// The conversations that were ready when the store was opened, and have not been leased since.
@@ -177,11 +177,11 @@ impl Schedule {
     }
 
     /// A conversation has something to do by a report.
-    pub(super) fn stir(&self, stir: &Stir, now: Timestamp) {
+    pub(super) fn stir(&self, stir: &StatusEffect, now: Timestamp) {
         match stir {
-            Stir::Nothing => {}
-            Stir::GoOn(conversation) => self.hurry(conversation, now),
-            Stir::Failed(conversation) => self.change(now, |line| {
+            StatusEffect::Nothing => {}
+            StatusEffect::GoOn(conversation) => self.hurry(conversation, now),
+            StatusEffect::Failed(conversation) => self.change(now, |line| {
                 line.add(conversation, 0, now);
                 line.set_failed(conversation, true);
             }),
@@ -202,14 +202,14 @@ impl Schedule {
     /// Waits for a conversation that nobody holds, of a bot that may have one more, and leases it.
     ///
     /// Cancel-safe: between the lease and the return there is no await.
-    pub(super) async fn claim(self: &Arc<Self>, lease: Duration, may: &May<'_>) -> Result<Lease, StoreError> {
+    pub(super) async fn claim(self: &Arc<Self>, lease: Duration, may: &MayClaim<'_>) -> Result<Lease, StoreError> {
         loop {
             let mut changed = pin!(self.changed.notified());
             // Before the look at the line, so that no change after it goes unnoticed.
             changed.as_mut().enable();
             self.running()?;
             let now = self.clock.now();
-            let take = |line: &mut Line| {
+            let take = |line: &mut ReadyQueue| {
                 let now = Instant::now();
                 line.end_leases(now);
                 line.take(now, lease, may)
@@ -227,19 +227,19 @@ impl Schedule {
     }
 
     /// Whether a conversation was still held when that was asked. If so, its lease begins anew.
-    pub(super) fn check(&self, held: &Held, asked: Instant) -> Result<(), StoreError> {
+    pub(super) fn check(&self, held: &HeldConversation, asked: Instant) -> Result<(), StoreError> {
         self.alter(self.line(), |line| line.renew(held, asked)).then_some(()).ok_or(StoreError::Fenced)
     }
 
     /// Whether a conversation is still held by whoever is about to send. If so, nobody else has it before the send has
     /// been written down, or its lease is dropped.
-    pub(super) fn may_send(&self, held: &Held) -> Result<(), StoreError> {
+    pub(super) fn may_send(&self, held: &HeldConversation) -> Result<(), StoreError> {
         self.running()?;
         self.line().pin(held, Instant::now()).then_some(()).ok_or(StoreError::Fenced)
     }
 
     /// Whether messages have come into a conversation since it was leased, and what is notified of more.
-    pub(super) fn arrivals(&self, held: &Held) -> Result<(bool, Arc<Notify>), StoreError> {
+    pub(super) fn arrivals(&self, held: &HeldConversation) -> Result<(bool, Arc<Notify>), StoreError> {
         self.running()?;
         self.line().arrivals(held, Instant::now()).ok_or(StoreError::Fenced)
     }
@@ -266,18 +266,18 @@ impl Schedule {
     }
 
     /// Whether an echo of which nobody knows whose it is came into a conversation since it was leased.
-    pub(super) fn is_undecided(&self, held: &Held) -> Result<bool, StoreError> {
+    pub(super) fn is_undecided(&self, held: &HeldConversation) -> Result<bool, StoreError> {
         self.line().is_undecided(held).ok_or(StoreError::Fenced)
     }
 
     /// The conversation has something outgoing from now on.
-    pub(super) fn intended(&self, held: &Held) {
+    pub(super) fn intended(&self, held: &HeldConversation) {
         self.line().set_outgoing(&held.conversation, true);
     }
 
     /// So many of the conversation's messages are done with, nothing is outgoing, and nobody holds it any longer.
     /// `failed` says whether there are failed parts left to be seen to.
-    pub(super) fn done(&self, held: &Held, messages: usize, failed: bool, now: Timestamp) {
+    pub(super) fn done(&self, held: &HeldConversation, messages: usize, failed: bool, now: Timestamp) {
         self.change(now, |line| {
             line.subtract(&held.conversation, messages);
             line.set_outgoing(&held.conversation, false);
@@ -287,7 +287,7 @@ impl Schedule {
     }
 
     /// Nobody holds the conversation any longer, and nobody is to claim it before `at`.
-    pub(super) fn later(&self, held: &Held, at: Timestamp, now: Timestamp) {
+    pub(super) fn later(&self, held: &HeldConversation, at: Timestamp, now: Timestamp) {
         self.change(now, |line| {
             line.free(held);
             if at > now {
@@ -311,14 +311,14 @@ impl Schedule {
     }
 
     /// Changes the line, and wakes whom that concerns.
-    fn change<T>(&self, now: Timestamp, change: impl FnOnce(&mut Line) -> T) -> T {
+    fn change<T>(&self, now: Timestamp, change: impl FnOnce(&mut ReadyQueue) -> T) -> T {
         let mut line = self.line();
         // First those who were due before.
         line.promote(now);
         self.alter(line, change)
     }
 
-    fn alter<T>(&self, mut line: MutexGuard<'_, Line>, change: impl FnOnce(&mut Line) -> T) -> T {
+    fn alter<T>(&self, mut line: MutexGuard<'_, ReadyQueue>, change: impl FnOnce(&mut ReadyQueue) -> T) -> T {
         let earliest = line.earliest();
         let outcome = change(&mut line);
         let sooner = line.earliest().is_sooner_than(earliest);
@@ -337,7 +337,7 @@ impl Schedule {
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
+    fn line(&self) -> MutexGuard<'_, ReadyQueue> {
         // Nothing in there panics half-way through a change.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }

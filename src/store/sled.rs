@@ -15,7 +15,7 @@ use std::path::Path;
 
 use sled::{Batch, Db};
 
-use super::disk::engine::{Change, Engine, Pair, Pairs};
+use super::disk::engine::{KeyChange, KeyValue, KvEngine, Pairs};
 use super::disk::fault::Fault;
 use super::disk::files;
 
@@ -54,7 +54,7 @@ impl Sled {
     }
 }
 
-impl Engine for Sled {
+impl KvEngine for Sled {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         Ok(self.db.get(key)?.map(|value| value.to_vec()))
     }
@@ -65,13 +65,13 @@ impl Engine for Sled {
             Some(end) => self.db.range(first..end),
             None => self.db.range(first..),
         };
-        Ok(Box::new(range.map(|pair| -> Result<Pair, Fault> {
+        Ok(Box::new(range.map(|pair| -> Result<KeyValue, Fault> {
             let (key, value) = pair?;
             Ok((key.to_vec(), value.to_vec()))
         })))
     }
 
-    fn apply(&mut self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), Fault> {
+    fn apply(&mut self, changes: &mut dyn Iterator<Item = KeyChange>) -> Result<(), Fault> {
         let mut batch = Batch::default();
         for (key, value) in changes {
             match value {

@@ -13,20 +13,20 @@ use tokio::sync::Notify;
 
 use super::{Claim, DEDUPLICATED_FOR, Outgoing, Undecided};
 use crate::clock::Timestamp;
-use crate::handler::{Said, Speaker};
+use crate::handler::{HistoryEntry, Speaker};
 use crate::message::{
-    Address, BotName, ChatId, ContactId, ContactIds, Conversation, Echo, MessageId, MessageRef, Wish,
+    Address, BotName, ChatId, ContactId, ContactIds, Conversation, Echo, MarketingPreference, MessageId, MessageRef,
 };
 
 /// Whom a bot's chat is with, by every name that is known: the chat's own and, unless it is a group, the person's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Peer {
+pub struct ContactRef {
     pub(super) bot: BotName,
     /// One at the least.
     pub(super) names: ContactIds,
 }
 
-impl Peer {
+impl ContactRef {
     /// Whom a bot knows by these names; nobody, if there are none.
     pub fn new(bot: &BotName, names: ContactIds) -> Option<Self> {
         (!names.is_empty()).then(|| Self { bot: bot.clone(), names })
@@ -66,7 +66,7 @@ impl Peer {
     }
 
     /// Who has said what they want to be sent, if the upstream says so.
-    pub fn of_wish(wish: &Wish) -> Option<Self> {
+    pub fn of_wish(wish: &MarketingPreference) -> Option<Self> {
         Self::known_by(&wish.bot, wish.chat.as_ref(), wish.phone.as_ref())
     }
 
@@ -102,7 +102,7 @@ impl Peer {
 }
 
 /// The names may be phone numbers.
-impl fmt::Debug for Peer {
+impl fmt::Debug for ContactRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Peer({}, …)", self.bot)
     }
@@ -114,7 +114,7 @@ pub struct KnownContact {
     /// The conversations with them.
     pub chats: Vec<Conversation>,
     /// All that they are known by.
-    pub peer: Peer,
+    pub peer: ContactRef,
     /// What they were known by, and are no longer.
     pub former: ContactIds,
 }
@@ -170,9 +170,9 @@ impl Pause {
     }
 
     /// What follows if a message from the business's own phone is a person's, and about whom; none if it does not say.
-    pub(super) fn by_echo(echo: &Echo, lasts: Option<Duration>) -> Option<(Peer, Self)> {
+    pub(super) fn by_echo(echo: &Echo, lasts: Option<Duration>) -> Option<(ContactRef, Self)> {
         let until = lasts.map(|lasts| echo.time.plus(lasts));
-        Some((Peer::of_echo(echo)?, Self { since: echo.time, until, by: By::Phone }))
+        Some((ContactRef::of_echo(echo)?, Self { since: echo.time, until, by: By::Phone }))
     }
 
     /// Of two pauses: the end of the one that ends later, with who began the newer one.
@@ -186,7 +186,7 @@ impl Pause {
 /// What stands about somebody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct ContactState {
     /// The pause that was made last, over or not.
     pub paused: Option<Pause>,
     /// When the bot was last told to go on.
@@ -238,7 +238,7 @@ impl Opted {
 
 /// How what stands about somebody changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ContactChange {
     /// A person answers from now on. It makes no pause shorter, and what was written on the phone before the bot was last
     /// told to go on pauses nothing.
     Pause(Pause),
@@ -252,7 +252,7 @@ pub enum Change {
     Expel,
 }
 
-impl Standing {
+impl ContactState {
     /// The pause that lasts now, if one does.
     pub fn pause(&self, now: Timestamp) -> Option<Pause> {
         self.paused.filter(|pause| pause.lasts(now))
@@ -291,18 +291,18 @@ impl Standing {
     }
 
     /// The same, after a change.
-    pub(super) fn changed(self, change: Change, now: Timestamp) -> Self {
+    pub(super) fn changed(self, change: ContactChange, now: Timestamp) -> Self {
         match change {
-            Change::Pause(pause) if !pause.lasts(now) || self.is_stale(pause) => self,
-            Change::Pause(pause) => {
+            ContactChange::Pause(pause) if !pause.lasts(now) || self.is_stale(pause) => self,
+            ContactChange::Pause(pause) => {
                 let paused = self.pause(now).map_or(pause, |known| known.and(pause));
                 Self { paused: Some(paused), ..self }
             }
-            Change::Resume if self.pause(now).is_none() => self,
-            Change::Resume => Self { paused: None, resumed: Some(now), ..self },
-            Change::Admit => Self { admitted: self.admitted.or(Some(now)), ..self },
-            Change::Expel => Self { admitted: None, ..self },
-            Change::Opt(opted) => match self.opted {
+            ContactChange::Resume if self.pause(now).is_none() => self,
+            ContactChange::Resume => Self { paused: None, resumed: Some(now), ..self },
+            ContactChange::Admit => Self { admitted: self.admitted.or(Some(now)), ..self },
+            ContactChange::Expel => Self { admitted: None, ..self },
+            ContactChange::Opt(opted) => match self.opted {
                 Some(known) => Self { opted: Some(known.and(opted)), ..self },
                 None if !opted.out => self,
                 None => Self { opted: Some(opted), ..self },
@@ -313,7 +313,7 @@ impl Standing {
 
 impl Outgoing {
     /// Keeps an echo until it is known whose it is; once.
-    pub(super) fn keep_undecided(&mut self, echo: &Echo, peer: &Peer, pause: Pause) {
+    pub(super) fn keep_undecided(&mut self, echo: &Echo, peer: &ContactRef, pause: Pause) {
         if self.undecided.iter().all(|known| known.message != echo.message) {
             let Echo { message, words, told, chat, .. } = echo.clone();
             self.undecided.push(Undecided { message, words, told, chat, peer: peer.clone(), pause });
@@ -339,14 +339,23 @@ impl PersonsWords {
     }
 
     /// What the history gains by it: nothing if it says nothing, or is among the newest things said.
-    pub(super) fn unless_among(self, newest: &[Said]) -> Option<Said> {
+    pub(super) fn unless_among(self, newest: &[HistoryEntry]) -> Option<HistoryEntry> {
         let Self { message, told, time } = self;
         let words = told.filter(|words| !words.is_empty())?;
         if newest.iter().any(|said| said.message.as_ref() == Some(&message)) {
             return None;
         }
         let message = Some(message);
-        Some(Said { by: Speaker::Person, words, time, who: None, name: None, message, transcript: false, told: None })
+        Some(HistoryEntry {
+            by: Speaker::Person,
+            words,
+            time,
+            who: None,
+            name: None,
+            message,
+            transcript: false,
+            told: None,
+        })
     }
 }
 
@@ -363,58 +372,63 @@ fn is_before(one: Timestamp, other: Timestamp) -> bool {
 
 /// What is kept under each name of a peer.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub(super) peer: Peer,
-    pub(super) standing: Standing,
+pub(super) struct ContactRecord {
+    pub(super) peer: ContactRef,
+    pub(super) standing: ContactState,
 }
 
 /// Puts together what is kept under the names of `peer`, and makes a change to it. None if nothing is different.
-pub(super) fn change(peer: &Peer, kept: Vec<Kept>, change: Change, now: Timestamp) -> Option<Kept> {
-    let known = kept.iter().fold(Standing::default(), |standing, kept| standing.and(kept.standing));
+pub(super) fn change(
+    peer: &ContactRef,
+    kept: Vec<ContactRecord>,
+    change: ContactChange,
+    now: Timestamp,
+) -> Option<ContactRecord> {
+    let known = kept.iter().fold(ContactState::default(), |standing, kept| standing.and(kept.standing));
     let standing = known.changed(change, now);
     let peer = kept.into_iter().fold(peer.clone(), |peer, kept| peer.joined(kept.peer));
-    (standing != known).then_some(Kept { peer, standing })
+    (standing != known).then_some(ContactRecord { peer, standing })
 }
 
 /// Who waits to hear that a person has taken over, by the names of those whom the waiting turn is about.
 #[derive(Default)]
-pub(super) struct Notices(Mutex<HashMap<Name, Vec<Arc<Notify>>>>);
+pub(super) struct Notices(Mutex<HashMap<ContactName, Vec<Arc<Notify>>>>);
 
-type Name = (BotName, String);
+type ContactName = (BotName, String);
 
 /// An ear for one peer. Dropped, it leaves nothing behind.
-pub(super) struct Ear<'a> {
+pub(super) struct EchoListener<'a> {
     notices: &'a Notices,
-    names: Vec<Name>,
+    names: Vec<ContactName>,
     pub(super) heard: Arc<Notify>,
 }
 
 impl Notices {
     /// Listens for news of `peer`.
-    pub(super) fn listen(&self, peer: &Peer) -> Ear<'_> {
-        let names: Vec<Name> = peer.names.iter().map(|name| (peer.bot.clone(), name.to_owned())).collect();
+    pub(super) fn listen(&self, peer: &ContactRef) -> EchoListener<'_> {
+        let names: Vec<ContactName> = peer.names.iter().map(|name| (peer.bot.clone(), name.to_owned())).collect();
         let heard = Arc::new(Notify::new());
         let mut all = self.all();
         for name in &names {
             all.entry(name.clone()).or_default().push(Arc::clone(&heard));
         }
-        Ear { notices: self, names, heard }
+        EchoListener { notices: self, names, heard }
     }
 
     /// Tells whoever listens for `peer`.
-    pub(super) fn tell(&self, peer: &Peer) {
+    pub(super) fn tell(&self, peer: &ContactRef) {
         let all = self.all();
         let named = peer.names.iter().filter_map(|name| all.get(&(peer.bot.clone(), name.to_owned())));
         named.flatten().for_each(|heard| heard.notify_waiters());
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Name, Vec<Arc<Notify>>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<ContactName, Vec<Arc<Notify>>>> {
         // Nothing in here panics half-way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Ear<'_> {
+impl Drop for EchoListener<'_> {
     fn drop(&mut self) {
         let mut all = self.notices.all();
         for name in &self.names {

@@ -19,8 +19,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::message::BotName;
-use crate::meters::{Fact, Tally};
-use labels::{Answer, Bot, Call, Came, Direction, Gate, Limit, Outcome, Result, StepLabel, TurnOf, Why};
+use crate::meters::{Fact, MetricsSink};
+use labels::{Answer, BotLabel, Call, Came, Direction, Gate, Limit, Outcome, Result, StepLabel, TurnOf, Why};
 
 /// A counter of money.
 type Money = Counter<f64, AtomicU64>;
@@ -42,25 +42,25 @@ pub struct Metrics {
     turn_duration: Durations<Outcome>,
     given_back: Family<Why, Counter>,
     running: Gauge,
-    dead: Family<Bot, Counter>,
+    dead: Family<BotLabel, Counter>,
     handler_duration: Durations<Result>,
     calls: Family<Call, Counter>,
     commit_duration: Histogram,
     steps: Family<StepLabel, Counter>,
     tokens: Family<Direction, Counter>,
-    money: Family<Bot, Money>,
+    money: Family<BotLabel, Money>,
     over_budget: Family<Limit, Counter>,
     tools: Family<Result, Counter>,
     waiting: Gauge,
     conversations: Gauge,
     oldest: Gauge<f64, AtomicU64>,
-    bot_down: Family<Bot, Gauge>,
+    bot_down: Family<BotLabel, Gauge>,
     store_failed: Gauge,
     out_of_space: Gauge,
 }
 
 /// How things stand when somebody looks.
-pub struct State {
+pub struct Gauges {
     /// How many messages wait for an answer.
     pub messages: usize,
     /// How many conversations have something to do.
@@ -139,7 +139,7 @@ where
 
 impl Metrics {
     /// All of it, as text.
-    pub fn text(&self, state: State) -> String {
+    pub fn text(&self, state: Gauges) -> String {
         self.waiting.set(whole(state.messages));
         self.conversations.set(whole(state.conversations));
         self.oldest.set(state.oldest.as_secs_f64());
@@ -148,7 +148,7 @@ impl Metrics {
         // Some may be gone.
         self.bot_down.clear();
         for (bot, down) in &state.bots {
-            self.bot_down.get_or_create(&Bot::new(bot)).set((*down).into());
+            self.bot_down.get_or_create(&BotLabel::new(bot)).set((*down).into());
         }
         let mut text = String::new();
         // Writing into a string does not fail.
@@ -157,7 +157,7 @@ impl Metrics {
     }
 }
 
-impl Tally for Metrics {
+impl MetricsSink for Metrics {
     fn add(&self, fact: Fact<'_>) {
         match fact {
             Fact::Webhook { provider, answer } => drop(self.webhooks.get_or_create(&Answer { provider, answer }).inc()),
@@ -174,7 +174,7 @@ impl Tally for Metrics {
                 self.turned_away.get_or_create(&Gate { gate }).inc_by(count as u64);
             }
             Fact::GivenBack { why } => drop(self.given_back.get_or_create(&Why { why }).inc()),
-            Fact::Died { bot, count } => drop(self.dead.get_or_create(&Bot::new(bot)).inc_by(count as u64)),
+            Fact::Died { bot, count } => drop(self.dead.get_or_create(&BotLabel::new(bot)).inc_by(count as u64)),
             Fact::Handler { result, took } => {
                 self.handler_duration.get_or_create(&Result { result }).observe(took.as_secs_f64());
             }
@@ -188,7 +188,7 @@ impl Tally for Metrics {
                     self.tokens.get_or_create(&Direction { bot: bot.into(), direction }).inc_by(count);
                 }
                 if money > 0.0 {
-                    self.money.get_or_create(&Bot::new(bot)).inc_by(money);
+                    self.money.get_or_create(&BotLabel::new(bot)).inc_by(money);
                 }
             }
             Fact::OverBudget { limit } => drop(self.over_budget.get_or_create(&Limit { limit }).inc()),

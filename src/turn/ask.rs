@@ -13,12 +13,12 @@ use super::history::look_up_quotes;
 use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
 use super::replayed::once_each;
 use super::upstream::{ROOM_PATIENCE, Upstream};
-use super::{Answer, Attempt, Batch, Later};
-use crate::handler::{Presence, Said, Turn};
+use super::{Answer, Attempt, Batch, GiveBackReason};
+use crate::handler::{HistoryEntry, Presence, Turn};
 use crate::message::{MediaKind, Part, Payload, Reply};
 use crate::meters::Fact;
 use crate::outbox;
-use crate::store::{Claim, Peer, StoreError};
+use crate::store::{Claim, ContactRef, StoreError};
 use crate::typing::Dots;
 
 /// How long to wait before a handler is asked again whose error may pass; twice as long each time.
@@ -31,7 +31,7 @@ impl Attempt<'_> {
         &mut self,
         claim: &mut Claim,
         batch: &mut Batch,
-        mut history: Vec<Said>,
+        mut history: Vec<HistoryEntry>,
         dots: &Dots,
     ) -> Result<Answer, StoreError> {
         loop {
@@ -51,15 +51,15 @@ impl Attempt<'_> {
             };
             // What takes the handler's place is rare: boxed, it takes no room where thousands of turns wait.
             let end = match interruption {
-                Interruption::Order => Some(Later::ControlWord),
-                Interruption::TakenOver => Some(Later::Person),
+                Interruption::Order => Some(GiveBackReason::ControlWord),
+                Interruption::TakenOver => Some(GiveBackReason::Person),
                 Interruption::More(arrived) => Box::pin(self.take_up(claim, batch, arrived, dots)).await?,
             };
             if let Some(why) = end {
                 return Ok(Answer::GivenBack(why));
             }
             self.report.restarts += 1;
-            let peer = Peer::of(&batch.newest().inbound.at);
+            let peer = ContactRef::of(&batch.newest().inbound.at);
             history = once_each(self.history(claim, &peer, self.bot.turn.history).await?, claim);
             look_up_quotes(&mut claim.messages, &history);
             look_up_quotes(&mut batch.admitted, &history);
@@ -72,7 +72,7 @@ impl Attempt<'_> {
         &mut self,
         claim: &Claim,
         batch: &mut Batch,
-        history: Vec<Said>,
+        history: Vec<HistoryEntry>,
         presence: Presence,
     ) -> Result<Answer, StoreError> {
         let deadline = Instant::now() + self.bot.turn.timeout;
@@ -80,7 +80,7 @@ impl Attempt<'_> {
             let tools = self.tools;
             tokio::select! {
                 biased;
-                () = tools.cancelled.cancelled() => return Ok(Answer::GivenBack(Later::ShuttingDown)),
+                () = tools.cancelled.cancelled() => return Ok(Answer::GivenBack(GiveBackReason::ShuttingDown)),
                 // It takes no room where thousands of turns wait for their handlers.
                 listened = Box::pin(self.listen(claim, batch, deadline)) => listened?,
             }
@@ -94,7 +94,7 @@ impl Attempt<'_> {
         &mut self,
         claim: &Claim,
         batch: &Batch,
-        history: Vec<Said>,
+        history: Vec<HistoryEntry>,
         presence: Presence,
         deadline: Instant,
     ) -> Answer {
@@ -129,7 +129,7 @@ impl Attempt<'_> {
             let reply = AssertUnwindSafe(self.bot.handler.reply(&turn)).catch_unwind();
             let reply = tokio::select! {
                 biased;
-                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(Later::ShuttingDown),
+                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(GiveBackReason::ShuttingDown),
                 reply = timeout_at(deadline, reply) => reply,
             };
             let may_pass = matches!(&reply, Ok(Ok(Err(error))) if error.may_pass());
@@ -138,7 +138,7 @@ impl Attempt<'_> {
             }
             self.report.retries += 1;
             tokio::select! {
-                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(Later::ShuttingDown),
+                () = self.tools.cancelled.cancelled() => return Answer::GivenBack(GiveBackReason::ShuttingDown),
                 () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             }
         };

@@ -3,7 +3,7 @@
 
 use super::Attempt;
 use crate::message::reply::Choice;
-use crate::store::{Claim, Peer, StoreError, Waiting};
+use crate::store::{Claim, ContactRef, StoreError, Waiting};
 
 impl Attempt<'_> {
     /// Reads the claimed messages that answer the open question. What was found out is durable when this returns.
@@ -12,7 +12,7 @@ impl Attempt<'_> {
         if claim.question.is_none() || claim.outgoing.is_some() {
             return Ok(());
         }
-        if let Some(peer) = Peer::of_claim(claim)
+        if let Some(peer) = ContactRef::of_claim(claim)
             && self.tools.store.standing(&peer).await?.pause(self.tools.clock.now()).is_some()
         {
             // A person answers, and may have asked something else.

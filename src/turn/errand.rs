@@ -7,12 +7,12 @@
 
 use super::person::A_PERSON;
 use super::window::CLOSED;
-use super::{Attempt, Done, Later, Outcome, Report, endings, history};
+use super::{Attempt, Done, GiveBackReason, TurnOutcome, TurnReport, endings, history};
 use crate::clock::Timestamp;
-use crate::handler::{Said, Speaker};
+use crate::handler::{HistoryEntry, Speaker};
 use crate::message::{MessageId, Part, Payload};
 use crate::outbox;
-use crate::store::{Claim, Ending, Outgoing, PartState, Peer, StoreError};
+use crate::store::{Claim, ContactRef, Ending, Outgoing, PartState, StoreError};
 
 /// Why nothing is sent.
 pub(super) const OPTED_OUT: &str = "the contact has opted out";
@@ -40,16 +40,16 @@ impl Attempt<'_> {
     }
 
     /// Says the first of what is to be said unasked.
-    pub(super) async fn run_errand(mut self, claim: Claim) -> Result<Report, StoreError> {
+    pub(super) async fn run_errand(mut self, claim: Claim) -> Result<TurnReport, StoreError> {
         let Some(waiting) = claim.errands.first() else {
             let now = self.tools.clock.now();
-            return self.give_back(claim, now, Later::NothingToSay).await;
+            return self.give_back(claim, now, GiveBackReason::NothingToSay).await;
         };
         let carries_key = self.bot.provider.abilities().statuses_carry_key;
         let Some(mut outgoing) = outbox::errand(waiting, carries_key) else {
             let seq = waiting.seq;
             let done = Done { endings: vec![(seq, Ending::Silent)], ..Done::default() };
-            return self.settle(claim, Outcome::Silent, Some("it says nothing".into()), done).await;
+            return self.settle(claim, TurnOutcome::Silent, Some("it says nothing".into()), done).await;
         };
         // What was dead and waits again may have left in part.
         let mut left = Vec::new();
@@ -61,9 +61,9 @@ impl Attempt<'_> {
         if outgoing.parts.is_empty() {
             let endings = vec![(claim.errands[0].seq, Ending::Answered)];
             let done = Done { endings, ..Done::default() };
-            return self.settle(claim, Outcome::Answered, Some("all of it had left".into()), done).await;
+            return self.settle(claim, TurnOutcome::Answered, Some("all of it had left".into()), done).await;
         }
-        let peer = Peer::of(&outgoing.to);
+        let peer = ContactRef::of(&outgoing.to);
         let standing = self.tools.store.standing(&peer).await?;
         if standing.opted_out().is_some() {
             return self.leave_unsaid(claim, outgoing, Vec::new(), OPTED_OUT.to_owned()).await;
@@ -85,7 +85,7 @@ impl Attempt<'_> {
         outgoing: Outgoing,
         unrecorded: Vec<(usize, MessageId)>,
         why: String,
-    ) -> Result<Report, StoreError> {
+    ) -> Result<TurnReport, StoreError> {
         let mut left = Outgoing { parts: Vec::new(), ..outgoing.clone() };
         for (number, part) in outgoing.parts.iter().enumerate() {
             let state = self.tools.store.under_way(&part.key).await?.map(|(_, state)| state);
@@ -98,12 +98,12 @@ impl Attempt<'_> {
         let said = history::said(&claim, &left, &named, self.tools.clock.now());
         let endings = endings(&outgoing, Some(&why));
         let done = Done { endings, said, unrecorded, failed: outgoing.makes_up_for, ..Done::default() };
-        self.settle(claim, Outcome::Dead, Some(why), done).await
+        self.settle(claim, TurnOutcome::Dead, Some(why), done).await
     }
 
     /// Until when somebody may be sent free-form messages unasked: whoever has never written may not, where there is such
     /// a window.
-    pub(super) async fn open_to(&self, claim: &Claim, peer: &Peer) -> Result<Option<Timestamp>, StoreError> {
+    pub(super) async fn open_to(&self, claim: &Claim, peer: &ContactRef) -> Result<Option<Timestamp>, StoreError> {
         if self.bot.provider.abilities().window.is_none() {
             return Ok(None);
         }
@@ -114,7 +114,12 @@ impl Attempt<'_> {
 
     /// What was said in the conversation, and in the others that were had with the same person: to somebody who had never
     /// written something may have been said by the phone number, whom the upstream then calls otherwise.
-    pub(super) async fn history(&self, claim: &Claim, peer: &Peer, most: usize) -> Result<Vec<Said>, StoreError> {
+    pub(super) async fn history(
+        &self,
+        claim: &Claim,
+        peer: &ContactRef,
+        most: usize,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
         let store = &self.tools.store;
         let mut history = store.history(&claim.conversation, most).await?;
         for other in store.chats(peer).await?.chats.into_iter().filter(|other| *other != claim.conversation) {

@@ -2,11 +2,11 @@
 
 use tracing::warn;
 
-use super::{Attempt, Done, Outcome, Report};
+use super::{Attempt, Done, TurnOutcome, TurnReport};
 use crate::message::{MediaSource, Part, Payload};
 use crate::outbox;
 use crate::provider::ProviderError;
-use crate::store::{Claim, FailedPart, Peer, StoreError};
+use crate::store::{Claim, ContactRef, FailedPart, StoreError};
 
 /// So often is something sent in the place of what had failed.
 const MOST_TIMES: usize = 3;
@@ -20,21 +20,21 @@ impl Attempt<'_> {
             self.bot.health.suffer(&error);
             if matches!(error, ProviderError::OptedOut { .. }) {
                 let (store, now) = (&*self.tools.store, self.tools.clock.now());
-                outbox::heed_refusal(store, &Peer::of(&failed.sent.to), now).await?;
+                outbox::heed_refusal(store, &ContactRef::of(&failed.sent.to), now).await?;
             }
         }
         Ok(())
     }
 
     /// Sends again what can still reach the customer in another form, or once the bot may send again.
-    pub(super) async fn make_up_for_failed(self, claim: Claim) -> Result<Report, StoreError> {
+    pub(super) async fn make_up_for_failed(self, claim: Claim) -> Result<TurnReport, StoreError> {
         self.look_at_failed(&claim).await?;
         let failed = claim.failed.len();
         let parts = claim.failed.iter().filter_map(|failed| self.instead_of(failed));
         let reports_carry_key = self.bot.provider.abilities().statuses_carry_key;
         let Some(outgoing) = outbox::again(parts.collect(), failed, reports_carry_key) else {
             let reason = "nothing makes up for a failed part".into();
-            return self.settle(claim, Outcome::Silent, Some(reason), Done { failed, ..Done::default() }).await;
+            return self.settle(claim, TurnOutcome::Silent, Some(reason), Done { failed, ..Done::default() }).await;
         };
         self.send_unanswered(claim, outgoing).await
     }

@@ -2,7 +2,7 @@
 
 use super::Attempt;
 use crate::clock::Timestamp;
-use crate::handler::{Said, Speaker};
+use crate::handler::{HistoryEntry, Speaker};
 use crate::message::{ContactId, ContactIds, Inbound, MessageId, Quoted, rendering};
 use crate::store::{Claim, Outgoing, PartState, Seq, StoreError, Waiting};
 
@@ -26,13 +26,18 @@ impl Attempt<'_> {
 }
 
 /// What the history gains by a reply, of whose parts so many have names.
-pub(super) fn said(claim: &Claim, outgoing: &Outgoing, named: &[(usize, MessageId)], now: Timestamp) -> Vec<Said> {
+pub(super) fn said(
+    claim: &Claim,
+    outgoing: &Outgoing,
+    named: &[(usize, MessageId)],
+    now: Timestamp,
+) -> Vec<HistoryEntry> {
     let mut said = heard(claim, |seq| outgoing.answers.contains(&seq));
     for (number, part) in outgoing.parts.iter().enumerate() {
         let payload = &part.part.payload;
         let words = payload.words().map_or_else(|| format!("[{}]", payload.name()), str::to_owned);
         let message = named.iter().find(|(named, _)| *named == number).map(|(_, message)| message.clone());
-        said.push(Said {
+        said.push(HistoryEntry {
             by: Speaker::Bot,
             words,
             time: now,
@@ -47,13 +52,18 @@ pub(super) fn said(claim: &Claim, outgoing: &Outgoing, named: &[(usize, MessageI
 }
 
 /// What the history gains by the customer's messages.
-pub(super) fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<Said> {
-    claim.messages.iter().filter(|waiting| counts(waiting.seq)).map(|waiting| Said::heard(&waiting.inbound)).collect()
+pub(super) fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<HistoryEntry> {
+    claim
+        .messages
+        .iter()
+        .filter(|waiting| counts(waiting.seq))
+        .map(|waiting| HistoryEntry::heard(&waiting.inbound))
+        .collect()
 }
 
 /// Adds the words of messages that are quoted, or that a reaction, a vote, an edit or a revocation is about, and who wrote
 /// them, where the upstream has not told that and the history, or a message that waits as well, has it.
-pub(super) fn look_up_quotes(messages: &mut [Waiting], history: &[Said]) {
+pub(super) fn look_up_quotes(messages: &mut [Waiting], history: &[HistoryEntry]) {
     for number in 0..messages.len() {
         let inbound = &messages[number].inbound;
         let Some(id) = inbound.quotes.as_ref().or_else(|| inbound.content.about()) else { continue };
@@ -80,7 +90,7 @@ pub(super) fn look_up_quotes(messages: &mut [Waiting], history: &[Said]) {
     }
 }
 
-fn of_history(said: &Said) -> Quoted {
+fn of_history(said: &HistoryEntry) -> Quoted {
     Quoted {
         words: Some(rendering::without_context(&said.words).to_owned()),
         by_us: Some(said.by != Speaker::Customer),
@@ -99,7 +109,7 @@ fn of_message(inbound: &Inbound) -> Quoted {
 }
 
 /// The name that a member shows, if a message of theirs waits or is part of the history.
-fn name_of(sender: &ContactId, messages: &[Waiting], history: &[Said]) -> Option<String> {
+fn name_of(sender: &ContactId, messages: &[Waiting], history: &[HistoryEntry]) -> Option<String> {
     let waiting = messages.iter().map(|waiting| &waiting.inbound);
     let mut named = waiting.filter(|inbound| inbound.contact.name.is_some());
     let own = named.find(|inbound| ContactIds::of_writer(&inbound.at).has(sender.as_str()));
@@ -112,9 +122,10 @@ fn name_of(sender: &ContactId, messages: &[Waiting], history: &[Said]) -> Option
 
 /// Puts what a person of the business wrote behind what it answers: a customer's message enters the history once its turn
 /// has ended, and a person may have been quicker. Both times are of the upstream's clock.
-pub(super) fn put_in_order(history: &mut [Said]) {
-    let is_early =
-        |one: &Said, next: &Said| one.by == Speaker::Person && next.by == Speaker::Customer && next.time <= one.time;
+pub(super) fn put_in_order(history: &mut [HistoryEntry]) {
+    let is_early = |one: &HistoryEntry, next: &HistoryEntry| {
+        one.by == Speaker::Person && next.by == Speaker::Customer && next.time <= one.time
+    };
     for first in (0..history.len()).rev() {
         let mut at = first;
         while at + 1 < history.len() && is_early(&history[at], &history[at + 1]) {
@@ -129,9 +140,9 @@ mod tests {
     use super::*;
     use crate::message::{BotName, ChatId, Contact, Content, MessageRef};
 
-    fn said(by: Speaker, words: &str, time: u64) -> Said {
+    fn said(by: Speaker, words: &str, time: u64) -> HistoryEntry {
         let (time, words) = (Timestamp(time), words.into());
-        Said { by, words, time, who: None, name: None, message: None, transcript: false, told: None }
+        HistoryEntry { by, words, time, who: None, name: None, message: None, transcript: false, told: None }
     }
 
     #[test]
@@ -171,9 +182,11 @@ mod tests {
 
     #[test]
     fn what_a_message_is_about_and_who_wrote_it_are_looked_up() {
-        let named =
-            |by, words: &str, message: &str| Said { message: Some(MessageId::new(message)), ..said(by, words, 1) };
-        let anns = Said {
+        let named = |by, words: &str, message: &str| HistoryEntry {
+            message: Some(MessageId::new(message)),
+            ..said(by, words, 1)
+        };
+        let anns = HistoryEntry {
             who: Some(ContactId::new("15550100002@s.whatsapp.net")),
             name: Some("Ann".into()),
             ..named(Speaker::Customer, "[forwarded]\nI want pizza", "of ann")

@@ -5,8 +5,8 @@ use std::future::pending;
 use super::choice::with_choices;
 use super::pairing::members;
 use super::person::taken_over;
-use super::{Attempt, Batch, Bot, Done, Later, OnNewMessage, Outcome, Report, Tools, history};
-use crate::control::Order;
+use super::{Attempt, Batch, Bot, Done, GiveBackReason, OnNewMessage, Tools, TurnOutcome, TurnReport, history};
+use crate::control::ControlCommand;
 use crate::gate::{Members, TurnedAway};
 use crate::message::Part;
 use crate::store::{By, Claim, Ending, MOST_CLAIMED, Outgoing, Seq, StoreError, Waiting};
@@ -27,12 +27,12 @@ pub(super) enum Interruption {
 
 /// A control word, and which message it is.
 #[derive(Clone, Copy)]
-pub(super) struct Given {
-    order: Order,
+pub(super) struct GivenCommand {
+    order: ControlCommand,
     seq: Seq,
 }
 
-impl Given {
+impl GivenCommand {
     /// What it is called in logs.
     pub(super) fn reason(self) -> &'static str {
         self.order.reason()
@@ -78,7 +78,7 @@ async fn message(bot: &Bot, tools: &Tools, claim: &Claim, may_restart: bool) -> 
 impl Bot {
     /// What a message orders, if it is a control word of somebody whom the bot answers. One that says too much may
     /// still say "stop".
-    fn obeys(&self, waiting: &Waiting, members: &Members) -> Option<Order> {
+    fn obeys(&self, waiting: &Waiting, members: &Members) -> Option<ControlCommand> {
         let order = self.controls.order(&waiting.inbound)?;
         matches!(self.gates.admit(waiting, members), Ok(()) | Err(TurnedAway::TooMany)).then_some(order)
     }
@@ -86,7 +86,7 @@ impl Bot {
 
 impl Attempt<'_> {
     /// The last control word that waits; what is outgoing answers those before it.
-    pub(super) fn order(&self, claim: &Claim, outgoing: Option<&Outgoing>) -> Option<Given> {
+    pub(super) fn order(&self, claim: &Claim, outgoing: Option<&Outgoing>) -> Option<GivenCommand> {
         if self.bot.controls.is_empty() {
             return None;
         }
@@ -95,18 +95,20 @@ impl Attempt<'_> {
         };
         let fresh = claim.messages.iter().rev().filter(|waiting| !is_dealt_with(&waiting.seq));
         fresh
-            .filter_map(|waiting| Some(Given { order: self.bot.obeys(waiting, &self.members)?, seq: waiting.seq }))
+            .filter_map(|waiting| {
+                Some(GivenCommand { order: self.bot.obeys(waiting, &self.members)?, seq: waiting.seq })
+            })
             .next()
     }
 
     /// Ends whatever waits, up to the control word, and says so if the bot is set to.
-    pub(super) async fn obey(mut self, mut claim: Claim, given: Given) -> Result<Report, StoreError> {
-        let Given { order, seq } = given;
+    pub(super) async fn obey(mut self, mut claim: Claim, given: GivenCommand) -> Result<TurnReport, StoreError> {
+        let GivenCommand { order, seq } = given;
         // What came after it is for another turn.
         claim.messages.retain(|waiting| waiting.seq <= seq);
         let batch = self.pass_gates(&claim.messages);
         self.report.reason = Some(order.reason().to_owned());
-        if order == Order::Human {
+        if order == ControlCommand::Human {
             self.pause_by(&claim, By::Customer).await?;
         }
         let told = batch.as_ref().filter(|batch| batch.newest().seq == seq);
@@ -114,8 +116,8 @@ impl Attempt<'_> {
             return self.keep_silent(claim, batch.as_ref()).await;
         };
         let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
-        outgoing.announces_person = order == Order::Human;
-        outgoing.confirms_opt_out = order == Order::OptOut;
+        outgoing.announces_person = order == ControlCommand::Human;
+        outgoing.confirms_opt_out = order == ControlCommand::OptOut;
         self.send_unanswered(claim, outgoing).await
     }
 
@@ -127,7 +129,7 @@ impl Attempt<'_> {
         outgoing: &Outgoing,
         left: usize,
         why: &str,
-    ) -> Result<Report, StoreError> {
+    ) -> Result<TurnReport, StoreError> {
         let parts = outgoing.parts.iter().take(left).cloned().collect();
         let left = Outgoing { parts, ..outgoing.clone() };
         let ending = match outgoing.failure.as_ref().or(outgoing.fallback.as_ref()) {
@@ -141,7 +143,7 @@ impl Attempt<'_> {
         let named = self.named(&left, &[]).await?;
         let said = history::said(&claim, &left, &named, self.tools.clock.now());
         let done = Done { endings, said, failed: outgoing.makes_up_for, ..Done::default() };
-        self.settle(claim, Outcome::Silent, Some(why.to_owned()), done).await
+        self.settle(claim, TurnOutcome::Silent, Some(why.to_owned()), done).await
     }
 
     /// Takes what has come into the turn, together with what comes while it is not quiet yet. Says why the turn is given
@@ -152,23 +154,23 @@ impl Attempt<'_> {
         batch: &mut Batch,
         mut arrived: Vec<Waiting>,
         dots: &Dots,
-    ) -> Result<Option<Later>, StoreError> {
+    ) -> Result<Option<GiveBackReason>, StoreError> {
         while arrived.len() < MOST_CLAIMED
             && let Some(until) = self.bot.merge.wait_for_quiet(&arrived, self.tools.clock.now())
         {
             let last = arrived.last().map_or(Seq::default(), |waiting| waiting.seq);
             tokio::select! {
-                () = self.tools.cancelled.cancelled() => return Ok(Some(Later::ShuttingDown)),
+                () = self.tools.cancelled.cancelled() => return Ok(Some(GiveBackReason::ShuttingDown)),
                 () = self.tools.clock.sleep_until(until) => {}
                 more = self.tools.store.arrivals(claim, last) => arrived.extend(more?),
             }
         }
         self.members.extend(members(self.bot, self.tools, &arrived).await?);
         if arrived.iter().any(|waiting| self.bot.obeys(waiting, &self.members).is_some()) {
-            return Ok(Some(Later::ControlWord));
+            return Ok(Some(GiveBackReason::ControlWord));
         }
         if self.pause(claim).await?.is_some() {
-            return Ok(Some(Later::Person));
+            return Ok(Some(GiveBackReason::Person));
         }
         self.read_choices_in(claim, &mut arrived).await?;
         if let Some(more) = self.pass_gates(&arrived) {

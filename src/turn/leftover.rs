@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Attempt, Later};
+use super::{Attempt, GiveBackReason};
 use crate::clock::Timestamp;
 use crate::message::MessageRef;
 use crate::store::{Claim, Ending, Seq};
@@ -38,8 +38,8 @@ impl Attempt<'_> {
     }
 
     /// The turn is given back until `at`: nobody is at work before that.
-    pub(super) fn leave_dots(&self, claim: &Claim, at: Timestamp, why: Later) {
-        if why != Later::MoreMayCome && at > self.tools.clock.now().plus(SOON) {
+    pub(super) fn leave_dots(&self, claim: &Claim, at: Timestamp, why: GiveBackReason) {
+        if why != GiveBackReason::MoreMayCome && at > self.tools.clock.now().plus(SOON) {
             self.take_off_leftover(claim);
         }
     }

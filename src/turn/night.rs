@@ -1,9 +1,9 @@
 //! Quiet hours: nobody sees "read" or "typing", and the handler is not asked.
 
-use super::{Attempt, Batch, Later, Report};
+use super::{Attempt, Batch, GiveBackReason, TurnReport};
 use crate::handler::Speaker;
 use crate::message::Part;
-use crate::quiet::Night;
+use crate::quiet::QuietPeriod;
 use crate::store::{Claim, StoreError};
 
 /// Why nothing is answered.
@@ -14,15 +14,20 @@ const LOOKED_AT: usize = 50;
 
 impl Attempt<'_> {
     /// The quiet hours that it is in, if it is.
-    pub(super) fn night(&self) -> Option<Night> {
+    pub(super) fn night(&self) -> Option<QuietPeriod> {
         self.bot.quiet.as_ref()?.night(self.tools.clock.now())
     }
 
     /// Has the messages wait until the night is over; or says so once instead, and leaves it at that.
-    pub(super) async fn keep_quiet(mut self, claim: Claim, batch: &Batch, night: Night) -> Result<Report, StoreError> {
+    pub(super) async fn keep_quiet(
+        mut self,
+        claim: Claim,
+        batch: &Batch,
+        night: QuietPeriod,
+    ) -> Result<TurnReport, StoreError> {
         let words = self.bot.quiet.as_ref().and_then(|quiet| quiet.words(&batch.newest().inbound));
         let Some(words) = words else {
-            return self.give_back(claim, night.ends, Later::QuietHours).await;
+            return self.give_back(claim, night.ends, GiveBackReason::QuietHours).await;
         };
         self.report.reason = Some(QUIET.to_owned());
         let said = self.tools.store.history(&claim.conversation, LOOKED_AT).await?;

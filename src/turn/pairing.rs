@@ -2,13 +2,13 @@
 //!
 //! Whoever is not in sees nothing, whatever they write, but for the one message that says a code that is good.
 
-use super::{Attempt, Batch, Bot, Report, Tools};
+use super::{Attempt, Batch, Bot, Tools, TurnReport};
 use crate::clock::Timestamp;
 use crate::gate::pairing::{MOST_BY_ALL, MOST_BY_ONE, digest};
 use crate::gate::{Members, TurnedAway};
 use crate::handler::Count;
 use crate::message::{Content, Part, contact_key};
-use crate::store::{Claim, KnownContact, Peer, Seq, StoreError, Waiting};
+use crate::store::{Claim, ContactRef, KnownContact, Seq, StoreError, Waiting};
 
 const LET_IN: &str = "let in by a code";
 const HOUR: u64 = 3_600_000;
@@ -18,14 +18,14 @@ pub(super) async fn members(bot: &Bot, tools: &Tools, waiting: &[Waiting]) -> Re
     let mut members = Members::default();
     if bot.gates.has_lists() {
         for Waiting { inbound, .. } in waiting {
-            let KnownContact { peer, former, .. } = tools.store.chats(&Peer::writer(&inbound.at)).await?;
+            let KnownContact { peer, former, .. } = tools.store.chats(&ContactRef::writer(&inbound.at)).await?;
             members.know(&inbound.at.sender, peer.names().iter().chain(former.iter()));
         }
     }
     if bot.gates.is_private() {
         for waiting in waiting {
             let at = &waiting.inbound.at;
-            if !members.has(&at.sender) && tools.store.standing(&Peer::writer(at)).await?.admitted.is_some() {
+            if !members.has(&at.sender) && tools.store.standing(&ContactRef::writer(at)).await?.admitted.is_some() {
                 members.add(at.sender.clone());
             }
         }
@@ -62,12 +62,12 @@ impl Attempt<'_> {
                 return Ok(false);
             }
         }
-        self.tools.store.take_up(&Peer::of(at), digest, waiting.seq).await
+        self.tools.store.take_up(&ContactRef::of(at), digest, waiting.seq).await
     }
 
     /// Says so to somebody who has been let in, if the bot is set to. The code is no part of what was said, and what they
     /// wrote before it stays unseen.
-    pub(super) async fn welcome(mut self, mut claim: Claim, by: Seq) -> Result<Report, StoreError> {
+    pub(super) async fn welcome(mut self, mut claim: Claim, by: Seq) -> Result<TurnReport, StoreError> {
         claim.messages.retain(|waiting| waiting.seq <= by);
         self.report.reason = Some(LET_IN.to_owned());
         let before = claim.messages.len() - 1;

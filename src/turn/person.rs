@@ -2,16 +2,16 @@
 
 use std::future::pending;
 
-use super::{Attempt, Batch, Report, Tools};
+use super::{Attempt, Batch, Tools, TurnReport};
 use crate::outbox::is_held_back_by;
-use crate::store::{By, Change, Claim, Outgoing, PartState, Pause, Peer, StoreError};
+use crate::store::{By, Claim, ContactChange, ContactRef, Outgoing, PartState, Pause, StoreError};
 
 /// Why nothing is said.
 pub(super) const A_PERSON: &str = "a person has taken over";
 
 /// Waits until a person answers.
 pub(super) async fn taken_over(tools: &Tools, claim: &Claim) -> Result<(), StoreError> {
-    match Peer::of_claim(claim) {
+    match ContactRef::of_claim(claim) {
         Some(peer) => tools.store.taken_over(&peer).await.map(drop),
         None => pending().await,
     }
@@ -21,7 +21,7 @@ impl Attempt<'_> {
     /// The pause that keeps the bot from answering what is claimed, if one does.
     pub(super) async fn pause(&self, claim: &mut Claim) -> Result<Option<Pause>, StoreError> {
         self.decide_about_echoes(claim).await?;
-        let Some(peer) = Peer::of_claim(claim) else { return Ok(None) };
+        let Some(peer) = ContactRef::of_claim(claim) else { return Ok(None) };
         let pause = self.tools.store.standing(&peer).await?.pause(self.tools.clock.now());
         Ok(pause.filter(|pause| claim.outgoing.as_ref().is_none_or(|outgoing| is_held_back_by(outgoing, pause))))
     }
@@ -44,7 +44,7 @@ impl Attempt<'_> {
     }
 
     /// Says nothing, calls off what was to be said, and keeps what the customer has said meanwhile.
-    pub(super) async fn stand_aside(mut self, mut claim: Claim) -> Result<Report, StoreError> {
+    pub(super) async fn stand_aside(mut self, mut claim: Claim) -> Result<TurnReport, StoreError> {
         if let Some(outgoing) = claim.outgoing.take() {
             if outgoing.unasked {
                 return self.leave_unsaid(claim, outgoing, Vec::new(), A_PERSON.to_owned()).await;
@@ -59,7 +59,12 @@ impl Attempt<'_> {
     }
 
     /// Leaves the conversation to a person, and the messages without an answer.
-    pub(super) async fn hand_over(mut self, claim: Claim, batch: &Batch, reason: String) -> Result<Report, StoreError> {
+    pub(super) async fn hand_over(
+        mut self,
+        claim: Claim,
+        batch: &Batch,
+        reason: String,
+    ) -> Result<TurnReport, StoreError> {
         self.pause_by(&claim, By::Handler).await?;
         self.report.reason = Some(format!("handed over: {reason}"));
         self.keep_silent(claim, Some(batch)).await
@@ -67,10 +72,10 @@ impl Attempt<'_> {
 
     /// Has a person answer from now on, for as long as the bot is set to.
     pub(super) async fn pause_by(&self, claim: &Claim, by: By) -> Result<(), StoreError> {
-        let Some(peer) = Peer::of_claim(claim) else { return Ok(()) };
+        let Some(peer) = ContactRef::of_claim(claim) else { return Ok(()) };
         let since = self.tools.clock.now();
         let pause = Pause { since, until: self.bot.people.pause.until(since), by };
-        self.tools.store.stand(&peer, Change::Pause(pause)).await.map(drop)
+        self.tools.store.stand(&peer, ContactChange::Pause(pause)).await.map(drop)
     }
 }
 

@@ -5,32 +5,32 @@
 //! the same guard. What has been tried already is not announced again. Nor is what the bot itself says to a control word or
 //! a code, or in quiet hours: whoever says "stop" sees no dots begin.
 
-use super::{Attempt, Later, person};
+use super::{Attempt, GiveBackReason, person};
 use crate::clock::Timestamp;
 use crate::message::{MediaKind, Payload};
 use crate::provider::Activity;
 use crate::store::{Claim, Outgoing, PartState, StoreError};
-use crate::typing::Quiet;
+use crate::typing::SendPermit;
 
 /// What came of showing dots first.
 pub(super) enum Preceded {
     /// It may leave.
-    Ready(Quiet),
+    Ready(SendPermit),
     /// The turn is given back until then.
-    NotYet(Timestamp, Later),
+    NotYet(Timestamp, GiveBackReason),
 }
 
 impl Attempt<'_> {
     /// The licence to send what is outgoing, once dots have preceded it if it is to have any.
     pub(super) async fn precede(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Preceded, StoreError> {
-        let never = Ok(Preceded::Ready(Quiet::never_shown()));
+        let never = Ok(Preceded::Ready(SendPermit::never_shown()));
         let lead = self.bot.provider.abilities().typing.lead;
         if lead.is_zero() || !is_announced(outgoing) || self.outbox().called_off(outgoing, 0).await?.is_some() {
             return never;
         }
         // Nobody sees dots behind which nothing could leave.
         if let Some(at) = self.outbox().closed_behind(claim, lead).await? {
-            return Ok(Preceded::NotYet(at, Later::Closed));
+            return Ok(Preceded::NotYet(at, GiveBackReason::Closed));
         }
         let Some(dots) = self.bot.indicator.precede(&self.tools.tasks, &outgoing.to, activity(outgoing)) else {
             return never;
@@ -43,7 +43,7 @@ impl Attempt<'_> {
             biased;
             taken_over = person::taken_over(self.tools, claim) => {
                 taken_over?;
-                Ok(Preceded::NotYet(self.tools.clock.now(), Later::Person))
+                Ok(Preceded::NotYet(self.tools.clock.now(), GiveBackReason::Person))
             }
             quiet = dots.quiet() => Ok(Preceded::Ready(quiet)),
         }

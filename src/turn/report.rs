@@ -6,18 +6,18 @@ use std::time::Duration;
 use super::night::QUIET;
 use super::person::A_PERSON;
 use crate::gate::TurnedAway;
-use crate::outbox::Held;
+use crate::outbox::HoldReason;
 use crate::store::Claim;
 
 /// How a turn ended: its log line.
 #[derive(Debug)]
-pub struct Report {
+pub struct TurnReport {
     /// In one word.
-    pub outcome: Outcome,
+    pub outcome: TurnOutcome,
     /// Why, where there is a reason. Codes only.
     pub reason: Option<String>,
     /// Why, if it was given back.
-    pub later: Option<Later>,
+    pub later: Option<GiveBackReason>,
     /// How many messages it was about.
     pub messages: usize,
     /// How many of them have become dead letters.
@@ -40,7 +40,7 @@ pub struct Report {
 
 /// How a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TurnOutcome {
     /// A reply was delivered.
     Answered,
     /// Nothing was said, on purpose.
@@ -51,7 +51,7 @@ pub enum Outcome {
     Later,
 }
 
-impl Outcome {
+impl TurnOutcome {
     /// The word for it in logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Outcome {
 
 /// Why a turn is given back until later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Later {
+pub enum GiveBackReason {
     /// The process ends.
     ShuttingDown,
     /// A control word has come.
@@ -83,10 +83,10 @@ pub enum Later {
     /// No reply could leave soon, so that the handler was not asked.
     Closed,
     /// The reply waits.
-    Held(Held),
+    Held(HoldReason),
 }
 
-impl Later {
+impl GiveBackReason {
     /// The reason for logs.
     pub(super) fn reason(self) -> &'static str {
         match self {
@@ -97,10 +97,10 @@ impl Later {
             Self::MoreMayCome => "more may come",
             Self::QuietHours => QUIET,
             Self::NothingToSay => "there is nothing to say",
-            Self::Closed | Self::Held(Held::Pace) => "nothing can be sent until then",
-            Self::Held(Held::RateLimited) => "the upstream asked for time",
-            Self::Held(Held::Unavailable) => "the upstream is not available",
-            Self::Held(Held::Unknown) => "nobody knows yet whether a part was delivered",
+            Self::Closed | Self::Held(HoldReason::Pace) => "nothing can be sent until then",
+            Self::Held(HoldReason::RateLimited) => "the upstream asked for time",
+            Self::Held(HoldReason::Unavailable) => "the upstream is not available",
+            Self::Held(HoldReason::Unknown) => "nobody knows yet whether a part was delivered",
         }
     }
 
@@ -114,18 +114,18 @@ impl Later {
             Self::MoreMayCome => "more_may_come",
             Self::QuietHours => "quiet_hours",
             Self::NothingToSay => "nothing_to_say",
-            Self::Closed | Self::Held(Held::Pace) => "pace",
-            Self::Held(Held::RateLimited) => "rate_limited",
-            Self::Held(Held::Unavailable) => "unavailable",
-            Self::Held(Held::Unknown) => "unknown",
+            Self::Closed | Self::Held(HoldReason::Pace) => "pace",
+            Self::Held(HoldReason::RateLimited) => "rate_limited",
+            Self::Held(HoldReason::Unavailable) => "unavailable",
+            Self::Held(HoldReason::Unknown) => "unknown",
         }
     }
 }
 
-impl Report {
+impl TurnReport {
     pub(super) fn of(claim: &Claim) -> Self {
         Self {
-            outcome: Outcome::Later,
+            outcome: TurnOutcome::Later,
             reason: None,
             later: None,
             messages: claim.messages.len(),

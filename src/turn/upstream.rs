@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::budget::{Budget, Share, Tally};
+use crate::budget::{MemoryBudget, MemoryUse, Share};
 use crate::handler::{FetchMedia, Fetched, Fits, MediaError};
 use crate::http::{CallError, Download};
 use crate::message::{MediaRef, Reply};
@@ -19,9 +19,9 @@ use crate::provider::{Provider, ProviderError};
 pub(super) struct Upstream {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) limit: u64,
-    pub(super) memory: Budget,
+    pub(super) memory: MemoryBudget,
     /// How much of it the bot holds; none if it is alone.
-    pub(super) tally: Option<Tally>,
+    pub(super) tally: Option<MemoryUse>,
     /// How long a medium waits for memory.
     pub(super) patience: Duration,
     /// What opens a list that questions with too many buttons become.

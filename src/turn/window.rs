@@ -1,8 +1,8 @@
 //! The 24-hour window: after it, a customer is sent nothing but an approved template.
 
-use super::{Attempt, Batch, Done, Outcome, Report, endings};
+use super::{Attempt, Batch, Done, TurnOutcome, TurnReport, endings};
 use crate::clock::Timestamp;
-use crate::handler::{Said, Speaker};
+use crate::handler::{HistoryEntry, Speaker};
 use crate::outbox;
 use crate::store::{Claim, Outgoing, StoreError};
 
@@ -11,7 +11,7 @@ pub(super) const CLOSED: &str = "the customer's last message is too old for a fr
 
 impl Attempt<'_> {
     /// Until when the customer may be sent free-form replies: so long after their last message, waiting or answered.
-    pub(super) fn window(&self, claim: &Claim, history: &[Said]) -> Option<Timestamp> {
+    pub(super) fn window(&self, claim: &Claim, history: &[HistoryEntry]) -> Option<Timestamp> {
         let window = self.bot.provider.abilities().window?;
         let waiting = claim.messages.iter().map(|waiting| waiting.inbound.at.time);
         let said = history.iter().filter(|said| said.by == Speaker::Customer).map(|said| said.time);
@@ -25,7 +25,7 @@ impl Attempt<'_> {
 
     /// Nothing that the handler could say would reach the customer: it is not asked, and nobody sees "read" or "typing".
     /// The bot's approved template goes out if it has one; else the messages are dead.
-    pub(super) async fn window_closed(self, claim: Claim, batch: &Batch) -> Result<Report, StoreError> {
+    pub(super) async fn window_closed(self, claim: Claim, batch: &Batch) -> Result<TurnReport, StoreError> {
         let Some(template) = &self.bot.delivery.window_template else {
             return self.bury(claim, batch, CLOSED.to_owned()).await;
         };
@@ -40,20 +40,20 @@ impl Attempt<'_> {
     }
 
     /// Sends it, in the place of what has not left.
-    pub(super) async fn send_template(self, claim: Claim, late: Outgoing) -> Result<Report, StoreError> {
+    pub(super) async fn send_template(self, claim: Claim, late: Outgoing) -> Result<TurnReport, StoreError> {
         let Some(template) = &self.bot.delivery.window_template else {
             // The caller has asked whether there is one.
             let done = Done { endings: endings(&late, Some(CLOSED)), ..Done::default() };
-            return self.settle(claim, Outcome::Dead, Some(CLOSED.to_owned()), done).await;
+            return self.settle(claim, TurnOutcome::Dead, Some(CLOSED.to_owned()), done).await;
         };
         let outgoing = outbox::instead(&late, template.part(), self.bot.provider.abilities().statuses_carry_key);
         self.send_unanswered(claim, outgoing).await
     }
 
     /// Makes dead letters of what was to be answered.
-    pub(super) async fn bury(self, claim: Claim, batch: &Batch, reason: String) -> Result<Report, StoreError> {
+    pub(super) async fn bury(self, claim: Claim, batch: &Batch, reason: String) -> Result<TurnReport, StoreError> {
         let outgoing = batch.outgoing(Vec::new(), Some(reason.clone()), 0, self.bot);
         let done = Done { endings: endings(&outgoing, Some(&reason)), ..Done::default() };
-        self.settle(claim, Outcome::Dead, Some(reason), done).await
+        self.settle(claim, TurnOutcome::Dead, Some(reason), done).await
     }
 }

@@ -2,8 +2,8 @@
 //! while a person answers, and where no gate lets it through.
 
 use super::Attempt;
-use crate::control::Order;
-use crate::store::{Change, Claim, Opted, OptedBy, Peer, StoreError};
+use crate::control::ControlCommand;
+use crate::store::{Claim, ContactChange, ContactRef, Opted, OptedBy, StoreError};
 
 impl Attempt<'_> {
     /// Notes what the waiting messages say about that, in their order. What the upstream's own words say was noted as
@@ -11,12 +11,12 @@ impl Attempt<'_> {
     pub(super) async fn heed_wishes(&self, claim: &Claim) -> Result<(), StoreError> {
         for waiting in &claim.messages {
             let out = match self.bot.controls.own_order(&waiting.inbound) {
-                Some(Order::OptOut) => true,
-                Some(Order::OptIn) => false,
-                Some(Order::Stop | Order::Human) | None => continue,
+                Some(ControlCommand::OptOut) => true,
+                Some(ControlCommand::OptIn) => false,
+                Some(ControlCommand::Stop | ControlCommand::Human) | None => continue,
             };
             let opted = Opted { out, since: waiting.inbound.at.time, by: OptedBy::Person };
-            self.tools.store.stand(&Peer::writer(&waiting.inbound.at), Change::Opt(opted)).await?;
+            self.tools.store.stand(&ContactRef::writer(&waiting.inbound.at), ContactChange::Opt(opted)).await?;
         }
         Ok(())
     }

@@ -62,9 +62,9 @@ pub(super) struct Ticket {
 }
 
 /// Whether a call that takes dots off may be made.
-pub(super) enum Room<'a> {
+pub(super) enum StopSlot<'a> {
     /// Now.
-    Now(Flight<'a>),
+    Now(CallInFlight<'a>),
     /// Not before then, by the upstream's limit.
     At(Instant),
     /// Not before another such call has ended.
@@ -74,20 +74,20 @@ pub(super) enum Room<'a> {
 }
 
 /// A call in flight, which ends when this is dropped.
-pub(super) struct Flight<'a> {
+pub(super) struct CallInFlight<'a> {
     chats: &'a Chats,
     chat: &'a ChatId,
     is_off: bool,
 }
 
-impl Flight<'_> {
+impl CallInFlight<'_> {
     /// The dots are off, or nobody is to try again: unless the upstream has lit them meanwhile.
     pub(super) fn is_off(&mut self) {
         self.is_off = true;
     }
 }
 
-impl Drop for Flight<'_> {
+impl Drop for CallInFlight<'_> {
     fn drop(&mut self) {
         self.chats.with(self.chat, |chat| {
             let shown = chat.flying.take();
@@ -185,29 +185,29 @@ impl Chats {
     }
 
     /// Whether a call that takes the dots off may be made under this ticket.
-    pub(super) fn room<'a>(&'a self, name: &'a ChatId, ticket: Ticket, per_second: Option<u32>) -> Room<'a> {
+    pub(super) fn room<'a>(&'a self, name: &'a ChatId, ticket: Ticket, per_second: Option<u32>) -> StopSlot<'a> {
         let now = Instant::now();
         self.with(name, |chat| {
             let is_void = chat.lit.is_none() || chat.changes != ticket.changes;
             if is_void || chat.awaited.is_some_and(|number| number != ticket.number) {
                 chat.leave(ticket);
-                return Room::Never;
+                return StopSlot::Never;
             }
             chat.awaited = Some(ticket.number);
             if chat.flying.is_some() {
-                return Room::Behind(Arc::clone(&chat.landed).notified_owned());
+                return StopSlot::Behind(Arc::clone(&chat.landed).notified_owned());
             }
             while chat.calls.front().is_some_and(|first| *first + SECOND <= now) {
                 chat.calls.pop_front();
             }
             let over = per_second.and_then(|most| chat.calls.len().checked_sub(most.max(1) as usize));
             if let Some(blocking) = over.and_then(|over| chat.calls.get(over)) {
-                return Room::At(*blocking + SECOND);
+                return StopSlot::At(*blocking + SECOND);
             }
             chat.leave(ticket);
             chat.calls.push_back(now);
             chat.flying = chat.lit;
-            Room::Now(Flight { chats: self, chat: name, is_off: false })
+            StopSlot::Now(CallInFlight { chats: self, chat: name, is_off: false })
         })
     }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::chats::{Chats, Room, Ticket};
+use super::chats::{Chats, StopSlot, Ticket};
 use crate::message::MessageRef;
-use crate::provider::{Code, Provider, ProviderError};
+use crate::provider::{ErrorCode, Provider, ProviderError};
 
 /// So often is it tried.
 pub(super) const MOST_TRIES: u32 = 3;
@@ -103,10 +103,10 @@ impl Stopping<'_> {
         let per_second = stops.provider.abilities().typing.stop?.per_second;
         let mut flight = loop {
             match stops.chats.room(chat, self.ticket, per_second) {
-                Room::Now(flight) => break flight,
-                Room::At(at) if self.is_in_time(at) => sleep_until(at).await,
-                Room::Behind(landed) => landed.await,
-                Room::At(_) | Room::Never => return None,
+                StopSlot::Now(flight) => break flight,
+                StopSlot::At(at) if self.is_in_time(at) => sleep_until(at).await,
+                StopSlot::Behind(landed) => landed.await,
+                StopSlot::At(_) | StopSlot::Never => return None,
             }
         };
         let now = Instant::now();
@@ -120,7 +120,7 @@ impl Stopping<'_> {
                 return None;
             }
             Ok(Err(error)) => error,
-            Err(_) => ProviderError::Ambiguous { code: Code::Network("timed out") },
+            Err(_) => ProviderError::Ambiguous { code: ErrorCode::Network("timed out") },
         };
         let next = self.next(&error, first);
         // Whoever tries once alone leaves the rest to the end of the turn.

@@ -28,7 +28,7 @@ const LONGEST_NAME: usize = 64;
 
 /// What has been told lately.
 #[derive(Default)]
-pub(super) struct Astray {
+pub(super) struct UnknownPaths {
     /// By the name in the path; none for a path that names no bot.
     unknown: Once<Option<BotName>>,
     elsewhere: Once<(BotName, Elsewhere)>,
@@ -36,7 +36,7 @@ pub(super) struct Astray {
     refused: Once<(BotName, String)>,
 }
 
-impl Astray {
+impl UnknownPaths {
     /// A webhook came to this path: there is no such bot.
     pub(super) fn nobody(&self, name: Option<&str>) {
         let name = name.filter(|name| may_be_shown(name)).map(BotName::new);

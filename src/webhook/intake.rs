@@ -25,9 +25,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::BODY_LIMIT;
-use crate::budget::{Bell, Budget, Share, Tally};
+use crate::budget::{Bell, MemoryBudget, MemoryUse, Share};
 use crate::hosting::leaves_enough;
-use slow::{Arriving, Half, Unfinished};
+use slow::{Half, SlowBodies, SlowBody};
 
 /// How much of a body is out of the half that is for everybody, in bytes.
 const SMALL: usize = 64 << 10;
@@ -66,24 +66,24 @@ const PEERS_PART: u64 = 4;
 
 /// The memory for bodies.
 pub(super) struct Intake {
-    small: Budget,
-    large: Budget,
+    small: MemoryBudget,
+    large: MemoryBudget,
     half: u64,
     waiting: Semaphore,
     /// For those whose bodies are complete.
     waiting_complete: Semaphore,
-    unfinished: Mutex<Unfinished>,
+    unfinished: Mutex<SlowBodies>,
 }
 
 /// How much of the memory for bodies one bot's take.
 #[derive(Clone, Debug, Default)]
 pub struct Bodies {
-    small: Tally,
-    large: Tally,
+    small: MemoryUse,
+    large: MemoryUse,
 }
 
 /// What one body takes. Dropped, it is given back.
-pub(super) struct Room<'a> {
+pub(super) struct BodyAllowance<'a> {
     intake: &'a Intake,
     number: u64,
     /// Whose it is; none if nobody else's come in.
@@ -98,7 +98,7 @@ pub(super) struct Room<'a> {
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(super) enum IntakeError {
     /// There is no room.
     Crowded,
     /// It comes too slowly.
@@ -113,33 +113,33 @@ impl Intake {
     /// Memory of so many bytes.
     pub(super) fn new(bytes: u64) -> Self {
         let half = bytes / 2;
-        let (small, large) = (Budget::new(half), Budget::new(half));
+        let (small, large) = (MemoryBudget::new(half), MemoryBudget::new(half));
         let [waiting, waiting_complete] = [MOST_WAITING; 2].map(Semaphore::new);
         Self { small, large, half, waiting, waiting_complete, unfinished: Mutex::default() }
     }
 
     /// Lets a body in that comes from `peer`, with no room yet. `bodies` is what its bot has already, where there
     /// are others.
-    pub(super) fn enter(&self, peer: Option<IpAddr>, bodies: Option<Bodies>) -> Room<'_> {
+    pub(super) fn enter(&self, peer: Option<IpAddr>, bodies: Option<Bodies>) -> BodyAllowance<'_> {
         let cut = CancellationToken::new();
-        let number = self.unfinished().enter(Arriving::new(peer, bodies.clone(), cut.clone()));
-        Room { intake: self, number, bodies, cut, is_complete: false, small: None, large: None, capacity: 0 }
+        let number = self.unfinished().enter(SlowBody::new(peer, bodies.clone(), cut.clone()));
+        BodyAllowance { intake: self, number, bodies, cut, is_complete: false, small: None, large: None, capacity: 0 }
     }
 
-    fn budget(&self, half: Half) -> &Budget {
+    fn budget(&self, half: Half) -> &MemoryBudget {
         match half {
             Half::Small => &self.small,
             Half::Large => &self.large,
         }
     }
 
-    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+    fn unfinished(&self) -> MutexGuard<'_, SlowBodies> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Bodies {
-    fn tally(&self, half: Half) -> &Tally {
+    fn tally(&self, half: Half) -> &MemoryUse {
         match half {
             Half::Small => &self.small,
             Half::Large => &self.large,
@@ -151,26 +151,26 @@ impl Bodies {
     }
 }
 
-impl Room<'_> {
+impl BodyAllowance<'_> {
     /// Reads a body to its end. `declared` is what its sender says of its length.
-    pub(super) async fn fill(&mut self, mut body: Payload, declared: Option<usize>) -> Result<Bytes, Unread> {
+    pub(super) async fn fill(&mut self, mut body: Payload, declared: Option<usize>) -> Result<Bytes, IntakeError> {
         let (mut whole, cut, began) = (BytesMut::new(), self.cut.clone(), Instant::now());
         loop {
             let (asks, is_owed) = (began + MOMENT, self.capacity < whole.len());
             let chunk = tokio::select! {
                 biased;
-                () = cut.cancelled() => return Err(Unread::Slow),
-                chunk = timeout(STALL, body.next()) => chunk.map_err(|_| Unread::Slow)?,
+                () = cut.cancelled() => return Err(IntakeError::Slow),
+                chunk = timeout(STALL, body.next()) => chunk.map_err(|_| IntakeError::Slow)?,
                 () = sleep_until(asks), if is_owed => {
                     self.widen(whole.len(), declared).await?;
                     continue;
                 }
             };
             let Some(chunk) = chunk else { break };
-            let chunk = chunk.map_err(|_| Unread::BrokeOff)?;
+            let chunk = chunk.map_err(|_| IntakeError::BrokeOff)?;
             let length = whole.len() + chunk.len();
             if length > BODY_LIMIT {
-                return Err(Unread::TooLong);
+                return Err(IntakeError::TooLong);
             }
             if length > self.capacity && (length > SMALL || Instant::now() >= asks) {
                 self.widen(length, declared).await?;
@@ -183,7 +183,7 @@ impl Room<'_> {
     }
 
     /// Makes room for `length` bytes of a body.
-    async fn widen(&mut self, length: usize, declared: Option<usize>) -> Result<(), Unread> {
+    async fn widen(&mut self, length: usize, declared: Option<usize>) -> Result<(), IntakeError> {
         self.is_complete = declared == Some(length);
         let most = declared.unwrap_or(BODY_LIMIT).clamp(length, BODY_LIMIT).max(STEPS[0]);
         let step = STEPS.into_iter().find(|step| length <= *step);
@@ -199,7 +199,7 @@ impl Room<'_> {
     }
 
     /// The body is so long and no longer, and is handled now.
-    async fn settle(&mut self, length: usize) -> Result<(), Unread> {
+    async fn settle(&mut self, length: usize) -> Result<(), IntakeError> {
         if let Some(large) = &mut self.large {
             large.shrink(length.saturating_sub(SMALL) as u64);
         }
@@ -213,7 +213,7 @@ impl Room<'_> {
     /// slow: of
     /// bodies that hold a part each and wait for the next, none would ever end. The newest goes first: those who wait
     /// for longer are the ones who hold everything up.
-    async fn admit(&mut self, whole: usize) -> Result<(), Unread> {
+    async fn admit(&mut self, whole: usize) -> Result<(), IntakeError> {
         if self.large.is_some() {
             return Ok(());
         }
@@ -233,7 +233,7 @@ impl Room<'_> {
     }
 
     /// Holds `bytes` of one half.
-    async fn hold(&mut self, half: Half, bytes: usize) -> Result<(), Unread> {
+    async fn hold(&mut self, half: Half, bytes: usize) -> Result<(), IntakeError> {
         let held = match half {
             Half::Small => &self.small,
             Half::Large => &self.large,
@@ -278,13 +278,13 @@ impl Room<'_> {
         bytes: u64,
         missing: impl Fn() -> u64,
         take: impl Fn() -> Option<T>,
-    ) -> Result<T, Unread> {
+    ) -> Result<T, IntakeError> {
         if let Some(taken) = take() {
             return Ok(taken);
         }
         let intake = self.intake;
         let places = if self.is_complete { &intake.waiting_complete } else { &intake.waiting };
-        let _place = places.try_acquire().map_err(|_| Unread::Crowded)?;
+        let _place = places.try_acquire().map_err(|_| IntakeError::Crowded)?;
         intake.unfinished().waits(self.number, true);
         let until = Instant::now() + PATIENCE;
         let taken = loop {
@@ -300,15 +300,15 @@ impl Room<'_> {
                 is_some
             };
             if bell.unwrap_or(&silence).ask(has_taken) {
-                break taken.take().ok_or(Unread::Crowded);
+                break taken.take().ok_or(IntakeError::Crowded);
             }
             if Instant::now() >= until {
-                break Err(Unread::Crowded);
+                break Err(IntakeError::Crowded);
             }
             let missing = missing();
             intake.unfinished().make_way(self.number, half, bytes.max(intake.half / AT_ONCE), missing);
             tokio::select! {
-                () = self.cut.cancelled() => break Err(Unread::Slow),
+                () = self.cut.cancelled() => break Err(IntakeError::Slow),
                 () = rings => {}
                 () = sleep(GLANCE) => {}
             }
@@ -318,7 +318,7 @@ impl Room<'_> {
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for BodyAllowance<'_> {
     fn drop(&mut self) {
         self.intake.unfinished().leave(self.number);
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tracing::warn;
 
-use crate::budget::{Bell, Budget, Tally};
-use crate::hosting::{Roster, leaves_enough};
+use crate::budget::{Bell, MemoryBudget, MemoryUse};
+use crate::hosting::{BotRegistry, leaves_enough};
 use crate::message::BotName;
 use crate::turn::Bot;
 
@@ -23,17 +23,17 @@ pub(super) struct Shares {
 #[derive(Default)]
 struct Taken {
     turns: usize,
-    memory: Tally,
+    memory: MemoryUse,
 }
 
 /// One turn of a bot's. Dropped, the turn is over.
-pub(super) struct Place {
+pub(super) struct BotSlot {
     bot: BotName,
     shares: Arc<Shares>,
 }
 
 impl Shares {
-    pub(super) fn new(memory: &Budget) -> Arc<Self> {
+    pub(super) fn new(memory: &MemoryBudget) -> Arc<Self> {
         Arc::new(Self { taken: Mutex::default(), unknown: Mutex::default(), bell: Arc::clone(memory.bell()) })
     }
 
@@ -43,7 +43,13 @@ impl Shares {
     }
 
     /// Whether a bot may have one more turn. Whoever asks holds a permit for it already, and the memory.
-    pub(super) fn may(&self, bot: &BotName, bots: &Roster<Bot>, permits: &Semaphore, memory: &Budget) -> bool {
+    pub(super) fn may(
+        &self,
+        bot: &BotName,
+        bots: &BotRegistry<Bot>,
+        permits: &Semaphore,
+        memory: &MemoryBudget,
+    ) -> bool {
         let may = || {
             let Some(known) = bots.get(bot) else {
                 self.miss(bot);
@@ -63,11 +69,11 @@ impl Shares {
     }
 
     /// A bot has one more turn.
-    pub(super) fn enter(self: &Arc<Self>, bot: &BotName) -> (Place, Tally) {
+    pub(super) fn enter(self: &Arc<Self>, bot: &BotName) -> (BotSlot, MemoryUse) {
         let mut all = self.taken();
         let taken = all.entry(bot.clone()).or_default();
         taken.turns += 1;
-        (Place { bot: bot.clone(), shares: Arc::clone(self) }, taken.memory.clone())
+        (BotSlot { bot: bot.clone(), shares: Arc::clone(self) }, taken.memory.clone())
     }
 
     /// The bots are others now.
@@ -86,7 +92,7 @@ impl Shares {
     }
 }
 
-impl Drop for Place {
+impl Drop for BotSlot {
     fn drop(&mut self) {
         let mut all = self.shares.taken();
         if let Some(taken) = all.get_mut(&self.bot) {

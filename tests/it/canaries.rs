@@ -6,13 +6,13 @@ use serde_json::json;
 use threedots::clock::{Clock, Timestamp};
 use threedots::config::Config;
 use threedots::gate::GateConfig;
-use threedots::handler::{Said, Speaker};
+use threedots::handler::{HistoryEntry, Speaker};
 use threedots::http::{Body, Call, Client, Headers};
 use threedots::message::{BotName, Inbound, Media, MediaKind, MediaSource, PartKey};
 use threedots::outbox;
 use threedots::provider::meta::{Meta, MetaConfig, MetaSettings};
 use threedots::provider::{Method, Provider, Received, SigningSecret, WebhookRequest};
-use threedots::store::memory::{Memory, Settings};
+use threedots::store::memory::{Memory, MemorySettings};
 use threedots::store::{DeadLetter, Ending, Seq, Settlement, Store, Waiting};
 use threedots::{Part, Reply};
 
@@ -169,7 +169,7 @@ async fn no_value_that_is_printed_shows_a_canary() {
     let Ok(Received::Events(events)) = received else { panic!("it is a delivery") };
     assert!(events.messages.len() >= 6 && events.statuses.len() == 1, "{events:?}");
 
-    let store = Memory::new(Clock::System, Settings::default());
+    let store = Memory::new(Clock::System, MemorySettings::default());
     let waiting: Vec<Waiting> = (1..)
         .zip(&events.messages)
         .map(|(seq, inbound)| Waiting {
@@ -194,7 +194,7 @@ async fn no_value_that_is_printed_shows_a_canary() {
     let Reply::Send(parts) = reply else { panic!("it is sent") };
     shown.push(format!("{:?}", outbox::prepare(&meta, parts.clone(), "Options", std::time::Duration::ZERO).await));
     let outgoing = outbox::address(&waiting[0], parts, 0, true);
-    let said = Said {
+    let said = HistoryEntry {
         by: Speaker::Customer,
         words: WORDS.into(),
         time: Timestamp(0),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use threedots::clock::Timestamp;
-use threedots::errand::{Errands, Voice};
+use threedots::errand::{Errands, OutboundChannel};
 use threedots::handler::route::{Route, RouteConfig, Router};
-use threedots::hosting::Roster;
+use threedots::hosting::BotRegistry;
 use threedots::message::reply::Choice;
 use threedots::message::{
     BotName, ChatId, Contact, ContactId, Content, Inbound, MessageId, MessageRef, Part, Question,
@@ -217,12 +217,12 @@ async fn a_question_that_is_asked_unasked_is_answered_too_and_ends_the_one_befor
         let shop = Shop::default();
         let world = Setup::on(upstream, shop.clone()).start();
         say(&world, "colours").await;
-        let voice = Voice {
+        let voice = OutboundChannel {
             provider: Arc::clone(&world.provider),
             patience: Duration::from_secs(20),
             list_button: "Options".into(),
         };
-        let bots = Roster::from_iter([(BotName::new(BOT), Arc::new(voice))]);
+        let bots = BotRegistry::from_iter([(BotName::new(BOT), Arc::new(voice))]);
         let errands = Errands::new(bots, Arc::clone(&world.store), world.clock);
         let take = async |key: &str, part: serde_json::Value| {
             let body = json!({ "contact": "+1 555 010 0001", "parts": [part] }).to_string();

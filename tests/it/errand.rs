@@ -13,16 +13,16 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use threedots::clock::Clock;
 use threedots::control::ControlConfig;
-use threedots::errand::{Errands, Voice};
+use threedots::errand::{Errands, OutboundChannel};
 use threedots::handler::Speaker;
 use threedots::health::Health;
-use threedots::hosting::Roster;
+use threedots::hosting::BotRegistry;
 use threedots::message::BotName;
 use threedots::operator::{Api, routes};
 use threedots::provider::Provider;
 use threedots::quiet::QuietConfig;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::store::{Change, Opted, OptedBy, Pause, Peer, Store};
+use threedots::store::{ContactChange, ContactRef, Opted, OptedBy, Pause, Store};
 use threedots::{Handler, HandlerError, Reply, Turn};
 
 use crate::operator::{Fixed, TOKEN};
@@ -34,9 +34,9 @@ const ADA: &str = "+1 (555) 010-0001";
 fn api(store: &Arc<dyn Store>, provider: &Arc<dyn Provider>, clock: Clock) -> Arc<Api> {
     let bot = BotName::new(BOT);
     let (patience, list_button) = (Duration::from_secs(20), "Options".into());
-    let voice = Voice { provider: Arc::clone(provider), patience, list_button };
-    let errands = Errands::new(Roster::from_iter([(bot.clone(), Arc::new(voice))]), Arc::clone(store), clock);
-    let healths = Roster::from_iter([(bot.clone(), Arc::new(Health::new(bot, clock)))]);
+    let voice = OutboundChannel { provider: Arc::clone(provider), patience, list_button };
+    let errands = Errands::new(BotRegistry::from_iter([(bot.clone(), Arc::new(voice))]), Arc::clone(store), clock);
+    let healths = BotRegistry::from_iter([(bot.clone(), Arc::new(Health::new(bot, clock)))]);
     Arc::new(
         Api::new(Arc::clone(store), healths, Arc::new(Fixed), TOKEN.to_owned().into(), Arc::default(), clock)
             .with_errands(errands),
@@ -91,18 +91,18 @@ impl Handler for Recalls {
     }
 }
 
-fn peer() -> Peer {
-    Peer::named(&BotName::new(BOT), "15550100001").expect("somebody")
+fn peer() -> ContactRef {
+    ContactRef::named(&BotName::new(BOT), "15550100001").expect("somebody")
 }
 
 async fn opt_out(world: &World) {
     let opted = Opted { out: true, since: world.clock.now(), by: OptedBy::Person };
-    world.store.stand(&peer(), Change::Opt(opted)).await.expect("the store works");
+    world.store.stand(&peer(), ContactChange::Opt(opted)).await.expect("the store works");
 }
 
 async fn pause(world: &World) {
     let pause = Pause { since: world.clock.now(), until: None, by: threedots::store::By::Phone };
-    world.store.stand(&peer(), Change::Pause(pause)).await.expect("the store works");
+    world.store.stand(&peer(), ContactChange::Pause(pause)).await.expect("the store works");
 }
 
 fn templated() -> Value {
@@ -204,7 +204,7 @@ async fn a_person_who_answers_holds_it_back_only_if_that_is_asked_for() {
     let kind = json!({ "contact": ADA, "text": "how did you like it?", "unless_paused": true });
     let (status, refused) = send(&api, "survey", &kind).await;
     assert_eq!((status, &refused["error"]), (403, &json!("a person answers this contact, and `unless_paused` is set")));
-    world.store.stand(&peer(), Change::Resume).await.expect("the store works");
+    world.store.stand(&peer(), ContactChange::Resume).await.expect("the store works");
     // Taken in, and the person comes back before it can leave.
     world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Broken).once());
     let (status, taken) = send(&api, "survey", &kind).await;

@@ -16,7 +16,7 @@ use threedots::clock::Clock;
 use threedots::control::ControlConfig;
 use threedots::meters::Meters;
 use threedots::people::PeopleConfig;
-use threedots::store::memory::{Memory, Settings};
+use threedots::store::memory::{Memory, MemorySettings};
 use threedots::store::{Backlog, Store};
 use threedots::webhook::{ServerConfig, Webhooks};
 
@@ -216,7 +216,7 @@ async fn many_long_deliveries_at_once_are_taken_one_after_the_other_and_none_is_
 async fn deliveries_that_a_store_is_too_slow_for_are_turned_back_in_time_and_taken_once_it_goes_on() {
     let clock = Clock::tokio();
     let world = world::Setup::new(world::echo()).build();
-    let store = Arc::new(Stuck::new(Memory::new(clock, Settings::default())));
+    let store = Arc::new(Stuck::new(Memory::new(clock, MemorySettings::default())));
     let config = ServerConfig { store_timeout: Duration::from_secs(4), ..ServerConfig::default() };
     let bots = world::inlets(Arc::clone(&world.provider), ControlConfig::default(), PeopleConfig::default());
     let webhooks = Webhooks::new(bots, Arc::clone(&store) as Arc<dyn Store>, clock, &config, Meters::default());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threedots::handler::{Handler, HandlerError};
-use threedots::message::{BotName, ChatId, Conversation, Kind, Media, MediaKind, MediaSource};
+use threedots::message::{BotName, ChatId, ContentKind, Conversation, Media, MediaKind, MediaSource};
 use threedots::outbox::{OnUnknown, WindowTemplate};
 use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, StatusDelays, Upstream, WebhookFault};
 use threedots::store::{Ending, Settlement};
@@ -633,7 +633,7 @@ async fn a_message_that_is_delivered_twice_at_the_same_time_is_answered_once() {
 #[tokio::test(start_paused = true)]
 async fn what_a_gate_turned_away_is_no_part_of_the_conversation() {
     let mut setup = Setup::new(Thinks(1, Then::Silence));
-    setup.gate.kinds = vec![Kind::Text];
+    setup.gate.kinds = vec![ContentKind::Text];
     setup.merge.quiet = Duration::from_secs(2);
     let world = setup.start();
     world.write("hello");

@@ -19,7 +19,7 @@ use threedots::http::{Headers, Transport};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef};
 use threedots::provider::gateway::GatewayConfig;
 use threedots::provider::{
-    AnyProviderConfig, Around, Events, Method, Provider, Received, WebhookError, WebhookRequest,
+    AnyProviderConfig, Events, Method, Provider, ProviderContext, Received, WebhookError, WebhookRequest,
 };
 
 use crate::upstream::Upstream;
@@ -57,7 +57,7 @@ fn connect(
     clock: Clock,
 ) -> Result<Arc<dyn Provider>, Vec<(String, String)>> {
     let bot = BotName::new("bakery");
-    AnyProviderConfig::connect(config, &env, Around { bot, transport, clock })
+    AnyProviderConfig::connect(config, &env, ProviderContext { bot, transport, clock })
 }
 
 /// A number that makes its calls over `transport`.

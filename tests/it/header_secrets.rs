@@ -9,7 +9,7 @@ use threedots::health::Health;
 use threedots::http::Client;
 use threedots::message::BotName;
 use threedots::provider::meta::{Meta, MetaSettings};
-use threedots::provider::{Activity, Code, Provider, ProviderError};
+use threedots::provider::{Activity, ErrorCode, Provider, ProviderError};
 
 use crate::product::NUMBER;
 
@@ -121,7 +121,7 @@ async fn an_upstream_that_cannot_be_asked_is_a_bot_that_is_down() {
     let meta = Meta::new(BotName::new("shop"), settings, Client::new().expect("a client"), Clock::System);
     let error =
         meta.start_typing(&crate::canaries::messages()[0].at, Activity::Typing).await.expect_err("no such header");
-    assert!(matches!(error, ProviderError::Unauthorized { code: Code::Network(_) }), "{error:?}");
+    assert!(matches!(error, ProviderError::Unauthorized { code: ErrorCode::Network(_) }), "{error:?}");
     assert!(error.to_string().contains("a header holds what no header can"), "{error}");
     let health = Health::new(BotName::new("shop"), Clock::System);
     assert!(health.suffer(&error).is_some() && health.is_down());

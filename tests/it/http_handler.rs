@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use threedots::clock::Clock;
 use threedots::handler::http::callbacks::Callbacks;
-use threedots::handler::http::{Http, HttpConfig, WaysOut};
-use threedots::http::{Answer, Body, Call, CallError, Headers, Transport};
+use threedots::handler::http::{Egress, Http, HttpConfig};
+use threedots::http::{Body, Call, CallError, Headers, Transport, UpstreamResponse};
 use threedots::sandbox::Upstream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -60,7 +60,7 @@ impl Seen {
     }
 }
 
-type Says = dyn Fn(usize, Seen) -> BoxFuture<'static, Result<Answer, CallError>> + Send + Sync;
+type Says = dyn Fn(usize, Seen) -> BoxFuture<'static, Result<UpstreamResponse, CallError>> + Send + Sync;
 
 /// The other side: answers the calls by their numbers, and notes them.
 pub(crate) struct Remote {
@@ -84,7 +84,7 @@ impl Drop for Dropped {
 
 #[async_trait]
 impl Transport for Remote {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         let Body::Json(body) = call.body else { panic!("a turn is JSON") };
         let headers = call.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
         let seen = Seen { second: self.began.elapsed().as_secs(), url: call.url.into(), headers, body };
@@ -103,7 +103,7 @@ impl Transport for Remote {
 impl Remote {
     pub(crate) fn new<F>(says: impl Fn(usize, Seen) -> F + Send + Sync + 'static) -> Arc<Self>
     where
-        F: Future<Output = Result<Answer, CallError>> + Send + 'static,
+        F: Future<Output = Result<UpstreamResponse, CallError>> + Send + 'static,
     {
         let says: Box<Says> = Box::new(move |number, seen| Box::pin(says(number, seen)));
         Arc::new(Self { seen: Mutex::default(), dropped: Arc::default(), began: Instant::now(), says })
@@ -127,11 +127,11 @@ impl Remote {
     }
 }
 
-pub(crate) fn whole(status: u16, kind: &str, body: impl Into<Bytes>) -> Answer {
-    Answer::whole(status, [("content-type", kind)].into_iter().collect(), body.into())
+pub(crate) fn whole(status: u16, kind: &str, body: impl Into<Bytes>) -> UpstreamResponse {
+    UpstreamResponse::whole(status, [("content-type", kind)].into_iter().collect(), body.into())
 }
 
-pub(crate) fn says(body: &Value) -> Result<Answer, CallError> {
+pub(crate) fn says(body: &Value) -> Result<UpstreamResponse, CallError> {
     Ok(whole(200, "application/json", body.to_string()))
 }
 
@@ -144,7 +144,7 @@ fn world(upstream: Upstream, remote: &Arc<Remote>) -> (World, Arc<Callbacks>) {
 fn setup(upstream: Upstream, remote: &Arc<Remote>) -> (Setup, Arc<Callbacks>) {
     let callbacks = Callbacks::new("http://127.0.0.1:8082", Clock::tokio());
     let config = HttpConfig { url: "https://handler.example/reply".into(), ..HttpConfig::default() };
-    let ways_out = WaysOut {
+    let ways_out = Egress {
         anywhere: Arc::clone(remote) as _,
         public: Arc::clone(remote) as _,
         models: threedots::http::Shared::default(),
@@ -352,7 +352,7 @@ fn stream(pieces: &'static [(u64, &'static str)]) -> Arc<Remote> {
             }
         });
         let headers: Headers = [("content-type", "text/event-stream")].into_iter().collect();
-        Ok(Answer::pieces(200, headers, receiver))
+        Ok(UpstreamResponse::pieces(200, headers, receiver))
     })
 }
 

@@ -26,7 +26,7 @@ use threedots::http::{Headers, Transport};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef, PartKey};
 use threedots::provider::linq::LinqConfig;
 use threedots::provider::{
-    AnyProviderConfig, Around, Events, Method, Provider, Received, WebhookError, WebhookRequest,
+    AnyProviderConfig, Events, Method, Provider, ProviderContext, Received, WebhookError, WebhookRequest,
 };
 
 use crate::upstream::Upstream;
@@ -55,7 +55,7 @@ fn config(more: &Value) -> LinqConfig {
 }
 
 fn connect(more: &Value, transport: Arc<dyn Transport>, clock: Clock) -> Arc<dyn Provider> {
-    let around = Around { bot: BotName::new("bakery"), transport, clock };
+    let around = ProviderContext { bot: BotName::new("bakery"), transport, clock };
     AnyProviderConfig::connect(&config(more), &env, around).expect("a sound configuration")
 }
 

@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use threedots::clock::Clock;
-use threedots::handler::llm::{Around, Llm, LlmConfig, Model, ModelConfig, Tool, Unusable};
-use threedots::handler::{Later, Notebook, WaysOut};
+use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Model, ModelConfig, Tool, Unusable};
+use threedots::handler::{ConversationState, Egress, LateState};
 use threedots::http::Transport;
 use threedots::meters::Meters;
 use threedots::sandbox::{Customer, Draft};
@@ -52,31 +52,31 @@ fn llm(config: LlmConfig, addresses: &[&str]) -> Llm {
 }
 
 fn with(config: LlmConfig, models: Vec<ModelConfig>) -> Llm {
-    made_with(config, models, Arc::new(Later::default()))
+    made_with(config, models, Arc::new(LateState::default()))
 }
 
-fn made_with(config: LlmConfig, models: Vec<ModelConfig>, notebook: Arc<dyn Notebook>) -> Llm {
-    let around = Around { notebook, ..around(models) };
+fn made_with(config: LlmConfig, models: Vec<ModelConfig>, notebook: Arc<dyn ConversationState>) -> Llm {
+    let around = LlmContext { notebook, ..around(models) };
     Llm::new(config, around).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 /// These models, and nothing else.
-fn around(models: Vec<ModelConfig>) -> Around {
+fn around(models: Vec<ModelConfig>) -> LlmContext {
     around_models(models.into_iter().map(|config| Model { config, api_key: Some("key".to_owned().into()) }).collect())
 }
 
-pub(crate) fn around_models(models: Vec<Model>) -> Around {
+pub(crate) fn around_models(models: Vec<Model>) -> LlmContext {
     let nowhere = Remote::always(404, "", "");
-    Around {
+    LlmContext {
         models,
         tools: Vec::new(),
         mcp: Vec::new(),
-        ways_out: WaysOut {
+        ways_out: Egress {
             anywhere: Arc::clone(&nowhere) as _,
             public: nowhere,
             models: threedots::http::Shared::default(),
         },
-        notebook: Arc::new(Later::default()),
+        notebook: Arc::new(LateState::default()),
         templates: Arc::new(Templates::built_in().expect("the built-in templates")),
         clock: Clock::tokio(),
         meters: Meters::default(),
@@ -90,8 +90,8 @@ fn made(
     way_out: Arc<dyn Transport>,
 ) -> Result<Llm, Vec<Unusable>> {
     let ways_out =
-        WaysOut { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };
-    Llm::new(config, Around { tools, ways_out, ..around(models) })
+        Egress { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };
+    Llm::new(config, LlmContext { tools, ways_out, ..around(models) })
 }
 
 /// Whether a process is there, and not only what is left of it until somebody asks.

@@ -11,15 +11,15 @@ use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use async_trait::async_trait;
 use threedots::clock::Clock;
 use threedots::health::Health;
-use threedots::hosting::Roster;
-use threedots::message::{BotName, Kind};
+use threedots::hosting::BotRegistry;
+use threedots::message::{BotName, ContentKind};
 use threedots::meters::Meters;
 use threedots::operator::{Api, routes};
-use threedots::provider::{Code, ProviderError};
+use threedots::provider::{ErrorCode, ProviderError};
 use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, WebhookFault};
 use threedots::store::disk::{self, Disk};
-use threedots::store::{Change, Opted, OptedBy, Peer, Store};
-use threedots::telemetry::metrics::{Metrics, State};
+use threedots::store::{ContactChange, ContactRef, Opted, OptedBy, Store};
+use threedots::telemetry::metrics::{Gauges, Metrics};
 use threedots::{Handler, HandlerError, Reply, Turn};
 
 use crate::operator::Fixed;
@@ -48,9 +48,9 @@ impl Counted {
     async fn ask(&self, world: &World, token: Option<&str>, up: bool) -> (u16, String, String) {
         let health = Arc::new(Health::new(BotName::new(BOT), Clock::tokio()));
         if !up {
-            health.suffer(&ProviderError::Unauthorized { code: Code::Network("refused") });
+            health.suffer(&ProviderError::Unauthorized { code: ErrorCode::Network("refused") });
         }
-        let bots = Roster::from_iter([(BotName::new(BOT), health)]);
+        let bots = BotRegistry::from_iter([(BotName::new(BOT), health)]);
         let (store, opens, metrics) = (Arc::clone(&world.store), TOKEN.to_owned().into(), Arc::clone(&self.metrics));
         let api = Api::new(store, bots, Arc::new(Fixed), opens, metrics, world.clock);
         let app = init_service(actix_web::App::new().configure(routes(Arc::new(api)))).await;
@@ -66,7 +66,7 @@ impl Counted {
 
     /// Everything, with nothing that waits.
     pub(crate) fn lines(&self) -> Lines {
-        let nothing = State {
+        let nothing = Gauges {
             messages: 0,
             conversations: 0,
             oldest: Duration::ZERO,
@@ -132,7 +132,7 @@ async fn whatever_may_happen_to_a_message_is_counted_once() {
     let mut setup = Setup { meters: counted.meters(), ..Setup::new(Obedient) };
     setup.gate.per_minute = 1;
     setup.gate.block = vec!["15550100666".into()];
-    setup.gate.kinds = vec![Kind::Text];
+    setup.gate.kinds = vec![ContentKind::Text];
     let world = setup.start();
     let mut number = 0;
     // Each from a customer of their own, so that no turn holds another back.
@@ -273,13 +273,16 @@ async fn nobody_reads_it_without_the_token() {
 async fn a_store_on_disk_tells_how_long_its_commits_take() {
     let counted = Counted::new();
     let directory = tempfile::tempdir().expect("a directory");
-    let settings =
-        disk::Settings { path: directory.path().join("store"), meters: counted.meters(), ..disk::Settings::default() };
+    let settings = disk::DiskSettings {
+        path: directory.path().join("store"),
+        meters: counted.meters(),
+        ..disk::DiskSettings::default()
+    };
     let store = Disk::open(settings, Clock::System).expect("a store");
-    let peer = Peer::named(&BotName::new(BOT), "15550100001").expect("a name");
+    let peer = ContactRef::named(&BotName::new(BOT), "15550100001").expect("a name");
     for out in [true, false] {
         let opted = Opted { out, since: Clock::System.now(), by: OptedBy::Person };
-        store.stand(&peer, Change::Opt(opted)).await.expect("a change");
+        store.stand(&peer, ContactChange::Opt(opted)).await.expect("a change");
     }
     let commits = counted.lines()["threedots_store_commit_duration_seconds_count"];
     store.close().await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use threedots::handler::WaysOut;
+use threedots::handler::Egress;
 use threedots::http::names::Names;
 use threedots::http::reach::Lookup;
 use threedots::http::{Body, Call, CallError, Client, Transport};
@@ -100,7 +100,7 @@ async fn web() -> u16 {
 #[tokio::test]
 async fn three_thousand_calls_to_names_of_which_nobody_says_anything_hold_up_no_other_bot() {
     let (server, port) = (Server::start().await, web().await);
-    let all = WaysOut::looking_up(Names::given("", vec![server.address])).expect("ways out");
+    let all = Egress::looking_up(Names::given("", vec![server.address])).expect("ways out");
     let (busy, other) = (all.of_one_bot(), all.of_one_bot());
     let call = |number: usize| {
         let way_out = Arc::clone(&busy.anywhere);

@@ -19,7 +19,7 @@ use threedots::http::{Headers, Transport};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef, PartKey};
 use threedots::provider::nxcloud::NxCloudConfig;
 use threedots::provider::{
-    AnyProviderConfig, Around, Events, Method, Provider, Received, WebhookError, WebhookRequest,
+    AnyProviderConfig, Events, Method, Provider, ProviderContext, Received, WebhookError, WebhookRequest,
 };
 
 use crate::upstream::Upstream;
@@ -65,7 +65,7 @@ fn connected(
     transport: Arc<dyn Transport>,
     clock: Clock,
 ) -> Result<Arc<dyn Provider>, Vec<(String, String)>> {
-    AnyProviderConfig::connect(config, &env, Around { bot: BotName::new("bakery"), transport, clock })
+    AnyProviderConfig::connect(config, &env, ProviderContext { bot: BotName::new("bakery"), transport, clock })
 }
 
 /// A number on `transport`.

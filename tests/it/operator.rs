@@ -17,13 +17,13 @@ use serde_json::{Map, Value, json};
 use threedots::clock::Clock;
 use threedots::gate::GateConfig;
 use threedots::health::Health;
-use threedots::hosting::Roster;
+use threedots::hosting::BotRegistry;
 use threedots::housekeeping;
 use threedots::message::{BotName, Content, Inbound, MessageId, MessageRef, Stage};
-use threedots::operator::{Api, Host, HostError, Refusal, Reloaded, routes};
+use threedots::operator::{Api, ApiError, BotHosting, HostError, Reloaded, routes};
 use threedots::outbox;
-use threedots::provider::{Code, ProviderError};
-use threedots::store::memory::{Memory, Settings};
+use threedots::provider::{ErrorCode, ProviderError};
+use threedots::store::memory::{Memory, MemorySettings};
 use threedots::store::{Accepted, DeadLetter, Ending, Retention, Settlement, Store};
 use threedots::telemetry::{self, LogLevel};
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
@@ -106,7 +106,7 @@ fn api_of(store: &Arc<dyn Store>) -> Arc<Api> {
 }
 
 fn api_with(store: &Arc<dyn Store>, health: Arc<Health>) -> Arc<Api> {
-    let bots = Roster::from_iter([(BotName::new(BOT), health)]);
+    let bots = BotRegistry::from_iter([(BotName::new(BOT), health)]);
     Arc::new(Api::new(
         Arc::clone(store),
         bots,
@@ -121,21 +121,21 @@ fn api_with(store: &Arc<dyn Store>, health: Arc<Health>) -> Arc<Api> {
 pub(crate) struct Fixed;
 
 #[async_trait]
-impl Host for Fixed {
+impl BotHosting for Fixed {
     async fn settings(&self, _: &BotName) -> Result<Option<Map<String, Value>>, HostError> {
         Ok(None)
     }
 
     async fn put(&self, _: &BotName, _: Map<String, Value>) -> Result<bool, HostError> {
-        Err(Refusal::new(409, "no").into())
+        Err(ApiError::new(409, "no").into())
     }
 
     async fn remove(&self, _: &BotName) -> Result<bool, HostError> {
-        Err(Refusal::new(409, "no").into())
+        Err(ApiError::new(409, "no").into())
     }
 
     async fn reload(&self) -> Result<Reloaded, HostError> {
-        Err(Refusal::new(409, "no").into())
+        Err(ApiError::new(409, "no").into())
     }
 }
 
@@ -189,7 +189,7 @@ async fn without_the_token_everything_is_401_and_says_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn wrong_tokens_are_looked_at_ten_times_a_second_and_no_more() {
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), Settings::default()));
+    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), MemorySettings::default()));
     let api = api_of(&store);
     let mut statuses = BTreeMap::new();
     for number in 0..100 {
@@ -278,7 +278,7 @@ async fn letters_are_shown_page_by_page_and_gone_when_they_are_discarded() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_of_its_form_is_refused_and_not_quoted() {
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), Settings::default()));
+    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), MemorySettings::default()));
     let api = api_of(&store);
     let many = format!("{{\"letters\":{:?}}}", vec![1; 1001]);
     let cases = [
@@ -344,7 +344,7 @@ async fn what_is_not_of_its_form_is_refused_and_not_quoted() {
 
 /// A store with one dead letter of each kind that a delivery full of canaries makes.
 async fn canaries_store() -> Arc<dyn Store> {
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), Settings::default()));
+    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), MemorySettings::default()));
     store.accept(&canaries::messages()).await.expect("room");
     while let Some(claim) = store.claim(Duration::from_secs(60)).now_or_never() {
         let claim = claim.expect("a claim");
@@ -483,7 +483,7 @@ async fn the_state_tells_what_waits_who_is_down_and_whether_the_store_has_failed
     world.write("two");
     world.write_as(&world.customer(51), "three");
     world.pass(1).await;
-    health.suffer(&ProviderError::Unauthorized { code: Code::Upstream(190) });
+    health.suffer(&ProviderError::Unauthorized { code: ErrorCode::Upstream(190) });
     assert_eq!(get(&api, "/v1/state").await, (200, state(3, 2, true)));
     health.recover();
     assert_eq!(get(&api, "/v1/state").await, (200, state(3, 2, false)));

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use threedots::clock::Clock;
 use threedots::gate::{GateConfig, pairing};
 use threedots::health::Health;
-use threedots::hosting::Roster;
+use threedots::hosting::BotRegistry;
 use threedots::message::BotName;
 use threedots::operator::{Api, routes};
 use threedots::provider::ReadReceipts;
 use threedots::sandbox::Upstream;
-use threedots::store::disk::{self, Disk, Kind};
-use threedots::store::{Peer, Seq, Store};
+use threedots::store::disk::{self, Disk, EngineKind};
+use threedots::store::{ContactRef, Seq, Store};
 use threedots::telemetry::{self, LogLevel};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -30,7 +30,7 @@ fn private(upstream: Upstream) -> Setup {
 
 fn api(store: &Arc<dyn Store>, clock: Clock) -> Arc<Api> {
     let bot = BotName::new(BOT);
-    let healths = Roster::from_iter([(bot.clone(), Arc::new(Health::new(bot, clock)))]);
+    let healths = BotRegistry::from_iter([(bot.clone(), Arc::new(Health::new(bot, clock)))]);
     Arc::new(Api::new(Arc::clone(store), healths, Arc::new(Fixed), TOKEN.to_owned().into(), Arc::default(), clock))
 }
 
@@ -219,11 +219,12 @@ async fn no_more_than_ten_invitations_are_open_and_none_for_a_bot_that_is_not_th
 #[tokio::test]
 async fn who_was_let_in_stays_in_over_a_restart_until_they_are_forgotten() {
     let bot = BotName::new(BOT);
-    let peer = Peer::named(&bot, "15550100001").expect("somebody");
-    for kind in Kind::ALL {
+    let peer = ContactRef::named(&bot, "15550100001").expect("somebody");
+    for kind in EngineKind::ALL {
         let directory = tempfile::tempdir().expect("a directory");
         let open = || {
-            let settings = disk::Settings { kind, path: directory.path().join("store"), ..disk::Settings::default() };
+            let settings =
+                disk::DiskSettings { kind, path: directory.path().join("store"), ..disk::DiskSettings::default() };
             Arc::new(Disk::open(settings, Clock::System).expect("a store")) as Arc<dyn Store>
         };
         let store = open();

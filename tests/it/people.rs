@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use serde_json::json;
 use threedots::clock::Clock;
 use threedots::control::Language;
-use threedots::message::{BotName, Kind};
+use threedots::message::{BotName, ContentKind};
 use threedots::people::{Lasting, PeopleConfig};
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::store::{By, Change, Pause, Peer};
+use threedots::store::{By, ContactChange, ContactRef, Pause};
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
 use tokio::time::sleep;
 
@@ -20,20 +20,20 @@ use crate::world::{BOT, Setup, World, echo};
 /// The upstreams that tell of what is written on the business's own phone.
 const TELLING: [Upstream; 5] = [Upstream::Meta, Upstream::Gateway, Upstream::Wawp, Upstream::Waha, Upstream::Linq];
 
-fn peer() -> Peer {
-    Peer::named(&BotName::new(BOT), "+1 555 010 0001".replace(' ', "").as_str()).expect("somebody")
+fn peer() -> ContactRef {
+    ContactRef::named(&BotName::new(BOT), "+1 555 010 0001".replace(' ', "").as_str()).expect("somebody")
 }
 
 async fn pause(world: &World) -> Option<Pause> {
     let bot = BotName::new(BOT);
     // Linq knows the chat by a name of its own.
     let there = world.store.whereabouts(&bot, "15550100001").await.expect("the store works");
-    let peer = there.map_or_else(peer, |there| Peer::at(&bot, &there.address));
+    let peer = there.map_or_else(peer, |there| ContactRef::at(&bot, &there.address));
     world.store.standing(&peer).await.expect("the store works").pause(world.clock.now())
 }
 
 async fn resume(world: &World) {
-    world.store.stand(&peer(), Change::Resume).await.expect("the store works");
+    world.store.stand(&peer(), ContactChange::Resume).await.expect("the store works");
 }
 
 /// What was said, as the next turn's handler is told.
@@ -293,7 +293,7 @@ async fn an_opt_out_counts_whoever_answers_and_whether_or_not_anybody_does() {
     let mut setup = Setup::new(echo());
     setup.control.opt_out = vec!["unsubscribe".into()];
     setup.control.opt_out_reply = "Done.".into();
-    setup.gate.kinds = vec![Kind::Image];
+    setup.gate.kinds = vec![ContentKind::Image];
     let world = setup.start();
     world.write_as_person("I am here");
     world.pass(1).await;

@@ -9,7 +9,7 @@ use threedots::http::{Body, Call, CallError, Client, Transport};
 use threedots::message::{MediaKind, MediaRef};
 use threedots::provider::gateway::GatewayConfig;
 use threedots::provider::wawp::{WahaConfig, WawpConfig};
-use threedots::provider::{Activity, Code, Provider, ProviderConfig, ProviderError};
+use threedots::provider::{Activity, ErrorCode, Provider, ProviderConfig, ProviderError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -91,7 +91,10 @@ async fn calls_and_media_go_to_the_base_address_in_clear_and_media_of_other_host
             "http://waha.strangers.example:3000/cake.jpg",
         ] {
             let error = number.fetch_media(&image(elsewhere), 100).await.err();
-            assert!(matches!(error, Some(ProviderError::Rejected { code: Code::Local(_) })), "{elsewhere}: {error:?}");
+            assert!(
+                matches!(error, Some(ProviderError::Rejected { code: ErrorCode::Local(_) })),
+                "{elsewhere}: {error:?}"
+            );
         }
     }
     let in_clear: Vec<bool> = upstream.seen().iter().map(|call| call.in_clear).collect();
@@ -106,7 +109,7 @@ async fn an_https_address_stays_https_whatever_the_setting() {
         number.start_typing(&received_message(), Activity::Typing).await.expect("shown");
         for url in ["http://waha.example/cake.jpg", "http://waha.example:443/cake.jpg"] {
             let error = number.fetch_media(&image(url), 100).await.err();
-            assert!(matches!(error, Some(ProviderError::Rejected { code: Code::Local(_) })), "{url}: {error:?}");
+            assert!(matches!(error, Some(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{url}: {error:?}");
         }
     }
     assert!(upstream.seen().iter().all(|call| !call.in_clear));

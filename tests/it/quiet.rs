@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use threedots::clock::Timestamp;
-use threedots::quiet::{Quiet, QuietConfig};
+use threedots::quiet::{QuietConfig, QuietHours};
 use threedots::templates::Templates;
 
 use crate::world::{Setup, World, echo};
@@ -13,8 +13,8 @@ fn config(from: &str, to: &str, time_zone: &str, template: &str) -> QuietConfig 
     QuietConfig { from, to, time_zone, template }
 }
 
-fn made(config: &QuietConfig) -> Result<Option<Quiet>, Vec<(String, String)>> {
-    Quiet::new(config, &Arc::new(Templates::built_in().expect("templates")))
+fn made(config: &QuietConfig) -> Result<Option<QuietHours>, Vec<(String, String)>> {
+    QuietHours::new(config, &Arc::new(Templates::built_in().expect("templates")))
 }
 
 fn at(rfc3339: &str) -> Timestamp {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use threedots::clock::Timestamp;
 use threedots::handler::route::{Day, Hours, Route, RouteConfig, Router};
 use threedots::handler::{Handler, Turn};
-use threedots::message::{ContactId, Content, Kind, MediaKind, MediaRef, Reply};
+use threedots::message::{ContactId, Content, ContentKind, MediaKind, MediaRef, Reply};
 
 use crate::turns::turn;
 
@@ -52,7 +52,7 @@ async fn words_are_whole_and_their_letters_large_or_small() {
         let media = MediaRef { transcript, ..MediaRef::of(kind) };
         turn(vec![Content::Media(media)])
     };
-    let voices = || RouteConfig { kinds: list(&[Kind::Voice]), ..words() };
+    let voices = || RouteConfig { kinds: list(&[ContentKind::Voice]), ..words() };
     assert!(takes(voices(), &spoken(Some("Um, what's the price?"))).await);
     assert!(!takes(voices(), &spoken(Some("priceless"))).await && !takes(voices(), &spoken(None)).await);
     // Any of the messages that are answered together.
@@ -63,7 +63,7 @@ async fn words_are_whole_and_their_letters_large_or_small() {
 #[tokio::test]
 async fn kinds_and_buttons() {
     let media = |kind| Content::Media(MediaRef::of(kind));
-    let kinds = || RouteConfig { kinds: list(&[Kind::Voice, Kind::Image]), ..Default::default() };
+    let kinds = || RouteConfig { kinds: list(&[ContentKind::Voice, ContentKind::Image]), ..Default::default() };
     assert!(takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Image)])).await);
     assert!(!takes(kinds(), &turn(vec![Content::text("look"), media(MediaKind::Document)])).await);
     let tap = |id: &str| {
@@ -129,7 +129,8 @@ async fn a_share_of_the_customers_is_always_the_same_ones() {
 
 #[tokio::test]
 async fn all_conditions_have_to_hold_and_the_first_route_that_fits_is_taken() {
-    let both = || RouteConfig { words: list(&["price".into()]), kinds: list(&[Kind::Image]), ..Default::default() };
+    let both =
+        || RouteConfig { words: list(&["price".into()]), kinds: list(&[ContentKind::Image]), ..Default::default() };
     assert!(!takes(both(), &text("the price?")).await);
     let named = |words: &str, answer| {
         let config = RouteConfig { words: list(&[words.into()]), ..Default::default() };

@@ -8,21 +8,21 @@ macro_rules! for_each_engine {
         mod on_sled {
             $(#[tokio::test(start_paused = true)]
             async fn $paused() {
-                super::$paused(super::Kind::Sled).await;
+                super::$paused(super::EngineKind::Sled).await;
             })*
             $(#[tokio::test]
             async fn $running() {
-                super::$running(super::Kind::Sled).await;
+                super::$running(super::EngineKind::Sled).await;
             })*
         }
         mod on_redb {
             $(#[tokio::test(start_paused = true)]
             async fn $paused() {
-                super::$paused(super::Kind::Redb).await;
+                super::$paused(super::EngineKind::Redb).await;
             })*
             $(#[tokio::test]
             async fn $running() {
-                super::$running(super::Kind::Redb).await;
+                super::$running(super::EngineKind::Redb).await;
             })*
         }
     };
@@ -43,7 +43,7 @@ mod space;
 mod week;
 
 use bench::Bench;
-use threedots::store::disk::Kind;
+use threedots::store::disk::EngineKind;
 
 /// Every fact of the contract, for every store.
 macro_rules! contract {
@@ -57,13 +57,13 @@ macro_rules! contract {
         mod sled {
             $(#[tokio::test(start_paused = true)]
             async fn $fact() {
-                super::contract::$fact(&super::Bench::disk(super::Kind::Sled)).await;
+                super::contract::$fact(&super::Bench::disk(super::EngineKind::Sled)).await;
             })*
         }
         mod redb {
             $(#[tokio::test(start_paused = true)]
             async fn $fact() {
-                super::contract::$fact(&super::Bench::disk(super::Kind::Redb)).await;
+                super::contract::$fact(&super::Bench::disk(super::EngineKind::Redb)).await;
             })*
         }
     };

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use threedots::clock::Clock;
-use threedots::handler::WaysOut;
+use threedots::handler::Egress;
 use threedots::handler::http::callbacks::Callbacks;
 use threedots::handler::http::{Http, HttpConfig};
-use threedots::http::{Answer, Body, Call, CallError, Client, Download, Headers, Transport};
-use threedots::operator::{Hand, Page, Remote};
+use threedots::http::{Body, Call, CallError, Client, Download, Headers, Transport, UpstreamResponse};
+use threedots::operator::{Admin, PageQuery, RemoteAdmin};
 use threedots::provider::answer::Repeat;
 use threedots::provider::exchange::{download, exchange};
-use threedots::provider::{Code, ProviderError};
+use threedots::provider::{ErrorCode, ProviderError};
 use threedots::transcription::{Transcriber, TranscriptionConfig, Untranscribed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -91,14 +91,14 @@ async fn an_upstreams_answer_has_an_end_in_bytes_and_in_time() {
     let (endless, slow) = (Endless::fast(JSON, &"x".repeat(4096), 16).await, Endless::slow(JSON).await);
     for (repeat, expected) in [(Repeat::Harmless, true), (Repeat::Doubles, false)] {
         let answered = exchange(&*client, endless.call(Duration::from_secs(20)), repeat).await.map(|_| ());
-        let code = Code::Network("the answer is too large");
+        let code = ErrorCode::Network("the answer is too large");
         let rejected = ProviderError::Rejected { code };
         assert_eq!(answered, Err(if expected { rejected } else { ProviderError::Ambiguous { code } }));
     }
     assert!(endless.sent() < 2 * IN_BETWEEN, "{}", endless.sent());
     let began = Instant::now();
     let answered = exchange(&*client, slow.call(Duration::from_secs(1)), Repeat::Harmless).await.map(|_| ());
-    assert_eq!(answered, Err(ProviderError::Transient { code: Code::Network("timed out") }));
+    assert_eq!(answered, Err(ProviderError::Transient { code: ErrorCode::Network("timed out") }));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
@@ -127,7 +127,7 @@ async fn a_medium_that_comes_fast_enough_may_take_longer_than_any_one_piece() {
             sender.send(Bytes::from(vec![7; 16 << 10])).await.expect("somebody reads");
         }
     });
-    let answer = Answer::pieces(200, Headers::default(), pieces);
+    let answer = UpstreamResponse::pieces(200, Headers::default(), pieces);
     let medium = Download::new(answer, 1 << 20, Duration::from_secs(3)).into_memory().await;
     assert_eq!(medium.map(|medium| medium.len()), Ok(20 * (16 << 10)));
 }
@@ -160,7 +160,7 @@ async fn a_handlers_answer_has_an_end_in_bytes_and_in_time() {
         let (url, timeout) = (endless.url("reply"), Duration::from_secs(2));
         let config = HttpConfig { url, timeout, private: true, answer_limit: 1 << 20, ..HttpConfig::default() };
         let callbacks = Callbacks::new("http://127.0.0.1:8082", Clock::tokio());
-        let http = Http::new(config, None, &WaysOut::open().expect("ways out"), callbacks, Clock::tokio());
+        let http = Http::new(config, None, &Egress::open().expect("ways out"), callbacks, Clock::tokio());
         let mut setup = Setup::new(http.unwrap_or_else(|problems| panic!("{problems:?}")));
         setup.turn.timeout = Duration::from_secs(5);
         let world = setup.start();
@@ -176,22 +176,22 @@ struct Trickle;
 
 #[async_trait]
 impl Transport for Trickle {
-    async fn call(&self, _: Call) -> Result<Answer, CallError> {
+    async fn call(&self, _: Call) -> Result<UpstreamResponse, CallError> {
         let (sender, pieces) = mpsc::channel(1);
         tokio::spawn(async move {
             while sender.send(Bytes::from_static(b" ")).await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
-        Ok(Answer::pieces(200, Headers::default(), pieces))
+        Ok(UpstreamResponse::pieces(200, Headers::default(), pieces))
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_command_line_does_not_wait_for_ever() {
     let (began, address) = (tokio::time::Instant::now(), "127.0.0.1:8081".parse().expect("an address"));
-    let remote = Remote::new(Arc::new(Trickle), address, "a token".to_owned().into());
-    let refused = remote.dead(&Page { after: None, most: 1, words: false }).await.expect_err("no answer");
+    let remote = RemoteAdmin::new(Arc::new(Trickle), address, "a token".to_owned().into());
+    let refused = remote.dead(&PageQuery { after: None, most: 1, words: false }).await.expect_err("no answer");
     assert_eq!(refused.status, 503);
     assert_eq!(began.elapsed().as_secs(), 60);
 }

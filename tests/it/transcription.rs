@@ -12,8 +12,8 @@ use futures_util::{FutureExt, future};
 use serde_json::{Value, json};
 use threedots::clock::Clock;
 use threedots::handler::{Handler, HandlerError, Turn};
-use threedots::http::{Answer, Body, Call, CallError, Client, Transport};
-use threedots::message::{Content, Kind, Reply};
+use threedots::http::{Body, Call, CallError, Client, Transport, UpstreamResponse};
+use threedots::message::{Content, ContentKind, Reply};
 use threedots::sandbox::{Draft, Upstream};
 use threedots::secret::SecretRef;
 use threedots::transcription::{Transcriber, TranscriptionConfig};
@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::world::{Setup, World};
 
-type Answered = Result<Answer, CallError>;
+type Answered = Result<UpstreamResponse, CallError>;
 type Script = dyn Fn(usize) -> BoxFuture<'static, Answered> + Send + Sync;
 
 /// A transcription server in a test's hand.
@@ -110,7 +110,7 @@ fn heard(words: &str) -> Answered {
 }
 
 fn answered(status: u16, headers: &[(&str, &str)], body: &str) -> Answered {
-    Ok(Answer::whole(status, headers.iter().copied().collect(), body.to_owned().into()))
+    Ok(UpstreamResponse::whole(status, headers.iter().copied().collect(), body.to_owned().into()))
 }
 
 fn config() -> TranscriptionConfig {
@@ -414,13 +414,13 @@ async fn a_shutdown_gives_the_note_back_and_the_next_process_listens() {
 async fn whoever_is_not_answered_is_not_listened_to() {
     let server = Server::after(0);
     let mut silent = setup(Upstream::Meta, &server);
-    silent.gate.kinds = vec![Kind::Text];
+    silent.gate.kinds = vec![ContentKind::Text];
     let world = silent.start();
     speak(&world);
     world.pass(60).await;
     assert_eq!(server.asked().len(), 0);
     // And what is not set to be transcribed is not.
-    let config = TranscriptionConfig { kinds: vec![Kind::Audio], ..config() };
+    let config = TranscriptionConfig { kinds: vec![ContentKind::Audio], ..config() };
     let world = with(Upstream::Meta, config, &server, says_what_it_heard).start();
     speak(&world);
     world.pass(60).await;

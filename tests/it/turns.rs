@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threedots::clock::Timestamp;
-use threedots::handler::{FetchMedia, Fetched, Fits, MediaError, Presence, Said, Speaker, Turn};
+use threedots::handler::{FetchMedia, Fetched, Fits, HistoryEntry, MediaError, Presence, Speaker, Turn};
 use threedots::message::{
     BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, Product, Quoted, Referral,
     Reply,
@@ -56,7 +56,7 @@ pub(crate) fn turn(contents: Vec<Content>) -> Turn {
         quoted: (number % 2 == 0).then(Quoted::default),
         product: (number % 2 == 0).then(Product::default),
     });
-    let said = |by, who| Said {
+    let said = |by, who| HistoryEntry {
         by,
         words: "words".into(),
         time: Timestamp::from_secs(1_600_000_000),

@@ -15,8 +15,8 @@ use threedots::message::{
     Address, BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey,
 };
 use threedots::provider::{
-    Abilities, Activity, CaptionLimits, Code, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError, ReadReceipts,
-    Received, Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, CaptionLimits, ErrorCode, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError,
+    ReadReceipts, Received, Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
 use threedots::typing::{Dots, Indicator, Show, TypingConfig};
 use tokio::time::{Instant, sleep};
@@ -158,15 +158,15 @@ impl Provider for Upstream {
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {
-        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
+        ProviderError::Rejected { code: code.map_or(ErrorCode::Local("reported as failed"), ErrorCode::Upstream) }
     }
 
     async fn fetch_media(&self, _: &MediaRef, _: u64) -> Result<Download, ProviderError> {
-        Err(ProviderError::Unsupported { code: Code::Local("no media here") })
+        Err(ProviderError::Unsupported { code: ErrorCode::Local("no media here") })
     }
 
     async fn upload_media(&self, _: Bytes, _: &str) -> Result<String, ProviderError> {
-        Err(ProviderError::Unsupported { code: Code::Local("no media here") })
+        Err(ProviderError::Unsupported { code: ErrorCode::Local("no media here") })
     }
 }
 
@@ -311,7 +311,7 @@ async fn a_start_that_timed_out_may_have_landed_and_is_taken_off() {
 #[tokio::test(start_paused = true)]
 async fn dots_that_never_came_on_are_not_taken_off() {
     let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|_| {}));
-    upstream.starts_come_to(0, Err(ProviderError::Transient { code: Code::Status(503) }));
+    upstream.starts_come_to(0, Err(ProviderError::Transient { code: ErrorCode::Status(503) }));
     let dots = show(&tasks, &upstream);
     seconds(100).await;
     dots.off().await;
@@ -320,7 +320,7 @@ async fn dots_that_never_came_on_are_not_taken_off() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals_that_will_not_pass_end_the_attempts_at_once() {
-    let code = Code::Status(400);
+    let code = ErrorCode::Status(400);
     for error in [
         ProviderError::Unauthorized { code },
         ProviderError::Rejected { code },
@@ -340,7 +340,7 @@ async fn refusals_that_will_not_pass_end_the_attempts_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_success_forgives_earlier_failures() {
     let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|_| {}));
-    let failure = Err(ProviderError::Transient { code: Code::Status(503) });
+    let failure = Err(ProviderError::Transient { code: ErrorCode::Status(503) });
     upstream.starts_come_to(0, failure.clone());
     let dots = show(&tasks, &upstream);
     seconds(9).await;
@@ -490,7 +490,7 @@ async fn where_dots_have_to_precede_a_message_they_do_even_if_the_answer_is_ther
 #[tokio::test(start_paused = true)]
 async fn dots_that_could_not_be_lit_hold_no_reply_back() {
     let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|typing| typing.lead = Duration::from_secs(2)));
-    upstream.starts_come_to(0, Err(ProviderError::Transient { code: Code::Status(503) }));
+    upstream.starts_come_to(0, Err(ProviderError::Transient { code: ErrorCode::Status(503) }));
     let quiet = show(&tasks, &upstream).quiet().await;
     upstream.note("send");
     quiet.cleared();
@@ -535,7 +535,7 @@ async fn an_upstream_that_wants_a_stop_before_a_send_gets_exactly_one() {
 #[tokio::test(start_paused = true)]
 async fn dots_that_the_upstream_lit_by_itself_are_taken_off_even_if_ours_never_came_on() {
     let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|typing| typing.lit_on_arrival = true));
-    upstream.starts_come_to(0, Err(ProviderError::SessionDown { code: Code::Status(501) }));
+    upstream.starts_come_to(0, Err(ProviderError::SessionDown { code: ErrorCode::Status(501) }));
     let dots = show(&tasks, &upstream);
     seconds(3).await;
     dots.off().await;
@@ -572,7 +572,7 @@ async fn in_a_large_group_only_who_is_certainly_at_work_is_shown_and_only_what_c
     over(tasks).await;
     assert_eq!(upstream.calls(), ["0 s: read"]);
     // A start of which nobody knows whether it was seen: no stop. One that was: one stop.
-    let unknown = Err(ProviderError::Ambiguous { code: Code::Network("timed out") });
+    let unknown = Err(ProviderError::Ambiguous { code: ErrorCode::Network("timed out") });
     for (start, stops) in [(unknown, 0), (Ok(()), 1)] {
         let (tasks, upstream) = (TaskTracker::new(), Upstream::new(large));
         upstream.starts_come_to(0, start);
@@ -618,7 +618,7 @@ async fn stops_keep_to_their_limit_chat_by_chat() {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_asks_for_time_gets_it() {
     let (tasks, upstream) = (TaskTracker::new(), Upstream::new(|_| {}));
-    let code = Code::Status(429);
+    let code = ErrorCode::Status(429);
     let retry_after = Some(Duration::from_secs(30));
     upstream.starts_come_to(0, Err(ProviderError::RateLimited { retry_after, scope: Scope::Number, code }));
     let dots = show(&tasks, &upstream);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::http::{Answer, Body, Call, CallError, Headers, Transport};
+use threedots::http::{Body, Call, CallError, Headers, Transport, UpstreamResponse};
 use threedots::message::Echo;
 use threedots::provider::Events;
 
@@ -65,7 +65,7 @@ impl Upstream {
 
 #[async_trait]
 impl Transport for Upstream {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         let raw = match &call.body {
             Body::Json(bytes) | Body::Raw(bytes) => bytes.clone(),
             Body::Empty | Body::Multipart { .. } => Bytes::new(),
@@ -86,7 +86,7 @@ impl Transport for Upstream {
         match answer.expect("there was an answer left for this call") {
             Given::Answer(status, headers, body) => {
                 let headers: Headers = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                Ok(Answer::whole(status, headers, body))
+                Ok(UpstreamResponse::whole(status, headers, body))
             }
             Given::Error(error) => Err(error),
             Given::Silence => std::future::pending().await,

@@ -21,7 +21,8 @@ use threedots::http::{Headers, Transport};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef};
 use threedots::provider::wawp::WawpConfig;
 use threedots::provider::{
-    AnyProviderConfig, Around, Events, Method, Provider, ProviderConfig, Received, WebhookError, WebhookRequest,
+    AnyProviderConfig, Events, Method, Provider, ProviderConfig, ProviderContext, Received, WebhookError,
+    WebhookRequest,
 };
 
 use crate::upstream::Upstream;
@@ -51,7 +52,7 @@ pub(crate) fn connect<C: ProviderConfig>(
     clock: Clock,
 ) -> Result<Arc<dyn Provider>, Vec<(String, String)>> {
     let config: C = toml::from_str(table).expect("a table of this kind");
-    let around = Around { bot: BotName::new("bakery"), transport, clock };
+    let around = ProviderContext { bot: BotName::new("bakery"), transport, clock };
     AnyProviderConfig::connect(&config, &env, around)
 }
 

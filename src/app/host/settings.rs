@@ -18,7 +18,7 @@ pub(super) fn table(
     draft: &mut Draft<'_>,
 ) -> Result<Table, Vec<Flaw>> {
     let before = before.and_then(|before| before.text.parse().ok()).map(toml::Value::Table);
-    let mut reader = Reader { before, draft, flaws: Vec::new() };
+    let mut reader = SettingsReader { before, draft, flaws: Vec::new() };
     let table = reader.object(&mut Vec::new(), settings);
     if reader.flaws.is_empty() { Ok(table) } else { Err(reader.flaws) }
 }
@@ -48,22 +48,22 @@ fn show(value: toml::Value, is_secret: &impl Fn(&str) -> bool) -> Value {
 }
 
 /// A step on the way to a setting.
-enum Step {
+enum PathStep {
     Key(String),
     Place(usize),
 }
 
-struct Reader<'a, 'f> {
+struct SettingsReader<'a, 'f> {
     before: Option<toml::Value>,
     draft: &'a mut Draft<'f>,
     flaws: Vec<Flaw>,
 }
 
-impl Reader<'_, '_> {
-    fn object(&mut self, at: &mut Vec<Step>, object: Map<String, Value>) -> Table {
+impl SettingsReader<'_, '_> {
+    fn object(&mut self, at: &mut Vec<PathStep>, object: Map<String, Value>) -> Table {
         let mut table = Table::new();
         for (key, value) in object {
-            at.push(Step::Key(key.clone()));
+            at.push(PathStep::Key(key.clone()));
             if let Some(value) = self.value(at, value) {
                 table.insert(key, value);
             }
@@ -72,7 +72,7 @@ impl Reader<'_, '_> {
         table
     }
 
-    fn value(&mut self, at: &mut Vec<Step>, value: Value) -> Option<toml::Value> {
+    fn value(&mut self, at: &mut Vec<PathStep>, value: Value) -> Option<toml::Value> {
         match value {
             Value::Null => self.flaw(at, "is null: leave it out"),
             Value::Bool(truth) => Some(truth.into()),
@@ -90,7 +90,7 @@ impl Reader<'_, '_> {
             Value::Array(list) => {
                 let mut values = Vec::with_capacity(list.len());
                 for (place, value) in list.into_iter().enumerate() {
-                    at.push(Step::Place(place));
+                    at.push(PathStep::Place(place));
                     values.extend(self.value(at, value));
                     at.pop();
                 }
@@ -104,7 +104,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn secret(&mut self, at: &[Step], secret: Value) -> Option<toml::Value> {
+    fn secret(&mut self, at: &[PathStep], secret: Value) -> Option<toml::Value> {
         match secret {
             Value::String(secret) => Some(self.draft.add(SecretString::from(secret)).into()),
             Value::Null => {
@@ -120,19 +120,19 @@ impl Reader<'_, '_> {
     }
 
     /// The text that stands there already.
-    fn known(&self, at: &[Step]) -> Option<&str> {
+    fn known(&self, at: &[PathStep]) -> Option<&str> {
         let before = at.iter().try_fold(self.before.as_ref()?, |value, step| match step {
-            Step::Key(key) => value.get(key.as_str()),
-            Step::Place(place) => value.get(*place),
+            PathStep::Key(key) => value.get(key.as_str()),
+            PathStep::Place(place) => value.get(*place),
         });
         before?.as_str()
     }
 
-    fn flaw<T>(&mut self, at: &[Step], problem: &str) -> Option<T> {
+    fn flaw<T>(&mut self, at: &[PathStep], problem: &str) -> Option<T> {
         let key = at.iter().fold(String::new(), |key, step| match step {
-            Step::Key(name) if key.is_empty() => name.clone(),
-            Step::Key(name) => format!("{key}.{name}"),
-            Step::Place(place) => format!("{key}[{place}]"),
+            PathStep::Key(name) if key.is_empty() => name.clone(),
+            PathStep::Key(name) => format!("{key}.{name}"),
+            PathStep::Place(place) => format!("{key}[{place}]"),
         });
         self.flaws.push(Flaw { key, problem: problem.to_owned() });
         None

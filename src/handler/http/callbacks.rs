@@ -27,11 +27,11 @@ pub struct Callbacks {
     /// What the addresses begin with.
     base: String,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<CallbackState>,
 }
 
 #[derive(Default)]
-struct State {
+struct CallbackState {
     turns: HashMap<String, Expected>,
     media: HashMap<String, Lent>,
     /// The names of the media by the times at which they end.
@@ -58,7 +58,7 @@ struct Lent {
 
 /// Why a handler's call is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum CallbackError {
     /// No such turn waits for an answer: it never did, or it has one, or its time is up.
     Unknown,
     /// The token is missing, or another's.
@@ -92,7 +92,7 @@ impl Callbacks {
         let (now, name) = (self.clock.now(), random());
         let until = now.plus(LENT_FOR);
         let mut state = self.state();
-        let State { media: all, ends, last, .. } = &mut *state;
+        let CallbackState { media: all, ends, last, .. } = &mut *state;
         while let Some(first) = ends.first_entry()
             && (first.key().0 <= now || all.len() >= MOST_LENT)
         {
@@ -108,7 +108,7 @@ impl Callbacks {
     ///
     /// # Errors
     /// When it is refused.
-    pub fn admit(&self, turn: &str, token: Option<&str>) -> Result<(), Refused> {
+    pub fn admit(&self, turn: &str, token: Option<&str>) -> Result<(), CallbackError> {
         self.find(turn, token, |_| ())
     }
 
@@ -116,28 +116,28 @@ impl Callbacks {
     ///
     /// # Errors
     /// When it is refused; then the turn goes on waiting.
-    pub fn answer(&self, turn: &str, token: Option<&str>, body: &[u8]) -> Result<(), Refused> {
+    pub fn answer(&self, turn: &str, token: Option<&str>, body: &[u8]) -> Result<(), CallbackError> {
         let (answers, fits) =
             self.find(turn, token, |expected| (expected.answers.clone(), Arc::clone(&expected.fits)))?;
-        let reply = wire::reply(body).map_err(Refused::Invalid)?;
-        fits.fits(&reply).map_err(Refused::Invalid)?;
-        answers.try_send(reply).map_err(|_| Refused::Unknown)
+        let reply = wire::reply(body).map_err(CallbackError::Invalid)?;
+        fits.fits(&reply).map_err(CallbackError::Invalid)?;
+        answers.try_send(reply).map_err(|_| CallbackError::Unknown)
     }
 
     /// Steers the dots of a turn.
     ///
     /// # Errors
     /// When it is refused.
-    pub fn steer(&self, turn: &str, token: Option<&str>, body: &[u8]) -> Result<(), Refused> {
+    pub fn steer(&self, turn: &str, token: Option<&str>, body: &[u8]) -> Result<(), CallbackError> {
         let presence = self.find(turn, token, |expected| expected.presence.clone())?;
-        let show: Option<Show> = json::from_slice(body).ok();
-        let Some(Show { show }) = show else {
-            return Err(Refused::Invalid("send {\"show\": \"typing\"}, or recording, beat, pause".into()));
+        let show: Option<ShowBody> = json::from_slice(body).ok();
+        let Some(ShowBody { show }) = show else {
+            return Err(CallbackError::Invalid("send {\"show\": \"typing\"}, or recording, beat, pause".into()));
         };
         if steer(&presence, &show) {
             Ok(())
         } else {
-            Err(Refused::Invalid("there are: typing, recording, beat, pause".into()))
+            Err(CallbackError::Invalid("there are: typing, recording, beat, pause".into()))
         }
     }
 
@@ -147,21 +147,21 @@ impl Callbacks {
         (self.clock.now() < lent.until).then_some((lent.fetch, lent.media))
     }
 
-    fn find<T>(&self, turn: &str, token: Option<&str>, take: impl FnOnce(&Expected) -> T) -> Result<T, Refused> {
+    fn find<T>(&self, turn: &str, token: Option<&str>, take: impl FnOnce(&Expected) -> T) -> Result<T, CallbackError> {
         let mut state = self.state();
-        let expected = state.turns.get_mut(turn).ok_or(Refused::Unknown)?;
+        let expected = state.turns.get_mut(turn).ok_or(CallbackError::Unknown)?;
         if !expected.guesses.may() {
-            return Err(Refused::Guessing);
+            return Err(CallbackError::Guessing);
         }
         if token.is_some_and(|token| same_token(token, &expected.token)) {
             Ok(take(expected))
         } else {
             expected.guesses.wrong();
-            Err(Refused::WrongToken)
+            Err(CallbackError::WrongToken)
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, CallbackState> {
         // Nothing in there panics half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,7 +169,7 @@ impl Callbacks {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Show {
+struct ShowBody {
     show: String,
 }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::callbacks::steer;
 use super::wire;
 use crate::handler::{HandlerError, Presence};
-use crate::http::Answer;
+use crate::http::UpstreamResponse;
 use crate::message::Reply;
 
 /// Reads a stream until its reply.
@@ -23,12 +23,12 @@ use crate::message::Reply;
 /// When it ends without one, nothing comes for as long as `patience`, more than `limit` bytes come, or the reply is not of
 /// the right form.
 pub(super) async fn read(
-    mut answer: Answer,
+    mut answer: UpstreamResponse,
     presence: &Presence,
     patience: Duration,
     limit: u64,
 ) -> Result<Reply, HandlerError> {
-    let (mut events, mut length) = (Events::default(), 0);
+    let (mut events, mut length) = (SseReader::default(), 0);
     loop {
         let chunk = timeout(patience, answer.chunk()).await;
         let chunk = chunk.map_err(|_| HandlerError::temporary("its stream has stalled"))?;
@@ -40,7 +40,7 @@ pub(super) async fn read(
         if length > limit {
             return Err(HandlerError::new("its stream is longer than handler.answer_limit"));
         }
-        for Event { name, data } in events.take_in(&chunk) {
+        for SseEvent { name, data } in events.take_in(&chunk) {
             if name == "reply" {
                 return wire::reply(data.as_bytes()).map_err(HandlerError::new);
             }
@@ -51,14 +51,14 @@ pub(super) async fn read(
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
-struct Event {
+struct SseEvent {
     name: String,
     data: String,
 }
 
 /// Events out of bytes, wherever these are cut.
 #[derive(Default)]
-struct Events {
+struct SseReader {
     /// The line that is not complete yet.
     line: Vec<u8>,
     /// Whether the last byte was a carriage return: a line feed behind it belongs to it.
@@ -67,9 +67,9 @@ struct Events {
     data: String,
 }
 
-impl Events {
+impl SseReader {
     /// The events that `bytes` complete.
-    fn take_in(&mut self, bytes: &[u8]) -> Vec<Event> {
+    fn take_in(&mut self, bytes: &[u8]) -> Vec<SseEvent> {
         let mut complete = Vec::new();
         for byte in bytes {
             match byte {
@@ -82,7 +82,7 @@ impl Events {
         complete
     }
 
-    fn end_line(&mut self) -> Option<Event> {
+    fn end_line(&mut self) -> Option<SseEvent> {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
         let line = line.strip_prefix('\u{feff}').unwrap_or(&line);
@@ -90,7 +90,7 @@ impl Events {
             let (name, mut data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
             // Each line of data has brought one.
             data.pop();
-            return (!name.is_empty() || !data.is_empty()).then_some(Event { name, data });
+            return (!name.is_empty() || !data.is_empty()).then_some(SseEvent { name, data });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -116,11 +116,11 @@ mod tests {
 
     #[test]
     fn a_stream_is_the_same_wherever_it_is_cut() {
-        let event = |name: &str, data: &str| Event { name: name.into(), data: data.into() };
+        let event = |name: &str, data: &str| SseEvent { name: name.into(), data: data.into() };
         let whole = [event("typing", ""), event("beat", ""), event("reply", "{\"text\":\n \"two\\nlines\"}")];
         for size in 1..=STREAM.len() {
-            let mut events = Events::default();
-            let read: Vec<Event> = STREAM.as_bytes().chunks(size).flat_map(|chunk| events.take_in(chunk)).collect();
+            let mut events = SseReader::default();
+            let read: Vec<SseEvent> = STREAM.as_bytes().chunks(size).flat_map(|chunk| events.take_in(chunk)).collect();
             assert_eq!(read, whole, "in pieces of {size}");
         }
     }

@@ -25,7 +25,7 @@ pub enum To {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct ProactiveJson {
     contact: Option<String>,
     chat: Option<String>,
     #[serde(default)]
@@ -41,7 +41,7 @@ struct Wire {
 /// What is wrong with it, without a word of what stands in it.
 pub fn unasked(body: &[u8]) -> Result<Unasked, String> {
     const FORM: &str = "send {\"contact\": …} or {\"chat\": …}, with \"text\" or \"parts\"";
-    let Wire { contact, chat, unless_paused, text, format, parts } = wire::read(body, FORM)?;
+    let ProactiveJson { contact, chat, unless_paused, text, format, parts } = wire::read(body, FORM)?;
     let to = match (contact, chat) {
         (Some(contact), None) => To::Contact(contact),
         (None, Some(chat)) => To::Chat(chat),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::handler::{Said, Speaker, Turn, one_line};
+use crate::handler::{HistoryEntry, Speaker, Turn, one_line};
 use crate::json;
 use crate::message::content::{ContactCard, OrderItem};
 use crate::message::reply::{Choice, Media, MediaSource, Section};
@@ -137,7 +137,7 @@ pub(super) fn turn(turn: &Turn, deadline: Timestamp, callback: Callback<'_>, len
     serde_json::to_vec(&wire).expect("text, numbers and lists have a form in JSON")
 }
 
-fn said(Said { by, words, time, who, name, transcript, .. }: &Said) -> WireSaid<'_> {
+fn said(HistoryEntry { by, words, time, who, name, transcript, .. }: &HistoryEntry) -> WireSaid<'_> {
     let by = match by {
         Speaker::Customer => "customer",
         Speaker::Bot => "bot",

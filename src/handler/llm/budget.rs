@@ -11,17 +11,17 @@ use super::completion::Unanswered;
 use super::config::{BudgetConfig, ModelConfig, Unusable};
 use super::wire::Usage;
 use crate::clock::Timestamp;
-use crate::handler::{Count, Notebook, NotebookError, Turn};
+use crate::handler::{ConversationState, ConversationStateError, Count, Turn};
 use crate::message::contact_key;
 
 /// Parts of a unit of money: prices are for a million tokens, so that a token costs whole ones.
 const PARTS: f64 = 1_000_000.0;
 
 /// The budget of a bot.
-pub(super) struct Budget {
+pub(super) struct SpendingLimits {
     config: BudgetConfig,
     time_zone: TimeZone,
-    notebook: Arc<dyn Notebook>,
+    notebook: Arc<dyn ConversationState>,
 }
 
 /// Tokens and money.
@@ -75,22 +75,22 @@ impl Limit {
 
 /// Why nothing is set aside.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum SpendingRefusal {
     /// The limit of which this is the counter has been reached.
     #[error("the day's budget is used up: {}", .0.what())]
     UsedUp(Limit),
     /// Nobody knows what was spent.
     #[error(transparent)]
-    Unknown(#[from] NotebookError),
+    Unknown(#[from] ConversationStateError),
 }
 
-impl Budget {
+impl SpendingLimits {
     /// Everything that cannot be used is added to `problems`.
     pub(super) fn new(
         config: BudgetConfig,
         models: &[&ModelConfig],
         time_zone: TimeZone,
-        notebook: Arc<dyn Notebook>,
+        notebook: Arc<dyn ConversationState>,
         problems: &mut Vec<Unusable>,
     ) -> Self {
         for (key, money) in [("contact_money", config.contact_money), ("bot_money", config.bot_money)] {
@@ -125,7 +125,7 @@ impl Budget {
         turn: &Turn,
         model: &ModelConfig,
         most: Usage,
-    ) -> Result<Option<SetAside>, Refusal> {
+    ) -> Result<Option<SetAside>, SpendingRefusal> {
         if !self.is_limited() {
             return Ok(None);
         }
@@ -140,7 +140,9 @@ impl Budget {
         match self.notebook.count(counts.collect()).await? {
             None => Ok(Some(SetAside { cost, until })),
             // By its place among them.
-            Some(place) => Err(Refusal::UsedUp(counters.get(place).map_or(Limit::BotMoney, |counter| counter.limit))),
+            Some(place) => {
+                Err(SpendingRefusal::UsedUp(counters.get(place).map_or(Limit::BotMoney, |counter| counter.limit)))
+            }
         }
     }
 
@@ -151,7 +153,7 @@ impl Budget {
         model: &ModelConfig,
         set_aside: SetAside,
         used: Result<Usage, Unanswered>,
-    ) -> Result<(), NotebookError> {
+    ) -> Result<(), ConversationStateError> {
         let used = match used {
             Ok(used) => cost(model, used),
             // It never began to answer.
@@ -169,7 +171,7 @@ impl Budget {
     }
 
     /// Whether the customer is to be told that the limit has been reached.
-    pub(super) async fn is_to_be_told(&self, turn: &Turn) -> Result<bool, NotebookError> {
+    pub(super) async fn is_to_be_told(&self, turn: &Turn) -> Result<bool, ConversationStateError> {
         if self.config.every_time {
             return Ok(true);
         }

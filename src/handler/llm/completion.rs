@@ -35,13 +35,13 @@ use async_openai::error::OpenAIError;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::refused::Refused;
+use super::refused::ModelRefusal;
 use super::wire::{Offer, Usage, Wanted};
 use crate::http::BareAnswer;
 use crate::http::lines::Longest;
 use calls::Calls;
 use chunk::Chunk;
-use events::{Event, Events};
+use events::{CompletionEvent, CompletionEvents};
 
 /// The longest answer that is listened to, in bytes: one that never ends must not fill the memory.
 const LONGEST: usize = 256 << 10;
@@ -92,9 +92,9 @@ pub(super) async fn hear(
     answer: BareAnswer,
     offers: &[Offer],
     stall: Duration,
-    refused: &mut Option<Refused>,
+    refused: &mut Option<ModelRefusal>,
 ) -> Result<Said, Unanswered> {
-    let mut events = Events::new(answer, STREAM);
+    let mut events = CompletionEvents::new(answer, STREAM);
     let (mut heard, mut room, mut until) = (Hearing::default(), beside::LONGEST, None);
     let mut is_silent = true;
     while !heard.done {
@@ -108,23 +108,23 @@ pub(super) async fn hear(
         };
         is_silent = false;
         match event {
-            Event::Done => heard.done = true,
-            Event::Words(words) => {
+            CompletionEvent::Done => heard.done = true,
+            CompletionEvent::Words(words) => {
                 heard.length += words.len();
                 heard.words.push_str(&words);
                 if heard.length > LONGEST {
                     return Err(Unanswered::Endless);
                 }
             }
-            _ if heard.ended.is_some() && !matches!(event, Event::Chunk(_)) => {}
-            Event::Unreadable => return Err(Unanswered::NotUnderstood),
-            Event::Failed(why) => {
-                *refused = (heard.length == 0).then(|| Refused::of(&why));
+            _ if heard.ended.is_some() && !matches!(event, CompletionEvent::Chunk(_)) => {}
+            CompletionEvent::Unreadable => return Err(Unanswered::NotUnderstood),
+            CompletionEvent::Failed(why) => {
+                *refused = (heard.length == 0).then(|| ModelRefusal::of(&why));
                 return Err(Unanswered::BrokeOff);
             }
-            Event::Chunk(document) => {
+            CompletionEvent::Chunk(document) => {
                 if heard.length == 0 && document.get("error").is_some_and(|error| !error.is_null()) {
-                    *refused = Some(Refused::of(&document));
+                    *refused = Some(ModelRefusal::of(&document));
                 }
                 let chunk = Chunk::read(document);
                 if chunk.failed && heard.ended.is_none() {

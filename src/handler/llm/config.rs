@@ -210,13 +210,13 @@ pub struct ToolConfig {
     /// How long an answer may be, in bytes; a longer one is thrown away.
     pub answer_limit: u64,
     /// What its answers may ask of the turn. Nothing, unless it stands here: what a tool answers may be anybody's words.
-    pub may: Vec<May>,
+    pub may: Vec<ToolPermission>,
 }
 
 /// What the answers of a tool may ask of the turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum May {
+pub enum ToolPermission {
     /// That the dots go off for a moment.
     Beat,
     /// That a person takes over.
@@ -279,7 +279,7 @@ pub struct McpConfig {
     /// How long a result may be, in bytes; a longer one is thrown away, and a longer error cut.
     pub answer_limit: u64,
     /// What its results may ask of the turn, in their `_meta`.
-    pub may: Vec<May>,
+    pub may: Vec<ToolPermission>,
 }
 
 /// The address may hold credentials.

@@ -7,9 +7,9 @@ use tracing::{info, warn};
 
 use super::Llm;
 use super::completion::Said;
-use super::model::Asked;
+use super::model::ModelRequest;
 use super::steps::Ladder;
-use super::wire::Line;
+use super::wire::ChatMessage;
 use crate::handler::Turn;
 
 /// What a model is told that is to go on.
@@ -22,7 +22,7 @@ const LOOKED_AT: usize = 600;
 
 impl Llm {
     /// The whole of an answer that was cut short, or as much of it as there is to be had, up to the end of a sentence.
-    pub(super) async fn finished(&self, turn: &Turn, asked: &Asked<'_>, said: Said, rung: usize) -> String {
+    pub(super) async fn finished(&self, turn: &Turn, asked: &ModelRequest<'_>, said: Said, rung: usize) -> String {
         if self.guard.is_too_long(&said.words) {
             // The rest would be cut off again.
             return said.words;
@@ -30,8 +30,8 @@ impl Llm {
         let (begun, blank) = begun(&said.words);
         info!("an answer was cut off by its length: a model is asked to go on with it");
         let mut messages = asked.messages.to_vec();
-        messages.extend([Line::assistant(begun), Line::user(GO_ON)]);
-        let go_on = Asked { messages: &messages, may_call: false, ..*asked };
+        messages.extend([ChatMessage::assistant(begun), ChatMessage::user(GO_ON)]);
+        let go_on = ModelRequest { messages: &messages, may_call: false, ..*asked };
         let (mut ladder, mut lower) = (Ladder::from(rung, self.rungs.len()), rung);
         let more = match self.ask_once(turn, &go_on, &mut ladder, &mut lower).await {
             Ok(Ok(more)) if !more.words.is_empty() && !more.refused => Some(more),

@@ -29,7 +29,7 @@ const CANARY: usize = 16;
 const CLOCK: usize = 8;
 
 /// The rails of a bot.
-pub(super) struct Guard {
+pub(super) struct Guardrails {
     canary: String,
     clock: String,
     max_reply: usize,
@@ -37,7 +37,7 @@ pub(super) struct Guard {
     format: Format,
 }
 
-impl Guard {
+impl Guardrails {
     /// Everything that cannot be used is added to `problems`. The words of the prompt that nobody else knows are made of
     /// the models' keys: they are the same after a restart, so that servers remember how a prompt begins. Where no model
     /// has a key they are made of the instructions and the addresses.
@@ -173,12 +173,12 @@ fn cut(words: &str, most: usize) -> (usize, &'static str) {
 mod tests {
     use super::*;
 
-    fn guard(links: &[&str]) -> Guard {
+    fn guard(links: &[&str]) -> Guardrails {
         let links = links.iter().map(|host| (*host).to_owned()).collect();
-        Guard::new(&LlmConfig { links, max_reply: 0, ..LlmConfig::default() }, &[], &mut Vec::new())
+        Guardrails::new(&LlmConfig { links, max_reply: 0, ..LlmConfig::default() }, &[], &mut Vec::new())
     }
 
-    fn passed(guard: &Guard, words: &str) -> String {
+    fn passed(guard: &Guardrails, words: &str) -> String {
         guard.pass(words).payload.words().expect("words").to_owned()
     }
 
@@ -197,16 +197,19 @@ mod tests {
             assert_eq!(passed(&shop, said), sent);
         }
         let (said, config) = ("**x** *y*", LlmConfig { format: Format::Plain, ..LlmConfig::default() });
-        assert_eq!(passed(&Guard::new(&config, &[], &mut Vec::new()), said), said);
+        assert_eq!(passed(&Guardrails::new(&config, &[], &mut Vec::new()), said), said);
         let cut = LlmConfig { max_reply: 16, ..LlmConfig::default() };
-        assert_eq!(passed(&Guard::new(&cut, &[], &mut Vec::new()), "**One two three four five**"), "*One two three…*");
+        assert_eq!(
+            passed(&Guardrails::new(&cut, &[], &mut Vec::new()), "**One two three four five**"),
+            "*One two three…*"
+        );
     }
 
     #[test]
     fn what_is_cut_leads_nowhere_else() {
         let links = vec!["shop.help.example".to_owned()];
         let config = LlmConfig { links, max_reply: 24, ..LlmConfig::default() };
-        let guard = Guard::new(&config, &[], &mut Vec::new());
+        let guard = Guardrails::new(&config, &[], &mut Vec::new());
         assert_eq!(passed(&guard, "https://shop.help.example/returns"), "[…].");
     }
 

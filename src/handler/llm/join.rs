@@ -5,17 +5,17 @@
 
 use std::borrow::Cow;
 
-use super::wire::{Line, Piece, Words};
+use super::wire::{ChatMessage, ContentPiece, MessageWords};
 
 /// What stands before a conversation that the bot has begun.
 const BEGUN_BY_THE_BOT: &str = "[The conversation begins with what you wrote.]";
 
 /// The lines, with neighbours of one role in one line. What belongs to calls of tools stays as it is.
-pub(super) fn joined(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
-    let mut joined: Vec<Line<'_>> = Vec::with_capacity(lines.len());
+pub(super) fn joined(lines: Vec<ChatMessage<'_>>) -> Vec<ChatMessage<'_>> {
+    let mut joined: Vec<ChatMessage<'_>> = Vec::with_capacity(lines.len());
     for line in lines {
         if line.role == "assistant" && joined.last().is_none_or(|last| last.role == "system") {
-            joined.push(Line::user(BEGUN_BY_THE_BOT));
+            joined.push(ChatMessage::user(BEGUN_BY_THE_BOT));
         }
         match joined.last_mut() {
             Some(last) if last.goes_on_with(&line) => last.content.append(line.content),
@@ -25,14 +25,14 @@ pub(super) fn joined(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
     joined
 }
 
-impl Line<'_> {
+impl ChatMessage<'_> {
     fn goes_on_with(&self, next: &Self) -> bool {
         let is_plain = |line: &Self| line.tool_calls.is_empty() && line.tool_call_id.is_none();
         self.role == next.role && is_plain(self) && is_plain(next)
     }
 }
 
-impl<'a> Words<'a> {
+impl<'a> MessageWords<'a> {
     /// Adds what is said next, beginning with a new line.
     pub(super) fn append(&mut self, next: Self) {
         if let (Self::Text(words), Self::Text(next)) = (&mut *self, &next) {
@@ -41,23 +41,23 @@ impl<'a> Words<'a> {
         let mut pieces = std::mem::take(self).into_pieces();
         for piece in next.into_pieces() {
             match (pieces.last_mut(), piece) {
-                (Some(Piece::Text { text }), Piece::Text { text: next }) => add_line(text, &next),
+                (Some(ContentPiece::Text { text }), ContentPiece::Text { text: next }) => add_line(text, &next),
                 (_, piece) => pieces.push(piece),
             }
         }
         *self = Self::Parts(pieces);
     }
 
-    fn into_pieces(self) -> Vec<Piece<'a>> {
+    fn into_pieces(self) -> Vec<ContentPiece<'a>> {
         match self {
             Self::Text(text) if text.is_empty() => Vec::new(),
-            Self::Text(text) => vec![Piece::Text { text }],
+            Self::Text(text) => vec![ContentPiece::Text { text }],
             Self::Parts(pieces) => pieces,
         }
     }
 }
 
-impl Default for Words<'_> {
+impl Default for MessageWords<'_> {
     fn default() -> Self {
         Self::Text(Cow::Borrowed(""))
     }
@@ -79,12 +79,12 @@ mod tests {
     use super::super::wire::{Beside, Wanted};
     use super::*;
 
-    fn image(words: &str) -> Line<'static> {
-        Line::image(words.into(), "data:image/png;base64,AA==".into(), Bytes::new())
+    fn image(words: &str) -> ChatMessage<'static> {
+        ChatMessage::image(words.into(), "data:image/png;base64,AA==".into(), Bytes::new())
     }
 
     /// Role and content of each line, once joined.
-    fn told(lines: Vec<Line<'_>>) -> Vec<Value> {
+    fn told(lines: Vec<ChatMessage<'_>>) -> Vec<Value> {
         let told = serde_json::to_value(joined(lines)).expect("lines are JSON");
         let told = told.as_array().expect("lines").iter();
         told.map(|line| json!([line["role"], line["content"]])).collect()
@@ -92,8 +92,13 @@ mod tests {
 
     #[test]
     fn what_one_role_says_in_a_row_is_one_line() {
-        let lines = vec![Line::system("s"), Line::user("[summary]"), Line::user("one"), Line::assistant("a")];
-        let more = [Line::assistant("b"), Line::user("two"), Line::user("")];
+        let lines = vec![
+            ChatMessage::system("s"),
+            ChatMessage::user("[summary]"),
+            ChatMessage::user("one"),
+            ChatMessage::assistant("a"),
+        ];
+        let more = [ChatMessage::assistant("b"), ChatMessage::user("two"), ChatMessage::user("")];
         let told = told(lines.into_iter().chain(more).collect());
         let expected = [
             json!(["system", "s"]),
@@ -106,8 +111,13 @@ mod tests {
 
     #[test]
     fn images_keep_their_place_among_the_words() {
-        let told =
-            told(vec![Line::user("see"), image("[image] x"), Line::user("and"), Line::user("so"), image("[image] y")]);
+        let told = told(vec![
+            ChatMessage::user("see"),
+            image("[image] x"),
+            ChatMessage::user("and"),
+            ChatMessage::user("so"),
+            image("[image] y"),
+        ]);
         let picture = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==" } });
         let words = |words: &str| json!({ "type": "text", "text": words });
         let content = json!([words("see\n[image] x"), picture, words("and\nso\n[image] y"), picture]);
@@ -116,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_follows_the_system_is_the_customers() {
-        let said = told(vec![Line::system("s"), Line::assistant("hi"), Line::user("yes")]);
+        let said = told(vec![ChatMessage::system("s"), ChatMessage::assistant("hi"), ChatMessage::user("yes")]);
         let expected = [
             json!(["system", "s"]),
             json!(["user", BEGUN_BY_THE_BOT]),
@@ -129,12 +139,12 @@ mod tests {
     #[test]
     fn the_lines_of_calls_stay_apart() {
         let wants = |id: &str| {
-            Line::wants(String::new(), vec![Wanted { id: id.into(), ..Wanted::default() }], Beside::default())
+            ChatMessage::wants(String::new(), vec![Wanted { id: id.into(), ..Wanted::default() }], Beside::default())
         };
-        let result = |id: &str| Line::result(id.into(), "42".into());
-        let lines = vec![Line::user("q"), wants("1"), result("1"), result("1b"), wants("2"), result("2")];
+        let result = |id: &str| ChatMessage::result(id.into(), "42".into());
+        let lines = vec![ChatMessage::user("q"), wants("1"), result("1"), result("1b"), wants("2"), result("2")];
         let roles: Vec<Value> = told(lines).into_iter().map(|line| line[0].clone()).collect();
         assert_eq!(roles, ["user", "assistant", "tool", "tool", "assistant", "tool"]);
-        assert_eq!(told(vec![Line::user("q"), wants("1")])[1], json!(["assistant", ""]), "a string in any case");
+        assert_eq!(told(vec![ChatMessage::user("q"), wants("1")])[1], json!(["assistant", ""]), "a string in any case");
     }
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::config::{ModelConfig, TokenParameter};
 use super::join::joined;
 use super::retell::{as_words, with_short_ids};
-use super::wire::{Line, Piece, Words};
+use super::wire::{ChatMessage, ContentPiece, MessageWords};
 
 /// What stands in the place of an image for a model that sees none.
 const UNSEEN: &str = "[The image cannot be shown to you.]";
@@ -86,7 +86,7 @@ impl Lack {
 
 /// What there is of a request that may be refused.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sent<'a> {
+pub(super) struct SentRequest<'a> {
     pub(super) token_parameter: Option<&'static str>,
     /// The fields that the settings have added.
     pub(super) body: &'a [&'a str],
@@ -146,18 +146,18 @@ impl Lacks {
     }
 
     /// The lines as this server takes them, which is the one of this rung: what another model has sent stays away from it.
-    pub(super) fn fit<'a>(&self, lines: &'a [Line<'a>], rung: usize) -> Cow<'a, [Line<'a>]> {
+    pub(super) fn fit<'a>(&self, lines: &'a [ChatMessage<'a>], rung: usize) -> Cow<'a, [ChatMessage<'a>]> {
         let mut lines = Cow::Borrowed(lines);
         let is_taken = |name: &str| !self.has(&Lack::Field(name.to_owned()));
-        let is_whole = |line: &Line<'_>| line.beside.by == rung && line.beside().all(is_taken);
+        let is_whole = |line: &ChatMessage<'_>| line.beside.by == rung && line.beside().all(is_taken);
         if !lines.iter().all(|line| line.beside().next().is_none() || is_whole(line)) {
             for line in lines.to_mut() {
                 let is_own = line.beside.by == rung;
                 line.retain_beside(|name| is_own && is_taken(name));
             }
         }
-        if (self.has(&Lack::Images) || self.has(&Lack::TheseImages)) && lines.iter().any(Line::has_images) {
-            lines.to_mut().iter_mut().for_each(Line::leave_images_out);
+        if (self.has(&Lack::Images) || self.has(&Lack::TheseImages)) && lines.iter().any(ChatMessage::has_images) {
+            lines.to_mut().iter_mut().for_each(ChatMessage::leave_images_out);
         }
         if self.has(&Lack::LongIds) {
             lines = with_short_ids(&lines).into();
@@ -204,11 +204,11 @@ impl Learned {
     }
 }
 
-impl Line<'_> {
+impl ChatMessage<'_> {
     pub(super) fn has_images(&self) -> bool {
         match &self.content {
-            Words::Text(_) => false,
-            Words::Parts(pieces) => pieces.iter().any(|piece| matches!(piece, Piece::ImageUrl { .. })),
+            MessageWords::Text(_) => false,
+            MessageWords::Parts(pieces) => pieces.iter().any(|piece| matches!(piece, ContentPiece::ImageUrl { .. })),
         }
     }
 
@@ -218,12 +218,12 @@ impl Line<'_> {
     }
 
     fn leave_images_out(&mut self) {
-        let Words::Parts(pieces) = &mut self.content else { return };
-        let mut words = Words::default();
+        let MessageWords::Parts(pieces) = &mut self.content else { return };
+        let mut words = MessageWords::default();
         for piece in std::mem::take(pieces) {
-            words.append(Words::Text(match piece {
-                Piece::Text { text } => text,
-                Piece::ImageUrl { .. } => UNSEEN.into(),
+            words.append(MessageWords::Text(match piece {
+                ContentPiece::Text { text } => text,
+                ContentPiece::ImageUrl { .. } => UNSEEN.into(),
             }));
         }
         self.content = words;
@@ -231,20 +231,20 @@ impl Line<'_> {
 }
 
 /// Where what was said before ends: at the customer's newest line.
-fn end_of_history(lines: &[Line<'_>]) -> usize {
+fn end_of_history(lines: &[ChatMessage<'_>]) -> usize {
     lines.iter().rposition(|line| line.role == "user").unwrap_or_default()
 }
 
-fn begin_of_history(lines: &[Line<'_>]) -> usize {
+fn begin_of_history(lines: &[ChatMessage<'_>]) -> usize {
     lines.iter().take_while(|line| line.role == "system").count()
 }
 
 /// Whether there is something that was said before.
-pub(super) fn has_history(lines: &[Line<'_>]) -> bool {
+pub(super) fn has_history(lines: &[ChatMessage<'_>]) -> bool {
     begin_of_history(lines) < end_of_history(lines)
 }
 
-fn without_half(mut lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
+fn without_half(mut lines: Vec<ChatMessage<'_>>) -> Vec<ChatMessage<'_>> {
     let (begin, end) = (begin_of_history(&lines), end_of_history(&lines));
     let half = end.saturating_sub(begin).div_ceil(2);
     // What the bot has answered goes with what it was an answer to.
@@ -254,10 +254,10 @@ fn without_half(mut lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
 }
 
 /// The system's lines in front of the customer's first.
-fn as_the_customers(mut lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
+fn as_the_customers(mut lines: Vec<ChatMessage<'_>>) -> Vec<ChatMessage<'_>> {
     for line in lines.iter_mut().filter(|line| line.role == "system") {
         line.role = "user";
-        if let Words::Text(words) = &mut line.content {
+        if let MessageWords::Text(words) = &mut line.content {
             // What the customer says is not to be taken for a part of it.
             words.to_mut().push('\n');
         }
@@ -272,7 +272,7 @@ mod tests {
 
     use super::*;
 
-    fn fit(lacks: &[Lack], lines: &[Line<'_>]) -> Vec<Value> {
+    fn fit(lacks: &[Lack], lines: &[ChatMessage<'_>]) -> Vec<Value> {
         let mut all = Lacks::of(&ModelConfig::default());
         lacks.iter().for_each(|lack| assert!(all.add(lack.clone())));
         let fit = all.fit(lines, 0);
@@ -302,15 +302,20 @@ mod tests {
 
     #[test]
     fn without_images_their_words_stay_and_are_a_string() {
-        let image = Line::image("[image] my shoe".into(), "data:image/png;base64,AA==".into(), Bytes::new());
-        let lines = [Line::system("s"), image];
+        let image = ChatMessage::image("[image] my shoe".into(), "data:image/png;base64,AA==".into(), Bytes::new());
+        let lines = [ChatMessage::system("s"), image];
         assert_eq!(fit(&[Lack::Images], &lines)[1], json!(["user", format!("[image] my shoe\n{UNSEEN}")]));
         assert!(fit(&[], &lines)[1][1].is_array());
     }
 
     #[test]
     fn without_the_system_role_its_words_stand_in_front_of_the_customers() {
-        let lines = [Line::system("Be kind."), Line::user("hi"), Line::assistant("hello"), Line::user("so")];
+        let lines = [
+            ChatMessage::system("Be kind."),
+            ChatMessage::user("hi"),
+            ChatMessage::assistant("hello"),
+            ChatMessage::user("so"),
+        ];
         let told = fit(&[Lack::SystemRole], &lines);
         assert_eq!(told, [json!(["user", "Be kind.\n\nhi"]), json!(["assistant", "hello"]), json!(["user", "so"])]);
     }
@@ -318,8 +323,9 @@ mod tests {
     #[test]
     fn the_older_half_is_what_is_left_out_of_a_conversation_that_is_too_long() {
         let said = [("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4"), ("user", "5")];
-        let said = said.map(|(role, words)| if role == "user" { Line::user(words) } else { Line::assistant(words) });
-        let lines: Vec<_> = [Line::system("s")].into_iter().chain(said).collect();
+        let said = said
+            .map(|(role, words)| if role == "user" { ChatMessage::user(words) } else { ChatMessage::assistant(words) });
+        let lines: Vec<_> = [ChatMessage::system("s")].into_iter().chain(said).collect();
         let told = fit(&[Lack::HalfHistory], &lines);
         assert_eq!(
             told,

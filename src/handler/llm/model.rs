@@ -14,13 +14,13 @@ use tower::{Service, service_fn};
 use super::address::Endpoint;
 use super::completion::{self, Passing, Said, Unanswered};
 use super::config::{ModelConfig, Unusable};
-use super::lacks::{Lack, Lacks, Learned, Sent, has_history};
-use super::refused::{self, Refused};
+use super::lacks::{Lack, Lacks, Learned, SentRequest, has_history};
+use super::refused::{self, ModelRefusal};
 use super::tokens::{self, Tokens};
-use super::wire::{Line, OURS, Offer, Request, StreamOptions};
+use super::wire::{ChatMessage, ChatRequest, OURS, Offer, StreamOptions};
 use crate::clock::Clock;
-use crate::handler::WaysOut;
-use crate::http::names::Lane;
+use crate::handler::Egress;
+use crate::http::names::LookupLane;
 use crate::http::{self, Bare, BareAnswer};
 
 /// A model is not left alone for longer than this, whatever its server says.
@@ -45,7 +45,7 @@ pub(super) struct Rung {
     number: usize,
     endpoint: Endpoint,
     http: Bare,
-    lane: Lane,
+    lane: LookupLane,
     clock: Clock,
     rest: Arc<Rest>,
     learned: Learned,
@@ -69,17 +69,17 @@ impl Rest {
 
 /// What is known of an answer beside its words.
 #[derive(Default)]
-struct Overheard {
+struct AnswerFacts {
     /// The answer itself, as it begins.
     answer: Mutex<Option<BareAnswer>>,
     /// What the server has said of a request that it does not take.
-    refused: Mutex<Option<Refused>>,
+    refused: Mutex<Option<ModelRefusal>>,
 }
 
 impl Rung {
     /// # Errors
     /// What is wrong with its settings, each with its key in the model's table.
-    pub(super) fn new(model: Model, number: usize, clock: Clock, ways_out: &WaysOut) -> Result<Self, Vec<Unusable>> {
+    pub(super) fn new(model: Model, number: usize, clock: Clock, ways_out: &Egress) -> Result<Self, Vec<Unusable>> {
         let Model { config, api_key } = model;
         let mut problems = config.body.keys().filter_map(|name| not_to_be_set(name)).collect::<Vec<_>>();
         let endpoint = Endpoint::new(&config, api_key.as_ref()).map_err(|wrong| problems.extend(wrong));
@@ -100,7 +100,7 @@ impl Rung {
     }
 
     /// What makes one call.
-    fn client(&self, overheard: &Arc<Overheard>) -> Client<Endpoint> {
+    fn client(&self, overheard: &Arc<AnswerFacts>) -> Client<Endpoint> {
         // Under the bare service: async-openai's own would repeat a call that the next model should have, and its errors
         // do not carry the header that says for how long.
         let (bare, resting, clock) = (ReqwestService::new(self.http.clone()), Arc::clone(&self.rest), self.clock);
@@ -116,7 +116,7 @@ impl Rung {
                     let rest = http::rest_of(answer.headers(), clock.now());
                     let reading = http::beginning(answer, refused::LONGEST);
                     let body = timeout(TO_READ_WHY, reading).await.unwrap_or_default();
-                    let refused = Refused::read(&body);
+                    let refused = ModelRefusal::read(&body);
                     if let Some(length) = rest.or(refused.rest).filter(|_| may_pass) {
                         resting.begin(length);
                     }
@@ -138,9 +138,14 @@ impl Rung {
     /// Asks it, and listens until it has said all; `patience` at the most, and its own time. What its server refuses of the
     /// request is left out of another one, and remembered once that was answered. Tools are left out only if no other
     /// model can be asked, and none has been called in the turn.
-    pub(super) async fn ask(&self, asked: &Asked<'_>, patience: Duration, chance: Chance) -> Result<Said, Unanswered> {
+    pub(super) async fn ask(
+        &self,
+        asked: &ModelRequest<'_>,
+        patience: Duration,
+        chance: RemainingChances,
+    ) -> Result<Said, Unanswered> {
         let until = Instant::now() + self.config.timeout.min(patience);
-        let may_lack_tools = chance.is_last && !asked.messages.iter().any(Line::is_result);
+        let may_lack_tools = chance.is_last && !asked.messages.iter().any(ChatMessage::is_result);
         let mut lacks = self.learned.known();
         if lacks.has(&Lack::Tools) && !asked.tools.is_empty() && !may_lack_tools {
             return Err(Unanswered::TakesNoTools);
@@ -210,12 +215,12 @@ impl Rung {
     /// Asks it once, without what it lacks.
     async fn ask_once(
         &self,
-        asked: &Asked<'_>,
+        asked: &ModelRequest<'_>,
         lacks: &Lacks,
         patience: Duration,
-        overheard: &Arc<Overheard>,
+        overheard: &Arc<AnswerFacts>,
     ) -> Result<Said, Unanswered> {
-        let Asked { messages, tools, may_call, max_tokens, counted } = *asked;
+        let ModelRequest { messages, tools, may_call, max_tokens, counted } = *asked;
         let messages = &*lacks.fit(messages, self.number);
         let forbids = !may_call && !tools.is_empty();
         // Who cannot be told to call nothing is offered nothing.
@@ -224,7 +229,7 @@ impl Rung {
         let stream = !lacks.has(&Lack::Stream);
         let counted = counted && stream && !lacks.has(&Lack::StreamOptions);
         let body = self.config.body.iter().filter(|(name, _)| !lacks.has(&Lack::Field((*name).clone())));
-        let request = Request {
+        let request = ChatRequest {
             model: &self.config.model,
             messages,
             tools,
@@ -249,7 +254,7 @@ impl Rung {
 
     /// Sends a request, and has the answer as it begins. The client makes the request; its own reader of streams waits for
     /// no comment, takes one form of each field, and cannot tell `[DONE]` from a connection that is lost.
-    async fn open(&self, request: Request<'_>, overheard: &Arc<Overheard>) -> Result<BareAnswer, Unanswered> {
+    async fn open(&self, request: ChatRequest<'_>, overheard: &Arc<AnswerFacts>) -> Result<BareAnswer, Unanswered> {
         let client = self.client(overheard);
         let opened = client.chat().create_stream_byot::<_, IgnoredAny>(request).await;
         drop(opened.map_err(|error| Unanswered::of(&error))?);
@@ -272,8 +277,8 @@ fn not_to_be_set(name: &str) -> Option<Unusable> {
 
 /// What a model is asked, whichever it is.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) messages: &'a [Line<'a>],
+pub(super) struct ModelRequest<'a> {
+    pub(super) messages: &'a [ChatMessage<'a>],
     pub(super) tools: &'a [Offer],
     /// Whether it may still call them.
     pub(super) may_call: bool,
@@ -284,29 +289,29 @@ pub(super) struct Asked<'a> {
 
 /// What other chances of an answer there are.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Chance {
+pub(super) struct RemainingChances {
     /// Whether no other model is left.
     pub(super) is_last: bool,
     /// Whether this one has failed at the same before.
     pub(super) is_again: bool,
 }
 
-impl Asked<'_> {
+impl ModelRequest<'_> {
     /// Whether images are shown to a server that lacks this.
     fn shows_images(&self, lacks: &Lacks) -> bool {
-        !lacks.has(&Lack::Images) && !lacks.has(&Lack::TheseImages) && self.messages.iter().any(Line::has_images)
+        !lacks.has(&Lack::Images) && !lacks.has(&Lack::TheseImages) && self.messages.iter().any(ChatMessage::has_images)
     }
 
     /// What of this a server may refuse that is asked without what it lacks.
-    fn lack(&self, lacks: &Lacks, config: &ModelConfig, refused: &Refused) -> Option<Lack> {
-        let back = self.messages.iter().flat_map(Line::beside);
+    fn lack(&self, lacks: &Lacks, config: &ModelConfig, refused: &ModelRefusal) -> Option<Lack> {
+        let back = self.messages.iter().flat_map(ChatMessage::beside);
         let body: Vec<&str> = config.body.keys().map(String::as_str).chain(back).collect();
         let body: Vec<&str> = body.into_iter().filter(|name| !lacks.has(&Lack::Field((*name).into()))).collect();
-        let has_results = self.messages.iter().any(Line::is_result);
+        let has_results = self.messages.iter().any(ChatMessage::is_result);
         let (streams, forbids) = (!lacks.has(&Lack::Stream), !self.may_call);
         let has_tools = !self.tools.is_empty() && !lacks.has(&Lack::Tools);
         let has_tool_choice = has_tools && forbids && !lacks.has(&Lack::ToolChoice);
-        refused.lack(&Sent {
+        refused.lack(&SentRequest {
             token_parameter: lacks.token_parameter(),
             body: &body,
             has_stream_options: self.counted && streams && !lacks.has(&Lack::StreamOptions),

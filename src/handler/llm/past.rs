@@ -6,14 +6,14 @@
 use tracing::{debug, warn};
 
 use super::Llm;
-use super::budget::Refusal;
+use super::budget::SpendingRefusal;
 use super::cut;
-use super::model::Asked;
+use super::model::ModelRequest;
 use super::steps::Ladder;
 use super::tokens::{self, Tokens};
 use super::voice;
-use super::wire::Line;
-use crate::handler::{Said, Speaker, Summary, Turn};
+use super::wire::ChatMessage;
+use crate::handler::{HistoryEntry, Speaker, Summary, Turn};
 use crate::message::{Conversation, rendering};
 use crate::templates::TemplateError;
 
@@ -23,7 +23,7 @@ const MOST_SUMMARISED: usize = 8;
 /// What there was before a turn.
 pub(super) struct Past<'a> {
     pub(super) summary: Option<String>,
-    pub(super) said: &'a [Said],
+    pub(super) said: &'a [HistoryEntry],
 }
 
 impl Llm {
@@ -62,7 +62,7 @@ impl Llm {
         turn: &Turn,
         conversation: &Conversation,
         before: Option<&Summary>,
-        said: &[Said],
+        said: &[HistoryEntry],
         rung: &mut usize,
     ) -> Result<Option<String>, TemplateError> {
         let Some(until) = said.last().map(|said| said.time) else { return Ok(None) };
@@ -77,9 +77,9 @@ impl Llm {
             text.push_str(&rendering::spoken(by, &voice::told(said)));
             text.push('\n');
         }
-        let messages = [Line::system(self.prompter.summary(&turn.bot)?), Line::user(text)];
+        let messages = [ChatMessage::system(self.prompter.summary(&turn.bot)?), ChatMessage::user(text)];
         let (max_tokens, counted) = (self.summary_tokens, self.budget.is_limited());
-        let asked = Asked { messages: &messages, tools: &[], may_call: false, max_tokens, counted };
+        let asked = ModelRequest { messages: &messages, tools: &[], may_call: false, max_tokens, counted };
         // Who cannot summarise may still answer: only a ladder that has held is gone on from where it held.
         // Nor is anybody waited for: the customer waits for an answer.
         let (mut lower, mut ladder) = (*rung, Ladder::from(*rung, self.rungs.len()));
@@ -95,7 +95,7 @@ impl Llm {
                     said.words
                 }
             }
-            Ok(_) | Err(Refusal::UsedUp(_) | Refusal::Unknown(_)) => {
+            Ok(_) | Err(SpendingRefusal::UsedUp(_) | SpendingRefusal::Unknown(_)) => {
                 self.summary_pauses.failed(conversation);
                 warn!(
                     "what was said before could not be summarised: some of it is left out, and that is not tried in each turn"
@@ -114,7 +114,7 @@ impl Llm {
 }
 
 /// What is not in the summary yet.
-fn after<'a>(summary: Option<&Summary>, history: &'a [Said]) -> &'a [Said] {
+fn after<'a>(summary: Option<&Summary>, history: &'a [HistoryEntry]) -> &'a [HistoryEntry] {
     let Some(Summary { until, .. }) = summary else { return history };
     // By its last thing said, if that is still there: times of the upstream's clock and of ours may be out of order.
     let last = history.iter().rposition(|said| said.time == *until);
@@ -123,7 +123,7 @@ fn after<'a>(summary: Option<&Summary>, history: &'a [Said]) -> &'a [Said] {
 }
 
 /// How many of the newest things said fit into `budget` tokens.
-fn fits(tokens: &Tokens, budget: usize, history: &[Said]) -> usize {
+fn fits(tokens: &Tokens, budget: usize, history: &[HistoryEntry]) -> usize {
     let mut left = budget as u64;
     // Most conversations are so short that nothing need be counted.
     if history.iter().map(|said| tokens::at_most(&voice::told(said)) + tokens::OF_FRAME).sum::<u64>() <= left {
@@ -138,12 +138,12 @@ fn fits(tokens: &Tokens, budget: usize, history: &[Said]) -> usize {
 
 /// The newest things said that fit into `budget` tokens. Where that is not all, they do not begin with the bot's own words:
 /// nobody knows what those answered.
-fn within<'a>(tokens: &Tokens, budget: usize, history: &'a [Said]) -> &'a [Said] {
+fn within<'a>(tokens: &Tokens, budget: usize, history: &'a [HistoryEntry]) -> &'a [HistoryEntry] {
     let mut kept = &history[history.len() - fits(tokens, budget, history)..];
     if kept.len() == history.len() {
         return kept;
     }
-    while let [Said { by: Speaker::Bot | Speaker::Person, .. }, rest @ ..] = kept {
+    while let [HistoryEntry { by: Speaker::Bot | Speaker::Person, .. }, rest @ ..] = kept {
         kept = rest;
     }
     kept
@@ -154,9 +154,9 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
 
-    fn said(by: Speaker, words: &str, time: u64) -> Said {
+    fn said(by: Speaker, words: &str, time: u64) -> HistoryEntry {
         let (time, words) = (Timestamp(time), words.into());
-        Said { by, words, time, who: None, name: None, message: None, transcript: false, told: None }
+        HistoryEntry { by, words, time, who: None, name: None, message: None, transcript: false, told: None }
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_in_the_summary_is_not_given_again() {
-        let history: Vec<Said> = [3, 5, 4, 6].map(|time| said(Speaker::Customer, "word", time)).into();
+        let history: Vec<HistoryEntry> = [3, 5, 4, 6].map(|time| said(Speaker::Customer, "word", time)).into();
         let after = |until| {
             let summary = Summary { words: String::new(), until: Timestamp(until) };
             super::after(Some(&summary), &history).len()

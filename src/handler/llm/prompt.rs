@@ -10,12 +10,12 @@ use minijinja::context;
 use tracing::warn;
 
 use super::config::{LlmConfig, Unusable};
-use super::guard::Guard;
+use super::guard::Guardrails;
 use super::image::{CANNOT_BE_SHOWN, shown_as};
 use super::past::Past;
 use super::tools::RULE;
 use super::voice;
-use super::wire::Line;
+use super::wire::ChatMessage;
 use crate::clock::Timestamp;
 use crate::handler::{Fetched, Speaker, Turn};
 use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef, rendering};
@@ -105,7 +105,7 @@ impl Prompter {
 
     /// The time of day. It stands with the newest messages: servers remember how a prompt begins, and read anew what stands
     /// behind the first change.
-    fn time_of_day(&self, now: Timestamp, guard: &Guard) -> String {
+    fn time_of_day(&self, now: Timestamp, guard: &Guardrails) -> String {
         let time = now.in_zone(&self.time_zone).strftime("%H:%M");
         format!("{} It is {time} in the time zone {}.", guard.clock(), self.zone_name)
     }
@@ -135,8 +135,8 @@ impl Prompter {
         &self,
         turn: &'a Turn,
         past: Past<'a>,
-        guard: &Guard,
-    ) -> Result<Vec<Line<'a>>, TemplateError> {
+        guard: &Guardrails,
+    ) -> Result<Vec<ChatMessage<'a>>, TemplateError> {
         let mut system = self.system(&turn.bot, &turn.contact, turn.now)?;
         if !self.tells_time {
             let clock = guard.clock();
@@ -145,20 +145,21 @@ impl Prompter {
                 "\n\n{clock} begins a line that tells the time of day. The customer has not written it."
             );
         }
-        let mut messages = vec![Line::system(guard.mark(&system))];
+        let mut messages = vec![ChatMessage::system(guard.mark(&system))];
         // Not in the system role: it is made of the customer's words.
-        messages.extend(past.summary.map(|words| Line::user(format!("[What was said before, in short: {words}]"))));
+        messages
+            .extend(past.summary.map(|words| ChatMessage::user(format!("[What was said before, in short: {words}]"))));
         let canned = past.said.iter().any(|said| said.by == Speaker::Bot).then(|| self.canned_reply(&turn.contact));
         let canned = canned.transpose()?;
         // A model would take it for its own words, and say it again.
         let said = past.said.iter().filter(|said| said.by != Speaker::Bot || canned.as_ref() != Some(&said.words));
         messages.extend(said.map(|said| match said.by {
-            Speaker::Customer => Line::user(voice::told(said)),
+            Speaker::Customer => ChatMessage::user(voice::told(said)),
             // Without a mark that a person wrote it: the model would learn to write that mark.
-            Speaker::Bot | Speaker::Person => Line::assistant(said.words.as_str()),
+            Speaker::Bot | Speaker::Person => ChatMessage::assistant(said.words.as_str()),
         }));
         if !self.tells_time {
-            messages.push(Line::user(self.time_of_day(turn.now, guard)));
+            messages.push(ChatMessage::user(self.time_of_day(turn.now, guard)));
         }
         let images = turn.messages.iter().filter(|message| image_in(message).is_some()).count();
         let mut too_many = if self.images { images.saturating_sub(MOST_IMAGES) } else { images };
@@ -176,11 +177,11 @@ impl Prompter {
                 Some(image) => match shown_as(&image) {
                     Some(mime) => {
                         let url = format!("data:{mime};base64,{}", BASE64_STANDARD.encode(&image.data));
-                        Line::image(text, url, image.data)
+                        ChatMessage::image(text, url, image.data)
                     }
-                    None => Line::user(format!("{text}\n{CANNOT_BE_SHOWN}")),
+                    None => ChatMessage::user(format!("{text}\n{CANNOT_BE_SHOWN}")),
                 },
-                None => Line::user(text),
+                None => ChatMessage::user(text),
             });
         }
         Ok(messages)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::lacks::{Lack, Sent};
+use super::lacks::{Lack, SentRequest};
 
 /// So much of it is read, in bytes.
 pub(super) const LONGEST: usize = 32 << 10;
@@ -19,7 +19,7 @@ const DEEPEST: usize = 8;
 
 /// What a server says of a request that it does not take.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Refused {
+pub(super) struct ModelRefusal {
     /// The parameters that it names, in its own notation.
     params: Vec<String>,
     /// All its words, in small letters.
@@ -28,7 +28,7 @@ pub(super) struct Refused {
     pub(super) rest: Option<Duration>,
 }
 
-impl Refused {
+impl ModelRefusal {
     /// Reads the body of an answer.
     pub(super) fn read(body: &[u8]) -> Self {
         match crate::json::from_slice::<Value>(body) {
@@ -51,7 +51,7 @@ impl Refused {
     }
 
     /// What to ask without, of what was sent, so that it may be taken.
-    pub(super) fn lack(&self, sent: &Sent<'_>) -> Option<Lack> {
+    pub(super) fn lack(&self, sent: &SentRequest<'_>) -> Option<Lack> {
         if self.is_about_length() && sent.has_history {
             return Some(Lack::HalfHistory);
         }
@@ -292,7 +292,7 @@ fn seconds(delay: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    const ALL: Sent<'static> = Sent {
+    const ALL: SentRequest<'static> = SentRequest {
         token_parameter: Some("max_tokens"),
         has_stream_options: true,
         body: &["temperature", "reasoning_effort", "parallel_tool_calls", "top_p", "seed", "n_x"],
@@ -307,7 +307,7 @@ mod tests {
     };
 
     fn lack(body: &str) -> Option<Lack> {
-        Refused::read(body.as_bytes()).lack(&ALL)
+        ModelRefusal::read(body.as_bytes()).lack(&ALL)
     }
 
     fn field(name: &str) -> Option<Lack> {
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_is_not_left_out() {
-        let nothing = Sent {
+        let nothing = SentRequest {
             token_parameter: Some("max_completion_tokens"),
             body: &[],
             has_stream_options: false,
@@ -435,30 +435,30 @@ mod tests {
         for text in
             ["max_tokens", "stream_options", "temperature", "image_url", "tool use", "must alternate", "context length"]
         {
-            assert_eq!(Refused::read(text.as_bytes()).lack(&nothing), None, "{text}");
+            assert_eq!(ModelRefusal::read(text.as_bytes()).lack(&nothing), None, "{text}");
         }
-        let ids = Refused::read(b"Jinja Exception: Tool call IDs should be alphanumeric strings with length 9!");
-        let after_a_call = Sent { has_results: true, has_long_ids: true, ..ALL };
+        let ids = ModelRefusal::read(b"Jinja Exception: Tool call IDs should be alphanumeric strings with length 9!");
+        let after_a_call = SentRequest { has_results: true, has_long_ids: true, ..ALL };
         assert_eq!(ids.lack(&after_a_call), Some(Lack::LongIds));
-        let rule = Refused::read(b"After the optional system message, conversation roles must alternate");
+        let rule = ModelRefusal::read(b"After the optional system message, conversation roles must alternate");
         assert_eq!(rule.lack(&after_a_call), Some(Lack::ToolLines));
-        assert_eq!(rule.lack(&Sent { has_results: false, ..after_a_call }), Some(Lack::SystemRole));
-        let both = Refused::read(b"'max_completion_tokens' is unknown: use max_tokens");
+        assert_eq!(rule.lack(&SentRequest { has_results: false, ..after_a_call }), Some(Lack::SystemRole));
+        let both = ModelRefusal::read(b"'max_completion_tokens' is unknown: use max_tokens");
         assert_eq!(both.lack(&nothing), Some(Lack::TokenParameter("max_completion_tokens")));
-        let parser = Refused::read(b"Unable to generate parser for this template");
-        assert_eq!(parser.lack(&Sent { has_system: false, ..ALL }), Some(Lack::Images));
-        assert_eq!(parser.lack(&Sent { has_system: false, has_images: false, ..ALL }), Some(Lack::Tools));
+        let parser = ModelRefusal::read(b"Unable to generate parser for this template");
+        assert_eq!(parser.lack(&SentRequest { has_system: false, ..ALL }), Some(Lack::Images));
+        assert_eq!(parser.lack(&SentRequest { has_system: false, has_images: false, ..ALL }), Some(Lack::Tools));
     }
 
     #[test]
     fn how_long_to_wait_may_stand_in_the_body() {
         let body = br#"[{"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"12.5s"}]}}]"#;
-        assert_eq!(Refused::read(body).rest, Some(Duration::from_millis(12_500)));
+        assert_eq!(ModelRefusal::read(body).rest, Some(Duration::from_millis(12_500)));
         for delay in ["soon", "-1s", "1e999s", "NaNs", "5"] {
             assert_eq!(seconds(delay), None, "{delay}");
         }
-        assert!(Refused::read(br#"{"error":{"code":"insufficient_quota"}}"#).is_about_money());
-        assert!(!Refused::read(br#"{"error":{"code":"rate_limit_exceeded"}}"#).is_about_money());
+        assert!(ModelRefusal::read(br#"{"error":{"code":"insufficient_quota"}}"#).is_about_money());
+        assert!(!ModelRefusal::read(br#"{"error":{"code":"rate_limit_exceeded"}}"#).is_about_money());
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use super::join::joined;
-use super::wire::{Line, Words};
+use super::wire::{ChatMessage, MessageWords};
 
 /// How long identifiers are that Mistral's templates take.
 const SHORT: usize = 9;
 
 /// The same lines, each call under an identifier of nine letters and digits.
-pub(super) fn with_short_ids<'a>(lines: &[Line<'a>]) -> Vec<Line<'a>> {
+pub(super) fn with_short_ids<'a>(lines: &[ChatMessage<'a>]) -> Vec<ChatMessage<'a>> {
     let mut known: HashMap<String, String> = HashMap::new();
     let mut short = |id: &mut String| {
         let next = format!("call{:0width$}", known.len(), width = SHORT - 4);
@@ -24,23 +24,23 @@ pub(super) fn with_short_ids<'a>(lines: &[Line<'a>]) -> Vec<Line<'a>> {
 }
 
 /// The same as words of the customer's side: not as the model's own, which it would write again.
-pub(super) fn as_words<'a>(lines: &[Line<'a>]) -> Vec<Line<'a>> {
+pub(super) fn as_words<'a>(lines: &[ChatMessage<'a>]) -> Vec<ChatMessage<'a>> {
     let mut called: HashMap<&str, String> = HashMap::new();
     let mut told = Vec::with_capacity(lines.len());
     for line in lines {
         for call in &line.tool_calls {
             called.insert(&call.id, format!("[You called {} with {}. It says:]", call.name, call.arguments));
         }
-        let is_silent = matches!(&line.content, Words::Text(words) if words.is_empty());
+        let is_silent = matches!(&line.content, MessageWords::Text(words) if words.is_empty());
         match &line.tool_call_id {
             Some(id) => {
                 let call = called.get(id.as_str()).map_or("[A tool says:]", String::as_str);
-                let mut result = Line::user(call.to_owned());
+                let mut result = ChatMessage::user(call.to_owned());
                 result.content.append(line.content.clone());
                 told.push(result);
             }
             None if is_silent => {}
-            None => told.push(Line { tool_calls: Vec::new(), ..line.clone() }),
+            None => told.push(ChatMessage { tool_calls: Vec::new(), ..line.clone() }),
         }
     }
     joined(told)
@@ -53,19 +53,23 @@ mod tests {
     use super::super::wire::{Beside, Wanted};
     use super::*;
 
-    fn lines() -> Vec<Line<'static>> {
+    fn lines() -> Vec<ChatMessage<'static>> {
         let wants = |words: &str, id: &str| {
             let (name, arguments) = ("order_status".into(), "{\"order\": 17}".into());
             let call = Wanted { id: id.into(), name, arguments, ..Wanted::default() };
-            Line::wants(words.into(), vec![call], Beside::default())
+            ChatMessage::wants(words.into(), vec![call], Beside::default())
         };
-        let result = |id: &str, words: &str| Line::result(id.into(), words.into());
-        let first =
-            [Line::system("s"), Line::user("q"), wants("", "call_abcdefghijkl"), result("call_abcdefghijkl", "sent")];
+        let result = |id: &str, words: &str| ChatMessage::result(id.into(), words.into());
+        let first = [
+            ChatMessage::system("s"),
+            ChatMessage::user("q"),
+            wants("", "call_abcdefghijkl"),
+            result("call_abcdefghijkl", "sent"),
+        ];
         first.into_iter().chain([wants("Let me see.", "call_2"), result("call_2", "paid")]).collect()
     }
 
-    fn told(lines: Vec<Line<'_>>) -> Vec<Value> {
+    fn told(lines: Vec<ChatMessage<'_>>) -> Vec<Value> {
         lines.iter().map(|line| serde_json::to_value(line).expect("JSON")).collect()
     }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
-use super::budget::{Refusal, money};
+use super::budget::{SpendingRefusal, money};
 use super::completion::{Passing, Said, Unanswered};
 use super::join::joined;
-use super::model::{Asked, Chance, Rung};
-use super::wire::{Beside, Line, Usage};
+use super::model::{ModelRequest, RemainingChances, Rung};
+use super::wire::{Beside, ChatMessage, Usage};
 use super::{Llm, RESERVE};
-use crate::handler::{NotebookError, Turn};
-use crate::meters::{Fact, Step};
+use crate::handler::{ConversationStateError, Turn};
+use crate::meters::{Fact, LadderStep};
 
 /// How a turn with the model ends.
 pub(super) enum End {
@@ -79,21 +79,21 @@ impl Llm {
     pub(super) async fn converse(
         &self,
         turn: &Turn,
-        messages: Vec<Line<'_>>,
+        messages: Vec<ChatMessage<'_>>,
         rung: &mut usize,
-    ) -> Result<End, NotebookError> {
+    ) -> Result<End, ConversationStateError> {
         let mut messages = joined(messages);
         let toolbox = self.toolbox.open().await;
         let tools = toolbox.offers();
         for step in 0..=self.max_steps {
             let may_call = step < self.max_steps;
             let (max_tokens, counted) = (self.max_tokens, self.budget.is_limited());
-            let asked = Asked { messages: &messages, tools: &tools, may_call, max_tokens, counted };
+            let asked = ModelRequest { messages: &messages, tools: &tools, may_call, max_tokens, counted };
             let said = match self.ask(turn, &asked, rung).await {
                 Ok(Ok(said)) => said,
                 Ok(Err(cause)) => return Ok(End::Nothing(cause)),
-                Err(Refusal::Unknown(error)) => return Err(error),
-                Err(why @ Refusal::UsedUp(_)) => {
+                Err(SpendingRefusal::Unknown(error)) => return Err(error),
+                Err(why @ SpendingRefusal::UsedUp(_)) => {
                     warn!(%why, "no model is asked");
                     return Ok(End::UsedUp);
                 }
@@ -109,8 +109,8 @@ impl Llm {
             if let Some(reason) = results.handover {
                 return Ok(End::Handover(reason));
             }
-            messages.push(Line::wants(said.words, said.calls, Beside { by: *rung, fields: said.beside }));
-            messages.extend(results.told.into_iter().map(|(call, words)| Line::result(call, words)));
+            messages.push(ChatMessage::wants(said.words, said.calls, Beside { by: *rung, fields: said.beside }));
+            messages.extend(results.told.into_iter().map(|(call, words)| ChatMessage::result(call, words)));
         }
         warn!(llm.steps = self.max_steps, "the model goes on calling tools, and is not asked any longer");
         Ok(End::Nothing("too_many_steps"))
@@ -122,9 +122,9 @@ impl Llm {
     pub(super) async fn ask(
         &self,
         turn: &Turn,
-        asked: &Asked<'_>,
+        asked: &ModelRequest<'_>,
         rung: &mut usize,
-    ) -> Result<Result<Said, &'static str>, Refusal> {
+    ) -> Result<Result<Said, &'static str>, SpendingRefusal> {
         let mut ladder = Ladder::from(*rung, self.rungs.len());
         let mut answer = self.ask_once(turn, asked, &mut ladder, rung).await?;
         let until = turn.deadline.min(Instant::now() + self.retry_for);
@@ -140,7 +140,7 @@ impl Llm {
             sleep(wait).await;
             pause *= 2;
             ladder.again = true;
-            self.step(Step::Model(ladder.open[0]), cause);
+            self.step(LadderStep::Model(ladder.open[0]), cause);
             answer = self.ask_once(turn, asked, &mut ladder, rung).await?;
         }
         Ok(answer)
@@ -150,10 +150,10 @@ impl Llm {
     pub(super) async fn ask_once(
         &self,
         turn: &Turn,
-        asked: &Asked<'_>,
+        asked: &ModelRequest<'_>,
         ladder: &mut Ladder,
         rung: &mut usize,
-    ) -> Result<Result<Said, &'static str>, Refusal> {
+    ) -> Result<Result<Said, &'static str>, SpendingRefusal> {
         let mut cause = "no_model";
         let mut open = std::mem::take(&mut ladder.open).into_iter().peekable();
         while let Some(number) = open.next() {
@@ -173,7 +173,7 @@ impl Llm {
             } else {
                 // Whoever is left has to do without tools, if it must.
                 let is_again = ladder.again;
-                let chance = Chance { is_last: number + 1 == self.rungs.len() || is_again, is_again };
+                let chance = RemainingChances { is_last: number + 1 == self.rungs.len() || is_again, is_again };
                 match self.pay_for(turn, model, asked, left, chance).await? {
                     Ok(said) if self.guard.is_given_away_by(&said) => {
                         warn!(
@@ -209,7 +209,7 @@ impl Llm {
                 }
             }
             if let Some(next) = open.peek() {
-                self.step(Step::Model(*next), cause);
+                self.step(LadderStep::Model(*next), cause);
             }
         }
         *rung = self.rungs.len();
@@ -221,10 +221,10 @@ impl Llm {
         &self,
         turn: &Turn,
         model: &Rung,
-        asked: &Asked<'_>,
+        asked: &ModelRequest<'_>,
         left: Duration,
-        chance: Chance,
-    ) -> Result<Result<Said, Unanswered>, Refusal> {
+        chance: RemainingChances,
+    ) -> Result<Result<Said, Unanswered>, SpendingRefusal> {
         if !asked.counted {
             let answer = model.ask(asked, left, chance).await;
             if let Some(used) = answer.as_ref().ok().and_then(|said| said.usage) {
@@ -235,7 +235,7 @@ impl Llm {
         let most =
             Usage { read: asked.tokens(&self.tokens, model.config.image_tokens), written: asked.max_tokens.into() };
         let set_aside = self.budget.set_aside(turn, &model.config, most).await;
-        if let Err(Refusal::UsedUp(limit)) = &set_aside {
+        if let Err(SpendingRefusal::UsedUp(limit)) = &set_aside {
             self.meters.tell(Fact::OverBudget { limit: limit.word() });
         }
         let set_aside = set_aside?;

@@ -19,11 +19,11 @@ const MOST: usize = 2048;
 #[derive(Default)]
 pub(super) struct SummaryPauses {
     hasher: RandomState,
-    pauses: Mutex<HashMap<u64, Pause>>,
+    pauses: Mutex<HashMap<u64, SummaryPause>>,
 }
 
 #[derive(Clone, Copy)]
-struct Pause {
+struct SummaryPause {
     until: Instant,
     length: Duration,
 }
@@ -45,7 +45,7 @@ impl SummaryPauses {
                 first.map(|first| pauses.remove(&first));
             }
             let length = pauses.get(&key).map_or(FIRST, |pause| (pause.length * 2).min(LONGEST));
-            pauses.insert(key, Pause { until: now + length, length });
+            pauses.insert(key, SummaryPause { until: now + length, length });
         });
     }
 
@@ -54,7 +54,7 @@ impl SummaryPauses {
         self.with(conversation, |pauses, key| pauses.remove(&key));
     }
 
-    fn with<T>(&self, conversation: &Conversation, then: impl FnOnce(&mut HashMap<u64, Pause>, u64) -> T) -> T {
+    fn with<T>(&self, conversation: &Conversation, then: impl FnOnce(&mut HashMap<u64, SummaryPause>, u64) -> T) -> T {
         then(&mut self.pauses.lock().unwrap_or_else(PoisonError::into_inner), self.hasher.hash_one(conversation))
     }
 }

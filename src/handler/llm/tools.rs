@@ -22,10 +22,10 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::config::{May, ToolConfig, Unusable};
+use super::config::{ToolConfig, ToolPermission, Unusable};
 use super::wire::{Offer, Wanted};
 use crate::clock::Clock;
-use crate::handler::{Turn, WaysOut};
+use crate::handler::{Egress, Turn};
 use crate::meters::{Fact, Meters};
 pub(super) use frame::RULE;
 use http::OverHttp;
@@ -46,11 +46,11 @@ pub struct Tool {
 #[async_trait]
 trait Callable: Send + Sync + 'static {
     /// Makes one call.
-    async fn call(&self, call: &Call<'_>) -> Result<Outcome, Failure>;
+    async fn call(&self, call: &CheckedCall<'_>) -> Result<ToolResult, Failure>;
 }
 
 /// One call, after all that may be wrong with it has been looked at.
-struct Call<'a> {
+struct CheckedCall<'a> {
     /// The same for the same call in the same turn, after a crash as well.
     id: String,
     name: &'a str,
@@ -62,7 +62,7 @@ struct Call<'a> {
 
 /// What a tool says.
 #[derive(Default)]
-struct Outcome {
+struct ToolResult {
     words: String,
     /// Whether the dots are to go off for a moment.
     beat: bool,
@@ -75,7 +75,7 @@ struct Outcome {
 /// What stands at the end of words that were cut.
 const CUT: &str = " … [cut]";
 
-impl Outcome {
+impl ToolResult {
     /// A failure that the tool has words for, so that the model can mend its call: as many as a result may have.
     fn failed(mut words: String, limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -98,10 +98,11 @@ impl Outcome {
 
     /// Takes in what a tool that may ask for something asks for: by `true`, or by a text. Its words go nowhere: a tool's
     /// own are in no log.
-    fn heed(&mut self, may: &[May], asked: impl Fn(May) -> Option<Value>) {
-        let wants =
-            |what: May| may.contains(&what) && matches!(asked(what), Some(Value::Bool(true) | Value::String(_)));
-        (self.beat, self.handover) = (wants(May::Beat), wants(May::Handover));
+    fn heed(&mut self, may: &[ToolPermission], asked: impl Fn(ToolPermission) -> Option<Value>) {
+        let wants = |what: ToolPermission| {
+            may.contains(&what) && matches!(asked(what), Some(Value::Bool(true) | Value::String(_)))
+        };
+        (self.beat, self.handover) = (wants(ToolPermission::Beat), wants(ToolPermission::Handover));
     }
 }
 
@@ -155,7 +156,7 @@ impl Toolbox {
     pub(super) fn new(
         tools: Vec<Tool>,
         servers: Vec<Mcp>,
-        ways_out: &WaysOut,
+        ways_out: &Egress,
         clock: Clock,
         problems: &mut Vec<Unusable>,
     ) -> Self {
@@ -208,7 +209,7 @@ impl Toolbox {
     }
 
     /// What there is to call in a turn.
-    pub(super) async fn open(&self) -> Open {
+    pub(super) async fn open(&self) -> OpenTools {
         let mut tools: Vec<_> = self.tools.iter().map(|tool| (tool.name.clone(), Arc::clone(tool))).collect();
         let listed = join_all(self.servers.iter().map(Server::tools)).await;
         for (server, tool) in
@@ -222,16 +223,16 @@ impl Toolbox {
             };
             tools.push((name, tool));
         }
-        Open { tools }
+        OpenTools { tools }
     }
 }
 
 /// What there is to call in a turn, by the names that it is offered under.
-pub(super) struct Open {
+pub(super) struct OpenTools {
     tools: Vec<(String, Arc<Ready>)>,
 }
 
-impl Open {
+impl OpenTools {
     /// What the model is offered.
     pub(super) fn offers(&self) -> Vec<Offer> {
         let offer = |(name, tool): &(String, Arc<Ready>)| Offer::Function {
@@ -266,7 +267,7 @@ impl Open {
     }
 
     /// Makes one call, or says what the model is told of why not; before that, what came of it in a word.
-    async fn call_one(&self, turn: &Turn, wanted: &Wanted) -> (&'static str, Result<Outcome, String>) {
+    async fn call_one(&self, turn: &Turn, wanted: &Wanted) -> (&'static str, Result<ToolResult, String>) {
         let Some((_, tool)) = self.tools.iter().find(|(name, _)| *name == wanted.name) else {
             // Its name may be anything: the model made it up.
             info!("the model wanted a tool that does not exist");
@@ -282,7 +283,7 @@ impl Open {
         };
         let began = Instant::now();
         let id = identifier(turn, &tool.name, &arguments);
-        let call = Call { id, name: &tool.name, arguments, turn, timeout: tool.timeout };
+        let call = CheckedCall { id, name: &tool.name, arguments, turn, timeout: tool.timeout };
         let outcome = timeout(tool.timeout, tool.callable.call(&call)).await.unwrap_or(Err(Failure::TimedOut));
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::handler::Said;
+use crate::handler::HistoryEntry;
 use crate::message::rendering;
 
 /// Something that was said, as it is told; in a group, behind its speaker's name.
-pub(super) fn told(said: &Said) -> Cow<'_, str> {
+pub(super) fn told(said: &HistoryEntry) -> Cow<'_, str> {
     let words: Cow<'_, str> = match &said.told {
         Some(told) => told.as_str().into(),
         // Written by a version that kept the words alone, with what they refer to before them.

@@ -12,9 +12,9 @@ use super::tokens::{self, Tokens};
 
 /// What a model is asked. Borrowed from the turn: a conversation with images in it is megabytes.
 #[derive(Serialize)]
-pub(super) struct Request<'a> {
+pub(super) struct ChatRequest<'a> {
     pub(super) model: &'a str,
-    pub(super) messages: &'a [Line<'a>],
+    pub(super) messages: &'a [ChatMessage<'a>],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) tools: &'a [Offer],
     /// Says that no tool may be called any longer.
@@ -99,9 +99,9 @@ impl Serialize for Wanted {
 
 /// One thing said, in the model's terms.
 #[derive(Clone, Serialize)]
-pub(super) struct Line<'a> {
+pub(super) struct ChatMessage<'a> {
     pub(super) role: &'static str,
-    pub(super) content: Words<'a>,
+    pub(super) content: MessageWords<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tool_calls: Vec<Wanted>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,19 +124,19 @@ pub(super) struct Beside {
 /// What a line says: words, or words and images in their order.
 #[derive(Clone, Serialize)]
 #[serde(untagged)]
-pub(super) enum Words<'a> {
+pub(super) enum MessageWords<'a> {
     Text(Cow<'a, str>),
-    Parts(Vec<Piece<'a>>),
+    Parts(Vec<ContentPiece<'a>>),
 }
 
 #[derive(Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Piece<'a> {
+pub(super) enum ContentPiece<'a> {
     Text { text: Cow<'a, str> },
-    ImageUrl { image_url: Address },
+    ImageUrl { image_url: ImageUrl },
 }
 
-impl Piece<'_> {
+impl ContentPiece<'_> {
     fn tokens(&self, tokens: &Tokens, of_image: u64) -> u64 {
         match self {
             Self::Text { text } => tokens.of(text),
@@ -147,36 +147,36 @@ impl Piece<'_> {
 
 /// An image, in its address. A copy is the same.
 #[derive(Clone, Serialize)]
-pub(super) struct Address {
+pub(super) struct ImageUrl {
     url: Arc<str>,
     /// What the address was made of is memory for media for as long as it is held.
     #[serde(skip)]
     _held: Bytes,
 }
 
-impl<'a> Line<'a> {
+impl<'a> ChatMessage<'a> {
     pub(super) fn system(words: impl Into<Cow<'a, str>>) -> Self {
-        Self::said("system", Words::Text(words.into()))
+        Self::said("system", MessageWords::Text(words.into()))
     }
 
     pub(super) fn user(words: impl Into<Cow<'a, str>>) -> Self {
-        Self::said("user", Words::Text(words.into()))
+        Self::said("user", MessageWords::Text(words.into()))
     }
 
     pub(super) fn assistant(words: impl Into<Cow<'a, str>>) -> Self {
-        Self::said("assistant", Words::Text(words.into()))
+        Self::said("assistant", MessageWords::Text(words.into()))
     }
 
     /// Words and an image, whose address holds it: `data` is what it was made of.
     pub(super) fn image(text: String, url: String, data: Bytes) -> Self {
-        let (text, image_url) = (text.into(), Address { url: url.into(), _held: data });
-        Self::said("user", Words::Parts(vec![Piece::Text { text }, Piece::ImageUrl { image_url }]))
+        let (text, image_url) = (text.into(), ImageUrl { url: url.into(), _held: data });
+        Self::said("user", MessageWords::Parts(vec![ContentPiece::Text { text }, ContentPiece::ImageUrl { image_url }]))
     }
 
     /// The model's own words when it wants tools called, with what stood beside them.
     pub(super) fn wants(words: String, tool_calls: Vec<Wanted>, beside: Beside) -> Self {
         // Without words there are none, and not null: some servers want a string in any case.
-        Self { tool_calls, beside, ..Self::said("assistant", Words::Text(words.into())) }
+        Self { tool_calls, beside, ..Self::said("assistant", MessageWords::Text(words.into())) }
     }
 
     /// The names of what goes back.
@@ -196,14 +196,14 @@ impl<'a> Line<'a> {
 
     /// What came of a call.
     pub(super) fn result(call: String, words: String) -> Self {
-        Self { tool_call_id: Some(call), ..Self::said("tool", Words::Text(words.into())) }
+        Self { tool_call_id: Some(call), ..Self::said("tool", MessageWords::Text(words.into())) }
     }
 
     /// About how many tokens it is, if an image is this many.
     pub(super) fn tokens(&self, tokens: &Tokens, of_image: u64) -> u64 {
         let words = match &self.content {
-            Words::Text(text) => tokens.of(text),
-            Words::Parts(parts) => parts.iter().map(|part| part.tokens(tokens, of_image)).sum(),
+            MessageWords::Text(text) => tokens.of(text),
+            MessageWords::Parts(parts) => parts.iter().map(|part| part.tokens(tokens, of_image)).sum(),
         };
         let calls: u64 = self.tool_calls.iter().map(|call| call.tokens(tokens)).sum();
         let beside = match self.beside.fields.is_empty() {
@@ -213,7 +213,7 @@ impl<'a> Line<'a> {
         words + calls + beside + tokens::OF_FRAME
     }
 
-    fn said(role: &'static str, words: Words<'a>) -> Self {
+    fn said(role: &'static str, words: MessageWords<'a>) -> Self {
         Self { role, content: words, tool_calls: Vec::new(), tool_call_id: None, beside: Beside::default() }
     }
 }

@@ -2,7 +2,7 @@
 
 /// What a piece of HTML is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'t> {
+pub(super) enum HtmlKind<'t> {
     /// Words.
     Words(&'t str),
     /// A tag that says nothing here.
@@ -28,8 +28,8 @@ pub(super) enum Piece<'t> {
 }
 
 /// A piece, and how it is written.
-pub(super) struct Written<'t> {
-    pub(super) piece: Piece<'t>,
+pub(super) struct HtmlPiece<'t> {
+    pub(super) piece: HtmlKind<'t>,
     pub(super) source: &'t str,
     /// What has to close it; none if nothing has to.
     pub(super) closed_by: Option<String>,
@@ -85,8 +85,8 @@ const SILENT: [&str; 42] = [
 ];
 
 /// Takes HTML apart. What only looks like a tag is words.
-pub(super) fn pieces(html: &str) -> Vec<Written<'_>> {
-    let words = |text| Written { piece: Piece::Words(text), source: text, closed_by: None };
+pub(super) fn pieces(html: &str) -> Vec<HtmlPiece<'_>> {
+    let words = |text| HtmlPiece { piece: HtmlKind::Words(text), source: text, closed_by: None };
     let (mut pieces, mut rest) = (Vec::new(), html);
     let mut searched = 0;
     // Where none ends, none that begins later does.
@@ -95,7 +95,7 @@ pub(super) fn pieces(html: &str) -> Vec<Written<'_>> {
         let found = if rest[at..].starts_with("<!--") {
             let end = if comments_end { rest[at..].find("-->") } else { None };
             comments_end = end.is_some();
-            end.map(|end| (Piece::Nothing, None, end + 3))
+            end.map(|end| (HtmlKind::Nothing, None, end + 3))
         } else {
             tag(&rest[at..])
         };
@@ -106,7 +106,7 @@ pub(super) fn pieces(html: &str) -> Vec<Written<'_>> {
         if at > 0 {
             pieces.push(words(&rest[..at]));
         }
-        pieces.push(Written { piece, source: &rest[at..at + length], closed_by });
+        pieces.push(HtmlPiece { piece, source: &rest[at..at + length], closed_by });
         rest = &rest[at + length..];
         searched = 0;
     }
@@ -117,7 +117,7 @@ pub(super) fn pieces(html: &str) -> Vec<Written<'_>> {
 }
 
 /// The tag that `html` begins with, what has to close it, and its length; none if it is none that is known.
-fn tag(html: &str) -> Option<(Piece<'_>, Option<String>, usize)> {
+fn tag(html: &str) -> Option<(HtmlKind<'_>, Option<String>, usize)> {
     let (opens, inside) = html.strip_prefix("</").map_or((true, &html[1..]), |inside| (false, inside));
     let name_end = inside.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(inside.len());
     let length = html.len() - inside.len();
@@ -133,21 +133,21 @@ fn tag(html: &str) -> Option<(Piece<'_>, Option<String>, usize)> {
     }
     let name = inside[..name_end].to_ascii_lowercase();
     let piece = match &*name {
-        "br" | "tr" => Piece::Break,
-        "hr" => Piece::Rule,
-        "li" if opens => Piece::Item,
-        "td" | "th" if opens => Piece::Words(" "),
-        "li" | "td" | "th" => Piece::Nothing,
-        "b" | "strong" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => Piece::Bold(opens),
-        "i" | "em" => Piece::Italic(opens),
-        "s" | "del" | "strike" => Piece::Strike(opens),
-        "a" if opens => Piece::Link(attribute(attributes, "href").unwrap_or_default()),
-        "a" => Piece::LinkEnd,
-        "img" => Piece::Image(
+        "br" | "tr" => HtmlKind::Break,
+        "hr" => HtmlKind::Rule,
+        "li" if opens => HtmlKind::Item,
+        "td" | "th" if opens => HtmlKind::Words(" "),
+        "li" | "td" | "th" => HtmlKind::Nothing,
+        "b" | "strong" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => HtmlKind::Bold(opens),
+        "i" | "em" => HtmlKind::Italic(opens),
+        "s" | "del" | "strike" => HtmlKind::Strike(opens),
+        "a" if opens => HtmlKind::Link(attribute(attributes, "href").unwrap_or_default()),
+        "a" => HtmlKind::LinkEnd,
+        "img" => HtmlKind::Image(
             attribute(attributes, "alt").unwrap_or_default(),
             attribute(attributes, "src").unwrap_or_default(),
         ),
-        name if SILENT.contains(&name) => Piece::Nothing,
+        name if SILENT.contains(&name) => HtmlKind::Nothing,
         _ => return None,
     };
     let closed_by = (opens && !SINGLE.contains(&&*name)).then(|| format!("</{name}"));

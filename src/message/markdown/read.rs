@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
 
-use super::run::{Kind, Run, Style};
+use super::run::{Run, RunKind, Style};
 use super::table::{Cell, Table};
 
 /// What a line across is written as.
@@ -28,7 +28,7 @@ pub(super) fn read(text: &str) -> Option<Vec<Run>> {
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_FOOTNOTES;
     let parser = Parser::new_ext(text, options);
-    let mut reader = Reader::of(text);
+    let mut reader = MarkdownReader::of(text);
     if parser.reference_definitions().iter().next().is_some() {
         let used = used_definitions(Parser::new_ext(text, options));
         let definitions = parser.reference_definitions();
@@ -68,7 +68,7 @@ struct Link {
     leads_to: String,
 }
 
-struct Reader<'t> {
+struct MarkdownReader<'t> {
     text: &'t str,
     /// How much of the text has been looked at.
     at: usize,
@@ -95,18 +95,18 @@ struct Reader<'t> {
     /// The row of the table that is read.
     row: Vec<Cell>,
     /// Where the block of code began that is read.
-    code: Option<Code>,
+    code: Option<CodeBlock>,
     html: Option<String>,
     /// Which tags the text holds, as far as that was asked.
     held: BTreeMap<String, bool>,
 }
 
-struct Code {
+struct CodeBlock {
     text: String,
     is_fence: bool,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> MarkdownReader<'t> {
     fn of(text: &'t str) -> Self {
         Self {
             text,
@@ -157,7 +157,7 @@ impl<'t> Reader<'t> {
             Event::Text(text) => self.put(range, |reader| reader.words(&text)),
             Event::Code(text) => self.put(range, |reader| {
                 let (text, style) = (text.into_string(), reader.style());
-                reader.runs.push(Run { text, style, kind: Kind::Code });
+                reader.runs.push(Run { text, style, kind: RunKind::Code });
             }),
             Event::InlineHtml(html) => {
                 self.gap(range.start);
@@ -215,7 +215,7 @@ impl<'t> Reader<'t> {
                 if let CodeBlockKind::Fenced(language) = kind {
                     self.is_markdown |= is_language(&language) && self.is_closed(&range);
                 }
-                self.code = Some(Code { text: String::new(), is_fence });
+                self.code = Some(CodeBlock { text: String::new(), is_fence });
             }
             Tag::HtmlBlock => {
                 self.gap(range.start);

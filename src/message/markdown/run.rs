@@ -19,7 +19,7 @@ impl Style {
 
 /// What a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RunKind {
     /// Words, or what stands between them.
     Words,
     /// Code within a line.
@@ -36,11 +36,11 @@ pub(super) enum Kind {
 pub(super) struct Run {
     pub(super) text: String,
     pub(super) style: Style,
-    pub(super) kind: Kind,
+    pub(super) kind: RunKind,
 }
 
 impl Run {
     pub(super) fn words(text: impl Into<String>, style: Style) -> Self {
-        Self { text: text.into(), style, kind: Kind::Words }
+        Self { text: text.into(), style, kind: RunKind::Words }
     }
 }

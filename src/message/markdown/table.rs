@@ -19,7 +19,7 @@ impl Table {
     pub(super) fn lines(self, line: &str, longest: usize) -> Vec<Run> {
         let heads: usize = self.header.iter().map(|cell| length(cell)).sum();
         let columns = self.header.len();
-        let mut lines = Lines { runs: Vec::new(), line };
+        let mut lines = TableLines { runs: Vec::new(), line };
         if columns <= 2 || heads.saturating_mul(self.rows.len()) > longest || self.rows.is_empty() {
             if self.header.iter().any(|cell| !is_empty(cell)) {
                 lines.row(self.header.iter().map(|cell| bold(cell)).collect(), columns <= 2);
@@ -47,12 +47,12 @@ impl Table {
     }
 }
 
-struct Lines<'l> {
+struct TableLines<'l> {
     runs: Vec<Run>,
     line: &'l str,
 }
 
-impl Lines<'_> {
+impl TableLines<'_> {
     fn begin(&mut self) {
         if !self.runs.is_empty() {
             self.runs.push(Run::words(format!("\n{}", self.line), Style::NONE));

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::run::{Kind, Run, Style};
+use super::run::{Run, RunKind, Style};
 use crate::message::marks::{Mark, Marked, Span};
 
 /// So often a line is looked at for marks that a phone would not take for some. What it holds then is written without.
@@ -19,12 +19,12 @@ pub(super) fn without_marks(runs: &[Run]) -> String {
 }
 
 fn write(runs: &[Run], marks: bool) -> String {
-    let mut page = Page { text: String::new(), line: Vec::new(), blank: 0, behind_fence: false, marks };
+    let mut page = PageWriter { text: String::new(), line: Vec::new(), blank: 0, behind_fence: false, marks };
     for run in runs {
         match run.kind {
-            Kind::Fence { quoted } => page.fence(&run.text, quoted),
-            Kind::Code => page.line.push(run.clone()),
-            Kind::Words => {
+            RunKind::Fence { quoted } => page.fence(&run.text, quoted),
+            RunKind::Code => page.line.push(run.clone()),
+            RunKind::Words => {
                 for (number, words) in run.text.split('\n').enumerate() {
                     if number > 0 {
                         page.end_line();
@@ -41,7 +41,7 @@ fn write(runs: &[Run], marks: bool) -> String {
     page.text
 }
 
-struct Page {
+struct PageWriter {
     text: String,
     line: Vec<Run>,
     /// How many blank lines stand at the end.
@@ -51,7 +51,7 @@ struct Page {
     marks: bool,
 }
 
-impl Page {
+impl PageWriter {
     fn end_line(&mut self) {
         let line = line(mem::take(&mut self.line), self.marks);
         let is_blank = line.trim().is_empty() && !mem::take(&mut self.behind_fence);
@@ -97,7 +97,7 @@ fn without_fences(text: &str) -> String {
 
 /// A pair of signs in a line that is being written.
 #[derive(Clone, Copy)]
-struct Pair {
+struct MarkPair {
     open: usize,
     close: usize,
 }
@@ -107,7 +107,7 @@ fn line(runs: Vec<Run>, marks: bool) -> String {
         return runs.into_iter().map(|run| run.text).collect();
     }
     let runs: Vec<Run> = runs.into_iter().map(|run| Run { text: without_fences(&run.text), ..run }).collect();
-    if runs.iter().all(|run| run.kind == Kind::Words && run.style == Style::NONE) {
+    if runs.iter().all(|run| run.kind == RunKind::Words && run.style == Style::NONE) {
         return without_fences(&runs.into_iter().map(|run| run.text).collect::<String>());
     }
     let (mut text, mut pairs) = marked(parts(runs));
@@ -116,7 +116,7 @@ fn line(runs: Vec<Run>, marks: bool) -> String {
             break;
         }
         let read = Marked::read(&text);
-        let (kept, lost): (Vec<Pair>, Vec<Pair>) =
+        let (kept, lost): (Vec<MarkPair>, Vec<MarkPair>) =
             pairs.into_iter().partition(|pair| round < ROUNDS && is_read(read.spans(), *pair));
         if lost.is_empty() {
             break;
@@ -127,7 +127,7 @@ fn line(runs: Vec<Run>, marks: bool) -> String {
 }
 
 /// Whether a phone takes these signs for a pair.
-fn is_read(spans: &[Span], pair: Pair) -> bool {
+fn is_read(spans: &[Span], pair: MarkPair) -> bool {
     let next = spans.partition_point(|span| span.whole.start <= pair.open);
     let Some(span) = next.checked_sub(1).map(|last| &spans[last]) else { return false };
     let is_it = span.whole.start == pair.open && span.whole.end == pair.close + 1;
@@ -135,7 +135,7 @@ fn is_read(spans: &[Span], pair: Pair) -> bool {
 }
 
 /// The text without some pairs, and where the others stand then.
-fn without(text: &str, lost: &[Pair], kept: Vec<Pair>) -> (String, Vec<Pair>) {
+fn without(text: &str, lost: &[MarkPair], kept: Vec<MarkPair>) -> (String, Vec<MarkPair>) {
     let mut gone: Vec<usize> = lost.iter().flat_map(|pair| [pair.open, pair.close]).collect();
     gone.sort_unstable();
     let (mut left, mut at) = (String::with_capacity(text.len()), 0);
@@ -145,7 +145,7 @@ fn without(text: &str, lost: &[Pair], kept: Vec<Pair>) -> (String, Vec<Pair>) {
     }
     left.push_str(&text[at..]);
     let moved = |at: usize| at - gone.partition_point(|sign| *sign < at);
-    let kept = kept.into_iter().map(|Pair { open, close }| Pair { open: moved(open), close: moved(close) });
+    let kept = kept.into_iter().map(|MarkPair { open, close }| MarkPair { open: moved(open), close: moved(close) });
     (left, kept.collect())
 }
 
@@ -154,7 +154,7 @@ fn parts(runs: Vec<Run>) -> Vec<Run> {
     let mut parts: Vec<Run> = Vec::new();
     for run in runs {
         let Run { text, style, kind } = run;
-        if kind != Kind::Words {
+        if kind != RunKind::Words {
             parts.push(Run { text, style, kind });
             continue;
         }
@@ -168,7 +168,7 @@ fn parts(runs: Vec<Run>) -> Vec<Run> {
             parts.push(Run::words(word, style));
         }
     }
-    let is_blank = |part: &Run| part.kind == Kind::Words && part.text.trim().is_empty();
+    let is_blank = |part: &Run| part.kind == RunKind::Words && part.text.trim().is_empty();
     let mut before = Style::NONE;
     for part in &mut parts {
         if is_blank(part) {
@@ -192,7 +192,7 @@ fn parts(runs: Vec<Run>) -> Vec<Run> {
 type Has = fn(Style) -> bool;
 
 /// A line with marks around its parts, and where they stand.
-fn marked(parts: Vec<Run>) -> (String, Vec<Pair>) {
+fn marked(parts: Vec<Run>) -> (String, Vec<MarkPair>) {
     const STYLES: [(char, Has); 3] =
         [('*', |style| style.bold), ('_', |style| style.italic), ('~', |style| style.strike)];
     // For how many parts each style goes on.
@@ -204,8 +204,8 @@ fn marked(parts: Vec<Run>) -> (String, Vec<Pair>) {
     }
     let (mut text, mut pairs) = (String::new(), Vec::new());
     let mut open: Vec<(usize, usize)> = Vec::new();
-    let close = |text: &mut String, pairs: &mut Vec<Pair>, (style, at): (usize, usize)| {
-        pairs.push(Pair { open: at, close: text.len() });
+    let close = |text: &mut String, pairs: &mut Vec<MarkPair>, (style, at): (usize, usize)| {
+        pairs.push(MarkPair { open: at, close: text.len() });
         text.push(STYLES[style].0);
     };
     for (number, part) in parts.iter().enumerate() {
@@ -221,12 +221,12 @@ fn marked(parts: Vec<Run>) -> (String, Vec<Pair>) {
             open.push((style, text.len()));
             text.push(STYLES[style].0);
         }
-        let is_code = part.kind == Kind::Code && !part.text.contains('`') && !part.text.trim().is_empty();
+        let is_code = part.kind == RunKind::Code && !part.text.contains('`') && !part.text.trim().is_empty();
         if is_code {
             let at = text.len();
             text.push('`');
             text.push_str(&part.text);
-            pairs.push(Pair { open: at, close: text.len() });
+            pairs.push(MarkPair { open: at, close: text.len() });
             text.push('`');
         } else {
             text.push_str(&part.text);

@@ -1,7 +1,7 @@
 //! What was spoken, in words: that it was, and that a machine has listened; or that nobody could.
 
 use super::{Content, Inbound, with_context};
-use crate::message::Kind;
+use crate::message::ContentKind;
 
 /// All that a model is told of a message: as [`message`](super::message), and of a voice note or a sound file that its
 /// words are what a machine has understood.
@@ -28,8 +28,8 @@ pub fn transcribed(what: &str, words: &str) -> String {
 /// A voice note or a sound file, as a model is told of it; nothing of any other message.
 fn heard(content: &Content) -> Option<String> {
     let what = match content.kind() {
-        Kind::Voice => "voice note",
-        Kind::Audio => "sound file",
+        ContentKind::Voice => "voice note",
+        ContentKind::Audio => "sound file",
         _ => return None,
     };
     let caption = content.words().map(|caption| format!(" {caption}")).unwrap_or_default();

@@ -8,10 +8,10 @@ use super::split;
 use crate::message::Format;
 
 /// How one character is shown.
-type Style = Vec<char>;
+type CharStyle = Vec<char>;
 
 /// What a phone shows of one message: its characters, each with the signs of the marks that it stands in.
-fn shown(message: &str) -> Vec<(char, Style)> {
+fn shown(message: &str) -> Vec<(char, CharStyle)> {
     let (mut out, mut rest) = (Vec::new(), message);
     while let Some((before, behind)) = rest.split_once("```") {
         // Of four backticks the last three do not open anything anew.
@@ -27,11 +27,11 @@ fn shown(message: &str) -> Vec<(char, Style)> {
     out
 }
 
-fn show_line(line: &str, out: &mut Vec<(char, Style)>) {
+fn show_line(line: &str, out: &mut Vec<(char, CharStyle)>) {
     let line: Vec<char> = line.chars().collect();
     // Which characters are code or an address, in which no sign is a mark.
     let mut closed = vec![false; line.len()];
-    let mut styles: Vec<Option<Style>> = vec![Some(Vec::new()); line.len()];
+    let mut styles: Vec<Option<CharStyle>> = vec![Some(Vec::new()); line.len()];
     let ticks: Vec<usize> = (0..line.len()).filter(|at| line[*at] == '`').collect();
     for pair in ticks.chunks_exact(2) {
         let [open, close] = *pair else { continue };
@@ -53,7 +53,7 @@ fn show_line(line: &str, out: &mut Vec<(char, Style)>) {
     out.extend(line.into_iter().zip(styles).filter_map(|(c, style)| Some((c, style?))));
 }
 
-fn show_marks(line: &[char], from: usize, to: usize, closed: &[bool], styles: &mut [Option<Style>], within: &str) {
+fn show_marks(line: &[char], from: usize, to: usize, closed: &[bool], styles: &mut [Option<CharStyle>], within: &str) {
     let is_word = |at: Option<usize>| at.and_then(|at| line.get(at)).is_some_and(|c| c.is_alphanumeric());
     let mut at = from;
     while at < to {
@@ -81,9 +81,9 @@ fn show_marks(line: &[char], from: usize, to: usize, closed: &[bool], styles: &m
 }
 
 /// What is compared: blanks may stand at cuts, quotes are opened again, and marks in another order look the same.
-fn ink(message: &str) -> Vec<(char, Style)> {
-    let visible = |(c, _): &(char, Style)| !c.is_whitespace() && *c != '>';
-    let sorted = |(c, mut style): (char, Style)| {
+fn ink(message: &str) -> Vec<(char, CharStyle)> {
+    let visible = |(c, _): &(char, CharStyle)| !c.is_whitespace() && *c != '>';
+    let sorted = |(c, mut style): (char, CharStyle)| {
         style.sort_unstable();
         (c, style)
     };

@@ -8,14 +8,14 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::webhook::Verifier;
+use super::webhook::GatewayVerifier;
 use super::{Gateway, abilities};
 use crate::clock::in_words;
 use crate::message::ChatId;
 use crate::provider::hosts::Hosts;
 use crate::provider::signature::SigningKey512;
 use crate::provider::whatsapp::limits;
-use crate::provider::{Around, GroupTyping, Provider, ProviderConfig, Resolve};
+use crate::provider::{GroupTyping, Provider, ProviderConfig, ProviderContext, Resolve};
 use crate::secret::SecretRef;
 
 /// One number behind a WhatsApp Gateway, as it is configured.
@@ -31,7 +31,7 @@ pub struct GatewayConfig {
     /// An API key with the capability `send`. A login's token would end within minutes.
     pub access_token: SecretRef,
     /// How the key travels.
-    pub credentials: Credentials,
+    pub credentials: KeyTransport,
     /// The secret that the webhook was registered with.
     pub webhook_secret: SecretRef,
     /// The header that carries the signature.
@@ -46,7 +46,7 @@ pub struct GatewayConfig {
     /// Whether only deliveries of this session are taken.
     pub match_session: bool,
     /// What marks messages as read.
-    pub read: Read,
+    pub read: MarkReadBy,
     /// Whether the gateway's session has its own `presenceTyping` on.
     pub presence_typing: bool,
     /// How long the dots show if nothing takes them off.
@@ -77,7 +77,7 @@ pub struct GatewayConfig {
 /// How the key travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Credentials {
+pub enum KeyTransport {
     /// `Authorization: Bearer …`
     Bearer,
     /// `x-api-key: …`
@@ -87,7 +87,7 @@ pub enum Credentials {
 /// What marks messages as read. The gateway's own call for it shows the customer nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Read {
+pub enum MarkReadBy {
     /// Nothing from here: the session's own `autoRead` does, before the webhook leaves.
     AutoRead,
     /// The gateway's own count of unread messages is reset, and nothing else.
@@ -108,14 +108,14 @@ impl Default for GatewayConfig {
             plain_http: false,
             session: String::new(),
             access_token: SecretRef::default(),
-            credentials: Credentials::Bearer,
+            credentials: KeyTransport::Bearer,
             webhook_secret: SecretRef::default(),
             webhook_header: "X-Webhook-Hmac".to_owned(),
             accept_unsigned: false,
             webhook_token: SecretRef::default(),
             webhook_tolerance: Duration::ZERO,
             match_session: true,
-            read: Read::AutoRead,
+            read: MarkReadBy::AutoRead,
             presence_typing: false,
             typing_lifetime: Duration::from_secs(20),
             typing_refresh_every: Duration::from_secs(8),
@@ -144,7 +144,7 @@ impl ProviderConfig for GatewayConfig {
         limits::TEXT
     }
 
-    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
+    fn connect(&self, resolve: &mut Resolve<'_>, around: ProviderContext) -> Arc<dyn Provider> {
         let base_url = resolve.own_address("base_url", &self.base_url, self.plain_http);
         let is_name = !self.session.is_empty() && self.session.chars().all(|c| c.is_ascii_graphic() && c != '/');
         resolve.require(is_name, "session", "must be the session's identifier, as the gateway's dashboard shows it");
@@ -173,7 +173,7 @@ impl ProviderConfig for GatewayConfig {
 }
 
 impl GatewayConfig {
-    fn verifier(&self, resolve: &mut Resolve<'_>) -> Verifier {
+    fn verifier(&self, resolve: &mut Resolve<'_>) -> GatewayVerifier {
         let is_set = |secret: &SecretRef| *secret != SecretRef::default();
         let secret = match (is_set(&self.webhook_secret), self.accept_unsigned) {
             (true, true) => {
@@ -187,7 +187,7 @@ impl GatewayConfig {
             && self.webhook_header.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         resolve.require(is_header, "webhook_header", "must be the name of a header, such as \"X-Webhook-Hmac\"");
         let key = |secret: SecretString| SigningKey512::new(secret.expose_secret().as_bytes());
-        Verifier {
+        GatewayVerifier {
             key: secret.map(key),
             header: self.webhook_header.clone(),
             token: is_set(&self.webhook_token).then(|| resolve.secret("webhook_token", &self.webhook_token)),

@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::provider::answer::{LONGEST_WAIT, Repeat, by_status, retry_after};
-use crate::provider::exchange::Whole;
+use crate::provider::exchange::FullResponse;
 use crate::provider::lenient::Object;
-use crate::provider::{Code, ProviderError, Scope};
+use crate::provider::{ErrorCode, ProviderError, Scope};
 
 /// What was asked of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum GatewayCall {
     /// To send something.
     Reply,
     /// To put an emoji on a message, or to take one away.
@@ -34,9 +34,9 @@ pub(super) enum Asked {
 
 /// What the caller can do about a refusal. Nothing that is asked here shows twice when it is asked twice: a send
 /// carries its key, and everything else sets a state.
-pub(super) fn meaning(asked: Asked, answer: &Whole, now: Timestamp) -> ProviderError {
+pub(super) fn meaning(asked: GatewayCall, answer: &FullResponse, now: Timestamp) -> ProviderError {
     let status = answer.status;
-    let code = Code::Status(status);
+    let code = ErrorCode::Status(status);
     let body = answer.object();
     let error = body.as_ref().and_then(|body| Object(body).object("error"));
     let word = error.and_then(|error| error.text("code"));
@@ -53,9 +53,11 @@ pub(super) fn meaning(asked: Asked, answer: &Whole, now: Timestamp) -> ProviderE
     });
     match said {
         "validation_error" | "conflict" => ProviderError::Rejected { code },
-        "forbidden" if matches!(asked, Asked::Indicator | Asked::Medium) => ProviderError::Rejected { code },
+        "forbidden" if matches!(asked, GatewayCall::Indicator | GatewayCall::Medium) => {
+            ProviderError::Rejected { code }
+        }
         // With a reaction it may be the message that is not found.
-        "not_found" if matches!(asked, Asked::Reaction | Asked::Medium) => ProviderError::Rejected { code },
+        "not_found" if matches!(asked, GatewayCall::Reaction | GatewayCall::Medium) => ProviderError::Rejected { code },
         "unauthorized" | "forbidden" | "not_found" => ProviderError::Unauthorized { code },
         "rate_limited" => {
             let details = error.and_then(|error| error.object("details"));

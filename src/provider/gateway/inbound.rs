@@ -13,7 +13,7 @@ use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Elsewhere, Events, Unread, WebhookError};
 
 /// Whose delivery it is, and when it came.
-pub(super) struct Reader<'a> {
+pub(super) struct GatewayReader<'a> {
     pub(super) bot: &'a BotName,
     /// The session that deliveries have to be from; none if any will do.
     pub(super) session: Option<&'a str>,
@@ -22,7 +22,7 @@ pub(super) struct Reader<'a> {
 
 /// What an event is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum EventKind {
     Message,
     Reaction,
     Edit,
@@ -30,7 +30,7 @@ enum Kind {
     Vote,
 }
 
-impl Reader<'_> {
+impl GatewayReader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
         let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
@@ -53,11 +53,11 @@ impl Reader<'_> {
         let event = envelope.text("event")?;
         let kind = match event.as_str() {
             // A tap on a button that somebody else has sent is as much a message as any.
-            "message" | "message.from_me" | "message.interactive_reply" => Kind::Message,
-            "message.reaction" => Kind::Reaction,
-            "message.edited" => Kind::Edit,
-            "message.revoked" => Kind::Revoke,
-            "poll.vote" => Kind::Vote,
+            "message" | "message.from_me" | "message.interactive_reply" => EventKind::Message,
+            "message.reaction" => EventKind::Reaction,
+            "message.edited" => EventKind::Edit,
+            "message.revoked" => EventKind::Revoke,
+            "poll.vote" => EventKind::Vote,
             "message.status" => return self.receipt(Object(&envelope.object("payload")?), events),
             _ => {
                 events.ignored.other += 1;
@@ -73,7 +73,7 @@ impl Reader<'_> {
 
     fn message(
         &self,
-        kind: Kind,
+        kind: EventKind,
         payload: &Map<String, Value>,
         is_ours: bool,
         time: Timestamp,
@@ -81,7 +81,7 @@ impl Reader<'_> {
     ) -> Option<()> {
         let wire = Object(payload);
         let (chat, message) = (wire.text("chatJid")?, MessageId::new(wire.text("waMessageId")?));
-        if is_public(&chat) || is_notice(wire) || (is_ours && kind != Kind::Message) {
+        if is_public(&chat) || is_notice(wire) || (is_ours && kind != EventKind::Message) {
             events.ignored.other += 1;
             return Some(());
         }
@@ -96,11 +96,11 @@ impl Reader<'_> {
         }
         let target = || wire.text("targetId").map(MessageId::new);
         let content = match kind {
-            Kind::Message => content::read(wire)?,
-            Kind::Reaction => content::reaction(target()?, wire),
-            Kind::Edit => content::edit(target()?, wire)?,
-            Kind::Revoke => content::revoke(target()?),
-            Kind::Vote => content::vote(target()?, wire),
+            EventKind::Message => content::read(wire)?,
+            EventKind::Reaction => content::reaction(target()?, wire),
+            EventKind::Edit => content::edit(target()?, wire)?,
+            EventKind::Revoke => content::revoke(target()?),
+            EventKind::Vote => content::vote(target()?, wire),
         };
         let group = chat.ends_with("@g.us");
         let sender = wire.text("senderJid").or_else(|| wire.text("senderLid"));

@@ -10,13 +10,13 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use url::Url;
 
-use super::errors::{Asked, meaning};
+use super::errors::{GatewayCall, meaning};
 use super::{Gateway, limits};
 use crate::http::{Body, Call, Download};
 use crate::message::MediaRef;
 use crate::provider::exchange::{TOO_LARGE, download, exchange};
 use crate::provider::lenient::Object;
-use crate::provider::{Code, ProviderError, answer::Repeat};
+use crate::provider::{ErrorCode, ProviderError, answer::Repeat};
 
 /// The largest medium that travels inside a message, in bytes: a reply is recorded before it is sent, base64 adds a
 /// third, and a record holds 1 MiB.
@@ -42,7 +42,7 @@ impl Gateway {
     pub(super) async fn fetch(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {
         let fetched = match (&media.url, &media.id) {
             (None, None) => Err(ProviderError::Unsupported {
-                code: Code::Local(
+                code: ErrorCode::Local(
                     "the gateway announces media and does not hand them over: connect its number to a storage",
                 ),
             }),
@@ -66,7 +66,7 @@ impl Gateway {
         let call = self.request("GET", self.api(&["media", id]), Body::Empty);
         let answer = exchange(&*self.transport, call, Repeat::Harmless).await?;
         let object = answer.object().filter(|_| answer.is_success());
-        let object = object.ok_or_else(|| meaning(Asked::Medium, &answer, self.clock.now()))?;
+        let object = object.ok_or_else(|| meaning(GatewayCall::Medium, &answer, self.clock.now()))?;
         let medium = Object(&object);
         if medium.int("size").and_then(|size| u64::try_from(size).ok()).is_some_and(|size| size > limit) {
             return Err(TOO_LARGE);
@@ -76,7 +76,7 @@ impl Gateway {
             (None, Some("expired" | "failed")) => Err(rejected("the gateway no longer has the medium")),
             // It stores in its own time.
             (None, _) => {
-                Err(ProviderError::Transient { code: Code::Network("the gateway has not stored the medium yet") })
+                Err(ProviderError::Transient { code: ErrorCode::Network("the gateway has not stored the medium yet") })
             }
         }
     }
@@ -89,11 +89,11 @@ impl Gateway {
         let call = Call { method: "GET", url, headers: Vec::new(), body: Body::Empty, timeout: self.timeout, in_clear };
         match download(&*self.transport, call, limit).await? {
             Ok(download) => Ok(download),
-            Err(refused) => Err(meaning(Asked::Medium, &refused, self.clock.now())),
+            Err(refused) => Err(meaning(GatewayCall::Medium, &refused, self.clock.now())),
         }
     }
 }
 
 fn rejected(what: &'static str) -> ProviderError {
-    ProviderError::Rejected { code: Code::Local(what) }
+    ProviderError::Rejected { code: ErrorCode::Local(what) }
 }

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use super::media;
 use crate::message::reply::{Media, MediaSource};
 use crate::message::{Address, ChatId, ContactId, MediaKind, MessageId, MessageRef, Part, Payload};
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// The call that says one part.
-pub(super) enum Said {
+pub(super) enum GatewaySend {
     /// To where messages are sent.
     Message(Value),
     /// To a message: sets an emoji on it.
@@ -35,7 +35,7 @@ pub(super) fn address(contact: &str) -> Option<Address> {
 const PERSON: &str = "s.whatsapp.net";
 
 /// What says `part` in answer to `to`.
-pub(super) fn said(to: &MessageRef, part: &Part) -> Result<Said, ProviderError> {
+pub(super) fn said(to: &MessageRef, part: &Part) -> Result<GatewaySend, ProviderError> {
     let mut body = match &part.payload {
         Payload::Text { body } => json!({ "type": "text", "text": body }),
         Payload::Media(media) => medium(media)?,
@@ -57,18 +57,18 @@ pub(super) fn said(to: &MessageRef, part: &Part) -> Result<Said, ProviderError> 
     if part.quote && !matches!(part.payload, Payload::Location { .. }) {
         body["replyTo"] = to.message.as_str().into();
     }
-    Ok(Said::Message(body))
+    Ok(GatewaySend::Message(body))
 }
 
 /// The message is the customer's, whichever it is: its author is the one who is answered.
-fn reaction(to: &MessageRef, message: Option<&MessageId>, emoji: &str) -> Said {
+fn reaction(to: &MessageRef, message: Option<&MessageId>, emoji: &str) -> GatewaySend {
     let message = message.unwrap_or(&to.message).clone();
     let mut body = json!({ "chat": to.chat.as_str(), "sender": to.sender.as_str() });
     if emoji.is_empty() {
-        return Said::NoReaction(message, body);
+        return GatewaySend::NoReaction(message, body);
     }
     body["emoji"] = emoji.into();
-    Said::Reaction(message, body)
+    GatewaySend::Reaction(message, body)
 }
 
 fn medium(media: &Media) -> Result<Value, ProviderError> {
@@ -102,9 +102,9 @@ fn put(wire: &mut Value, key: &str, value: Option<&str>) {
 }
 
 fn rejected(what: &'static str) -> ProviderError {
-    ProviderError::Rejected { code: Code::Local(what) }
+    ProviderError::Rejected { code: ErrorCode::Local(what) }
 }
 
 fn unsupported(what: &'static str) -> ProviderError {
-    ProviderError::Unsupported { code: Code::Local(what) }
+    ProviderError::Unsupported { code: ErrorCode::Local(what) }
 }

@@ -14,7 +14,7 @@ use crate::provider::{WebhookError, WebhookRequest};
 use crate::secret::same_token;
 
 /// What vouches for a request.
-pub(super) struct Verifier {
+pub(super) struct GatewayVerifier {
     /// None if deliveries need no signature.
     pub(super) key: Option<SigningKey512>,
     /// The header that carries the signature.
@@ -25,7 +25,7 @@ pub(super) struct Verifier {
     pub(super) tolerance: Option<Duration>,
 }
 
-impl Verifier {
+impl GatewayVerifier {
     pub(super) fn verify(&self, request: &WebhookRequest) -> Result<(), WebhookError> {
         if let Some(token) = &self.token {
             verify_token(&request.query, token)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::webhook::{LegacyKey, Rules, decoded};
 use super::{Linq, limits};
 use crate::clock::in_words;
-use crate::provider::{Around, Provider, ProviderConfig, Resolve, Secrets, SigningSecret};
+use crate::provider::{Provider, ProviderConfig, ProviderContext, Resolve, Secrets, SigningSecret};
 use crate::secret::SecretRef;
 
 /// One line on Linq's Partner API V3, as it is configured.
@@ -142,7 +142,7 @@ impl ProviderConfig for LinqConfig {
         self.text_limit
     }
 
-    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
+    fn connect(&self, resolve: &mut Resolve<'_>, around: ProviderContext) -> Arc<dyn Provider> {
         let api_key = resolve.header_secret("api_key", &self.api_key);
         let secrets = self.secrets(resolve);
         let base_url = resolve.address("base_url", &self.base_url);

@@ -13,7 +13,7 @@ use crate::provider::lenient::{Object, is_within};
 const DEEPEST: usize = 64;
 
 /// What a message says.
-pub(super) struct Said {
+pub(super) struct LinqMessage {
     /// What goes by the message's own name.
     pub(super) first: Content,
     /// Each further medium, with the number of its part.
@@ -25,13 +25,13 @@ pub(super) struct Said {
 }
 
 /// What `parts` say; none if they say nothing at all.
-pub(super) fn read<'a>(parts: impl Iterator<Item = &'a Value>) -> Option<Said> {
+pub(super) fn read<'a>(parts: impl Iterator<Item = &'a Value>) -> Option<LinqMessage> {
     let (mut words, mut media, mut strange, mut malformed) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (number, part) in parts.enumerate() {
         match part.as_object().map(Object).and_then(part_of) {
-            Some(Part::Words(text)) => words.push(text),
-            Some(Part::Medium(medium)) => media.push((number, medium)),
-            Some(Part::Unknown(content)) => strange.push(content),
+            Some(LinqPart::Words(text)) => words.push(text),
+            Some(LinqPart::Medium(medium)) => media.push((number, medium)),
+            Some(LinqPart::Unknown(content)) => strange.push(content),
             None => malformed += 1,
         }
     }
@@ -43,10 +43,10 @@ pub(super) fn read<'a>(parts: impl Iterator<Item = &'a Value>) -> Option<Said> {
         (None, None) => {
             let mut strange = strange.into_iter();
             let first = strange.next()?;
-            return Some(Said { first, more: Vec::new(), unknown: strange.len(), malformed });
+            return Some(LinqMessage { first, more: Vec::new(), unknown: strange.len(), malformed });
         }
     };
-    Some(Said { first, more: media.collect(), unknown: strange.len(), malformed })
+    Some(LinqMessage { first, more: media.collect(), unknown: strange.len(), malformed })
 }
 
 /// Something that nobody knows, as it came.
@@ -55,19 +55,19 @@ pub(super) fn unknown(what: String, wire: Object<'_>) -> Option<Content> {
     is_within(&raw, DEEPEST).then_some(Content::Unknown { what, raw })
 }
 
-enum Part {
+enum LinqPart {
     Words(String),
     Medium(MediaRef),
     Unknown(Content),
 }
 
-fn part_of(part: Object<'_>) -> Option<Part> {
+fn part_of(part: Object<'_>) -> Option<LinqPart> {
     let kind = part.text("type")?;
     match kind.as_str() {
-        "text" | "link" | "app_clip" => part.text("value").map(Part::Words),
-        "media" => medium(part).map(Part::Medium),
-        "imessage_app" => card(part).map(Part::Words).or_else(|| unknown(kind, part).map(Part::Unknown)),
-        _ => unknown(kind, part).map(Part::Unknown),
+        "text" | "link" | "app_clip" => part.text("value").map(LinqPart::Words),
+        "media" => medium(part).map(LinqPart::Medium),
+        "imessage_app" => card(part).map(LinqPart::Words).or_else(|| unknown(kind, part).map(LinqPart::Unknown)),
+        _ => unknown(kind, part).map(LinqPart::Unknown),
     }
 }
 

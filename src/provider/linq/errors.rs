@@ -15,20 +15,20 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::provider::answer::{LONGEST_WAIT, Repeat, retry_after};
-use crate::provider::exchange::Whole;
+use crate::provider::exchange::FullResponse;
 use crate::provider::lenient::Object;
-use crate::provider::{Code, ProviderError, Scope};
+use crate::provider::{ErrorCode, ProviderError, Scope};
 
 /// What an answer says that is none of success.
-pub(super) struct Refusal {
+pub(super) struct LinqRefusal {
     status: u16,
     code: Option<i64>,
     wait: Option<Duration>,
 }
 
-impl Refusal {
+impl LinqRefusal {
     /// What `answer` refuses; none if it is one of success. One with a status of success may still say otherwise.
-    pub(super) fn of(answer: &Whole, now: Timestamp) -> Option<Self> {
+    pub(super) fn of(answer: &FullResponse, now: Timestamp) -> Option<Self> {
         let object = answer.object();
         let object = object.as_ref().map(Object);
         let error = object.and_then(|object| object.object("error"));
@@ -69,14 +69,14 @@ impl Refusal {
         self.status == 403 && !matches!(self.code, Some(2004 | 2008 | 2024 | 2026 | 2027))
     }
 
-    pub(super) fn code(&self) -> Code {
-        self.code.map_or(Code::Status(self.status), Code::Upstream)
+    pub(super) fn code(&self) -> ErrorCode {
+        self.code.map_or(ErrorCode::Status(self.status), ErrorCode::Upstream)
     }
 }
 
 /// What it means that a store of files refuses: not Linq itself, so nothing about the bot.
-pub(super) fn of_files(answer: &Whole) -> ProviderError {
-    let code = Code::Status(answer.status);
+pub(super) fn of_files(answer: &FullResponse) -> ProviderError {
+    let code = ErrorCode::Status(answer.status);
     match answer.status {
         408 | 429 | 500.. => ProviderError::Transient { code },
         _ => ProviderError::Rejected { code },

@@ -15,7 +15,7 @@ use crate::message::{ChatId, ContactId};
 use crate::provider::lenient::{Object, Shallow};
 
 /// One event.
-pub(super) struct Event<'a> {
+pub(super) struct LinqEvent<'a> {
     /// What it is about.
     pub(super) data: Object<'a>,
     /// Where the message's own fields are.
@@ -26,7 +26,7 @@ pub(super) struct Event<'a> {
     time: Timestamp,
 }
 
-impl<'a> Event<'a> {
+impl<'a> LinqEvent<'a> {
     pub(super) fn new(envelope: &Shallow<'_>, data: Object<'a>, received: Timestamp) -> Self {
         Self {
             data,

@@ -1,7 +1,7 @@
 //! What a delivery carries: one event of one of some seventy types, of which a bot has a use for eight.
 
-use super::content::{self, Said};
-use super::event::Event;
+use super::content::{self, LinqMessage};
+use super::event::LinqEvent;
 use super::{consent, names, reaction};
 use crate::clock::Timestamp;
 use crate::message::{
@@ -11,14 +11,14 @@ use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::{Elsewhere, Events, Unread, WebhookError};
 
 /// Whose delivery it is, and when it came.
-pub(super) struct Reader<'a> {
+pub(super) struct LinqReader<'a> {
     pub(super) bot: &'a BotName,
     /// The bot's line; empty if it serves all lines.
     pub(super) number: &'a str,
     pub(super) received: Timestamp,
 }
 
-impl Reader<'_> {
+impl LinqReader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
         let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
@@ -34,21 +34,21 @@ impl Reader<'_> {
     }
 
     fn event(&self, envelope: &Shallow<'_>, events: &mut Events) -> Option<()> {
-        let Some(news) = News::of(&envelope.text("event_type")?) else {
+        let Some(news) = LinqNews::of(&envelope.text("event_type")?) else {
             events.ignored.other += 1;
             return Some(());
         };
         let data = envelope.object("data")?;
-        let event = Event::new(envelope, Object(&data), self.received);
+        let event = LinqEvent::new(envelope, Object(&data), self.received);
         if event.line().is_some_and(|line| !self.serves(&line)) {
             events.leave_out(Elsewhere::by("number"));
             return Some(());
         }
         match news {
-            News::Received => self.received(&event, events),
-            News::Edited => self.edited(&event, events),
-            News::Reacted { added } => self.reacted(&event, added, events),
-            News::Status(stage, when) => self.status(&event, stage, when, events),
+            LinqNews::Received => self.received(&event, events),
+            LinqNews::Edited => self.edited(&event, events),
+            LinqNews::Reacted { added } => self.reacted(&event, added, events),
+            LinqNews::Status(stage, when) => self.status(&event, stage, when, events),
         }?;
         events.wishes.extend(consent::told(&event, self.bot));
         // What Linq has found later counts.
@@ -61,14 +61,14 @@ impl Reader<'_> {
         self.number.is_empty() || digits(self.number) == digits(line)
     }
 
-    fn received(&self, event: &Event<'_>, events: &mut Events) -> Option<()> {
+    fn received(&self, event: &LinqEvent<'_>, events: &mut Events) -> Option<()> {
         // Of those that were sent from our side another event tells.
         if event.is_ours() || event.is_past() {
             events.ignored.other += 1;
             return Some(());
         }
         let id = event.message.text("id")?;
-        let Said { first, more, unknown, malformed } = content::read(event.message.list("parts"))?;
+        let LinqMessage { first, more, unknown, malformed } = content::read(event.message.list("parts"))?;
         let at = self.reference(event, MessageId::new(&*id), &["sent_at", "received_at", "created_at"])?;
         let quotes = event.message.object("reply_to").and_then(|quoted| quoted.text("message_id"));
         let further = more.into_iter().map(|(part, medium)| (names::of_part(&id, part), Content::Media(medium)));
@@ -82,7 +82,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    fn edited(&self, event: &Event<'_>, events: &mut Events) -> Option<()> {
+    fn edited(&self, event: &LinqEvent<'_>, events: &mut Events) -> Option<()> {
         if event.is_ours() || event.is_past() {
             events.ignored.other += 1;
             return Some(());
@@ -95,7 +95,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    fn reacted(&self, event: &Event<'_>, added: bool, events: &mut Events) -> Option<()> {
+    fn reacted(&self, event: &LinqEvent<'_>, added: bool, events: &mut Events) -> Option<()> {
         if event.is_ours() || event.is_past() {
             events.ignored.other += 1;
             return Some(());
@@ -106,7 +106,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    fn status(&self, event: &Event<'_>, stage: Stage, when: &str, events: &mut Events) -> Option<()> {
+    fn status(&self, event: &LinqEvent<'_>, stage: Stage, when: &str, events: &mut Events) -> Option<()> {
         // A customer's message is delivered and read as well: by us.
         if event.is_theirs() {
             events.ignored.other += 1;
@@ -134,7 +134,7 @@ impl Reader<'_> {
 
     /// A message from our side that does not go by a key of ours: somebody has written it with another client of Linq's. A
     /// voice memo of ours has no key either, and is known by its name.
-    fn echo(&self, event: &Event<'_>, id: &str, when: &str) -> Echo {
+    fn echo(&self, event: &LinqEvent<'_>, id: &str, when: &str) -> Echo {
         let parts = content::read(event.message.list("parts"));
         let words = parts.as_ref().and_then(|said| said.first.words().map(str::to_owned));
         let told = parts.map(|said| {
@@ -153,7 +153,7 @@ impl Reader<'_> {
         }
     }
 
-    fn reference(&self, event: &Event<'_>, message: MessageId, when: &[&str]) -> Option<MessageRef> {
+    fn reference(&self, event: &LinqEvent<'_>, message: MessageId, when: &[&str]) -> Option<MessageRef> {
         let sender = event.sender()?;
         Some(MessageRef {
             bot: self.bot.clone(),
@@ -170,20 +170,20 @@ impl Reader<'_> {
 
 /// An event that makes no sense, if it is something that a customer has written.
 fn unread(body: &str, envelope: &Shallow<'_>) -> Option<Unread> {
-    if let Some(News::Status(..)) | None = News::of(&envelope.text("event_type")?) {
+    if let Some(LinqNews::Status(..)) | None = LinqNews::of(&envelope.text("event_type")?) {
         return None;
     }
     let data = envelope.get("data").unwrap_or_default();
     let unread = Unread::new(body).with(data, &["id", "message_id"], &["from"]);
     let sender = envelope.object("data").and_then(|data| {
-        let event = Event::new(envelope, Object(&data), Timestamp::default());
+        let event = LinqEvent::new(envelope, Object(&data), Timestamp::default());
         event.sender().map(|sender| sender.as_str().to_owned())
     });
     Some(Unread { names: sender.into_iter().chain(unread.names).collect(), ..unread })
 }
 
 /// What an event tells a bot.
-enum News {
+enum LinqNews {
     Received,
     Edited,
     Reacted {
@@ -193,7 +193,7 @@ enum News {
     Status(Stage, &'static str),
 }
 
-impl News {
+impl LinqNews {
     fn of(event_type: &str) -> Option<Self> {
         Some(match event_type {
             "message.received" => Self::Received,

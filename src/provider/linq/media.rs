@@ -15,7 +15,7 @@ use crate::provider::answer::Repeat;
 use crate::provider::exchange::{TOO_LARGE, download, exchange};
 use crate::provider::files;
 use crate::provider::lenient::Object;
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// An upload's time grows by one second for each of these, in bytes.
 const UPLOADED_IN_A_SECOND: u64 = 256 << 10;
@@ -60,7 +60,7 @@ impl Linq {
         let place = self.ask("POST", &["v3", "attachments"], body, Repeat::Harmless).await?;
         let place = Object(&place);
         // Whatever was announced without effect can be announced again: nobody has seen it.
-        let unnamed = ProviderError::Transient { code: Code::Network("the answer names no attachment") };
+        let unnamed = ProviderError::Transient { code: ErrorCode::Network("the answer names no attachment") };
         let (Some(id), Some(url)) = (place.text("attachment_id"), place.text("upload_url")) else {
             return Err(unnamed);
         };
@@ -94,5 +94,5 @@ fn headers(wanted: Option<Object<'_>>, mime: &str) -> Vec<(std::borrow::Cow<'sta
 }
 
 fn rejected(what: &'static str) -> ProviderError {
-    ProviderError::Rejected { code: Code::Local(what) }
+    ProviderError::Rejected { code: ErrorCode::Local(what) }
 }

@@ -6,7 +6,7 @@ use super::config::PreferredService;
 use super::names::Target;
 use crate::message::reply::{Media, MediaSource};
 use crate::message::{MediaKind, MessageId, PartKey};
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// What stands around the parts of a message.
 pub(super) struct Envelope<'a> {
@@ -69,7 +69,7 @@ fn source<'a>(media: &'a Media, link_key: &'static str) -> Result<(&'static str,
         MediaSource::Link(link) => Ok((link_key, link)),
         MediaSource::Uploaded(id) => Ok(("attachment_id", id)),
         MediaSource::Bytes { .. } => {
-            Err(ProviderError::Rejected { code: Code::Local("the medium has to be uploaded first") })
+            Err(ProviderError::Rejected { code: ErrorCode::Local("the medium has to be uploaded first") })
         }
     }
 }

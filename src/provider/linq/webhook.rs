@@ -43,19 +43,19 @@ pub(super) struct Rules {
 }
 
 /// What vouches for a request.
-pub(super) struct Verifier {
-    keys: Vec<Keys>,
+pub(super) struct LinqVerifier {
+    keys: Vec<LinqKeys>,
     rules: Rules,
 }
 
 /// What one secret comes to. A scheme that it is no good for has an empty key, which vouches for nothing.
-struct Keys {
+struct LinqKeys {
     standard: SigningKey,
     legacy: SigningKey,
     until: Option<Timestamp>,
 }
 
-impl Verifier {
+impl LinqVerifier {
     pub(super) fn new(secrets: &[SigningSecret], rules: Rules) -> Self {
         let keys = |secret: &SigningSecret| {
             let (full, decoded) = (secret.secret.expose_secret(), decoded(secret).unwrap_or_default());
@@ -64,7 +64,7 @@ impl Verifier {
                 Some(LegacyKey::Decoded) => &decoded,
                 None => &[],
             };
-            Keys { standard: SigningKey::new(&decoded), legacy: SigningKey::new(legacy), until: secret.until }
+            LinqKeys { standard: SigningKey::new(&decoded), legacy: SigningKey::new(legacy), until: secret.until }
         };
         Self { keys: secrets.iter().map(keys).collect(), rules }
     }

@@ -11,7 +11,7 @@ use super::{Meta, MetaSettings};
 use crate::clock::in_words;
 use crate::provider::secrets::Secrets;
 use crate::provider::whatsapp::{limits, rates};
-use crate::provider::{Around, Provider, ProviderConfig, Resolve};
+use crate::provider::{Provider, ProviderConfig, ProviderContext, Resolve};
 use crate::secret::SecretRef;
 
 /// One number on Meta's Cloud API, as it is configured.
@@ -95,7 +95,7 @@ impl ProviderConfig for MetaConfig {
         limits::TEXT
     }
 
-    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
+    fn connect(&self, resolve: &mut Resolve<'_>, around: ProviderContext) -> Arc<dyn Provider> {
         Arc::new(Meta::new(around.bot, self.settings(resolve), around.transport, around.clock))
     }
 }

@@ -9,10 +9,10 @@ use crate::http::Headers;
 use crate::provider::answer::{LONGEST_WAIT, Repeat, by_status, retry_after};
 use crate::provider::lenient::{self, Object};
 use crate::provider::whatsapp::codes;
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// Everything about an answer that may say why a call was refused.
-pub(super) struct Refusal<'a> {
+pub(super) struct MetaRefusal<'a> {
     pub(super) status: u16,
     pub(super) headers: &'a Headers,
     /// The body, if it is an object.
@@ -20,7 +20,7 @@ pub(super) struct Refusal<'a> {
     pub(super) now: Timestamp,
 }
 
-impl Refusal<'_> {
+impl MetaRefusal<'_> {
     /// What the caller can do about it.
     pub(super) fn meaning(&self, repeat: Repeat) -> ProviderError {
         let wait = retry_after(self.headers, self.now).max(throttled(self.headers));
@@ -30,7 +30,7 @@ impl Refusal<'_> {
         let Some(code) = error.int("code") else { return by_status() };
         codes::meaning(code, client_error, wait, repeat).unwrap_or_else(|| {
             // A code from after our table.
-            let code = Code::Upstream(code);
+            let code = ErrorCode::Upstream(code);
             match by_status() {
                 ProviderError::Rejected { .. } if error.flag("is_transient") => ProviderError::Transient { code },
                 ProviderError::RateLimited { retry_after, scope, .. } => {

@@ -3,21 +3,23 @@
 //! Read level by level, so that an element that makes no sense is counted and spoils none of its neighbours.
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, ChatId, ContactId, DeliveryStatus, Echo, MessageId, PartKey, Wish, rendering};
+use crate::message::{
+    BotName, ChatId, ContactId, DeliveryStatus, Echo, MarketingPreference, MessageId, PartKey, rendering,
+};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::whatsapp::content;
-use crate::provider::whatsapp::inbound::{Around, each, each_message, stage, time};
+use crate::provider::whatsapp::inbound::{DeliveryContext, each, each_message, stage, time};
 use crate::provider::whatsapp::sender::{Sender, phone};
 use crate::provider::{Elsewhere, Events, LastDigits, WebhookError};
 
 /// Whose delivery it is, and when it came.
-pub(super) struct Reader<'a> {
+pub(super) struct MetaReader<'a> {
     pub(super) bot: &'a BotName,
     pub(super) phone_number_id: &'a str,
     pub(super) received: Timestamp,
 }
 
-impl Reader<'_> {
+impl MetaReader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
         let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
@@ -78,7 +80,7 @@ impl Reader<'_> {
             let contacts =
                 value.objects("contacts").iter().map(|contact| Sender::of_contact(Object(contact))).collect();
             let codes = value.objects("errors").iter().filter_map(|error| Object(error).int("code")).collect();
-            let around = Around { bot: self.bot, received: self.received, own, contacts, codes };
+            let around = DeliveryContext { bot: self.bot, received: self.received, own, contacts, codes };
             each_message(value, &["id"], events, |message, events| {
                 let message = lenient::object(message)?;
                 let message = Object(&message);
@@ -111,7 +113,7 @@ impl Reader<'_> {
     }
 
     /// What somebody has chosen in WhatsApp's own menu. The inner none is something else than whether to be sent offers.
-    fn wish(&self, wish: Object<'_>) -> Option<Option<Wish>> {
+    fn wish(&self, wish: Object<'_>) -> Option<Option<MarketingPreference>> {
         let opts_out = match (wish.text("category")?.as_str(), wish.text("value")?.as_str()) {
             ("marketing_messages", "stop") => true,
             ("marketing_messages", "resume") => false,
@@ -122,7 +124,7 @@ impl Reader<'_> {
         if phone.is_none() && chat.is_none() {
             return None;
         }
-        Some(Some(Wish {
+        Some(Some(MarketingPreference {
             bot: self.bot.clone(),
             chat,
             phone,

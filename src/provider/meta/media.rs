@@ -13,7 +13,7 @@ use crate::provider::answer::Repeat;
 use crate::provider::exchange::{TOO_LARGE, download};
 use crate::provider::files;
 use crate::provider::lenient::Object;
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// An upload's time grows by one second for each of these, in bytes.
 const UPLOADED_IN_A_SECOND: u64 = 256 << 10;
@@ -57,10 +57,12 @@ impl Meta {
         call.timeout += extra;
         let answer = self.call(call, Repeat::Harmless).await?;
         // Whatever was uploaded without a name can be uploaded again: nobody has seen it.
-        Object(&answer).text("id").ok_or(ProviderError::Transient { code: Code::Network("the answer names no medium") })
+        Object(&answer)
+            .text("id")
+            .ok_or(ProviderError::Transient { code: ErrorCode::Network("the answer names no medium") })
     }
 }
 
 fn rejected(what: &'static str) -> ProviderError {
-    ProviderError::Rejected { code: Code::Local(what) }
+    ProviderError::Rejected { code: ErrorCode::Local(what) }
 }

@@ -4,11 +4,12 @@ use serde_json::{Map, Value, json};
 
 use crate::message::{MessageRef, Part, PartKey};
 use crate::provider::whatsapp::payload::{self, NotUploaded};
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// The body of the call that sends `part` in answer to `to`.
 pub(super) fn body(to: &MessageRef, part: &Part, key: &PartKey) -> Result<Value, ProviderError> {
-    let in_hand = |NotUploaded| ProviderError::Rejected { code: Code::Local("the medium has to be uploaded first") };
+    let in_hand =
+        |NotUploaded| ProviderError::Rejected { code: ErrorCode::Local("the medium has to be uploaded first") };
     let (kind, object) = payload::object(&part.payload, &to.message).map_err(in_hand)?;
     let mut body = recipient(to);
     body.insert("messaging_product".to_owned(), "whatsapp".into());

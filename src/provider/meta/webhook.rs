@@ -8,12 +8,12 @@ use crate::provider::{SigningSecret, WebhookError, WebhookRequest};
 use crate::secret::same_token;
 
 /// What vouches for a request.
-pub(super) struct Verifier {
+pub(super) struct MetaVerifier {
     keys: Vec<(SigningKey, Option<Timestamp>)>,
     verify_token: SecretString,
 }
 
-impl Verifier {
+impl MetaVerifier {
     pub(super) fn new(secrets: &[SigningSecret], verify_token: SecretString) -> Self {
         let key = |app: &SigningSecret| (SigningKey::new(app.secret.expose_secret().as_bytes()), app.until);
         Self { keys: secrets.iter().map(key).collect(), verify_token }

@@ -13,7 +13,7 @@ use super::{NxCloud, errors};
 use crate::http::{Body, Call, Headers};
 use crate::provider::ProviderError;
 use crate::provider::answer::Repeat;
-use crate::provider::exchange::{Whole, exchange};
+use crate::provider::exchange::{FullResponse, exchange};
 use crate::provider::files;
 
 /// What can be asked of NXCloud. Each has a path and an action.
@@ -28,14 +28,14 @@ pub(super) enum Operation {
 
 /// What a call says, ready to be said a second time.
 #[derive(Clone)]
-pub(super) enum Said {
+pub(super) enum NxcloudBody {
     /// Bytes that are signed and sent as they are.
     Json(Bytes),
     /// A form, whose body is not signed.
     Form { fields: Vec<(&'static str, String)>, file: Bytes, mime: String },
 }
 
-impl From<Value> for Said {
+impl From<Value> for NxcloudBody {
     fn from(body: Value) -> Self {
         Self::Json(body.to_string().into())
     }
@@ -46,7 +46,7 @@ impl NxCloud {
     pub(super) async fn call(
         &self,
         operation: Operation,
-        said: Said,
+        said: NxcloudBody,
         timeout: Duration,
         repeat: Repeat,
     ) -> Result<Map<String, Value>, ProviderError> {
@@ -61,19 +61,19 @@ impl NxCloud {
         errors::data(&answer, self.clock.now(), repeat)
     }
 
-    async fn attempt(&self, call: Call, repeat: Repeat) -> Result<Whole, ProviderError> {
+    async fn attempt(&self, call: Call, repeat: Repeat) -> Result<FullResponse, ProviderError> {
         exchange(&*self.transport, call, repeat).await
     }
 
     /// A call of this moment: each has its own time, and a signature over it.
-    fn request(&self, operation: Operation, said: Said, timeout: Duration) -> Call {
+    fn request(&self, operation: Operation, said: NxcloudBody, timeout: Duration) -> Call {
         let (path, action) = (self.config.paths.of(operation), self.config.actions.of(operation));
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{path}", self.base_url.path().trim_end_matches('/')));
         let ts = self.clock.now().0.saturating_add_signed(self.clock_offset.load(Ordering::Relaxed)).to_string();
         let (body, signed_body) = match said {
-            Said::Json(bytes) => (Body::Json(bytes.clone()), bytes),
-            Said::Form { fields, file, mime } => {
+            NxcloudBody::Json(bytes) => (Body::Json(bytes.clone()), bytes),
+            NxcloudBody::Form { fields, file, mime } => {
                 let name = files::upload_name(&mime).into();
                 (Body::Multipart { fields, file, mime, name }, Bytes::new())
             }

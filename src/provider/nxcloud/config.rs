@@ -9,13 +9,13 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::names::{Actions, CallbackHeaders, Paths, require_word};
-use super::webhook::Verifier;
+use super::webhook::NxcloudVerifier;
 use super::{LIFETIME, NxCloud, abilities};
 use crate::clock::in_words;
 use crate::provider::hosts::Hosts;
 use crate::provider::whatsapp::sender::phone;
 use crate::provider::whatsapp::{limits, rates};
-use crate::provider::{Around, Provider, ProviderConfig, Resolve};
+use crate::provider::{Provider, ProviderConfig, ProviderContext, Resolve};
 use crate::secret::SecretRef;
 
 /// The shortest token in the webhook's address, in characters.
@@ -158,7 +158,7 @@ impl ProviderConfig for NxCloudConfig {
         limits::TEXT
     }
 
-    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
+    fn connect(&self, resolve: &mut Resolve<'_>, around: ProviderContext) -> Arc<dyn Provider> {
         let own = phone(&self.business_phone);
         resolve.require(own.is_some(), "business_phone", "must be the number in digits, its country's code first");
         self.check_words(resolve);
@@ -176,7 +176,7 @@ impl ProviderConfig for NxCloudConfig {
         let proven = self.callback_signing == Signing::Required || given(&self.token).is_some();
         let problem = "lets anybody in who finds the webhook's address: require signatures, or set a token as well";
         resolve.require(proven, "callback_signing", problem);
-        let verifier = Verifier {
+        let verifier = NxcloudVerifier {
             signing: self.callback_signing,
             headers: self.callback_headers.clone(),
             access_key: access_key.clone(),

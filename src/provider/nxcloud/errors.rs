@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 use crate::provider::answer::{Repeat, by_status, retry_after};
-use crate::provider::exchange::Whole;
+use crate::provider::exchange::FullResponse;
 use crate::provider::lenient::Object;
 use crate::provider::whatsapp::codes;
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// The `ts` of the call is more than a minute off NXCloud's clock. Nothing was done.
 pub(super) const CLOCK: i64 = 1004;
@@ -18,13 +18,13 @@ pub(super) const CLOCK: i64 = 1004;
 const META: i64 = 9099;
 
 /// NXCloud's code, if the answer has one.
-pub(super) fn code(answer: &Whole) -> Option<i64> {
+pub(super) fn code(answer: &FullResponse) -> Option<i64> {
     Object(&answer.object()?).int("code")
 }
 
 /// What the answer brings, if it is one of success: that takes a code of zero and no error in the data, for an error of
 /// Meta's may come with "success" around it (NXCloud's typing page).
-pub(super) fn data(answer: &Whole, now: Timestamp, repeat: Repeat) -> Result<Map<String, Value>, ProviderError> {
+pub(super) fn data(answer: &FullResponse, now: Timestamp, repeat: Repeat) -> Result<Map<String, Value>, ProviderError> {
     let wait = retry_after(&answer.headers, now);
     let by_status = || by_status(answer.status, wait, repeat);
     let mut object = answer.object().unwrap_or_default();
@@ -42,14 +42,14 @@ pub(super) fn data(answer: &Whole, now: Timestamp, repeat: Repeat) -> Result<Map
             Err(metas(error, answer.status, wait, repeat))
         }
         Some(code) => Err(own(code, repeat).unwrap_or_else(|| unknown(by_status(), code, repeat))),
-        None if answer.is_success() => Err(repeat.doubtful(Code::Status(answer.status))),
+        None if answer.is_success() => Err(repeat.doubtful(ErrorCode::Status(answer.status))),
         None => Err(by_status()),
     }
 }
 
 /// NXCloud's own codes (its pages on each call, and "API interface call convention").
 fn own(number: i64, repeat: Repeat) -> Option<ProviderError> {
-    let code = Code::Upstream(number);
+    let code = ErrorCode::Upstream(number);
     Some(match number {
         // The credentials, the clock, the action.
         1000..=1009 => ProviderError::Unauthorized { code },
@@ -66,19 +66,19 @@ fn own(number: i64, repeat: Repeat) -> Option<ProviderError> {
 /// What Meta said, passed on.
 fn metas(error: Option<Object<'_>>, status: u16, wait: Option<Duration>, repeat: Repeat) -> ProviderError {
     let Some(code) = error.and_then(|error| error.int("code")) else {
-        return repeat.doubtful(Code::Upstream(META));
+        return repeat.doubtful(ErrorCode::Upstream(META));
     };
     codes::meaning(code, (400..500).contains(&status), wait, repeat).unwrap_or_else(|| {
         // A code from after our table.
         let transient = error.is_some_and(|error| error.flag("is_transient"));
-        let code = Code::Upstream(code);
+        let code = ErrorCode::Upstream(code);
         if transient { ProviderError::Transient { code } } else { repeat.doubtful(code) }
     })
 }
 
 /// A code from after our table, with what its status says.
 fn unknown(by_status: ProviderError, code: i64, repeat: Repeat) -> ProviderError {
-    let code = Code::Upstream(code);
+    let code = ErrorCode::Upstream(code);
     match by_status {
         ProviderError::RateLimited { retry_after, scope, .. } => {
             ProviderError::RateLimited { retry_after, scope, code }

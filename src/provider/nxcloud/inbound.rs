@@ -6,12 +6,12 @@
 use crate::clock::Timestamp;
 use crate::message::{BotName, DeliveryStatus, MessageId, PartKey};
 use crate::provider::lenient::{self, Object, Shallow};
-use crate::provider::whatsapp::inbound::{Around, each, each_message, stage, time};
+use crate::provider::whatsapp::inbound::{DeliveryContext, each, each_message, stage, time};
 use crate::provider::whatsapp::sender::{Sender, phone};
 use crate::provider::{Elsewhere, Events, WebhookError};
 
 /// Whose callback it is, when it came, and what its fields are called.
-pub(super) struct Reader<'a> {
+pub(super) struct NxcloudReader<'a> {
     pub(super) bot: &'a BotName,
     /// Our own phone number, in digits.
     pub(super) own: &'a str,
@@ -20,7 +20,7 @@ pub(super) struct Reader<'a> {
     pub(super) received: Timestamp,
 }
 
-impl Reader<'_> {
+impl NxcloudReader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
         let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
@@ -54,7 +54,7 @@ impl Reader<'_> {
     }
 
     fn messages(&self, root: &Shallow<'_>, events: &mut Events) {
-        let around = Around {
+        let around = DeliveryContext {
             bot: self.bot,
             received: self.received,
             own: Some(self.own.to_owned()),

@@ -8,14 +8,14 @@ use serde_json::json;
 use url::Url;
 
 use super::NxCloud;
-use super::call::{Operation, Said};
+use super::call::{NxcloudBody, Operation};
 use crate::http::{Body, Call, Download};
 use crate::message::MediaRef;
 use crate::provider::answer::{Repeat, by_status, retry_after};
-use crate::provider::exchange::{Whole, download};
+use crate::provider::exchange::{FullResponse, download};
 use crate::provider::hosts::is_public;
 use crate::provider::lenient::Object;
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// An upload's time grows by one second for each of these, in bytes.
 const UPLOADED_IN_A_SECOND: u64 = 256 << 10;
@@ -52,7 +52,7 @@ impl NxCloud {
     }
 
     /// The store knows nothing of our credentials: its refusals say nothing about them.
-    fn refused_by_store(&self, refused: &Whole) -> ProviderError {
+    fn refused_by_store(&self, refused: &FullResponse) -> ProviderError {
         match by_status(refused.status, retry_after(&refused.headers, self.clock.now()), Repeat::Harmless) {
             ProviderError::Unauthorized { code } => ProviderError::Rejected { code },
             meaning => meaning,
@@ -69,13 +69,15 @@ impl NxCloud {
         if self.config.upload_appkey {
             fields.push(("appkey", self.appkey().to_owned()));
         }
-        let said = Said::Form { fields, file, mime: mime.to_owned() };
+        let said = NxcloudBody::Form { fields, file, mime: mime.to_owned() };
         let answer = self.call(Operation::UploadMedia, said, timeout, Repeat::Harmless).await?;
         // Whatever was uploaded without a name can be uploaded again: nobody has seen it.
-        Object(&answer).text("id").ok_or(ProviderError::Transient { code: Code::Network("the answer names no medium") })
+        Object(&answer)
+            .text("id")
+            .ok_or(ProviderError::Transient { code: ErrorCode::Network("the answer names no medium") })
     }
 }
 
 fn rejected(what: &'static str) -> ProviderError {
-    ProviderError::Rejected { code: Code::Local(what) }
+    ProviderError::Rejected { code: ErrorCode::Local(what) }
 }

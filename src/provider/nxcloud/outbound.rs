@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::NxCloudConfig;
 use crate::message::{MessageRef, Part, PartKey, Payload};
 use crate::provider::whatsapp::payload::{self, NotUploaded};
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// The body of the call that sends `part` in answer to `to`, but for who sends it.
 pub(super) fn body(
@@ -15,7 +15,8 @@ pub(super) fn body(
     part: &Part,
     key: &PartKey,
 ) -> Result<Map<String, Value>, ProviderError> {
-    let in_hand = |NotUploaded| ProviderError::Rejected { code: Code::Local("the medium has to be uploaded first") };
+    let in_hand =
+        |NotUploaded| ProviderError::Rejected { code: ErrorCode::Local("the medium has to be uploaded first") };
     let (kind, mut object) = payload::object(&part.payload, &to.message).map_err(in_hand)?;
     let kind = match part.payload {
         Payload::Reaction { .. } => &*config.reaction_type,

@@ -13,7 +13,7 @@ use crate::provider::{WebhookError, WebhookRequest};
 use crate::secret::same_token;
 
 /// What vouches for a callback.
-pub(super) struct Verifier {
+pub(super) struct NxcloudVerifier {
     pub(super) signing: Signing,
     pub(super) headers: CallbackHeaders,
     pub(super) access_key: SecretString,
@@ -23,7 +23,7 @@ pub(super) struct Verifier {
     pub(super) token: Option<SecretString>,
 }
 
-impl Verifier {
+impl NxcloudVerifier {
     /// Whether a callback shows the token, if there is one, and is signed over exactly the bytes that arrived, if it has
     /// to be or says that it is.
     pub(super) fn verify(&self, request: &WebhookRequest) -> Result<(), WebhookError> {

@@ -9,9 +9,9 @@ use super::message_id;
 use crate::clock::Timestamp;
 use crate::message::{MessageId, PartKey};
 use crate::provider::answer::{LONGEST_WAIT, Repeat, by_status, retry_after};
-use crate::provider::exchange::Whole;
+use crate::provider::exchange::FullResponse;
 use crate::provider::lenient::Object;
-use crate::provider::{Code, ProviderError};
+use crate::provider::{ErrorCode, ProviderError};
 
 /// Reads an upstream's answers.
 pub(super) struct Reading {
@@ -24,13 +24,13 @@ pub(super) struct Reading {
 
 impl Reading {
     /// What a refused call means.
-    pub(super) fn refusal(&self, answer: &Whole) -> ProviderError {
+    pub(super) fn refusal(&self, answer: &FullResponse) -> ProviderError {
         let object = answer.object().unwrap_or_default();
         self.meaning(answer.status, Object(&object), answer)
     }
 
     /// The name of the message that a send has made. A name is not always told: then ours stands for it.
-    pub(super) fn sent(&self, answer: &Whole, key: &PartKey) -> Result<MessageId, ProviderError> {
+    pub(super) fn sent(&self, answer: &FullResponse, key: &PartKey) -> Result<MessageId, ProviderError> {
         let object = answer.object().unwrap_or_default();
         let object = Object(&object);
         let id = message_id::find(object);
@@ -41,18 +41,18 @@ impl Reading {
     }
 
     /// A failure that came with a status of success. It may say which status it should have had.
-    fn failure(&self, object: Object<'_>, answer: &Whole) -> ProviderError {
+    fn failure(&self, object: Object<'_>, answer: &FullResponse) -> ProviderError {
         let inner = object.object("data").and_then(|data| data.int("status"));
         let stated = inner.or_else(|| object.int("statusCode")).or_else(|| object.int("status"));
         match stated.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status)) {
             Some(status) => self.meaning(status, object, answer),
             None => by_slug(object, self.repeat)
-                .unwrap_or(self.repeat.doubtful(Code::Network("the answer says that it failed"))),
+                .unwrap_or(self.repeat.doubtful(ErrorCode::Network("the answer says that it failed"))),
         }
     }
 
-    fn meaning(&self, status: u16, object: Object<'_>, answer: &Whole) -> ProviderError {
-        let code = Code::Status(status);
+    fn meaning(&self, status: u16, object: Object<'_>, answer: &FullResponse) -> ProviderError {
+        let code = ErrorCode::Status(status);
         let words = String::from_utf8_lossy(&answer.body).to_lowercase();
         // The engine has no such thing: certainly nothing was done.
         let is_gap = || words.contains("not implemented") || words.contains("not supported");
@@ -73,7 +73,7 @@ impl Reading {
     }
 
     /// How long to stay away: by the header, or by what the body says in seconds; the longer of both.
-    fn wait(&self, object: Object<'_>, answer: &Whole) -> Option<Duration> {
+    fn wait(&self, object: Object<'_>, answer: &FullResponse) -> Option<Duration> {
         const NAMES: [&str; 4] = ["retryAfterSeconds", "retryAfter", "retry_after", "retry_after_seconds"];
         let places = [Some(object), object.object("details"), object.object("data")];
         let stated =
@@ -95,9 +95,9 @@ fn is_failure(object: Object<'_>, names_message: bool) -> bool {
 /// By Wawp's own words for what went wrong, as far as they are known.
 fn by_slug(object: Object<'_>, repeat: Repeat) -> Option<ProviderError> {
     Some(match object.text("code")?.as_str() {
-        "invalid_session" => ProviderError::SessionDown { code: Code::Status(404) },
-        "subscription_required" => ProviderError::Unauthorized { code: Code::Status(403) },
-        "wawp_upstream_error" => repeat.doubtful(Code::Status(502)),
+        "invalid_session" => ProviderError::SessionDown { code: ErrorCode::Status(404) },
+        "subscription_required" => ProviderError::Unauthorized { code: ErrorCode::Status(403) },
+        "wawp_upstream_error" => repeat.doubtful(ErrorCode::Status(502)),
         _ => return None,
     })
 }

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::message::{Media, MediaKind, MediaSource};
-use crate::provider::{Code, ProviderError, files};
+use crate::provider::{ErrorCode, ProviderError, files};
 
 /// The largest medium that travels inside a call, in bytes. A reply is recorded before it leaves, in a record of 1 MiB
 /// at most, and base64 makes four bytes of three.
@@ -33,7 +33,8 @@ pub(super) enum At<'a> {
 /// When it is too large for that.
 pub(super) fn inline(data: &[u8], mime: &str) -> Result<String, ProviderError> {
     if data.len() > LARGEST {
-        let code = Code::Local("the medium is larger than 700 KiB and there is no upload: give a link to it instead");
+        let code =
+            ErrorCode::Local("the medium is larger than 700 KiB and there is no upload: give a link to it instead");
         return Err(ProviderError::Rejected { code });
     }
     let mime: String = mime.chars().filter(|c| c.is_ascii_graphic() && *c != ',').collect();
@@ -47,7 +48,7 @@ pub(super) fn parse(address: &str) -> Option<(&str, &str)> {
 
 impl<'a> File<'a> {
     pub(super) fn of(media: &'a Media) -> Result<Self, ProviderError> {
-        let rejected = |what| ProviderError::Rejected { code: Code::Local(what) };
+        let rejected = |what| ProviderError::Rejected { code: ErrorCode::Local(what) };
         let (at, mime, last) = match &media.source {
             MediaSource::Link(link) => (At::Link(link), None, files::link_name(link)),
             MediaSource::Uploaded(whole) => {

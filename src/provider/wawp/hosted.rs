@@ -11,19 +11,19 @@ use url::Url;
 
 use super::file::{At, File};
 use super::limits::Takes;
-use super::line::{self, Dialect, Request, Seen};
+use super::line::{self, Dialect, Seen, WawpRequest};
 use super::message_id;
 use crate::http::{Body, Call};
 use crate::message::{Media, MediaKind, MessageRef, Part, PartKey, Payload};
-use crate::provider::{Activity, Code, ProviderError};
-pub use config::{Credentials, MediaStyle, TextField, WawpConfig};
+use crate::provider::{Activity, ErrorCode, ProviderError};
+pub use config::{CredentialsIn, MediaStyle, TextField, WawpConfig};
 
 /// A number on Wawp.
 pub(super) struct Wawp {
     base_url: Url,
     instance_id: SecretString,
     access_token: SecretString,
-    credentials: Credentials,
+    credentials: CredentialsIn,
     text_field: TextField,
     media_style: MediaStyle,
     seen: Seen,
@@ -33,7 +33,7 @@ pub(super) struct Wawp {
 }
 
 impl Wawp {
-    fn medium(&self, to: &MessageRef, media: &Media) -> Result<Request, ProviderError> {
+    fn medium(&self, to: &MessageRef, media: &Media) -> Result<WawpRequest, ProviderError> {
         let (path, converts) = match media.kind {
             MediaKind::Image => ("image", false),
             MediaKind::Video => ("video", false),
@@ -65,7 +65,7 @@ impl Wawp {
         if converts && !is_ready {
             body.insert("convert".to_owned(), "true".into());
         }
-        Ok(Request::post(&["v2", "send", path], body))
+        Ok(WawpRequest::post(&["v2", "send", path], body))
     }
 }
 
@@ -84,38 +84,38 @@ impl Dialect for Wawp {
         None
     }
 
-    fn seen(&self, message: &MessageRef) -> Request {
+    fn seen(&self, message: &MessageRef) -> WawpRequest {
         let mut body = chat(message);
         line::seen(message, self.seen, &mut body);
-        Request::post(&["v2", "send", "seen"], body)
+        WawpRequest::post(&["v2", "send", "seen"], body)
     }
 
-    fn typing(&self, message: &MessageRef, activity: Activity) -> Request {
+    fn typing(&self, message: &MessageRef, activity: Activity) -> WawpRequest {
         match &self.recording {
             Some(path) if activity == Activity::Recording => {
-                Request { method: "POST", path: path.clone(), body: chat(message) }
+                WawpRequest { method: "POST", path: path.clone(), body: chat(message) }
             }
-            _ => Request::post(&["v2", "send", "start-typing"], chat(message)),
+            _ => WawpRequest::post(&["v2", "send", "start-typing"], chat(message)),
         }
     }
 
-    fn stop(&self, message: &MessageRef) -> Request {
-        Request::post(&["v2", "send", "stop-typing"], chat(message))
+    fn stop(&self, message: &MessageRef) -> WawpRequest {
+        WawpRequest::post(&["v2", "send", "stop-typing"], chat(message))
     }
 
-    fn part(&self, to: &MessageRef, part: &Part, _: &PartKey) -> Result<Request, ProviderError> {
+    fn part(&self, to: &MessageRef, part: &Part, _: &PartKey) -> Result<WawpRequest, ProviderError> {
         let mut request = match &part.payload {
             Payload::Text { body: text } => {
                 let mut body = chat(to);
                 body.insert(self.text_field.name().to_owned(), text.as_str().into());
-                Request::post(&["v2", "send", "text"], body)
+                WawpRequest::post(&["v2", "send", "text"], body)
             }
             Payload::Media(media) => self.medium(to, media)?,
             Payload::Reaction { message, emoji } => {
                 let mut body = chat(to);
                 body.insert("messageId".to_owned(), line::reacted(to, message).into());
                 body.insert("reaction".to_owned(), emoji.as_str().into());
-                return Ok(Request { method: "PUT", ..Request::post(&["v2", "send", "reaction"], body) });
+                return Ok(WawpRequest { method: "PUT", ..WawpRequest::post(&["v2", "send", "reaction"], body) });
             }
             Payload::Buttons { .. }
             | Payload::List { .. }
@@ -128,20 +128,20 @@ impl Dialect for Wawp {
         Ok(request)
     }
 
-    fn call(&self, request: Request) -> Call {
-        let Request { method, path, mut body } = request;
+    fn call(&self, request: WawpRequest) -> Call {
+        let WawpRequest { method, path, mut body } = request;
         let mut url = line::address(&self.base_url, path.iter().map(String::as_str));
         let (instance, token) = (self.instance_id.expose_secret(), self.access_token.expose_secret());
         let mut headers = Vec::new();
         match self.credentials {
-            Credentials::Body => {
+            CredentialsIn::Body => {
                 body.insert("instance_id".to_owned(), instance.into());
                 body.insert("access_token".to_owned(), token.into());
             }
-            Credentials::Query => {
+            CredentialsIn::Query => {
                 url.query_pairs_mut().append_pair("instance_id", instance).append_pair("access_token", token);
             }
-            Credentials::Headers => {
+            CredentialsIn::Headers => {
                 headers.push(("authorization".into(), format!("Bearer {token}")));
                 headers.push(("x-instance-id".into(), instance.to_owned()));
             }
@@ -156,7 +156,7 @@ impl Dialect for Wawp {
 }
 
 const UNSENDABLE: ProviderError =
-    ProviderError::Unsupported { code: Code::Local("Wawp has no documented call for this") };
+    ProviderError::Unsupported { code: ErrorCode::Local("Wawp has no documented call for this") };
 
 fn chat(message: &MessageRef) -> Map<String, Value> {
     Map::from_iter([("chatId".to_owned(), message.chat.as_str().into())])

@@ -23,7 +23,7 @@ const PARTICIPANT: [&str; 4] = ["SenderAlt", "participantAlt", "participantPn", 
 const TO: [&str; 3] = ["RecipientAlt", "remoteJidAlt", "recipientPn"];
 
 /// Whose delivery it is, and when it came.
-pub(super) struct Reader<'a> {
+pub(super) struct WawpReader<'a> {
     pub(super) bot: &'a BotName,
     /// The session that is ours, where its name is known.
     pub(super) session: Option<&'a str>,
@@ -33,7 +33,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// What stands around the payload.
-struct Around {
+struct EventContext {
     /// Whether it is a message of its own, not something about another.
     is_message: bool,
     id: Option<String>,
@@ -42,7 +42,7 @@ struct Around {
     me: Vec<String>,
 }
 
-impl Around {
+impl EventContext {
     /// What else the engine calls somebody, wherever it says so: their number beside a hidden name, or the other way round.
     fn others(&self, payload: Object<'_>, keys: &[&str]) -> Vec<String> {
         let data = payload.object("_data");
@@ -77,7 +77,7 @@ impl Around {
 }
 
 /// What an event comes to.
-enum Read {
+enum WawpEvent {
     Message(Box<Inbound>),
     Status(DeliveryStatus),
     Echo(Echo),
@@ -85,7 +85,7 @@ enum Read {
     Other,
 }
 
-impl Reader<'_> {
+impl WawpReader<'_> {
     /// What `body` carries for this bot.
     pub(super) fn read(&self, body: &[u8]) -> Result<Events, WebhookError> {
         let body = lenient::whole(body).ok_or(WebhookError::Malformed)?;
@@ -97,10 +97,10 @@ impl Reader<'_> {
             return Ok(events);
         }
         match self.event(&envelope) {
-            Some(Read::Message(message)) => events.messages.push(*message),
-            Some(Read::Status(status)) => events.statuses.push(status),
-            Some(Read::Echo(echo)) => events.echoes.push(echo),
-            Some(Read::Other) => events.ignored.other += 1,
+            Some(WawpEvent::Message(message)) => events.messages.push(*message),
+            Some(WawpEvent::Status(status)) => events.statuses.push(status),
+            Some(WawpEvent::Echo(echo)) => events.echoes.push(echo),
+            Some(WawpEvent::Other) => events.ignored.other += 1,
             None => match unread(&body, &envelope) {
                 Some(unread) => events.not_read(unread),
                 None => events.ignored.malformed += 1,
@@ -109,10 +109,10 @@ impl Reader<'_> {
         Ok(events)
     }
 
-    fn event(&self, envelope: &Shallow<'_>) -> Option<Read> {
+    fn event(&self, envelope: &Shallow<'_>) -> Option<WawpEvent> {
         let Some(event) = envelope.text("event") else {
             // News of the session in Wawp's older form, which has no envelope.
-            return (envelope.get("status").is_some()).then_some(Read::Other);
+            return (envelope.get("status").is_some()).then_some(WawpEvent::Other);
         };
         let is_known = match event.as_str() {
             "message" | "message.reaction" | "message.edited" | "message.revoked" | "message.ack" | "poll.vote" => true,
@@ -120,14 +120,14 @@ impl Reader<'_> {
             _ => false,
         };
         if !is_known {
-            return Some(Read::Other);
+            return Some(WawpEvent::Other);
         }
         let me = envelope.object("me").unwrap_or_default();
         let me = ["id", "lid", "jid"].iter().filter_map(|key| chat::named(Object(&me), key)).collect();
         let time = envelope.text("timestamp").and_then(|time| time.parse().ok()).and_then(timestamp);
         let time = time.unwrap_or(self.received);
         let is_message = matches!(event.as_str(), "message" | "message.any");
-        let around = Around { is_message, id: envelope.text("id"), time, me };
+        let around = EventContext { is_message, id: envelope.text("id"), time, me };
         let payload = fields(envelope.get("payload")?)?;
         let payload = Object(&payload);
         match event.as_str() {
@@ -154,11 +154,11 @@ impl Reader<'_> {
     fn said(
         &self,
         payload: Object<'_>,
-        around: &Around,
+        around: &EventContext,
         read: impl FnOnce(&str) -> Option<Option<(MessageId, Content)>>,
-    ) -> Option<Read> {
+    ) -> Option<WawpEvent> {
         let id = message_id::find(payload)?;
-        let parts = message_id::Parts::of(&id);
+        let parts = message_id::MessageIdParts::of(&id);
         let time = time(payload).unwrap_or(around.time);
         let source = payload.text("source");
         let own = match payload.get("fromMe") {
@@ -169,12 +169,12 @@ impl Reader<'_> {
             let to = chat::named(payload, "to").or_else(|| chat::name(parts?.chat));
             let by_hand = own && source.as_deref() == Some("app");
             if !by_hand || !around.is_message || to.as_deref().is_some_and(chat::is_public) {
-                return Some(Read::Other);
+                return Some(WawpEvent::Other);
             }
             let mut others =
                 around.others(payload, &TO).into_iter().filter_map(|other| chat::phone(&other).map(ContactId::new));
             let is_group = to.as_deref().is_some_and(chat::is_group);
-            return Some(Read::Echo(Echo {
+            return Some(WawpEvent::Echo(Echo {
                 bot: self.bot.clone(),
                 phone: to.as_deref().and_then(chat::phone).map(ContactId::new).or_else(|| others.find(|_| !is_group)),
                 chat: to.map(ChatId::new),
@@ -186,7 +186,7 @@ impl Reader<'_> {
         }
         let chat = chat::named(payload, "from").or_else(|| chat::name(parts?.chat))?;
         if chat::is_public(&chat) {
-            return Some(Read::Other);
+            return Some(WawpEvent::Other);
         }
         let sender = if chat::is_group(&chat) {
             let named = chat::named(payload, "participant").or_else(|| chat::named(payload, "author"));
@@ -199,11 +199,11 @@ impl Reader<'_> {
         let phone = number.map(ContactId::new);
         let aliases =
             others.iter().filter(|other| **other != sender).map(|other| ContactId::new(other.as_str())).collect();
-        let Some((message, content)) = read(&id)? else { return Some(Read::Other) };
+        let Some((message, content)) = read(&id)? else { return Some(WawpEvent::Other) };
         let quotes = payload.object("replyTo").and_then(|quoted| around.quoted(quoted, &chat));
         let data = payload.object("_data");
         let forwarded = payload.flag("isForwarded") || data.is_some_and(|data| data.flag("isForwarded"));
-        Some(Read::Message(Box::new(Inbound {
+        Some(WawpEvent::Message(Box::new(Inbound {
             at: MessageRef {
                 bot: self.bot.clone(),
                 group: chat::is_group(&chat),
@@ -224,7 +224,7 @@ impl Reader<'_> {
         })))
     }
 
-    fn edited(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
+    fn edited(&self, payload: Object<'_>, around: &EventContext) -> Option<WawpEvent> {
         self.said(payload, around, |id| {
             let edited = payload.text("editedMessageId").unwrap_or_else(|| id.to_owned());
             let edited = message_id::beside(id, &edited);
@@ -235,7 +235,7 @@ impl Reader<'_> {
     }
 
     /// `vote` is the act of voting, `poll` the name of what is voted in.
-    fn voted(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
+    fn voted(&self, payload: Object<'_>, around: &EventContext) -> Option<WawpEvent> {
         let (vote, poll) = (payload.object("vote")?, message_id::find(payload.object("poll")?)?);
         self.said(vote, around, |id| {
             let options = vote.options("selectedOptions");
@@ -245,7 +245,7 @@ impl Reader<'_> {
     }
 
     /// `after` is the act of revoking, `before` what was revoked, if the engine still has it.
-    fn revoked(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
+    fn revoked(&self, payload: Object<'_>, around: &EventContext) -> Option<WawpEvent> {
         let act = payload.object("after").or_else(|| payload.object("before"))?;
         self.said(act, around, |id| {
             // An administrator may revoke what another wrote: where that is still known, it has its own name.
@@ -258,7 +258,7 @@ impl Reader<'_> {
     }
 
     /// How far a message of ours has come. It says no time of its own.
-    fn status(&self, payload: Object<'_>, around: &Around) -> Option<Read> {
+    fn status(&self, payload: Object<'_>, around: &EventContext) -> Option<WawpEvent> {
         let id = message_id::find(payload)?;
         let ours = payload.get("fromMe").is_none() || payload.flag("fromMe");
         let stage = match (payload.text("ackName").as_deref(), payload.int("ack")) {
@@ -269,13 +269,13 @@ impl Reader<'_> {
             (Some("PLAYED"), _) | (None, Some(4)) => Stage::Played,
             (None, None) => return None,
             // Not even on its way.
-            _ => return Some(Read::Other),
+            _ => return Some(WawpEvent::Other),
         };
         if !ours {
-            return Some(Read::Other);
+            return Some(WawpEvent::Other);
         }
         let (bot, message, time) = (self.bot.clone(), MessageId::new(id), time(payload).unwrap_or(around.time));
-        Some(Read::Status(DeliveryStatus { bot, message, key: None, stage, time }))
+        Some(WawpEvent::Status(DeliveryStatus { bot, message, key: None, stage, time }))
     }
 }
 

@@ -12,20 +12,21 @@ use url::Url;
 
 use super::answer::Reading;
 use super::file;
-use super::inbound::Reader;
+use super::inbound::WawpReader;
 use super::limits::{self, Takes};
-use super::verifier::Verifier;
+use super::verifier::WawpVerifier;
 use super::{chat, message_id};
 use crate::clock::Clock;
 use crate::http::{Body, Call, Download, Transport};
 use crate::message::{Address, BotName, ChatId, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey, Payload};
 use crate::provider::answer::Repeat;
-use crate::provider::exchange::{Whole, download, exchange};
+use crate::provider::exchange::{FullResponse, download, exchange};
 use crate::provider::hosts::Hosts;
 use crate::provider::whatsapp::limits::CAPTIONS;
 use crate::provider::{
-    Abilities, Activity, Code, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts,
-    Received, Resolve, STOPS_PER_SECOND, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
+    Abilities, Activity, ErrorCode, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate,
+    ReadReceipts, Received, Resolve, STOPS_PER_SECOND, SendLimits, StopAbilities, TypingAbilities, WebhookError,
+    WebhookRequest,
 };
 
 /// Which messages a read call names.
@@ -39,14 +40,14 @@ pub enum Seen {
 }
 
 /// A call before it has an address and credentials.
-pub(super) struct Request {
+pub(super) struct WawpRequest {
     pub(super) method: &'static str,
     /// The segments of its path.
     pub(super) path: Vec<String>,
     pub(super) body: Map<String, Value>,
 }
 
-impl Request {
+impl WawpRequest {
     pub(super) fn post(path: &[&str], body: Map<String, Value>) -> Self {
         Self { method: "POST", path: path.iter().map(|segment| (*segment).to_owned()).collect(), body }
     }
@@ -65,23 +66,23 @@ pub(super) trait Dialect: Send + Sync + 'static {
     /// The session that webhooks must name, where its name is known.
     fn session(&self) -> Option<&str>;
 
-    fn seen(&self, message: &MessageRef) -> Request;
-    fn typing(&self, message: &MessageRef, activity: Activity) -> Request;
-    fn stop(&self, message: &MessageRef) -> Request;
-    fn part(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<Request, ProviderError>;
+    fn seen(&self, message: &MessageRef) -> WawpRequest;
+    fn typing(&self, message: &MessageRef, activity: Activity) -> WawpRequest;
+    fn stop(&self, message: &MessageRef) -> WawpRequest;
+    fn part(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<WawpRequest, ProviderError>;
 
     /// The call itself.
-    fn call(&self, request: Request) -> Call;
+    fn call(&self, request: WawpRequest) -> Call;
 
     /// The call that opens a medium.
     fn open(&self, url: Url) -> Call;
 }
 
 /// A number.
-pub(super) struct Line<D> {
+pub(super) struct WawpSession<D> {
     pub(super) bot: BotName,
     pub(super) dialect: D,
-    pub(super) verifier: Verifier,
+    pub(super) verifier: WawpVerifier,
     /// Whether `message.any` is read.
     pub(super) any: bool,
     pub(super) media_hosts: Hosts,
@@ -90,9 +91,9 @@ pub(super) struct Line<D> {
     pub(super) clock: Clock,
 }
 
-impl<D: Dialect> Line<D> {
+impl<D: Dialect> WawpSession<D> {
     /// Makes a call. Whoever calls decides what its answer says.
-    async fn exchange(&self, request: Request, repeat: Repeat) -> Result<Whole, ProviderError> {
+    async fn exchange(&self, request: WawpRequest, repeat: Repeat) -> Result<FullResponse, ProviderError> {
         let answer = exchange(&*self.transport, self.dialect.call(request), repeat).await?;
         if answer.is_success() { Ok(answer) } else { Err(self.reading(repeat).refusal(&answer)) }
     }
@@ -103,7 +104,7 @@ impl<D: Dialect> Line<D> {
 }
 
 #[async_trait]
-impl<D: Dialect> Provider for Line<D> {
+impl<D: Dialect> Provider for WawpSession<D> {
     fn name(&self) -> &'static str {
         D::NAME
     }
@@ -118,7 +119,7 @@ impl<D: Dialect> Provider for Line<D> {
         }
         self.verifier.verify(request)?;
         let (bot, session) = (&self.bot, self.dialect.session());
-        Reader { bot, session, any: self.any, received: request.received }.read(&request.body).map(Received::Events)
+        WawpReader { bot, session, any: self.any, received: request.received }.read(&request.body).map(Received::Events)
     }
 
     async fn mark_read(&self, message: &MessageRef) -> Result<(), ProviderError> {
@@ -156,11 +157,11 @@ impl<D: Dialect> Provider for Line<D> {
     }
 
     fn reported(&self, code: Option<i64>) -> ProviderError {
-        ProviderError::Rejected { code: code.map_or(Code::Local("reported as failed"), Code::Upstream) }
+        ProviderError::Rejected { code: code.map_or(ErrorCode::Local("reported as failed"), ErrorCode::Upstream) }
     }
 
     async fn fetch_media(&self, media: &MediaRef, limit: u64) -> Result<Download, ProviderError> {
-        let rejected = |what| ProviderError::Rejected { code: Code::Local(what) };
+        let rejected = |what| ProviderError::Rejected { code: ErrorCode::Local(what) };
         let url = media.url.as_deref().ok_or(rejected("the upstream has not fetched this medium from WhatsApp"))?;
         let allowed = Url::parse(url).ok().filter(|url| self.media_hosts.allow(url));
         let url = allowed.ok_or(rejected("the medium's address is on none of the media_hosts"))?;

@@ -10,7 +10,7 @@ const MARK: char = '#';
 
 /// A message's name, taken apart.
 #[derive(Clone, Copy)]
-pub(super) struct Parts<'a> {
+pub(super) struct MessageIdParts<'a> {
     /// Whether it is ours.
     pub(super) own: bool,
     pub(super) chat: &'a str,
@@ -19,7 +19,7 @@ pub(super) struct Parts<'a> {
     pub(super) participant: Option<&'a str>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> MessageIdParts<'a> {
     pub(super) fn of(id: &'a str) -> Option<Self> {
         let (own, rest) = id.split_once('_')?;
         let own = match own {
@@ -59,8 +59,8 @@ pub(super) fn find(object: Object<'_>) -> Option<String> {
 /// The whole name of the message that an event about it names by its stanza alone. `event` is the event's own name:
 /// its chat and its writer are the message's.
 pub(super) fn beside(event: &str, stanza: &str) -> String {
-    match Parts::of(event) {
-        Some(parts) if Parts::of(stanza).is_none() => Parts { stanza, ..parts }.written(),
+    match MessageIdParts::of(event) {
+        Some(parts) if MessageIdParts::of(stanza).is_none() => MessageIdParts { stanza, ..parts }.written(),
         _ => stanza.to_owned(),
     }
 }
@@ -68,7 +68,8 @@ pub(super) fn beside(event: &str, stanza: &str) -> String {
 /// The whole name of a quoted message, where its stanza stands alone and its writer is known.
 pub(super) fn quoted(stanza: &str, chat: &str, writer: Option<&str>, own: bool) -> Option<String> {
     let participant = if chat::is_group(chat) { Some(writer?) } else { None };
-    (Parts::of(stanza).is_none() && writer.is_some()).then(|| Parts { own, chat, stanza, participant }.written())
+    (MessageIdParts::of(stanza).is_none() && writer.is_some())
+        .then(|| MessageIdParts { own, chat, stanza, participant }.written())
 }
 
 /// A name for an event about `message` that some engines give the message's own name. Deliveries are told apart by

@@ -85,21 +85,21 @@ pub(super) struct Trust<'a> {
 }
 
 /// What vouches for a request: one of these is enough.
-pub(super) struct Verifier {
-    signed: Option<Keys>,
+pub(super) struct WawpVerifier {
+    signed: Option<WawpKeys>,
     signatures: Vec<Signature>,
     algorithm_header: Option<&'static str>,
     token: Option<(String, SecretString)>,
     accept_unsigned: bool,
 }
 
-struct Keys {
+struct WawpKeys {
     short: SigningKey,
     long: SigningKey512,
     plain: SecretString,
 }
 
-impl Verifier {
+impl WawpVerifier {
     pub(super) fn new(trust: &Trust<'_>, resolve: &mut Resolve<'_>) -> Self {
         let nothing = SecretRef::default();
         let (has_secret, has_token) = (*trust.webhook_secret != nothing, *trust.url_token != nothing);
@@ -119,7 +119,7 @@ impl Verifier {
         let secret = has_secret.then(|| resolve.secret("webhook_secret", trust.webhook_secret));
         let token = has_token.then(|| resolve.secret("url_token", trust.url_token));
         Self {
-            signed: secret.map(|secret| Keys {
+            signed: secret.map(|secret| WawpKeys {
                 short: SigningKey::new(secret.expose_secret().as_bytes()),
                 long: SigningKey512::new(secret.expose_secret().as_bytes()),
                 plain: secret,
@@ -148,7 +148,7 @@ impl Verifier {
     }
 
     /// Whether a signature is right; none if it is not there.
-    fn signed_by(&self, keys: &Keys, signature: &Signature, request: &WebhookRequest) -> Option<bool> {
+    fn signed_by(&self, keys: &WawpKeys, signature: &Signature, request: &WebhookRequest) -> Option<bool> {
         let written = request.headers.get(&signature.header)?;
         let Some(written) = written.strip_prefix(&*signature.prefix) else { return Some(false) };
         let stated = self.algorithm_header.and_then(|header| request.headers.get(header));

@@ -11,12 +11,12 @@ use url::Url;
 
 use super::file::{At, File};
 use super::limits::Takes;
-use super::line::{self, Dialect, Request, Seen};
+use super::line::{self, Dialect, Seen, WawpRequest};
 use super::message_id;
 use crate::http::{Body, Call};
 use crate::message::{Media, MediaKind, MessageRef, Part, PartKey, Payload};
 use crate::provider::hosts::Hosts;
-use crate::provider::{Activity, Code, ProviderError};
+use crate::provider::{Activity, ErrorCode, ProviderError};
 pub use config::WahaConfig;
 
 /// A number on a WAHA of one's own.
@@ -38,7 +38,7 @@ impl Waha {
         fields.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
     }
 
-    fn medium(&self, to: &MessageRef, media: &Media) -> Result<Request, ProviderError> {
+    fn medium(&self, to: &MessageRef, media: &Media) -> Result<WawpRequest, ProviderError> {
         let (path, converts) = match media.kind {
             MediaKind::Image => ("sendImage", false),
             MediaKind::Video => ("sendVideo", true),
@@ -61,7 +61,7 @@ impl Waha {
         if let Some(caption) = media.caption.as_deref().filter(|caption| !caption.is_empty()) {
             body.insert("caption".to_owned(), caption.into());
         }
-        Ok(Request::post(&["api", path], body))
+        Ok(WawpRequest::post(&["api", path], body))
     }
 
     /// Gives a message a name beforehand, always the same for the same key: in the form of WhatsApp's own.
@@ -86,34 +86,34 @@ impl Dialect for Waha {
         Some(&self.session)
     }
 
-    fn seen(&self, message: &MessageRef) -> Request {
+    fn seen(&self, message: &MessageRef) -> WawpRequest {
         let mut body = self.chat(message);
         line::seen(message, self.seen, &mut body);
-        Request::post(&["api", "sendSeen"], body)
+        WawpRequest::post(&["api", "sendSeen"], body)
     }
 
-    fn typing(&self, message: &MessageRef, activity: Activity) -> Request {
+    fn typing(&self, message: &MessageRef, activity: Activity) -> WawpRequest {
         match activity {
-            Activity::Typing => Request::post(&["api", "startTyping"], self.chat(message)),
+            Activity::Typing => WawpRequest::post(&["api", "startTyping"], self.chat(message)),
             Activity::Recording => {
                 let fields = [("chatId", message.chat.as_str()), ("presence", "recording")];
                 let body = fields.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
-                Request::post(&["api", &self.session, "presence"], body)
+                WawpRequest::post(&["api", &self.session, "presence"], body)
             }
         }
     }
 
-    fn stop(&self, message: &MessageRef) -> Request {
-        Request::post(&["api", "stopTyping"], self.chat(message))
+    fn stop(&self, message: &MessageRef) -> WawpRequest {
+        WawpRequest::post(&["api", "stopTyping"], self.chat(message))
     }
 
-    fn part(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<Request, ProviderError> {
+    fn part(&self, to: &MessageRef, part: &Part, key: &PartKey) -> Result<WawpRequest, ProviderError> {
         let mut request = match &part.payload {
             Payload::Text { body: text } => {
                 let mut body = self.chat(to);
                 body.insert("text".to_owned(), text.as_str().into());
                 self.name(key, &mut body);
-                Request::post(&["api", "sendText"], body)
+                WawpRequest::post(&["api", "sendText"], body)
             }
             Payload::Media(media) => self.medium(to, media)?,
             Payload::Location { latitude, longitude, name, address } => {
@@ -123,16 +123,16 @@ impl Dialect for Waha {
                 body.insert("longitude".to_owned(), json!(longitude));
                 body.insert("title".to_owned(), words.join(", ").into());
                 self.name(key, &mut body);
-                Request::post(&["api", "sendLocation"], body)
+                WawpRequest::post(&["api", "sendLocation"], body)
             }
             Payload::Reaction { message, emoji } => {
                 let fields =
                     [("session", &*self.session), ("messageId", line::reacted(to, message)), ("reaction", emoji)];
                 let body = fields.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
-                return Ok(Request { method: "PUT", ..Request::post(&["api", "reaction"], body) });
+                return Ok(WawpRequest { method: "PUT", ..WawpRequest::post(&["api", "reaction"], body) });
             }
             Payload::Buttons { .. } | Payload::List { .. } | Payload::ApprovedTemplate { .. } => {
-                let code = Code::Local("WAHA has no call for this that WhatsApp shows reliably");
+                let code = ErrorCode::Local("WAHA has no call for this that WhatsApp shows reliably");
                 return Err(ProviderError::Unsupported { code });
             }
         };
@@ -142,8 +142,8 @@ impl Dialect for Waha {
         Ok(request)
     }
 
-    fn call(&self, request: Request) -> Call {
-        let Request { method, path, body } = request;
+    fn call(&self, request: WawpRequest) -> Call {
+        let WawpRequest { method, path, body } = request;
         let url = line::address(&self.base_url, path.iter().map(String::as_str));
         let in_clear = self.own_host.in_clear(&url);
         Call { headers: vec![self.key()], in_clear, ..line::json(method, url, body, self.timeout) }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::provider::answer::Repeat;
-use crate::provider::{Code, ProviderError, Scope};
+use crate::provider::{ErrorCode, ProviderError, Scope};
 
 /// A flow takes ten messages an hour; past that it is worth nothing to come back sooner.
 const FLOW_THROTTLE: Duration = Duration::from_secs(3600);
@@ -20,7 +20,7 @@ pub(crate) fn meaning(
     repeat: Repeat,
 ) -> Option<ProviderError> {
     let number = code;
-    let code = Code::Upstream(number);
+    let code = ErrorCode::Upstream(number);
     let limited = |scope| ProviderError::RateLimited { retry_after, scope, code };
     Some(match number {
         131056 => limited(Scope::Pair),
@@ -63,9 +63,9 @@ pub(crate) fn meaning(
 /// What it means that a message which had been taken is reported as failed.
 pub(crate) fn reported(code: Option<i64>) -> ProviderError {
     let known = code.and_then(|code| meaning(code, true, None, Repeat::Doubles));
-    known.unwrap_or(rejected(code.map_or(Code::Local("reported as failed"), Code::Upstream)))
+    known.unwrap_or(rejected(code.map_or(ErrorCode::Local("reported as failed"), ErrorCode::Upstream)))
 }
 
-fn rejected(code: Code) -> ProviderError {
+fn rejected(code: ErrorCode) -> ProviderError {
     ProviderError::Rejected { code }
 }

@@ -11,7 +11,7 @@ use crate::provider::lenient::{Object, Shallow};
 use crate::provider::{Events, Unread};
 
 /// What stands around the messages of a delivery.
-pub(crate) struct Around<'a> {
+pub(crate) struct DeliveryContext<'a> {
     pub(crate) bot: &'a BotName,
     /// When the delivery came.
     pub(crate) received: Timestamp,
@@ -22,7 +22,7 @@ pub(crate) struct Around<'a> {
     pub(crate) codes: Vec<i64>,
 }
 
-impl Around<'_> {
+impl DeliveryContext<'_> {
     /// Adds `message`, which our calls will name `id`, to what has happened; none if it makes no sense.
     pub(crate) fn message(&self, message: Object<'_>, id: String, events: &mut Events) -> Option<()> {
         let sender = Sender::of_message(message, &self.contacts);

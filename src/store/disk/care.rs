@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{Engine, Kind};
-pub use super::examine::Report;
+use super::engine::{EngineKind, KvEngine};
+pub use super::examine::StoreReport;
 use super::examine::examine;
 use super::fault::Fault;
 use super::files;
-use super::guard::Place;
-use super::open::Settings;
+use super::guard::StorePaths;
+use super::open::DiskSettings;
 pub use migrate::{Migrated, migrate};
 pub use salvage::{Salvaged, salvage};
 
@@ -69,7 +69,7 @@ pub enum CareError {
 ///
 /// # Errors
 /// When there is none, when it is in use, and when its engine cannot open it.
-pub fn verify(settings: &Settings) -> Result<Report, CareError> {
+pub fn verify(settings: &DiskSettings) -> Result<StoreReport, CareError> {
     let _lock = lock(settings)?;
     let kind = the_one(&settings.path)?;
     let engine = open(kind, &settings.path.join(kind.name()), settings)?;
@@ -77,9 +77,9 @@ pub fn verify(settings: &Settings) -> Result<Report, CareError> {
 }
 
 /// Keeps everybody else away from a store, and ends a copying that a crash has interrupted in it.
-fn lock(settings: &Settings) -> Result<File, CareError> {
+fn lock(settings: &DiskSettings) -> Result<File, CareError> {
     let store = &settings.path;
-    let places = Kind::ALL.map(|kind| (kind, Place::new(&Settings { kind, ..settings.clone() })));
+    let places = EngineKind::ALL.map(|kind| (kind, StorePaths::new(&DiskSettings { kind, ..settings.clone() })));
     if !places.iter().any(|(kind, place)| kind.is_in(store) || place.old.exists()) {
         return Err(CareError::Nothing(store.clone()));
     }
@@ -96,8 +96,8 @@ fn lock_file(store: &Path) -> Result<File, CareError> {
 }
 
 /// The engine that has data in a store.
-fn the_one(store: &Path) -> Result<Kind, CareError> {
-    match Kind::ALL.into_iter().filter(|kind| kind.is_in(store)).collect::<Vec<_>>()[..] {
+fn the_one(store: &Path) -> Result<EngineKind, CareError> {
+    match EngineKind::ALL.into_iter().filter(|kind| kind.is_in(store)).collect::<Vec<_>>()[..] {
         [kind] => Ok(kind),
         [] => Err(CareError::Nothing(store.to_owned())),
         _ => Err(CareError::Ambiguous(store.to_owned())),
@@ -105,7 +105,7 @@ fn the_one(store: &Path) -> Result<Kind, CareError> {
 }
 
 /// Opens an engine's files as they are, or makes new ones.
-fn open(kind: Kind, directory: &Path, settings: &Settings) -> Result<Box<dyn Engine>, CareError> {
+fn open(kind: EngineKind, directory: &Path, settings: &DiskSettings) -> Result<Box<dyn KvEngine>, CareError> {
     if directory.join("db").exists() {
         // Nobody else has the store: threads of sled's that this process has just let go of may still hold sled's own lock.
         wait_for(directory, settings)?;
@@ -117,13 +117,13 @@ fn open(kind: Kind, directory: &Path, settings: &Settings) -> Result<Box<dyn Eng
 }
 
 /// Lets go of an engine's files, and waits until it has.
-fn close(engine: Box<dyn Engine>, directory: &Path, settings: &Settings) -> Result<(), CareError> {
+fn close(engine: Box<dyn KvEngine>, directory: &Path, settings: &DiskSettings) -> Result<(), CareError> {
     drop(engine);
     wait_for(directory, settings)
 }
 
 /// Waits until no thread holds an engine's files.
-fn wait_for(directory: &Path, settings: &Settings) -> Result<(), CareError> {
+fn wait_for(directory: &Path, settings: &DiskSettings) -> Result<(), CareError> {
     match files::lock(&directory.join("db"), settings.lock_timeout).map_err(at(directory))? {
         Some(_) => Ok(()),
         None => Err(CareError::InUse(directory.to_owned())),

@@ -19,15 +19,15 @@ use crate::store::{FailedPart, Outgoing, Seq};
 
 /// What a tree holds.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct CheckFindings {
     /// The number given to a message last.
     pub(super) last: Seq,
     /// The conversations that have something to do, in the order in which they are to be served.
-    pub(super) unfinished: Vec<Unfinished>,
+    pub(super) unfinished: Vec<PendingConversation>,
 }
 
 /// A conversation that has something to do.
-pub(super) struct Unfinished {
+pub(super) struct PendingConversation {
     pub(super) conversation: Conversation,
     pub(super) work: Work,
     /// When its oldest message was accepted.
@@ -39,7 +39,7 @@ pub(super) struct Unfinished {
 type Oldest = (Seq, Timestamp);
 
 /// Reads what waits. Nothing, if the tree has never held anything. Calls `progress` every now and then.
-pub(super) fn check(tree: &Tree, progress: &dyn Fn()) -> Result<Option<Found>, Fault> {
+pub(super) fn check(tree: &Tree, progress: &dyn Fn()) -> Result<Option<CheckFindings>, Fault> {
     if let Some(format) = tree.value(FORMAT)? {
         let format = records::format(&format)?;
         if format > VERSION {
@@ -73,9 +73,9 @@ pub(super) fn check(tree: &Tree, progress: &dyn Fn()) -> Result<Option<Found>, F
         let Known { conversation, not_before, .. } = ledger::known(tree, place)?;
         walk.step();
         let since = oldest.map_or(Timestamp::default(), |(_, accepted)| accepted);
-        Ok(Unfinished { conversation, work, since, not_before })
+        Ok(PendingConversation { conversation, work, since, not_before })
     });
-    Ok(Some(Found { last, unfinished: unfinished.collect::<Result<_, Fault>>()? }))
+    Ok(Some(CheckFindings { last, unfinished: unfinished.collect::<Result<_, Fault>>()? }))
 }
 
 struct Walk<'a> {

@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Shared;
 use super::fault::Fault;
-use super::guard::Place;
+use super::guard::StorePaths;
 use super::ledger::Ledger;
-use super::open::Settings;
+use super::open::DiskSettings;
 use super::rebuild;
-use super::tree::LeftOut;
+use super::tree::OmittedKeys;
 use crate::budget::Share;
 use crate::clock::Timestamp;
 use crate::meters::Fact;
@@ -46,13 +46,13 @@ pub(super) struct Moment {
 /// Something to write.
 pub(super) struct Write {
     asked: Moment,
-    task: Task,
+    task: WriteMode,
     /// Of [`QUEUE_BYTES`], until it is answered.
     room: Option<Share>,
 }
 
 /// How it is written.
-enum Task {
+enum WriteMode {
     /// Along with others.
     Apply(Apply),
     /// Into new files.
@@ -60,16 +60,16 @@ enum Task {
 }
 
 /// Writes, and says when and how to answer.
-type Apply = Box<dyn FnOnce(&mut Ledger) -> Result<(When, Reply), Fault> + Send>;
+type Apply = Box<dyn FnOnce(&mut Ledger) -> Result<(When, SendAnswer), Fault> + Send>;
 
 /// Says what is left out, and what is to be done as soon as it is.
-type Plan = Box<dyn FnOnce(&Ledger) -> Result<(LeftOut, Then), Fault> + Send>;
+type Plan = Box<dyn FnOnce(&Ledger) -> Result<(OmittedKeys, Then), Fault> + Send>;
 
 /// Takes how it went, and says how to answer.
-type Then = Box<dyn FnOnce(Result<(), StoreError>) -> Reply + Send>;
+type Then = Box<dyn FnOnce(Result<(), StoreError>) -> SendAnswer + Send>;
 
 /// Sends a write's answer.
-type Reply = Box<dyn FnOnce() + Send>;
+type SendAnswer = Box<dyn FnOnce() + Send>;
 
 /// When a write is answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Write {
         apply: impl FnOnce(&mut Ledger) -> Result<(When, T), Fault> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        let apply = move |ledger: &mut Ledger| -> Result<(When, Reply), Fault> {
+        let apply = move |ledger: &mut Ledger| -> Result<(When, SendAnswer), Fault> {
             let (when, result) = match apply(ledger) {
                 Ok((when, value)) => (when, Ok(value)),
                 Err(Fault::Refused(error)) => (When::Applied, Err(error)),
@@ -96,16 +96,16 @@ impl Write {
             // Whoever asked may have gone away; the write stands.
             Ok((when, Box::new(move || drop(answer.send(result)))))
         };
-        (Self { asked, task: Task::Apply(Box::new(apply)), room: None }, answered)
+        (Self { asked, task: WriteMode::Apply(Box::new(apply)), room: None }, answered)
     }
 
     /// Copies all into new files but what `plan` leaves out, and runs what it returns as soon as they are in use.
     pub(super) fn rebuild<T: Send + 'static, D: FnOnce() -> T + Send + 'static>(
         asked: Moment,
-        plan: impl FnOnce(&Ledger) -> Result<(LeftOut, D), Fault> + Send + 'static,
+        plan: impl FnOnce(&Ledger) -> Result<(OmittedKeys, D), Fault> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        let plan = move |ledger: &Ledger| -> Result<(LeftOut, Then), Fault> {
+        let plan = move |ledger: &Ledger| -> Result<(OmittedKeys, Then), Fault> {
             let (without, done) = match plan(ledger) {
                 Ok(planned) => planned,
                 Err(Fault::Refused(error)) => {
@@ -114,13 +114,13 @@ impl Write {
                 }
                 Err(fault) => return Err(fault),
             };
-            let then = |outcome: Result<(), StoreError>| -> Reply {
+            let then = |outcome: Result<(), StoreError>| -> SendAnswer {
                 let result = outcome.map(|()| done());
                 Box::new(move || drop(answer.send(result)))
             };
             Ok((without, Box::new(then)))
         };
-        (Self { asked, task: Task::Rebuild(Box::new(plan)), room: None }, answered)
+        (Self { asked, task: WriteMode::Rebuild(Box::new(plan)), room: None }, answered)
     }
 
     /// The same, with room for it.
@@ -129,7 +129,7 @@ impl Write {
     }
 
     fn is_rebuild(&self) -> bool {
-        matches!(self.task, Task::Rebuild(_))
+        matches!(self.task, WriteMode::Rebuild(_))
     }
 }
 
@@ -139,8 +139,8 @@ pub(super) struct Committer {
     pub(super) queue: mpsc::Receiver<Write>,
     /// Held until the data has been let go of.
     pub(super) lock: Arc<File>,
-    pub(super) place: Place,
-    pub(super) settings: Settings,
+    pub(super) place: StorePaths,
+    pub(super) settings: DiskSettings,
 }
 
 impl Committer {
@@ -182,7 +182,7 @@ impl Committer {
     fn commit(&mut self, group: &mut Vec<Write>) -> Result<(), Fault> {
         let mut writes = group.drain(..).peekable();
         while writes.peek().is_some() {
-            if let Some(Write { task: Task::Rebuild(plan), .. }) = writes.next_if(Write::is_rebuild) {
+            if let Some(Write { task: WriteMode::Rebuild(plan), .. }) = writes.next_if(Write::is_rebuild) {
                 self.rebuild(plan)?;
                 continue;
             }
@@ -209,7 +209,7 @@ impl Committer {
         let mut guard = self.shared.exclusively();
         let Some(ledger) = guard.as_mut() else { return Ok(applied) };
         while let Some(Write { asked, task, room }) = writes.next_if(|write| !write.is_rebuild()) {
-            let Task::Apply(apply) = task else { break };
+            let WriteMode::Apply(apply) = task else { break };
             latest = Moment { now: latest.now.max(asked.now), aged: latest.aged.max(asked.aged) };
             let (when, reply) = apply(ledger)?;
             applied.rooms.extend(room);
@@ -262,7 +262,7 @@ impl Committer {
 #[derive(Default)]
 struct Applied {
     changed: bool,
-    at_once: Vec<Reply>,
-    when_durable: Vec<Reply>,
+    at_once: Vec<SendAnswer>,
+    when_durable: Vec<SendAnswer>,
     rooms: Vec<Share>,
 }

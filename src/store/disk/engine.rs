@@ -8,19 +8,19 @@ use std::sync::Arc;
 use super::fault::Fault;
 
 /// A key and its value.
-pub(in crate::store) type Pair = (Vec<u8>, Vec<u8>);
+pub(in crate::store) type KeyValue = (Vec<u8>, Vec<u8>);
 
 /// Pairs in the order of their keys, from either end.
-pub(in crate::store) type Pairs<'a> = Box<dyn DoubleEndedIterator<Item = Result<Pair, Fault>> + 'a>;
+pub(in crate::store) type Pairs<'a> = Box<dyn DoubleEndedIterator<Item = Result<KeyValue, Fault>> + 'a>;
 
 /// A change: a value that is set, or, without one, removed.
-pub(in crate::store) type Change = (Vec<u8>, Option<Vec<u8>>);
+pub(in crate::store) type KeyChange = (Vec<u8>, Option<Vec<u8>>);
 
 /// Called whenever the opening of an engine comes forward.
 pub(in crate::store) type Progress = Arc<dyn Fn() + Send + Sync>;
 
 /// Keys with values, in order, with one writer.
-pub(in crate::store) trait Engine: Send + Sync {
+pub(in crate::store) trait KvEngine: Send + Sync {
     /// A value.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
 
@@ -28,7 +28,7 @@ pub(in crate::store) trait Engine: Send + Sync {
     fn range(&self, first: &[u8], end: Option<&[u8]>) -> Result<Pairs<'_>, Fault>;
 
     /// Applies changes, all of them or none, whatever happens meanwhile. From then on they are seen.
-    fn apply(&mut self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), Fault>;
+    fn apply(&mut self, changes: &mut dyn Iterator<Item = KeyChange>) -> Result<(), Fault>;
 
     /// Makes everything durable that was applied. An error is the end: what it has lost cannot be told.
     fn sync(&self) -> Result<(), Fault>;
@@ -42,14 +42,14 @@ pub(in crate::store) trait Engine: Send + Sync {
 
 /// The engines that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EngineKind {
     /// sled 0.34.7.
     Sled,
     /// redb 4.
     Redb,
 }
 
-impl Kind {
+impl EngineKind {
     /// Every one.
     pub const ALL: [Self; 2] = [Self::Sled, Self::Redb];
 
@@ -80,7 +80,7 @@ impl Kind {
     }
 
     /// Opens, or makes, the data in a directory of its own, of which the file `db` is the one that grows.
-    pub(super) fn open(self, directory: &Path, cache: u64, progress: &Progress) -> Result<Box<dyn Engine>, Fault> {
+    pub(super) fn open(self, directory: &Path, cache: u64, progress: &Progress) -> Result<Box<dyn KvEngine>, Fault> {
         match self {
             Self::Sled => Ok(Box::new(crate::store::sled::Sled::open(directory, cache)?)),
             Self::Redb => Ok(Box::new(crate::store::redb::Redb::open(directory, cache, progress)?)),

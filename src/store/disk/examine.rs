@@ -9,16 +9,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::de::DeserializeOwned;
 
-use super::engine::{Engine, Pair};
+use super::engine::{KeyValue, KvEngine};
 use super::fault::Fault;
 use super::ledger::{self, Known};
 use super::records::{self, Hash, is_chunked, without_chunk};
 use super::tree::{behind, join};
-use crate::handler::{Said, Summary};
+use crate::handler::{HistoryEntry, Summary};
 use crate::store::invitations::Invitations;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
-use crate::store::standing::Kept;
+use crate::store::standing::ContactRecord;
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.
@@ -48,8 +48,8 @@ const PATIENCE: usize = 16;
 
 /// What a store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    tallies: BTreeMap<u8, Tally>,
+pub struct StoreReport {
+    tallies: BTreeMap<u8, KindCount>,
     /// Pairs that the engine counts and nobody has seen.
     missing: u64,
     /// Pairs that are of no kind that is known.
@@ -60,20 +60,20 @@ pub struct Report {
 
 /// How much there is of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+struct KindCount {
     whole: u64,
     damaged: u64,
 }
 
 /// Something that can be read: its kind, the pairs that it is made of, and which conversation it belongs to.
-pub(super) struct Whole {
+pub(super) struct WholeRecord {
     pub(super) kind: u8,
-    pub(super) pairs: Vec<Pair>,
+    pub(super) pairs: Vec<KeyValue>,
     /// What is known of the conversation, where nothing else says so.
     pub(super) known: Option<Known>,
 }
 
-impl Report {
+impl StoreReport {
     /// How many of a kind can be read, by the kind's name.
     pub fn whole(&self, name: &str) -> u64 {
         let kind = KINDS.iter().find(|(_, known)| *known == name);
@@ -105,12 +105,12 @@ impl Report {
             .collect()
     }
 
-    fn tally(&mut self, kind: u8) -> &mut Tally {
+    fn tally(&mut self, kind: u8) -> &mut KindCount {
         self.tallies.entry(kind).or_default()
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for StoreReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (kind, name) in &KINDS[..15] {
             let tally = self.tallies.get(kind).copied().unwrap_or_default();
@@ -124,7 +124,7 @@ impl fmt::Display for Report {
 }
 
 /// Reads everything, and hands over what is whole. Calls `progress` every now and then.
-pub(super) fn examine(engine: &dyn Engine, progress: &dyn Fn(), found: &mut dyn FnMut(Whole)) -> Report {
+pub(super) fn examine(engine: &dyn KvEngine, progress: &dyn Fn(), found: &mut dyn FnMut(WholeRecord)) -> StoreReport {
     let mut examination = Examination::default();
     for kind in 0..=u8::MAX {
         // The others have one key each, or none.
@@ -153,7 +153,7 @@ pub(super) fn examine(engine: &dyn Engine, progress: &dyn Fn(), found: &mut dyn 
 
 #[derive(Default)]
 struct Examination {
-    report: Report,
+    report: StoreReport,
     /// How many pairs there were.
     seen: u64,
     /// The conversations that have something to do, and those of which something is known.
@@ -162,7 +162,14 @@ struct Examination {
 }
 
 impl Examination {
-    fn range(&mut self, engine: &dyn Engine, kind: u8, first: &[u8], end: Option<&[u8]>, found: &mut dyn FnMut(Whole)) {
+    fn range(
+        &mut self,
+        engine: &dyn KvEngine,
+        kind: u8,
+        first: &[u8],
+        end: Option<&[u8]>,
+        found: &mut dyn FnMut(WholeRecord),
+    ) {
         let read = catch_unwind(AssertUnwindSafe(|| read(engine, first, end)));
         let (pairs, errors) = read.unwrap_or_else(|_| (Vec::new(), 1));
         self.seen += pairs.len() as u64;
@@ -180,7 +187,7 @@ impl Examination {
         }
     }
 
-    fn record(&mut self, kind: u8, stem: Option<&[u8]>, pairs: &[Pair], found: &mut dyn FnMut(Whole)) {
+    fn record(&mut self, kind: u8, stem: Option<&[u8]>, pairs: &[KeyValue], found: &mut dyn FnMut(WholeRecord)) {
         if !KINDS.iter().any(|(known, _)| *known == kind) {
             self.report.strange += 1;
             return;
@@ -202,12 +209,12 @@ impl Examination {
             (b'm' | b'o' | b'f', Some(of)) => drop(self.at_work.insert(of)),
             _ => {}
         }
-        found(Whole { kind, pairs: pairs.to_vec(), known });
+        found(WholeRecord { kind, pairs: pairs.to_vec(), known });
     }
 }
 
 /// The pairs of a range, and how many could not be read.
-fn read(engine: &dyn Engine, first: &[u8], end: Option<&[u8]>) -> (Vec<Pair>, u64) {
+fn read(engine: &dyn KvEngine, first: &[u8], end: Option<&[u8]>) -> (Vec<KeyValue>, u64) {
     let (mut pairs, errors, whole) = walk(engine.range(first, end).into_iter().flatten());
     if whole {
         return (pairs, errors);
@@ -222,7 +229,7 @@ fn read(engine: &dyn Engine, first: &[u8], end: Option<&[u8]>) -> (Vec<Pair>, u6
 }
 
 /// Reads until there are no more pairs, or too many errors; says which.
-fn walk(pairs: impl Iterator<Item = Result<Pair, Fault>>) -> (Vec<Pair>, u64, bool) {
+fn walk(pairs: impl Iterator<Item = Result<KeyValue, Fault>>) -> (Vec<KeyValue>, u64, bool) {
     let (mut read, mut errors, mut in_a_row) = (Vec::new(), 0, 0);
     for pair in pairs {
         match pair {
@@ -242,7 +249,7 @@ fn walk(pairs: impl Iterator<Item = Result<Pair, Fault>>) -> (Vec<Pair>, u64, bo
     (read, errors, true)
 }
 
-fn chunks(pairs: &[Pair]) -> Vec<(u16, Vec<u8>)> {
+fn chunks(pairs: &[KeyValue]) -> Vec<(u16, Vec<u8>)> {
     let number = |key: &[u8]| key.last_chunk().map_or(0, |number| u16::from_be_bytes(*number));
     pairs.iter().map(|(key, value)| (number(key), value.clone())).collect()
 }
@@ -264,10 +271,10 @@ fn understand(kind: u8, stem: &[u8], record: &[u8]) -> Result<Option<Known>, Fau
         }
         b'o' => record::decode::<Outgoing>(record)?.to.conversation(),
         b'f' => record::decode::<FailedPart>(record)?.sent.conversation,
-        b'h' => return decode::<Said>(record),
+        b'h' => return decode::<HistoryEntry>(record),
         b's' => return decode::<Summary>(record),
         b'x' => return decode::<DeadLetter>(record),
-        b'q' => return decode::<Kept>(record),
+        b'q' => return decode::<ContactRecord>(record),
         b'w' => return decode::<Invitations>(record),
         _ => return decode::<Trace>(record),
     };
@@ -289,7 +296,7 @@ fn at_home(stem: &[u8], conversation: &crate::message::Conversation) -> Result<(
     }
 }
 
-fn understand_value(kind: u8, (key, value): &Pair) -> Result<(), Fault> {
+fn understand_value(kind: u8, (key, value): &KeyValue) -> Result<(), Fault> {
     match kind {
         b'd' => ledger::read_mark(value).map(drop),
         b'e' => records::hash(key.get(5..).unwrap_or_default()).map(drop),

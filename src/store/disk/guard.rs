@@ -24,15 +24,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::check::{Found, check};
-use super::engine::{Kind, Progress};
+use super::check::{CheckFindings, check};
+use super::engine::{EngineKind, Progress};
 use super::examine::examine;
 use super::fault::Fault;
 use super::files;
 use super::ledger::Ledger;
-use super::open::{OpenError, Opened, Quarantine, Settings};
+use super::open::{DiskSettings, OpenError, Opened, Quarantine};
 use super::records::{FORMAT, LAST};
-use super::tree::{Changes, Tree};
+use super::tree::{KeyChanges, Tree};
 use crate::clock::Timestamp;
 use crate::store::Seq;
 use crate::store::record::VERSION;
@@ -43,16 +43,16 @@ const STUCK_OPENINGS: u32 = 2;
 /// A store that is open.
 pub(super) struct Guarded {
     pub(super) ledger: Ledger,
-    pub(super) found: Found,
+    pub(super) found: CheckFindings,
     /// Keeps other processes out for as long as it is open.
     pub(super) lock: Arc<File>,
     pub(super) opened: Opened,
-    pub(super) place: Place,
+    pub(super) place: StorePaths,
 }
 
 /// Opens a store.
-pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenError> {
-    let place = Place::new(settings);
+pub(super) fn open(settings: &DiskSettings, now: Timestamp) -> Result<Guarded, OpenError> {
+    let place = StorePaths::new(settings);
     let io = |error| place.io(error);
     files::create_directory(&place.directory).map_err(io)?;
     let lock = Arc::new(place.lock(&place.lock, settings.lock_timeout)?);
@@ -83,7 +83,7 @@ pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Guarded, OpenE
 }
 
 /// Where things are.
-pub(super) struct Place {
+pub(super) struct StorePaths {
     directory: PathBuf,
     lock: PathBuf,
     marker: PathBuf,
@@ -99,8 +99,8 @@ pub(super) struct Place {
     pub(super) old: PathBuf,
 }
 
-impl Place {
-    pub(super) fn new(settings: &Settings) -> Self {
+impl StorePaths {
+    pub(super) fn new(settings: &DiskSettings) -> Self {
         let directory = &settings.path;
         let tree = directory.join(settings.kind.name());
         Self {
@@ -117,8 +117,8 @@ impl Place {
     }
 
     /// Fails if there is data of another engine: it would be forgotten, or be old one day.
-    fn refuse_others(&self, wanted: Kind) -> Result<(), OpenError> {
-        match Kind::ALL.into_iter().find(|kind| *kind != wanted && kind.is_in(&self.directory)) {
+    fn refuse_others(&self, wanted: EngineKind) -> Result<(), OpenError> {
+        match EngineKind::ALL.into_iter().find(|kind| *kind != wanted && kind.is_in(&self.directory)) {
             Some(found) => Err(OpenError::Foreign { path: self.directory.clone(), found, wanted }),
             None => Ok(()),
         }
@@ -168,7 +168,7 @@ impl Place {
         Ok(count)
     }
 
-    fn open_tree(&self, settings: &Settings, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
+    fn open_tree(&self, settings: &DiskSettings, lock: &Arc<File>) -> Result<(Ledger, CheckFindings), OpenError> {
         let written = self.format()?;
         files::create_directory(&self.tree).map_err(|error| self.io(error))?;
         settings.kind.prepare(&self.tree).map_err(|error| self.io(error))?;
@@ -198,7 +198,12 @@ impl Place {
     }
 
     /// Opens and reads the tree on a thread of its own, for as long as that makes progress.
-    fn in_time(&self, settings: &Settings, written: bool, lock: &Arc<File>) -> Result<(Ledger, Found), OpenError> {
+    fn in_time(
+        &self,
+        settings: &DiskSettings,
+        written: bool,
+        lock: &Arc<File>,
+    ) -> Result<(Ledger, CheckFindings), OpenError> {
         let (sender, news) = mpsc::channel();
         let (tree, settings, after) = (self.tree.clone(), settings.clone(), settings.open_timeout);
         let suspect = self.suspicion.exists();
@@ -206,19 +211,19 @@ impl Place {
         let lock = lock.clone();
         let opening = move || {
             let news = sender.clone();
-            let progress: Progress = Arc::new(move || drop(news.send(News::Progress)));
+            let progress: Progress = Arc::new(move || drop(news.send(FileNews::Progress)));
             let opened =
                 catch_unwind(AssertUnwindSafe(|| open_and_read(&tree, &settings, written, suspect, &progress)));
             let opened = opened.unwrap_or_else(|_| Err(Fault::damaged("its engine panicked while it was opened")));
             // Without a receiver the deadline has passed, and the tree is closed right here.
-            drop(sender.send(News::End(opened)));
+            drop(sender.send(FileNews::End(opened)));
             drop(lock);
         };
         std::thread::Builder::new().name("store-open".to_owned()).spawn(opening).map_err(|error| self.io(error))?;
         loop {
             match news.recv_timeout(after) {
-                Ok(News::Progress) => {}
-                Ok(News::End(opened)) => return opened.map_err(|fault| self.trouble(fault)),
+                Ok(FileNews::Progress) => {}
+                Ok(FileNews::End(opened)) => return opened.map_err(|fault| self.trouble(fault)),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Err(OpenError::TooSlow { path: self.directory.clone(), after });
                 }
@@ -240,19 +245,19 @@ impl Place {
     }
 }
 
-enum News {
+enum FileNews {
     Progress,
-    End(Result<(Ledger, Found), Fault>),
+    End(Result<(Ledger, CheckFindings), Fault>),
 }
 
 /// Opens a tree, reads what waits, or all of it if there is a suspicion, and makes it durable.
 fn open_and_read(
     path: &Path,
-    settings: &Settings,
+    settings: &DiskSettings,
     written: bool,
     suspect: bool,
     progress: &Progress,
-) -> Result<(Ledger, Found), Fault> {
+) -> Result<(Ledger, CheckFindings), Fault> {
     let engine = settings.kind.open(path, settings.cache_bytes, progress)?;
     progress();
     if suspect && let Some(trouble) = examine(&*engine, &**progress, &mut |_| {}).trouble() {
@@ -263,14 +268,14 @@ fn open_and_read(
         Some(found) => found,
         None if written => return Err(Fault::damaged("there was data, and there is none")),
         None => {
-            let mut first = Changes::default();
+            let mut first = KeyChanges::default();
             first.insert(LAST.to_vec(), &Seq::default().0.to_be_bytes());
             tree.stage(first);
-            Found::default()
+            CheckFindings::default()
         }
     };
     if tree.value(FORMAT)?.is_none() {
-        let mut version = Changes::default();
+        let mut version = KeyChanges::default();
         version.insert(FORMAT.to_vec(), &[VERSION]);
         tree.stage(version);
     }

@@ -23,9 +23,9 @@ use serde::{Deserialize, Serialize};
 use super::committer::Moment;
 use super::fault::Fault;
 use super::records::{self, Hash, LAST};
-use super::tree::{Changes, Records, Tree};
+use super::tree::{KeyChanges, Records, Tree};
 use crate::clock::Timestamp;
-use crate::handler::Said;
+use crate::handler::HistoryEntry;
 use crate::message::reply::Choice;
 use crate::message::{BotName, ChatId, ContactId, Conversation, Inbound, MessageId, MessageRef, Question};
 use crate::store::allowance::Allowance;
@@ -196,7 +196,7 @@ impl Ledger {
         moment: Moment,
         admit: impl FnOnce(&[&BotName]) -> Result<(), StoreError>,
     ) -> Result<Vec<Accepted>, Fault> {
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         let mut last = self.last;
         let mut here = HashMap::new();
         let mut new = Vec::new();
@@ -261,7 +261,7 @@ impl Ledger {
         let Some(record) = self.tree.record(&key)? else { return Ok(()) };
         let mut arrival: Arrival<'_> = record::decode(&record)?;
         arrival.transcribe(words);
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         self.tree.replace(&mut changes, &key, &record::encode(&arrival)?)?;
         self.tree.stage(changes);
         Ok(())
@@ -273,7 +273,7 @@ impl Ledger {
         let Some(record) = self.tree.record(&key)? else { return Ok(()) };
         let mut arrival: Arrival<'_> = record::decode(&record)?;
         arrival.choose(choice);
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         self.tree.replace(&mut changes, &key, &record::encode(&arrival)?)?;
         self.tree.stage(changes);
         Ok(())
@@ -288,7 +288,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<(usize, bool), Fault> {
         let place = Hash::of_conversation(conversation);
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         let mut ended = HashSet::new();
         for (seq, ending) in done.endings {
             let key = records::message(place, seq);
@@ -319,7 +319,7 @@ impl Ledger {
     /// Holds a conversation back.
     pub(super) fn later(&mut self, conversation: &Conversation, at: Timestamp) -> Result<(), Fault> {
         let place = Hash::of_conversation(conversation);
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         let known = Known { not_before: at, ..known(&self.tree, place)? };
         self.write_known(&mut changes, place, &known)?;
         self.tree.stage(changes);
@@ -327,7 +327,7 @@ impl Ledger {
     }
 
     /// The newest `most` things that were said, oldest first, or as many of them as are read at once.
-    pub(super) fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, Fault> {
+    pub(super) fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<HistoryEntry>, Fault> {
         let place = Hash::of_conversation(conversation);
         let Some(newest) = self.newest(b'h', place)? else { return Ok(Vec::new()) };
         let older = (newest + 1).saturating_sub(u64::try_from(most).unwrap_or(u64::MAX));
@@ -350,7 +350,7 @@ impl Ledger {
         let kept = u32::try_from(DEDUPLICATED_FOR.as_secs() / 3600).unwrap_or(u32::MAX);
         // Of the last hour before that, some may have a few minutes to live.
         let end = records::expiry_hour(records::hour(aged).saturating_sub(kept));
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         for key in self.tree.keys(b"e", &end, EXPIRED_AT_ONCE)? {
             changes.remove(records::mark(records::hash(key.get(5..).unwrap_or_default())?));
             changes.remove(key);
@@ -365,7 +365,7 @@ impl Ledger {
     }
 
     /// The number of a message that was accepted lately. A mark that is too old is left for the changes to replace.
-    fn marked(&self, mark: Hash, now: Timestamp, changes: &mut Changes) -> Result<Option<Seq>, Fault> {
+    fn marked(&self, mark: Hash, now: Timestamp, changes: &mut KeyChanges) -> Result<Option<Seq>, Fault> {
         let Some(value) = self.tree.value(&records::mark(mark))? else { return Ok(None) };
         let (seq, accepted) = read_mark(&value)?;
         if now.since(accepted) < DEDUPLICATED_FOR {
@@ -393,7 +393,7 @@ impl Ledger {
 
     fn write_arriving(
         &self,
-        changes: &mut Changes,
+        changes: &mut KeyChanges,
         met: &mut HashMap<Hash, Known>,
         message: &Arriving,
         seq: Seq,
@@ -417,7 +417,7 @@ impl Ledger {
     }
 
     /// Ends what holds a conversation back.
-    fn end_hold_back(&self, changes: &mut Changes, place: Hash) -> Result<(), Fault> {
+    fn end_hold_back(&self, changes: &mut KeyChanges, place: Hash) -> Result<(), Fault> {
         match self.known(place)? {
             Some(known) if known.not_before != Timestamp::default() => {
                 let known = Known { not_before: Timestamp::default(), ..known };
@@ -428,7 +428,7 @@ impl Ledger {
     }
 
     /// Leaves a conversation to a person, who may ask something else: nothing holds it back, and no question is open.
-    fn hand_over(&self, changes: &mut Changes, place: Hash) -> Result<(), Fault> {
+    fn hand_over(&self, changes: &mut KeyChanges, place: Hash) -> Result<(), Fault> {
         match self.known(place)? {
             Some(known) if known.not_before != Timestamp::default() || known.question.is_some() => {
                 let known = Known { not_before: Timestamp::default(), question: None, ..known };
@@ -439,7 +439,7 @@ impl Ledger {
     }
 
     /// Adds to a conversation's history, and takes off at its other end what is too much.
-    fn write_said(&self, changes: &mut Changes, place: Hash, said: &[Vec<u8>]) -> Result<(), Fault> {
+    fn write_said(&self, changes: &mut KeyChanges, place: Hash, said: &[Vec<u8>]) -> Result<(), Fault> {
         if said.is_empty() {
             return Ok(());
         }
@@ -460,7 +460,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn write_known(&self, changes: &mut Changes, place: Hash, known: &Known) -> Result<(), Fault> {
+    fn write_known(&self, changes: &mut KeyChanges, place: Hash, known: &Known) -> Result<(), Fault> {
         let key = records::of_conversation(b'c', place);
         self.tree.replace(changes, &key, &record::encode(known)?)
     }

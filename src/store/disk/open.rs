@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::engine::Kind;
+use super::engine::EngineKind;
 use super::room::SpaceProbe;
 use crate::meters::Meters;
-use crate::store::{Engine, StoreConfig};
+use crate::store::{StoreConfig, StoreKind};
 
 /// Where a [`Disk`](super::Disk) keeps its data, and its limits.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DiskSettings {
     /// The engine.
-    pub kind: Kind,
+    pub kind: EngineKind,
     /// The directory; made if need be.
     pub path: PathBuf,
     /// How much memory the engine may use for its pages, in bytes.
@@ -33,10 +33,10 @@ pub struct Settings {
     pub meters: Meters,
 }
 
-impl Default for Settings {
+impl Default for DiskSettings {
     fn default() -> Self {
         Self {
-            kind: Kind::Sled,
+            kind: EngineKind::Sled,
             path: PathBuf::from("data"),
             cache_bytes: 32 * 1024 * 1024,
             open_timeout: Duration::from_secs(20),
@@ -50,13 +50,13 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl DiskSettings {
     /// What the configuration asks for; nothing, if that is a store in memory.
     pub fn of(config: &StoreConfig) -> Option<Self> {
         let kind = match config.kind {
-            Engine::Memory => return None,
-            Engine::Sled => Kind::Sled,
-            Engine::Redb => Kind::Redb,
+            StoreKind::Memory => return None,
+            StoreKind::Sled => EngineKind::Sled,
+            StoreKind::Redb => EngineKind::Redb,
         };
         Some(Self {
             kind,
@@ -121,9 +121,9 @@ pub enum OpenError {
         /// The store's directory.
         path: PathBuf,
         /// The engine whose data it holds.
-        found: Kind,
+        found: EngineKind,
         /// The engine that it was to be opened with.
-        wanted: Kind,
+        wanted: EngineKind,
     },
     /// It was written with other settings of the engine's than ours.
     #[error("the store in {} was written otherwise: {reason}", path.display())]

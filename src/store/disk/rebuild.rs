@@ -16,13 +16,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Engine;
+use super::engine::KvEngine;
 use super::fault::Fault;
 use super::files;
-use super::guard::Place;
+use super::guard::StorePaths;
 use super::ledger::Ledger;
-use super::open::{OpenError, Settings};
-use super::tree::{LeftOut, Tree};
+use super::open::{DiskSettings, OpenError};
+use super::tree::{OmittedKeys, Tree};
 use crate::store::record::VERSION;
 
 /// How long threads of an engine's may go on after their owner has let go of its files.
@@ -34,10 +34,10 @@ pub(super) const OPENING: u64 = 16 << 20;
 
 /// Copies a tree without what is left out. Durable when it returns, and `has_room` for being opened.
 pub(super) fn copy(
-    place: &Place,
-    settings: &Settings,
+    place: &StorePaths,
+    settings: &DiskSettings,
     tree: &Tree,
-    without: &LeftOut,
+    without: &OmittedKeys,
     has_room: &dyn Fn() -> bool,
 ) -> Result<(), Fault> {
     let no_room = || Err(io::Error::from(io::ErrorKind::StorageFull).into());
@@ -50,7 +50,7 @@ pub(super) fn copy(
     copied
 }
 
-fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut) -> Result<(), Fault> {
+fn copy_files(place: &StorePaths, settings: &DiskSettings, tree: &Tree, without: &OmittedKeys) -> Result<(), Fault> {
     files::remove_directory(&place.new)?;
     files::create_directory(&place.new)?;
     let mut engine = open(&place.new, settings)?;
@@ -64,7 +64,7 @@ fn copy_files(place: &Place, settings: &Settings, tree: &Tree, without: &LeftOut
 }
 
 /// Puts the copy in the place of what it was made of, and goes on with it.
-pub(super) fn swap(place: &Place, settings: &Settings, ledger: Ledger) -> Result<Ledger, Fault> {
+pub(super) fn swap(place: &StorePaths, settings: &DiskSettings, ledger: Ledger) -> Result<Ledger, Fault> {
     let closed = ledger.close();
     wait_until_closed(place, &place.tree)?;
     files::rename(&place.tree, &place.old)?;
@@ -76,7 +76,7 @@ pub(super) fn swap(place: &Place, settings: &Settings, ledger: Ledger) -> Result
 }
 
 /// Removes what the copy has replaced.
-pub(super) fn remove_old(place: &Place) -> io::Result<()> {
+pub(super) fn remove_old(place: &StorePaths) -> io::Result<()> {
     files::remove_directory(&place.old)?;
     let aside = place.moved_aside()?;
     if aside > 0 {
@@ -88,7 +88,7 @@ pub(super) fn remove_old(place: &Place) -> io::Result<()> {
     Ok(())
 }
 
-impl Place {
+impl StorePaths {
     /// Ends what a crash has interrupted.
     pub(super) fn finish_rebuild(&self) -> io::Result<()> {
         if !self.tree.exists() {
@@ -104,13 +104,13 @@ impl Place {
 }
 
 /// Opens the files of an engine that was closed properly, or makes new ones.
-fn open(directory: &Path, settings: &Settings) -> Result<Box<dyn Engine>, Fault> {
+fn open(directory: &Path, settings: &DiskSettings) -> Result<Box<dyn KvEngine>, Fault> {
     settings.kind.open(directory, settings.cache_bytes, &(Arc::new(|| {}) as _))
 }
 
 /// sled's threads may hold its files for a moment longer than its owner does. However long a command waits for others: these
 /// are our own.
-fn wait_until_closed(place: &Place, tree: &Path) -> Result<(), Fault> {
+fn wait_until_closed(place: &StorePaths, tree: &Path) -> Result<(), Fault> {
     match place.lock(&tree.join("db"), LETTING_GO) {
         Ok(_) => Ok(()),
         Err(OpenError::Io { error, .. }) => Err(Fault::Disk(error)),

@@ -84,24 +84,24 @@ enum Level {
 }
 
 /// The room on the disk of one store.
-pub(super) struct Room {
+pub(super) struct DiskSpace {
     path: PathBuf,
     reserve: u64,
     probe: SpaceProbe,
-    state: Mutex<State>,
+    state: Mutex<SpaceState>,
     /// Tells whoever waits that something else is refused from now on, or nothing.
     pub(super) changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct SpaceState {
     level: Level,
     free: u64,
     /// Whether it was told that nobody knows.
     unknown: bool,
 }
 
-impl Room {
+impl DiskSpace {
     /// The room where `path` is. Of a small disk no more than a quarter is kept in reserve.
     pub(super) fn new(path: PathBuf, reserve: u64, probe: SpaceProbe) -> Self {
         Self { path, reserve, probe, state: Mutex::default(), changed: Notify::new() }

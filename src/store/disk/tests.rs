@@ -13,14 +13,14 @@ use super::*;
 use crate::store::Accepted;
 
 /// A store whose writes reach sled, and whose first sync fails.
-fn failing() -> (tempfile::TempDir, Settings, Arc<Disk>) {
+fn failing() -> (tempfile::TempDir, DiskSettings, Arc<Disk>) {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let settings = DiskSettings { path: directory.path().join("store"), ..DiskSettings::default() };
     let store = failing_in(&settings);
     (directory, settings, store)
 }
 
-fn failing_in(settings: &Settings) -> Arc<Disk> {
+fn failing_in(settings: &DiskSettings) -> Arc<Disk> {
     double::open(settings, 0, true, &Arc::default())
 }
 
@@ -32,7 +32,7 @@ fn message(id: &str) -> Inbound {
 #[test]
 fn a_mark_that_was_set_ahead_of_its_clock_ages_from_then_on() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let settings = DiskSettings { path: directory.path().join("store"), ..DiskSettings::default() };
     let at = |days: u64| Timestamp(1_700_000_000_000).plus(Duration::from_hours(24 * days));
     let moment = |days: u64| Moment { now: at(days), aged: at(days) };
     let Guarded { mut ledger, lock, .. } = guard::open(&settings, at(0)).unwrap();
@@ -107,7 +107,7 @@ async fn everything_that_waits_for_one_sync_fails_with_it() {
 #[tokio::test]
 async fn a_settlement_is_answered_before_its_sync() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let settings = DiskSettings { path: directory.path().join("store"), ..DiskSettings::default() };
     let store = Disk::open(settings.clone(), Clock::System).unwrap();
     store.accept(&[message("1")]).await.unwrap();
     store.close().await;
@@ -127,9 +127,9 @@ async fn a_settlement_is_answered_before_its_sync() {
 
 #[tokio::test]
 async fn reports_that_come_together_are_made_durable_by_one_sync_if_anything_hangs_on_them() {
-    for kind in Kind::ALL {
+    for kind in EngineKind::ALL {
         let directory = tempfile::tempdir().unwrap();
-        let settings = Settings { kind, path: directory.path().join("store"), ..Settings::default() };
+        let settings = DiskSettings { kind, path: directory.path().join("store"), ..DiskSettings::default() };
         let calls = Arc::new(AtomicUsize::new(0));
         let store = double::open(&settings, usize::MAX, false, &calls);
         let keys: Vec<String> = (0..100).map(|part| format!("{part:032x}")).collect();
@@ -138,7 +138,7 @@ async fn reports_that_come_together_are_made_durable_by_one_sync_if_anything_han
         store.intend(&claim, &outgoing(&claim, &keys)).await.unwrap();
         let before = calls.load(SeqCst);
         let settled = store.note(keys.iter().map(|key| delivered(key)).collect()).await.unwrap();
-        assert_eq!(settled, vec![Noted::Settled; 100]);
+        assert_eq!(settled, vec![StatusOutcome::Settled; 100]);
         assert_eq!(calls.load(SeqCst) - before, 2, "{kind:?}: one write, one sync");
         store.close().await;
     }
@@ -147,7 +147,7 @@ async fn reports_that_come_together_are_made_durable_by_one_sync_if_anything_han
 #[tokio::test]
 async fn if_the_disk_fails_none_of_the_reports_that_came_together_counts() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let settings = DiskSettings { path: directory.path().join("store"), ..DiskSettings::default() };
     let store = Arc::new(Disk::open(settings.clone(), Clock::System).unwrap());
     let keys = ["a".repeat(32), "b".repeat(32)];
     store.accept(&[message("1")]).await.unwrap();
@@ -183,7 +183,7 @@ fn delivered(key: &str) -> DeliveryStatus {
 #[tokio::test]
 async fn while_the_disk_stands_still_so_many_bytes_are_queued_and_whoever_gives_up_before_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { path: directory.path().join("store"), ..Settings::default() };
+    let settings = DiskSettings { path: directory.path().join("store"), ..DiskSettings::default() };
     let (moves, still) = std::sync::mpsc::channel();
     let store = double::open_still(&settings, still);
     let long = |n: usize| {
@@ -210,10 +210,10 @@ async fn while_the_disk_stands_still_so_many_bytes_are_queued_and_whoever_gives_
 
 #[tokio::test]
 async fn wherever_the_disk_fails_nothing_is_acknowledged_after_it_and_nothing_that_was_is_lost() {
-    for kind in Kind::ALL {
+    for kind in EngineKind::ALL {
         for fails in 0..8 {
             let directory = tempfile::tempdir().unwrap();
-            let settings = Settings { kind, path: directory.path().join("store"), ..Settings::default() };
+            let settings = DiskSettings { kind, path: directory.path().join("store"), ..DiskSettings::default() };
             let calls = Arc::new(AtomicUsize::new(0));
             let store = double::open(&settings, fails, false, &calls);
             let acknowledged = accept_until_it_fails(&store).await;

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::engine::{Change, Engine, Pair, Pairs};
+use super::engine::{KeyChange, KeyValue, KvEngine, Pairs};
 use super::fault::Fault;
 use super::records::{chunk_key, stem, without_chunk};
 
@@ -23,9 +23,9 @@ const COPIED_AT_ONCE: usize = 1024 * 1024;
 
 /// Changes: values that are set, and, without one, removed. Of two to one key, the later counts.
 #[derive(Default)]
-pub(super) struct Changes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
+pub(super) struct KeyChanges(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
 
-impl Changes {
+impl KeyChanges {
     /// Sets a value.
     pub(super) fn insert(&mut self, key: Vec<u8>, value: &[u8]) {
         self.0.insert(key, Some(value.to_vec()));
@@ -54,8 +54,8 @@ impl Changes {
     }
 }
 
-impl IntoIterator for Changes {
-    type Item = Change;
+impl IntoIterator for KeyChanges {
+    type Item = KeyChange;
     type IntoIter = std::collections::btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>;
 
     fn into_iter(self) -> Self::IntoIter {
@@ -65,29 +65,29 @@ impl IntoIterator for Changes {
 
 /// What is left out as everything is copied.
 #[derive(Default)]
-pub(super) struct LeftOut {
+pub(super) struct OmittedKeys {
     /// The keys of records and entries.
     pub(super) keys: HashSet<Vec<u8>>,
     /// What is written in their place.
-    pub(super) instead: Changes,
+    pub(super) instead: KeyChanges,
 }
 
 /// The tree, as the writer sees it: with what is staged. There is nothing staged while others read.
 pub(super) struct Tree {
-    engine: Box<dyn Engine>,
-    staged: Changes,
+    engine: Box<dyn KvEngine>,
+    staged: KeyChanges,
     weight: usize,
 }
 
 impl Tree {
     /// A tree with nothing staged.
-    pub(super) fn new(engine: Box<dyn Engine>) -> Self {
-        Self { engine, staged: Changes::default(), weight: 0 }
+    pub(super) fn new(engine: Box<dyn KvEngine>) -> Self {
+        Self { engine, staged: KeyChanges::default(), weight: 0 }
     }
 
     /// The engine, without what is staged.
     #[cfg(test)]
-    pub(super) fn into_engine(self) -> Box<dyn Engine> {
+    pub(super) fn into_engine(self) -> Box<dyn KvEngine> {
         self.engine
     }
 
@@ -173,7 +173,7 @@ impl Tree {
     }
 
     /// Removes a record. Whether there was one.
-    pub(super) fn take_out(&self, changes: &mut Changes, key: &[u8]) -> Result<bool, Fault> {
+    pub(super) fn take_out(&self, changes: &mut KeyChanges, key: &[u8]) -> Result<bool, Fault> {
         for number in 0.. {
             let key = chunk_key(key, number);
             let Some(chunk) = self.value(&key)? else { return Ok(number > 0) };
@@ -186,14 +186,14 @@ impl Tree {
     }
 
     /// Writes a record, whatever was there.
-    pub(super) fn replace(&self, changes: &mut Changes, key: &[u8], record: &[u8]) -> Result<(), Fault> {
+    pub(super) fn replace(&self, changes: &mut KeyChanges, key: &[u8], record: &[u8]) -> Result<(), Fault> {
         self.take_out(changes, key)?;
         changes.put(key, record);
         Ok(())
     }
 
     /// Stages changes.
-    pub(super) fn stage(&mut self, changes: Changes) {
+    pub(super) fn stage(&mut self, changes: KeyChanges) {
         for (key, value) in changes.0 {
             self.weight += OVERHEAD + key.len() + value.as_ref().map_or(0, Vec::len);
             self.staged.0.insert(key, value);
@@ -236,7 +236,11 @@ impl Tree {
     }
 
     /// Copies everything into another engine but what is left out. Durable when it returns.
-    pub(super) fn copy_into(&self, engine: &mut dyn Engine, LeftOut { keys, instead }: &LeftOut) -> Result<(), Fault> {
+    pub(super) fn copy_into(
+        &self,
+        engine: &mut dyn KvEngine,
+        OmittedKeys { keys, instead }: &OmittedKeys,
+    ) -> Result<(), Fault> {
         let mut batch = Vec::new();
         let mut size = 0;
         for pair in self.engine.range(&[], None)? {
@@ -291,13 +295,13 @@ pub(super) fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A record under its key, which is without a chunk's number.
-pub(super) type Entry = (Vec<u8>, Vec<u8>);
+pub(super) type KeyedRecord = (Vec<u8>, Vec<u8>);
 
 /// Records in the order of their keys.
 pub(super) struct Records<'a>(Result<Pairs<'a>, Fault>);
 
 impl Records<'_> {
-    fn chunk(&mut self) -> Result<Option<Pair>, Fault> {
+    fn chunk(&mut self) -> Result<Option<KeyValue>, Fault> {
         match &mut self.0 {
             Ok(pairs) => pairs.next().transpose(),
             Err(_) => {
@@ -307,7 +311,7 @@ impl Records<'_> {
         }
     }
 
-    fn read(&mut self) -> Result<Option<Entry>, Fault> {
+    fn read(&mut self) -> Result<Option<KeyedRecord>, Fault> {
         let Some((mut at, mut chunk)) = self.chunk()? else { return Ok(None) };
         let key = without_chunk(&at)?.to_vec();
         let mut record = Vec::new();
@@ -326,7 +330,7 @@ impl Records<'_> {
 }
 
 impl Iterator for Records<'_> {
-    type Item = Result<Entry, Fault>;
+    type Item = Result<KeyedRecord, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use super::ledger::{Known, Ledger, decode};
 use crate::clock::Timestamp;
-use crate::handler::{Said, Speaker, Summary};
+use crate::handler::{HistoryEntry, Speaker, Summary};
 use crate::message::{BotName, ChatId, ContactId, ContactIds, Conversation, MessageRef, Renamed};
 use crate::store::people::{HEARD, MOST_FOLLOWED, MOST_KEPT, Succession, unite};
-use crate::store::standing::Kept;
-use crate::store::{KnownContact, Peer, StoreError};
+use crate::store::standing::ContactRecord;
+use crate::store::{ContactRef, KnownContact, StoreError};
 
 impl Ledger {
     /// What chats there are with somebody, by every name that is known of theirs.
-    pub(super) fn chats(&self, peer: &Peer) -> KnownContact {
+    pub(super) fn chats(&self, peer: &ContactRef) -> KnownContact {
         let (bot, mut names) = (&peer.bot, peer.names.clone());
         let (mut found, mut looked_at) = (Vec::<Conversation>::new(), BTreeSet::new());
         loop {
@@ -33,7 +33,7 @@ impl Ledger {
                 let given_up =
                     found.iter().filter_map(|chat| self.conversations.get(chat)).flat_map(|known| &known.former);
                 given_up.for_each(|id| former.add(id.as_str()));
-                return KnownContact { chats: found, peer: Peer { bot: bot.clone(), names }, former };
+                return KnownContact { chats: found, peer: ContactRef { bot: bot.clone(), names }, former };
             }
         }
     }
@@ -50,7 +50,7 @@ impl Ledger {
             let Some(known) = self.conversations.get(&chat) else { continue };
             let mut heard = !known.messages.is_empty();
             for record in known.said.iter().rev().take(HEARD) {
-                heard |= decode::<Said>(record)?.by == Speaker::Customer;
+                heard |= decode::<HistoryEntry>(record)?.by == Speaker::Customer;
             }
             let gone = known.has_given_up(&chat, name);
             // Of equals the first.
@@ -90,7 +90,7 @@ impl Ledger {
         for name in listed {
             self.people.insert(key(bot, &name), chat.chat.clone());
         }
-        let peer = Peer { bot: bot.clone(), names };
+        let peer = ContactRef { bot: bot.clone(), names };
         if !at.group
             && let Some(kept) = unite(bot, &peer.names, &self.kept(&peer).cloned().collect::<Vec<_>>())
         {
@@ -110,7 +110,7 @@ impl Ledger {
     }
 
     /// Keeps what stands about somebody under each of their names.
-    pub(super) fn keep_standing(&mut self, kept: &Kept) {
+    pub(super) fn keep_standing(&mut self, kept: &ContactRecord) {
         for name in kept.peer.names.iter() {
             self.standings.insert(key(&kept.peer.bot, name), kept.clone());
         }
@@ -129,7 +129,7 @@ impl Ledger {
         let known = self.conversations.get(chat)?;
         let mut chats = vec![chat.clone()];
         if !known.people.is_empty() {
-            chats.extend(self.chats(&Peer { bot: chat.bot.clone(), names: known.names(chat) }).chats);
+            chats.extend(self.chats(&ContactRef { bot: chat.bot.clone(), names: known.names(chat) }).chats);
         }
         let summaries = chats.iter().filter_map(|chat| self.conversations.get(chat)?.summary.clone());
         summaries.rev().max_by_key(|summary| summary.until)
@@ -147,7 +147,7 @@ impl Ledger {
         let ids = ContactIds::at(address);
         let mut gone = ContactIds::default();
         former.iter().filter(|id| !ids.has(id.as_str())).for_each(|id| gone.add(id.as_str()));
-        let Some(before) = Peer::new(bot, gone.clone()) else { return Ok(false) };
+        let Some(before) = ContactRef::new(bot, gone.clone()) else { return Ok(false) };
         let (has_met, given_up) = match self.conversations.get(&chat) {
             Some(known) => (!known.people.is_empty(), known.former.clone()),
             None => (false, Vec::new()),
@@ -156,10 +156,10 @@ impl Ledger {
         if former.iter().all(|id| given_up.contains(id) || ids.has(id.as_str())) {
             return Ok(false);
         }
-        let KnownContact { chats: mut old, peer: Peer { mut names, .. }, .. } = self.chats(&before);
+        let KnownContact { chats: mut old, peer: ContactRef { mut names, .. }, .. } = self.chats(&before);
         old.retain(|other| *other != chat);
         names.merge(&ids);
-        let kept: Vec<Kept> = self.kept(&Peer { bot: bot.clone(), names }).cloned().collect();
+        let kept: Vec<ContactRecord> = self.kept(&ContactRef { bot: bot.clone(), names }).cloned().collect();
         if old.is_empty() && kept.is_empty() && !has_met {
             return Ok(false);
         }
@@ -174,7 +174,7 @@ impl Ledger {
             given_up.extend(known.former.iter().cloned());
             question = known.question.take().or(question);
             for record in std::mem::take(&mut known.said) {
-                said.push((decode::<Said>(&record)?.time, record));
+                said.push((decode::<HistoryEntry>(&record)?.time, record));
             }
             if let Some(theirs) =
                 known.summary.take().filter(|new| summary.as_ref().is_none_or(|old| new.until >= old.until))

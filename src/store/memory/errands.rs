@@ -3,22 +3,22 @@
 use super::ledger::{Known, Ledger, Mark};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, PartKey};
-use crate::store::errand::{Kept, Receipt};
+use crate::store::errand::{KeyRecord, Receipt};
 use crate::store::parts::{self, OnItsWay, Trace};
 use crate::store::people::address;
 use crate::store::record::{self, Arrival};
-use crate::store::{Asked, Commission, Commissioned, PartState, Seq, StoreError, Waiting, Whereabouts};
+use crate::store::{Enqueued, IdempotencyKey, KnownAddress, NewProactive, PartState, Seq, StoreError, Waiting};
 
 impl Ledger {
     /// What is known of an errand by its key.
-    pub(super) fn commissioned(&self, asked: &Asked) -> Option<Commissioned> {
+    pub(super) fn commissioned(&self, asked: &IdempotencyKey) -> Option<Enqueued> {
         self.errands.get(&mark(asked)).map(|kept| kept.answer(asked))
     }
 
     /// Takes an errand in that is not known, and says in which conversation it waits.
     pub(super) fn commission(
         &mut self,
-        commission: &Commission,
+        commission: &NewProactive,
         now: Timestamp,
         aged: Timestamp,
     ) -> Result<(Receipt, Conversation), StoreError> {
@@ -29,7 +29,7 @@ impl Ledger {
         let mark = mark(&commission.asked);
         self.last = seq;
         self.expiry.push_back((aged, mark.clone()));
-        self.errands.insert(mark, Kept { receipt, fingerprint: commission.asked.fingerprint });
+        self.errands.insert(mark, KeyRecord { receipt, fingerprint: commission.asked.fingerprint });
         self.add(seq, &stand_in.at, record, now);
         let conversation = stand_in.at.conversation();
         self.expect(&conversation, &receipt.keys());
@@ -53,11 +53,11 @@ impl Ledger {
     }
 
     /// Where a chat is written to, or a person.
-    pub(super) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
+    pub(super) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
         let Some(conversation) = self.addressed(bot, name)? else { return Ok(None) };
         let Some(known) = self.conversations.get(&conversation) else { return Ok(None) };
         let waiting = known.first_waiting(Seq(0), &mut 0)?;
-        Ok(Some(Whereabouts::new(address(&conversation.chat, known.people.iter()), &waiting)))
+        Ok(Some(KnownAddress::new(address(&conversation.chat, known.people.iter()), &waiting)))
     }
 }
 
@@ -66,6 +66,6 @@ pub(super) fn apart(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
     waiting.into_iter().partition(|waiting| waiting.errand.is_none())
 }
 
-fn mark(asked: &Asked) -> Mark {
+fn mark(asked: &IdempotencyKey) -> Mark {
     (asked.bot.clone(), asked.mark())
 }

@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use crate::clock::Timestamp;
 use crate::message::BotName;
 use crate::store::invitations::Invitations;
-use crate::store::{Change, Member, Peer, Seq};
+use crate::store::{ContactChange, ContactRef, Member, Seq};
 
 impl Ledger {
     /// A bot's invitations.
@@ -15,10 +15,10 @@ impl Ledger {
     }
 
     /// Takes an invitation up, and lets somebody in.
-    pub(super) fn take_up(&mut self, peer: &Peer, digest: &[u8; 32], by: Seq, now: Timestamp) -> bool {
+    pub(super) fn take_up(&mut self, peer: &ContactRef, digest: &[u8; 32], by: Seq, now: Timestamp) -> bool {
         let found = self.invitations(peer.bot()).take_up(digest, by, now);
         if found {
-            self.stand(peer, Change::Admit, now);
+            self.stand(peer, ContactChange::Admit, now);
         }
         found
     }

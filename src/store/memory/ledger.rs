@@ -15,7 +15,7 @@ use crate::store::invitations::Invitations;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
-use crate::store::standing::{Kept, Notices};
+use crate::store::standing::{ContactRecord, Notices};
 use crate::store::{
     DEDUPLICATED_FOR, DeadLetter, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, Outgoing, Seq, StoreError,
     Waiting,
@@ -27,7 +27,7 @@ pub(super) struct Ledger {
     pub(super) last: Seq,
     pub(super) marks: HashMap<Mark, Seq>,
     /// What was asked to be said unasked, by what it is known by.
-    pub(super) errands: HashMap<Mark, errand::Kept>,
+    pub(super) errands: HashMap<Mark, errand::KeyRecord>,
     /// The marks in the order in which they were set.
     pub(super) expiry: VecDeque<(Timestamp, Mark)>,
     pub(super) conversations: BTreeMap<Conversation, Known>,
@@ -36,7 +36,7 @@ pub(super) struct Ledger {
     /// The keys of the parts that are reported by the upstream's names for them.
     pub(super) names: HashMap<Mark, PartKey>,
     /// What stands about people, by each of their names.
-    pub(super) standings: BTreeMap<(BotName, String), Kept>,
+    pub(super) standings: BTreeMap<(BotName, String), ContactRecord>,
     /// The direct conversations, by the names of whom they are with that are not the chat's own.
     pub(super) people: BTreeMap<(BotName, String), ChatId>,
     /// Who is told of pauses.

@@ -3,8 +3,8 @@
 use super::ledger::Ledger;
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey};
-use crate::store::parts::{self, OnItsWay, Stir, Trace, advance, failed_code, take_apart};
-use crate::store::{FailedPart, Noted, Outgoing, PartState, SentPart, StoreError};
+use crate::store::parts::{self, OnItsWay, StatusEffect, Trace, advance, failed_code, take_apart};
+use crate::store::{FailedPart, Outgoing, PartState, SentPart, StatusOutcome, StoreError};
 use crate::store::{question, record};
 
 impl Ledger {
@@ -58,8 +58,12 @@ impl Ledger {
     }
 
     /// Takes in a report.
-    pub(super) fn note(&mut self, status: &DeliveryStatus, now: Timestamp) -> Result<(Noted, Stir), StoreError> {
-        const UNKNOWN: (Noted, Stir) = (Noted::Unknown, Stir::Nothing);
+    pub(super) fn note(
+        &mut self,
+        status: &DeliveryStatus,
+        now: Timestamp,
+    ) -> Result<(StatusOutcome, StatusEffect), StoreError> {
+        const UNKNOWN: (StatusOutcome, StatusEffect) = (StatusOutcome::Unknown, StatusEffect::Nothing);
         let by_key = status.key.as_ref().filter(|key| self.parts.contains_key(key));
         let by_name = || self.names.get(&(status.bot.clone(), status.message.clone()));
         let Some(key) = by_key.or_else(by_name).cloned() else { return Ok(UNKNOWN) };
@@ -68,7 +72,7 @@ impl Ledger {
             None => return Ok(UNKNOWN),
             Some(Trace::Sent(sent)) => {
                 let noted = advance(&mut sent.stage, &status.stage);
-                let code = failed_code(&sent.stage).filter(|_| noted == Noted::Failed);
+                let code = failed_code(&sent.stage).filter(|_| noted == StatusOutcome::Failed);
                 let failed = code.map(|code| FailedPart { sent: SentPart::clone(sent), code });
                 (sent.conversation.clone(), noted, failed)
             }
@@ -83,18 +87,18 @@ impl Ledger {
                 if reported.settled {
                     let echo = parts::decide(&mut outgoing);
                     known.outgoing = Some(record::write(&outgoing)?);
-                    if reported.noted == Noted::Settled {
+                    if reported.noted == StatusOutcome::Settled {
                         self.name(&status.bot, &outgoing, &status.message, &key);
                     }
                     self.take_over(echo, now)?;
-                    return Ok((reported.noted, Stir::GoOn(conversation)));
+                    return Ok((reported.noted, StatusEffect::GoOn(conversation)));
                 }
                 (conversation, reported.noted, reported.failed)
             }
         };
-        let Some(failed) = failed else { return Ok((noted, Stir::Nothing)) };
+        let Some(failed) = failed else { return Ok((noted, StatusEffect::Nothing)) };
         self.known(&conversation, now).failed.push_back(failed);
-        Ok((noted, Stir::Failed(conversation)))
+        Ok((noted, StatusEffect::Failed(conversation)))
     }
 
     /// Takes apart what is outgoing as it is settled, after so many failed parts have been seen to.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::ledger::{Known, Ledger, Mark, decode};
-use crate::handler::Said;
+use crate::handler::HistoryEntry;
 use crate::message::{BotName, Conversation, MessageRef};
 use crate::store::parts::Trace;
 use crate::store::people::Person;
@@ -148,7 +148,7 @@ impl Known {
         let said = self.said.len();
         let mut kept = VecDeque::with_capacity(said);
         for record in std::mem::take(&mut self.said) {
-            let who = decode::<Said>(&record)?.who;
+            let who = decode::<HistoryEntry>(&record)?.who;
             if !all && !who.is_some_and(|who| person.is(who.as_str())) {
                 kept.push_back(record);
             }

@@ -2,26 +2,28 @@
 
 use super::ledger::{Ledger, decode};
 use crate::clock::Timestamp;
-use crate::handler::Said;
+use crate::handler::HistoryEntry;
 use crate::message::{ChatId, Echo};
-use crate::store::parts::{self, Overheard};
-use crate::store::standing::{self, Kept, PersonsWords};
-use crate::store::{Change, Echoed, KnownContact, Pause, Peer, Standing, StoreError, Undecided, record};
+use crate::store::parts::{self, EchoMatch};
+use crate::store::standing::{self, ContactRecord, PersonsWords};
+use crate::store::{
+    ContactChange, ContactRef, ContactState, Echoed, KnownContact, Pause, StoreError, Undecided, record,
+};
 
 impl Ledger {
     /// What stands about somebody.
-    pub(super) fn standing(&self, peer: &Peer) -> Standing {
-        self.kept(peer).fold(Standing::default(), |standing, kept| standing.and(kept.standing))
+    pub(super) fn standing(&self, peer: &ContactRef) -> ContactState {
+        self.kept(peer).fold(ContactState::default(), |standing, kept| standing.and(kept.standing))
     }
 
     /// Changes it. Whether anything is different.
-    pub(super) fn stand(&mut self, peer: &Peer, change: Change, now: Timestamp) -> bool {
+    pub(super) fn stand(&mut self, peer: &ContactRef, change: ContactChange, now: Timestamp) -> bool {
         let KnownContact { chats, peer, .. } = self.chats(peer);
         let Some(kept) = standing::change(&peer, self.kept(&peer).cloned().collect(), change, now) else {
             return false;
         };
         self.keep_standing(&kept);
-        if let Change::Pause(_) = change {
+        if let ContactChange::Pause(_) = change {
             // The person may ask something else.
             for conversation in chats {
                 if let Some(known) = self.conversations.get_mut(&conversation) {
@@ -37,7 +39,7 @@ impl Ledger {
     pub(super) fn echo(
         &mut self,
         echo: &Echo,
-        peer: &Peer,
+        peer: &ContactRef,
         pause: Pause,
         now: Timestamp,
     ) -> Result<Echoed, StoreError> {
@@ -49,10 +51,10 @@ impl Ledger {
             let Some(mut outgoing) = known.outgoing()? else { continue };
             let overheard = parts::overhear(&mut outgoing, &echo.message, echo.words.as_deref());
             let echoed = match overheard {
-                Overheard::Other => continue,
-                Overheard::Ours => return Ok(Echoed::Ours),
-                Overheard::Settles => Echoed::Settled,
-                Overheard::Undecided => {
+                EchoMatch::Other => continue,
+                EchoMatch::Ours => return Ok(Echoed::Ours),
+                EchoMatch::Settles => Echoed::Settled,
+                EchoMatch::Undecided => {
                     outgoing.keep_undecided(echo, peer, pause);
                     Echoed::Undecided
                 }
@@ -60,18 +62,19 @@ impl Ledger {
             known.outgoing = Some(record::write(&outgoing)?);
             return Ok(echoed);
         }
-        let changed = self.stand(peer, Change::Pause(pause), now);
+        let changed = self.stand(peer, ContactChange::Pause(pause), now);
         self.recall(peer, echo.chat.as_ref(), PersonsWords::of(echo))?;
         Ok(if changed { Echoed::TakenOver } else { Echoed::Known })
     }
 
     /// Keeps what a person of the business wrote with what was said in the chat, once.
-    fn recall(&mut self, peer: &Peer, chat: Option<&ChatId>, wrote: PersonsWords) -> Result<(), StoreError> {
+    fn recall(&mut self, peer: &ContactRef, chat: Option<&ChatId>, wrote: PersonsWords) -> Result<(), StoreError> {
         let chats = self.chats(peer).chats;
         let Some(conversation) = standing::chat_of(&chats, chat) else { return Ok(()) };
         let Some(known) = self.conversations.get_mut(conversation) else { return Ok(()) };
         let newest = known.said.len().saturating_sub(PersonsWords::LOOKED_AT);
-        let newest: Vec<Said> = known.said.iter().skip(newest).map(|said| decode(said)).collect::<Result<_, _>>()?;
+        let newest: Vec<HistoryEntry> =
+            known.said.iter().skip(newest).map(|said| decode(said)).collect::<Result<_, _>>()?;
         if let Some(said) = wrote.unless_among(&newest) {
             known.said.push_back(record::encode(&said)?);
         }
@@ -79,7 +82,7 @@ impl Ledger {
     }
 
     /// Lets what is too old of what was said go.
-    pub(super) fn trim(&mut self, peer: &Peer, history_kept: usize) {
+    pub(super) fn trim(&mut self, peer: &ContactRef, history_kept: usize) {
         for conversation in self.chats(peer).chats {
             if let Some(known) = self.conversations.get_mut(&conversation) {
                 let trimmed = known.said.len().saturating_sub(history_kept);
@@ -91,14 +94,14 @@ impl Ledger {
     /// Pauses by an echo that turned out to be a person's.
     pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) -> Result<(), StoreError> {
         if let Some(Undecided { peer, pause, message, words, told, chat }) = echo {
-            self.stand(&peer, Change::Pause(pause), now);
+            self.stand(&peer, ContactChange::Pause(pause), now);
             let told = told.or(words);
             self.recall(&peer, chat.as_ref(), PersonsWords { message, told, time: pause.since })?;
         }
         Ok(())
     }
 
-    pub(super) fn kept<'a>(&'a self, peer: &'a Peer) -> impl Iterator<Item = &'a Kept> {
+    pub(super) fn kept<'a>(&'a self, peer: &'a ContactRef) -> impl Iterator<Item = &'a ContactRecord> {
         peer.names.iter().filter_map(|name| self.standings.get(&(peer.bot.clone(), name.to_owned())))
     }
 }

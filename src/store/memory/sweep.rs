@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::ledger::{Known, Ledger, decode};
 use crate::clock::Timestamp;
-use crate::handler::Said;
+use crate::handler::HistoryEntry;
 use crate::message::{BotName, Conversation, PartKey};
 use crate::store::parts::Trace;
 use crate::store::{Retention, Seq, StoreError, Swept};
@@ -99,7 +99,7 @@ impl Ledger {
 impl Known {
     /// When something last happened here.
     fn last_word(&self) -> Result<Timestamp, StoreError> {
-        let said = self.said.back().map(|record| decode::<Said>(record)).transpose()?;
+        let said = self.said.back().map(|record| decode::<HistoryEntry>(record)).transpose()?;
         Ok(self.since.max(self.failure_replied.unwrap_or_default()).max(said.map(|said| said.time).unwrap_or_default()))
     }
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Held, Work};
+use super::{HeldConversation, Work};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation};
 
 /// Every conversation that has something to do, or is held.
 #[derive(Default)]
-pub(super) struct Line {
-    entries: HashMap<Conversation, Entry>,
-    lanes: HashMap<BotName, Lane>,
+pub(super) struct ReadyQueue {
+    entries: HashMap<Conversation, QueueEntry>,
+    lanes: HashMap<BotName, BotLane>,
     /// The bots that have something ready: they take turns, so that none waits for all that another has.
     ring: BTreeMap<u64, BotName>,
     /// The ends of hold-backs, by the time of day: it was a time of day that was asked for.
@@ -33,7 +33,7 @@ pub(super) struct Line {
 
 /// What there is of one bot.
 #[derive(Default)]
-struct Lane {
+struct BotLane {
     /// Its conversations that are ready, by their places.
     ready: BTreeMap<u64, Conversation>,
     /// Its place in the ring, if it has any that are ready.
@@ -59,11 +59,11 @@ impl Earliest {
     }
 }
 
-struct Entry {
+struct QueueEntry {
     work: Work,
     /// Since when the oldest of its messages waits, or a longer one that came with it.
     since: Timestamp,
-    place: Place,
+    place: QueuePosition,
     arrivals: Arrivals,
     /// Whether it was ready when the store was opened, and has not been leased since.
     inherited: bool,
@@ -82,7 +82,7 @@ struct Arrivals {
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum QueuePosition {
     Ready(u64),
     HeldBack((Timestamp, u64)),
     Held(Term),
@@ -108,7 +108,7 @@ fn end_of(lease: Duration, now: Instant) -> Instant {
     now.checked_add(lease).unwrap_or_else(|| now + FAR)
 }
 
-impl Line {
+impl ReadyQueue {
     /// How many messages wait, all conversations together.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
@@ -161,13 +161,13 @@ impl Line {
         }
         let place = self.join(conversation);
         let (work, arrivals) = (Work { messages, ..Work::default() }, Arrivals::default());
-        self.entries.insert(conversation.clone(), Entry { work, since, place, arrivals, inherited: false });
+        self.entries.insert(conversation.clone(), QueueEntry { work, since, place, arrivals, inherited: false });
     }
 
     /// An earlier process has left this conversation as it is. One that is held back was given back by it.
     pub(super) fn inherit(&mut self, conversation: &Conversation) {
         if let Some(entry) = self.entries.get_mut(conversation) {
-            entry.inherited = matches!(entry.place, Place::Ready(_));
+            entry.inherited = matches!(entry.place, QueuePosition::Ready(_));
         }
     }
 
@@ -180,7 +180,7 @@ impl Line {
     /// Ends all leases; what is ready then counts as left by an earlier process.
     pub(super) fn reopen(&mut self) {
         for conversation in self.entries.keys().cloned().collect::<Vec<_>>() {
-            if let Some(Entry { place: Place::Held(term), .. }) = self.entries.get(&conversation) {
+            if let Some(QueueEntry { place: QueuePosition::Held(term), .. }) = self.entries.get(&conversation) {
                 self.unlist(*term);
                 self.line_up(&conversation);
             }
@@ -189,7 +189,12 @@ impl Line {
     }
 
     /// Leases the first that is ready of the first bot in the ring that may have one more.
-    pub(super) fn take(&mut self, now: Instant, lease: Duration, may: impl Fn(&BotName) -> bool) -> Option<Held> {
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        lease: Duration,
+        may: impl Fn(&BotName) -> bool,
+    ) -> Option<HeldConversation> {
         let (place, bot) = self.ring.iter().find(|(_, bot)| may(bot))?;
         let (place, bot) = (*place, bot.clone());
         self.ring.remove(&place);
@@ -202,27 +207,27 @@ impl Line {
         let token = self.number();
         let until = end_of(lease, now);
         self.leases.insert((until, token), conversation.clone());
-        self.move_to(&conversation, Place::Held(Term { token, until: Some(until) }));
+        self.move_to(&conversation, QueuePosition::Held(Term { token, until: Some(until) }));
         let mut inherited = false;
         if let Some(entry) = self.entries.get_mut(&conversation) {
             entry.arrivals = Arrivals::default();
             inherited = std::mem::take(&mut entry.inherited);
         }
-        Some(Held { conversation, inherited, token, lease })
+        Some(HeldConversation { conversation, inherited, token, lease })
     }
 
     /// Begins a lease anew, which a send on its way may have kept from ending. Whether it had not ended.
-    pub(super) fn renew(&mut self, held: &Held, now: Instant) -> bool {
+    pub(super) fn renew(&mut self, held: &HeldConversation, now: Instant) -> bool {
         let until = end_of(held.lease, now);
         self.set_end(held, now, Some(until))
     }
 
     /// Keeps a lease from ending until it is renewed or given up. Whether it had not ended.
-    pub(super) fn pin(&mut self, held: &Held, now: Instant) -> bool {
+    pub(super) fn pin(&mut self, held: &HeldConversation, now: Instant) -> bool {
         self.set_end(held, now, None)
     }
 
-    fn set_end(&mut self, held: &Held, now: Instant, end: Option<Instant>) -> bool {
+    fn set_end(&mut self, held: &HeldConversation, now: Instant, end: Option<Instant>) -> bool {
         let Some(term) = self.term(held).filter(|term| term.lasts(now)) else { return false };
         // Whoever asked before another did, and is heard after, makes it no shorter.
         let until = end.map(|end| term.until.map_or(end, |known| known.max(end)));
@@ -231,7 +236,7 @@ impl Line {
             self.leases.insert((until, term.token), held.conversation.clone());
         }
         if let Some(entry) = self.entries.get_mut(&held.conversation) {
-            entry.place = Place::Held(Term { until, ..term });
+            entry.place = QueuePosition::Held(Term { until, ..term });
         }
         true
     }
@@ -244,7 +249,7 @@ impl Line {
 
     /// Whether messages have come into a conversation since it was leased, and what is notified of more; none if the
     /// lease has ended.
-    pub(super) fn arrivals(&mut self, held: &Held, now: Instant) -> Option<(bool, Arc<Notify>)> {
+    pub(super) fn arrivals(&mut self, held: &HeldConversation, now: Instant) -> Option<(bool, Arc<Notify>)> {
         self.term(held).filter(|term| term.lasts(now))?;
         let arrivals = &mut self.entries.get_mut(&held.conversation)?.arrivals;
         Some((arrivals.messages > 0, Arc::clone(arrivals.heard.get_or_insert_default())))
@@ -258,15 +263,15 @@ impl Line {
     }
 
     /// Whether there was such an echo since the conversation was leased; none if the lease has ended.
-    pub(super) fn is_undecided(&self, held: &Held) -> Option<bool> {
+    pub(super) fn is_undecided(&self, held: &HeldConversation) -> Option<bool> {
         self.term(held)?;
         Some(self.entries.get(&held.conversation)?.arrivals.undecided)
     }
 
     /// A lease, if nobody has ended it.
-    fn term(&self, held: &Held) -> Option<Term> {
+    fn term(&self, held: &HeldConversation) -> Option<Term> {
         match self.entries.get(&held.conversation)?.place {
-            Place::Held(term) if term.token == held.token => Some(term),
+            QueuePosition::Held(term) if term.token == held.token => Some(term),
             _ => None,
         }
     }
@@ -303,7 +308,7 @@ impl Line {
     }
 
     /// Ends a lease, unless that has happened.
-    pub(super) fn free(&mut self, held: &Held) {
+    pub(super) fn free(&mut self, held: &HeldConversation) {
         if let Some(term) = self.term(held) {
             self.unlist(term);
             self.line_up(&held.conversation);
@@ -313,19 +318,19 @@ impl Line {
     /// Takes a conversation out of the line until `at`; not if somebody holds it.
     pub(super) fn hold_back(&mut self, conversation: &Conversation, at: Timestamp) {
         let entry = self.entries.get(conversation);
-        if !entry.is_some_and(|entry| matches!(entry.place, Place::Ready(_))) {
+        if !entry.is_some_and(|entry| matches!(entry.place, QueuePosition::Ready(_))) {
             return;
         }
         let end = (at, self.number());
         self.hold_backs.insert(end, conversation.clone());
-        self.move_to(conversation, Place::HeldBack(end));
+        self.move_to(conversation, QueuePosition::HeldBack(end));
         // It was, for a moment.
         self.newly_ready = self.newly_ready.saturating_sub(1);
     }
 
     /// Ends a hold-back.
     pub(super) fn hurry(&mut self, conversation: &Conversation) {
-        if let Some(Entry { place: Place::HeldBack(end), .. }) = self.entries.get(conversation) {
+        if let Some(QueueEntry { place: QueuePosition::HeldBack(end), .. }) = self.entries.get(conversation) {
             self.hold_backs.remove(end);
             self.line_up(conversation);
         }
@@ -338,19 +343,19 @@ impl Line {
         let place = entry.place;
         self.count(&conversation.bot, work.messages, before);
         match place {
-            Place::Held(term) => {
+            QueuePosition::Held(term) => {
                 self.unlist(term);
                 self.line_up(conversation);
             }
-            Place::Ready(number) if work.is_nothing() => {
+            QueuePosition::Ready(number) if work.is_nothing() => {
                 self.leave(&conversation.bot, number);
                 self.entries.remove(conversation);
             }
-            Place::HeldBack(end) if work.is_nothing() => {
+            QueuePosition::HeldBack(end) if work.is_nothing() => {
                 self.hold_backs.remove(&end);
                 self.entries.remove(conversation);
             }
-            Place::Ready(_) | Place::HeldBack(_) => {}
+            QueuePosition::Ready(_) | QueuePosition::HeldBack(_) => {}
         }
     }
 
@@ -385,7 +390,7 @@ impl Line {
         self.move_to(conversation, place);
     }
 
-    fn join(&mut self, conversation: &Conversation) -> Place {
+    fn join(&mut self, conversation: &Conversation) -> QueuePosition {
         let number = self.number();
         let lane = self.lanes.entry(conversation.bot.clone()).or_default();
         lane.ready.insert(number, conversation.clone());
@@ -393,7 +398,7 @@ impl Line {
             self.join_ring(&conversation.bot);
         }
         self.newly_ready += 1;
-        Place::Ready(number)
+        QueuePosition::Ready(number)
     }
 
     /// Puts a bot at the end of the ring.
@@ -435,9 +440,9 @@ impl Line {
         }
     }
 
-    fn move_to(&mut self, conversation: &Conversation, place: Place) {
+    fn move_to(&mut self, conversation: &Conversation, place: QueuePosition) {
         let Some(entry) = self.entries.get_mut(conversation) else { return };
-        if let Place::Ready(number) = std::mem::replace(&mut entry.place, place) {
+        if let QueuePosition::Ready(number) = std::mem::replace(&mut entry.place, place) {
             self.leave(&conversation.bot, number);
         }
     }

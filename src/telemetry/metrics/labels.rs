@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
 use crate::message::BotName;
-use crate::meters::Step;
+use crate::meters::LadderStep;
 
 /// A set of labels that are all words.
 macro_rules! words {
@@ -31,29 +31,29 @@ words! {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Bot {
-    bot: Name,
+pub(super) struct BotLabel {
+    bot: NameLabel,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct TurnOf {
-    pub(super) bot: Name,
+    pub(super) bot: NameLabel,
     pub(super) outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Direction {
-    pub(super) bot: Name,
+    pub(super) bot: NameLabel,
     pub(super) direction: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct StepLabel {
-    pub(super) step: Place,
+    pub(super) step: LadderLabel,
     pub(super) cause: &'static str,
 }
 
-impl Bot {
+impl BotLabel {
     pub(super) fn new(bot: &BotName) -> Self {
         Self { bot: bot.into() }
     }
@@ -61,15 +61,15 @@ impl Bot {
 
 /// A bot's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Name(BotName);
+pub(super) struct NameLabel(BotName);
 
-impl From<&BotName> for Name {
+impl From<&BotName> for NameLabel {
     fn from(bot: &BotName) -> Self {
         Self(bot.clone())
     }
 }
 
-impl EncodeLabelValue for Name {
+impl EncodeLabelValue for NameLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         encoder.write_str(self.0.as_str())
     }
@@ -77,21 +77,21 @@ impl EncodeLabelValue for Name {
 
 /// A step's place on the ladder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place(Step);
+pub(super) struct LadderLabel(LadderStep);
 
-impl From<Step> for Place {
-    fn from(step: Step) -> Self {
+impl From<LadderStep> for LadderLabel {
+    fn from(step: LadderStep) -> Self {
         Self(step)
     }
 }
 
-impl EncodeLabelValue for Place {
+impl EncodeLabelValue for LadderLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         match self.0 {
-            Step::Model(0) => encoder.write_str("model"),
-            Step::Model(number) => write!(encoder, "fallback_{number}"),
-            Step::Canned => encoder.write_str("canned_reply"),
-            Step::Human => encoder.write_str("human"),
+            LadderStep::Model(0) => encoder.write_str("model"),
+            LadderStep::Model(number) => write!(encoder, "fallback_{number}"),
+            LadderStep::Canned => encoder.write_str("canned_reply"),
+            LadderStep::Human => encoder.write_str("human"),
         }
     }
 }

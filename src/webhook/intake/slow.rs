@@ -27,7 +27,7 @@ pub(super) enum Half {
 }
 
 /// A body on its way.
-pub(super) struct Arriving {
+pub(super) struct SlowBody {
     peer: Option<IpAddr>,
     bodies: Option<Bodies>,
     cut: CancellationToken,
@@ -45,16 +45,16 @@ pub(super) struct Arriving {
 
 /// All of them, in the order in which they began.
 #[derive(Default)]
-pub(super) struct Unfinished {
+pub(super) struct SlowBodies {
     next: u64,
-    bodies: BTreeMap<u64, Arriving>,
+    bodies: BTreeMap<u64, SlowBody>,
     /// Those that were let into the large half, and those that wait for that.
     long: BTreeSet<u64>,
     /// When it was looked for bodies that give way.
     looked: Option<Instant>,
 }
 
-impl Arriving {
+impl SlowBody {
     pub(super) fn new(peer: Option<IpAddr>, bodies: Option<Bodies>, cut: CancellationToken) -> Self {
         let (peer, began) = (peer.map(one_peer), Instant::now());
         Self { peer, bodies, cut, began, waits: None, small: 0, large: 0, whole: None, wants: None }
@@ -85,8 +85,8 @@ impl Arriving {
     }
 }
 
-impl Unfinished {
-    pub(super) fn enter(&mut self, body: Arriving) -> u64 {
+impl SlowBodies {
+    pub(super) fn enter(&mut self, body: SlowBody) -> u64 {
         self.next += 1;
         self.bodies.insert(self.next, body);
         self.next
@@ -123,7 +123,7 @@ impl Unfinished {
     pub(super) fn expected(&self, of: Option<&Bodies>) -> u64 {
         let long = self.long.iter().filter_map(|number| self.bodies.get(number));
         let bodies = long.filter(|body| of.is_none_or(|of| body.is_of(of)));
-        bodies.map(Arriving::expected).sum()
+        bodies.map(SlowBody::expected).sum()
     }
 
     /// Lets a body into the large half, of which so much is `left`, if the `whole` of it fits besides what those are
@@ -138,7 +138,7 @@ impl Unfinished {
         fair: impl Fn(&Bodies, u64, u64, u64) -> bool,
     ) -> bool {
         let left = left.saturating_sub(self.expected(None));
-        let fits = |body: &Arriving, whole: u64| {
+        let fits = |body: &SlowBody, whole: u64| {
             let is_fair = |bodies: &Bodies| fair(bodies, self.expected(Some(bodies)), whole, left);
             whole <= left && body.bodies.as_ref().is_none_or(is_fair)
         };
@@ -165,7 +165,7 @@ impl Unfinished {
         self.looked = Some(now);
         let Some(waiting) = self.bodies.get(&number) else { return };
         let whose = waiting.bodies.as_ref().filter(|_| missing == 0);
-        let mine = |body: &&Arriving| whose.is_none_or(|whose| body.is_of(whose));
+        let mine = |body: &&SlowBody| whose.is_none_or(|whose| body.is_of(whose));
         let holding = || self.bodies.values().filter(|body| body.held(half) > 0).filter(mine);
         // What was told to is on its way out.
         let leaving: u64 = holding().filter(|body| body.cut.is_cancelled()).map(|body| body.held(half)).sum();

@@ -1,8 +1,8 @@
 //! Once for its key: whoever asks again, at the same time or much later, and whatever has come in between.
 
 use futures_util::future::join_all;
-use threedots::store::disk::{self, Disk, Kind};
-use threedots::store::memory::{Memory, Settings};
+use threedots::store::disk::{self, Disk, EngineKind};
+use threedots::store::memory::{Memory, MemorySettings};
 
 use super::*;
 
@@ -57,10 +57,11 @@ async fn a_restart_changes_nothing_about_it() {
 #[tokio::test]
 async fn a_key_is_known_to_the_next_process_and_not_for_another_bot() {
     let world = Setup::new(echo()).build();
-    for kind in Kind::ALL {
+    for kind in EngineKind::ALL {
         let directory = tempfile::tempdir().expect("a directory");
         let open = || {
-            let settings = disk::Settings { kind, path: directory.path().join("store"), ..disk::Settings::default() };
+            let settings =
+                disk::DiskSettings { kind, path: directory.path().join("store"), ..disk::DiskSettings::default() };
             Arc::new(Disk::open(settings, Clock::System).expect("a store")) as Arc<dyn Store>
         };
         let store = open();
@@ -94,7 +95,7 @@ async fn a_key_is_known_to_the_next_process_and_not_for_another_bot() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_full_takes_nothing_in_and_the_key_stays_free() {
     let world = Setup::on(Upstream::Gateway, echo()).build();
-    let settings = Settings { max_waiting: 1, ..Settings::default() };
+    let settings = MemorySettings { max_waiting: 1, ..MemorySettings::default() };
     let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), settings));
     let api = api(&store, &world.provider, Clock::tokio());
     assert_eq!(send(&api, "one", &json!({ "contact": ADA, "text": "one" })).await.0, 202);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use threedots::config::{Config, default_with};
-use threedots::provider::{AnyProviderConfig, KINDS, Kind};
+use threedots::provider::{AnyProviderConfig, KINDS, ProviderKind};
 
 /// The settings of a provider, whichever it is.
 fn settings(provider: &dyn AnyProviderConfig) -> Value {
@@ -74,7 +74,7 @@ fn variables(template: &str) -> Vec<&str> {
 
 /// One bot of each kind, named as its kind is.
 fn one_of_each() -> String {
-    let bot = |kind: &Kind| {
+    let bot = |kind: &ProviderKind| {
         let provider = kind.template.replace("[bots.shop.provider]", &format!("[bots.{}.provider]", kind.name));
         format!("{provider}\n[bots.{}.handler]\nkind = \"demo\"\n", kind.name)
     };

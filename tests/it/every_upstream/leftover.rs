@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use threedots::hosting::Roster;
+use threedots::hosting::BotRegistry;
 use threedots::message::BotName;
 use threedots::meters::Meters;
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Upstream};
-use threedots::store::{By, Change, Pause, Peer};
+use threedots::store::{By, ContactChange, ContactRef, Pause};
 use threedots::worker::{Worker, WorkerConfig};
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
 
@@ -32,9 +32,9 @@ async fn killed(upstream: Upstream, words: &str) -> World {
 }
 
 async fn pause(world: &World) {
-    let peer = Peer::named(&BotName::new(BOT), "15550100001").expect("somebody");
+    let peer = ContactRef::named(&BotName::new(BOT), "15550100001").expect("somebody");
     let pause = Pause { since: world.clock.now(), until: None, by: By::Operator };
-    assert!(world.store.stand(&peer, Change::Pause(pause)).await.expect("the store works"));
+    assert!(world.store.stand(&peer, ContactChange::Pause(pause)).await.expect("the store works"));
 }
 
 /// A span of the day, by this machine's clock: what a setup needs for quiet hours that have begun.
@@ -162,7 +162,7 @@ async fn a_bot_that_is_taken_out_before_its_messages_are_claimed_takes_a_dead_pr
         let world = killed(upstream, "hello").await;
         let provider = crate::world::provider(&world.sandbox, world.clock);
         let bot = Arc::new(setup(upstream).bot(provider));
-        let (bots, store, meters) = (Roster::default(), Arc::clone(&world.store), Meters::default());
+        let (bots, store, meters) = (BotRegistry::default(), Arc::clone(&world.store), Meters::default());
         let worker = Worker::new(bots, store, world.clock, WorkerConfig::default(), meters);
         worker.take_off_inherited(&bot);
         world.pass(1).await;

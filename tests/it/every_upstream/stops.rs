@@ -7,7 +7,7 @@ use threedots::handler::{Handler, HandlerError};
 use threedots::message::{BotName, Part, Payload};
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::store::{Asked, Commission, Commissioned, Errand, Seq};
+use threedots::store::{Enqueued, IdempotencyKey, NewProactive, ProactiveMessage, Seq};
 use threedots::{Reply, Turn};
 
 use crate::world::{BOT, Setup, World};
@@ -113,11 +113,12 @@ async fn say_unasked(world: &World, key: &str) {
     let bot = BotName::new(BOT);
     let there = world.store.whereabouts(&bot, "15550100001").await.expect("the store works");
     let to = there.expect("somebody who has written").address;
-    let asked = Asked { bot, key: key.to_owned(), fingerprint: [7; 16] };
-    let errand = Errand { parts: vec![Part::text("Your parcel has left.")], unless_paused: false, name: None };
-    let commission = Commission { asked, to, errand };
+    let asked = IdempotencyKey { bot, key: key.to_owned(), fingerprint: [7; 16] };
+    let errand =
+        ProactiveMessage { parts: vec![Part::text("Your parcel has left.")], unless_paused: false, name: None };
+    let commission = NewProactive { asked, to, errand };
     let done = world.store.commission(&commission).await.expect("the store works");
-    assert!(matches!(done, Commissioned::New(_)));
+    assert!(matches!(done, Enqueued::New(_)));
 }
 
 #[tokio::test(start_paused = true)]

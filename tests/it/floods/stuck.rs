@@ -7,14 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use threedots::Inbound;
 use threedots::clock::Timestamp;
-use threedots::handler::{Count, Said, Summary};
+use threedots::handler::{Count, HistoryEntry, Summary};
 use threedots::message::reply::Choice;
 use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey, Renamed};
 use threedots::store::memory::Memory;
 use threedots::store::{
-    Accepted, Asked, Backlog, Change, Claim, Commission, Commissioned, DeadLetter, Echoed, Forgotten, Invitation,
-    KnownContact, May, Member, Noted, Outgoing, PartState, Pause, Peer, Retention, SentPart, Seq, Settlement, Standing,
-    Store, StoreError, Swept, Waiting, Whereabouts,
+    Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,
+    IdempotencyKey, Invitation, KnownAddress, KnownContact, MayClaim, Member, NewProactive, Outgoing, PartState, Pause,
+    Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
 };
 use tokio::sync::watch;
 
@@ -67,15 +67,15 @@ impl Store for Stuck {
         self.store.bury(messages).await
     }
 
-    async fn commission(&self, commission: &Commission) -> Result<Commissioned, StoreError> {
+    async fn commission(&self, commission: &NewProactive) -> Result<Enqueued, StoreError> {
         self.store.commission(commission).await
     }
 
-    async fn commissioned(&self, asked: &Asked) -> Result<Option<Commissioned>, StoreError> {
+    async fn commissioned(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
         self.store.commissioned(asked).await
     }
 
-    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, StoreError> {
+    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
         self.store.whereabouts(bot, name).await
     }
 
@@ -83,7 +83,7 @@ impl Store for Stuck {
         self.store.under_way(key).await
     }
 
-    async fn claim_for(&self, lease: Duration, may: &May<'_>) -> Result<Claim, StoreError> {
+    async fn claim_for(&self, lease: Duration, may: &MayClaim<'_>) -> Result<Claim, StoreError> {
         self.store.claim_for(lease, may).await
     }
 
@@ -115,18 +115,18 @@ impl Store for Stuck {
         self.store.hurry(conversation);
     }
 
-    async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError> {
+    async fn standing(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
         if self.intended.swap(false, Ordering::SeqCst) {
             tokio::time::sleep(self.dawdles).await;
         }
         self.store.standing(peer).await
     }
 
-    async fn stand(&self, peer: &Peer, change: Change) -> Result<bool, StoreError> {
+    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
         self.store.stand(peer, change).await
     }
 
-    async fn chats(&self, peer: &Peer) -> Result<KnownContact, StoreError> {
+    async fn chats(&self, peer: &ContactRef) -> Result<KnownContact, StoreError> {
         self.store.chats(peer).await
     }
 
@@ -143,7 +143,7 @@ impl Store for Stuck {
         self.store.invite(bot, digest, until).await
     }
 
-    async fn take_up(&self, peer: &Peer, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+    async fn take_up(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
         self.store.take_up(peer, digest, by).await
     }
 
@@ -164,7 +164,7 @@ impl Store for Stuck {
         self.store.members(bot, after, most).await
     }
 
-    async fn taken_over(&self, peer: &Peer) -> Result<Pause, StoreError> {
+    async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError> {
         self.store.taken_over(peer).await
     }
 
@@ -193,7 +193,7 @@ impl Store for Stuck {
         self.store.mark(claim, part, state).await
     }
 
-    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<Noted>, StoreError> {
+    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
         self.store.note(statuses).await
     }
 
@@ -205,7 +205,7 @@ impl Store for Stuck {
         self.store.settle(claim, settlement).await
     }
 
-    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<Said>, StoreError> {
+    async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<HistoryEntry>, StoreError> {
         self.store.history(conversation, most).await
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 use threedots::message::reply::{Media, MediaSource};
 use threedots::message::{ChatId, MediaKind, MessageId, MessageRef, Part, PartKey, Payload};
-use threedots::provider::{Activity, Code, GroupTyping, KeyedBy, ProviderError, ReadReceipts, StopAbilities};
+use threedots::provider::{Activity, ErrorCode, GroupTyping, KeyedBy, ProviderError, ReadReceipts, StopAbilities};
 
 use super::{gateway, gateway_on, message_in_group, received_message};
 use crate::upstream::{Given, Seen, Upstream};
@@ -108,7 +108,7 @@ async fn a_read_call_is_made_only_where_it_does_something_and_promises_nothing()
     let by_itself = gateway_on("", upstream.clone());
     assert_eq!(by_itself.abilities().reads, ReadReceipts::None);
     let read = by_itself.mark_read(&received_message()).await;
-    assert!(matches!(read, Err(ProviderError::Unsupported { code: Code::Local(_) })));
+    assert!(matches!(read, Err(ProviderError::Unsupported { code: ErrorCode::Local(_) })));
     assert!(upstream.seen().is_empty());
     let upstream = Upstream::answering([done()]);
     let resetting = gateway_on("read = \"local_reset\"", upstream.clone());

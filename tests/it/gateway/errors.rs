@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use threedots::clock::{Clock, Timestamp};
 use threedots::http::CallError;
 use threedots::message::{MessageId, Part, PartKey, Payload};
-use threedots::provider::{Activity, Code, Provider, ProviderError, Scope};
+use threedots::provider::{Activity, ErrorCode, Provider, ProviderError, Scope};
 
 use super::{TOKEN, connect, gateway_on, received_message, signing};
 use crate::upstream::{Given, Upstream};
@@ -86,7 +86,7 @@ async fn every_code_leaves_the_caller_to_do_what_the_table_says() {
         for call in calls {
             let refused = call.expect_err("it was refused");
             assert_eq!(said(&refused), indicator, "{code} for the indicator");
-            assert_eq!(refused.code(), Code::Status(status));
+            assert_eq!(refused.code(), ErrorCode::Status(status));
         }
     }
 }
@@ -133,7 +133,7 @@ async fn where_a_proxy_answers_its_status_decides() {
         for body in bodies {
             let refused = send(Given::body(status, Bytes::from_static(body))).await;
             assert_eq!(said(&refused), says, "{status}");
-            assert_eq!(refused.code(), Code::Status(status));
+            assert_eq!(refused.code(), ErrorCode::Status(status));
         }
         let long = send(Given::body(status, vec![b'x'; 1 << 20])).await;
         assert_eq!(said(&long), says, "{status} with more than anybody reads");
@@ -146,9 +146,9 @@ async fn without_an_answer_the_send_can_be_made_again_for_it_carries_its_key() {
         assert_eq!(said(&send(Given::Error(failure)).await), Says::Transient);
     }
     let refused = send(Given::Silence).await;
-    assert_eq!(refused, ProviderError::Transient { code: Code::Network("timed out") });
+    assert_eq!(refused, ProviderError::Transient { code: ErrorCode::Network("timed out") });
     let typing = on(Given::Silence).start_typing(&received_message(), Activity::Typing).await;
-    assert_eq!(typing, Err(ProviderError::Transient { code: Code::Network("timed out") }));
+    assert_eq!(typing, Err(ProviderError::Transient { code: ErrorCode::Network("timed out") }));
 }
 
 /// How long to wait, as this answer says it, at 2026-01-01 00:00:00.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use threedots::message::content::Kind;
+use threedots::message::content::ContentKind;
 
 use super::deliver;
 use crate::upstream::view;
@@ -34,27 +34,27 @@ fn every_delivery_reads_as_its_snapshot_says() {
 
 #[test]
 fn there_is_a_delivery_of_every_kind_that_the_gateway_has() {
-    let mut kinds: Vec<Kind> = Vec::new();
+    let mut kinds: Vec<ContentKind> = Vec::new();
     for name in names() {
         let events = deliver(&fixture(&name)).expect("a delivery of the gateway's form");
         kinds.extend(events.messages.iter().map(|message| message.content.kind()));
     }
     let all = [
-        Kind::Text,
-        Kind::Image,
-        Kind::Video,
-        Kind::Audio,
-        Kind::Document,
-        Kind::Sticker,
-        Kind::Location,
-        Kind::Contacts,
-        Kind::Choice,
-        Kind::Poll,
-        Kind::Vote,
-        Kind::Reaction,
-        Kind::Edit,
-        Kind::Revoke,
-        Kind::Unknown,
+        ContentKind::Text,
+        ContentKind::Image,
+        ContentKind::Video,
+        ContentKind::Audio,
+        ContentKind::Document,
+        ContentKind::Sticker,
+        ContentKind::Location,
+        ContentKind::Contacts,
+        ContentKind::Choice,
+        ContentKind::Poll,
+        ContentKind::Vote,
+        ContentKind::Reaction,
+        ContentKind::Edit,
+        ContentKind::Revoke,
+        ContentKind::Unknown,
     ];
     for kind in all {
         assert!(kinds.contains(&kind), "no fixture for {kind:?}");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use threedots::message::reply::{Media, MediaSource};
 use threedots::message::{MediaKind, MediaRef, Part, PartKey, Payload};
-use threedots::provider::{Code, ProviderError};
+use threedots::provider::{ErrorCode, ProviderError};
 
 use super::{TOKEN, gateway, gateway_on, received_message};
 use crate::upstream::{Given, Seen, Upstream};
@@ -57,7 +57,7 @@ fn urls(calls: &[Seen]) -> Vec<&str> {
 #[tokio::test]
 async fn a_medium_that_was_only_announced_cannot_be_fetched() {
     let (fetched, calls) = fetch("", &image(None, None), []).await;
-    assert!(matches!(fetched, Err(ProviderError::Unsupported { code: Code::Local(_) })), "{fetched:?}");
+    assert!(matches!(fetched, Err(ProviderError::Unsupported { code: ErrorCode::Local(_) })), "{fetched:?}");
     assert!(calls.is_empty());
 }
 
@@ -84,7 +84,7 @@ async fn an_address_that_came_along_is_tried_first() {
     assert!(fetched.is_ok());
     assert_eq!(urls(&calls), [KEPT, ASKED, &newer]);
     let (fetched, _) = fetch("", &image(None, Some(KEPT)), [gone()]).await;
-    assert_eq!(fetched, Err(ProviderError::Rejected { code: Code::Status(404) }));
+    assert_eq!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Status(404) }));
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_medium_that_is_not_stored_yet_can_be_asked_for_again() {
 async fn a_key_that_may_not_read_is_no_reason_to_stop_sending() {
     let refused = Given::json(403, &json!({ "error": { "code": "forbidden", "message": "missing capability" } }));
     let (fetched, _) = fetch("", &image(Some("01J0ASSET"), None), [refused]).await;
-    assert_eq!(fetched, Err(ProviderError::Rejected { code: Code::Status(403) }));
+    assert_eq!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Status(403) }));
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn an_address_on_a_strangers_host_is_not_followed() {
     ];
     for url in strange {
         let (fetched, calls) = fetch("", &image(None, Some(url)), []).await;
-        assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })), "{url}");
+        assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{url}");
         assert!(calls.is_empty());
     }
     let more = "media_hosts = [\"*.files.example\"]";
@@ -160,6 +160,6 @@ async fn a_medium_in_hand_leaves_room_for_the_record_that_holds_it() {
     assert!(largest.len() < 1 << 20);
     for (size, mime) in [((700 << 10) + 1, "image/png"), (0, "image/png"), (1, "png"), (1, "image/png,x")] {
         let refused = gateway().upload_media(Bytes::from(vec![7; size]), mime).await;
-        assert!(matches!(refused, Err(ProviderError::Rejected { code: Code::Local(_) })), "{size} of {mime}");
+        assert!(matches!(refused, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{size} of {mime}");
     }
 }

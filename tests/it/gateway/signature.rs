@@ -29,7 +29,7 @@ fn the_known_signature_of_a_known_body_is_good_for_that_body_alone() {
     let config = config("webhook_secret = \"env:TOKEN\"");
     let env = |_: &str| Some(secret.to_owned());
     let bot = threedots::message::BotName::new("bakery");
-    let around = threedots::provider::Around { bot, transport: Upstream::answering([]), clock: Clock::System };
+    let around = threedots::provider::ProviderContext { bot, transport: Upstream::answering([]), clock: Clock::System };
     let gateway = threedots::provider::AnyProviderConfig::connect(&config, &env, around).expect("it is fine");
     let upper = digits.to_uppercase();
     for header in [digits, &upper] {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use serde_json::json;
-use threedots::budget::{Budget, Tally};
+use threedots::budget::{MemoryBudget, MemoryUse};
 use threedots::{Handler, HandlerError, Reply, Turn};
 use tokio::sync::watch;
 
@@ -152,7 +152,7 @@ async fn what_is_for_nobody_is_not_read() {
 
 #[tokio::test(start_paused = true)]
 async fn who_has_more_of_a_budget_than_is_left_waits_until_something_is_given_back() {
-    let (budget, [one, other]) = (Budget::new(100 << 10), [Tally::default(), Tally::default()]);
+    let (budget, [one, other]) = (MemoryBudget::new(100 << 10), [MemoryUse::default(), MemoryUse::default()]);
     let first = budget.take_for(Some(&one), 60 << 10).await;
     assert_eq!(one.bytes(), 60 << 10);
     assert!(budget.try_take_for(Some(&one), 1 << 10).is_none());

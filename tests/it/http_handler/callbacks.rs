@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use threedots::handler::http::callbacks::{Callbacks, Refused};
+use threedots::handler::http::callbacks::{CallbackError, Callbacks};
 use threedots::sandbox::{Draft, Upstream};
 
 use super::{Remote, whole, world};
@@ -14,7 +14,7 @@ fn promises() -> Arc<Remote> {
 }
 
 /// What the only turn so far is answered with.
-fn answer(remote: &Remote, callbacks: &Callbacks, body: &Value) -> Result<(), Refused> {
+fn answer(remote: &Remote, callbacks: &Callbacks, body: &Value) -> Result<(), CallbackError> {
     let turn = remote.seen()[0].turn();
     let (id, token) = (turn["id"].as_str().expect("text"), turn["callback"]["token"].as_str());
     assert_eq!(turn["callback"]["url"], format!("http://127.0.0.1:8082/v1/turns/{id}/reply"));
@@ -33,7 +33,7 @@ async fn the_dots_stay_on_until_the_answer_is_posted() {
     assert_eq!(world.replies(), ["here it is"]);
     assert!(!world.phone().dots_showing(&world.customer));
     // A second one is too late.
-    assert_eq!(answer(&remote, &callbacks, &json!({ "text": "once more" })), Err(Refused::Unknown));
+    assert_eq!(answer(&remote, &callbacks, &json!({ "text": "once more" })), Err(CallbackError::Unknown));
     world.pass(500).await;
     assert_eq!((world.replies().len(), remote.seen().len()), (1, 1));
 }
@@ -48,7 +48,7 @@ async fn an_answer_may_overtake_the_promise_and_two_at_once_are_one() {
     world.write("hello");
     world.pass(1).await;
     assert_eq!(answer(&remote, &callbacks, &json!({ "text": "first" })), Ok(()));
-    assert_eq!(answer(&remote, &callbacks, &json!({ "text": "second" })), Err(Refused::Unknown));
+    assert_eq!(answer(&remote, &callbacks, &json!({ "text": "second" })), Err(CallbackError::Unknown));
     world.pass(10).await;
     assert_eq!(world.replies(), ["first"]);
 }
@@ -62,10 +62,10 @@ async fn a_wrong_answer_is_refused_with_what_is_wrong_and_may_be_mended() {
     let turn = remote.seen()[0].turn();
     let id = turn["id"].as_str().expect("text");
     for token in [None, Some(""), Some("0"), turn["id"].as_str()] {
-        assert_eq!(callbacks.answer(id, token, b"{\"text\": \"x\"}"), Err(Refused::WrongToken));
+        assert_eq!(callbacks.answer(id, token, b"{\"text\": \"x\"}"), Err(CallbackError::WrongToken));
     }
     let token = turn["callback"]["token"].as_str();
-    assert_eq!(callbacks.answer("3d-1-1", token, b"{\"text\": \"x\"}"), Err(Refused::Unknown));
+    assert_eq!(callbacks.answer("3d-1-1", token, b"{\"text\": \"x\"}"), Err(CallbackError::Unknown));
     for (body, reason) in [
         (json!({ "words": "x" }), "words is not of the form"),
         (
@@ -73,7 +73,7 @@ async fn a_wrong_answer_is_refused_with_what_is_wrong_and_may_be_mended() {
             "https",
         ),
     ] {
-        let Err(Refused::Invalid(why)) = answer(&remote, &callbacks, &body) else { panic!("{body} was taken") };
+        let Err(CallbackError::Invalid(why)) = answer(&remote, &callbacks, &body) else { panic!("{body} was taken") };
         assert!(why.contains(reason), "{why}");
     }
     assert_eq!(answer(&remote, &callbacks, &json!({ "text": "mended" })), Ok(()));
@@ -90,11 +90,11 @@ async fn ten_wrong_tokens_of_a_second_are_looked_at_for_a_turn_and_no_more() {
     let turn = remote.seen()[0].turn();
     let (id, token) = (turn["id"].as_str().expect("text"), turn["callback"]["token"].as_str());
     for number in 0..10 {
-        assert_eq!(callbacks.admit(id, Some(&format!("{number:064x}"))), Err(Refused::WrongToken));
+        assert_eq!(callbacks.admit(id, Some(&format!("{number:064x}"))), Err(CallbackError::WrongToken));
     }
     for token in [Some("0"), None, token] {
-        assert_eq!(callbacks.admit(id, token), Err(Refused::Guessing));
-        assert_eq!(callbacks.answer(id, token, b"{\"text\": \"x\"}"), Err(Refused::Guessing));
+        assert_eq!(callbacks.admit(id, token), Err(CallbackError::Guessing));
+        assert_eq!(callbacks.answer(id, token, b"{\"text\": \"x\"}"), Err(CallbackError::Guessing));
     }
     world.pass(1).await;
     assert_eq!(answer(&remote, &callbacks, &json!({ "text": "the right one" })), Ok(()));
@@ -109,7 +109,7 @@ async fn a_promise_that_is_not_kept_is_a_failure() {
     world.write("hello");
     world.pass(100).await;
     assert_eq!(world.dead().await[0].reason, "the handler took too long");
-    assert_eq!(answer(&remote, &callbacks, &json!({ "text": "too late" })), Err(Refused::Unknown));
+    assert_eq!(answer(&remote, &callbacks, &json!({ "text": "too late" })), Err(CallbackError::Unknown));
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,8 +121,8 @@ async fn whoever_answers_later_steers_the_dots_meanwhile() {
     let turn = remote.seen()[0].turn();
     let (id, token) = (turn["id"].as_str().expect("text"), turn["callback"]["token"].as_str());
     assert_eq!(callbacks.steer(id, token, b"{\"show\": \"recording\"}"), Ok(()));
-    assert!(matches!(callbacks.steer(id, token, b"{\"show\": \"dancing\"}"), Err(Refused::Invalid(_))));
-    assert_eq!(callbacks.steer(id, Some("guess"), b"{\"show\": \"pause\"}"), Err(Refused::WrongToken));
+    assert!(matches!(callbacks.steer(id, token, b"{\"show\": \"dancing\"}"), Err(CallbackError::Invalid(_))));
+    assert_eq!(callbacks.steer(id, Some("guess"), b"{\"show\": \"pause\"}"), Err(CallbackError::WrongToken));
     world.pass(1).await;
     let calls = world.calls();
     assert!(calls.contains(&"3 s: recording".into()), "{calls:?}");

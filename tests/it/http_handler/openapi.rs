@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use threedots::clock::Clock;
 use threedots::handler::Handler;
 use threedots::handler::http::callbacks::Callbacks;
-use threedots::handler::http::{Http, HttpConfig, WaysOut};
+use threedots::handler::http::{Egress, Http, HttpConfig};
 use threedots::message::content::{ContactCard, OrderItem};
 use threedots::message::{Content, MediaKind, MediaRef, MessageId};
 
@@ -68,7 +68,7 @@ fn contents() -> Vec<Content> {
 /// A handler with `remote` at its other end.
 fn http(remote: &Arc<Remote>) -> Http {
     let config = HttpConfig { url: "https://handler.example/".into(), ..HttpConfig::default() };
-    let ways_out = WaysOut {
+    let ways_out = Egress {
         anywhere: Arc::clone(remote) as _,
         public: Arc::clone(remote) as _,
         models: threedots::http::Shared::default(),

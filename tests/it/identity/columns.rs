@@ -4,20 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use threedots::errand::{Errands, Refused, Voice};
+use threedots::errand::{Errands, OutboundChannel, ProactiveError};
 use threedots::gate::{GateConfig, Gates, Members, TurnedAway};
 use threedots::health::Health;
-use threedots::hosting::Roster;
+use threedots::hosting::BotRegistry;
 use threedots::message::{ContactIds, Conversation};
-use threedots::operator::{Desk, Hand, PauseFor, Revoked, Whom};
-use threedots::store::{Change, Opted, Pause, Peer, Seq, Waiting};
+use threedots::operator::{Admin, LocalAdmin, PauseFor, Revoked, Whom};
+use threedots::store::{ContactChange, ContactRef, Opted, Pause, Seq, Waiting};
 
 use super::rows::Appeared;
 
 impl Appeared {
-    fn desk(&self) -> Desk {
+    fn desk(&self) -> LocalAdmin {
         let health = Arc::new(Health::new(self.bot.clone(), self.world.clock));
-        Desk::new(Arc::clone(&self.world.store), Roster::from_iter([(self.bot.clone(), health)]), self.world.clock)
+        LocalAdmin::new(
+            Arc::clone(&self.world.store),
+            BotRegistry::from_iter([(self.bot.clone(), health)]),
+            self.world.clock,
+        )
     }
 
     fn whom(&self, name: &str) -> Whom {
@@ -26,14 +30,14 @@ impl Appeared {
 
     fn errands(&self) -> Errands {
         let (provider, patience) = (Arc::clone(&self.world.provider), Duration::from_secs(20));
-        let voice = Voice { provider, patience, list_button: "Choose".into() };
-        let bots = Roster::from_iter([(self.bot.clone(), Arc::new(voice))]);
+        let voice = OutboundChannel { provider, patience, list_button: "Choose".into() };
+        let bots = BotRegistry::from_iter([(self.bot.clone(), Arc::new(voice))]);
         Errands::new(bots, Arc::clone(&self.world.store), self.world.clock)
     }
 
     /// What stands about whoever has written, by what their newest message says.
-    async fn standing(&self) -> threedots::store::Standing {
-        self.world.store.standing(&Peer::of(self.at())).await.expect("the store works")
+    async fn standing(&self) -> threedots::store::ContactState {
+        self.world.store.standing(&ContactRef::of(self.at())).await.expect("the store works")
     }
 
     async fn pause(&self) -> Option<Pause> {
@@ -41,7 +45,7 @@ impl Appeared {
     }
 
     /// Asks for something to be said to a name.
-    async fn say(&self, key: &str, name: &str) -> Result<Seq, Refused> {
+    async fn say(&self, key: &str, name: &str) -> Result<Seq, ProactiveError> {
         let part = if self.world.provider.abilities().window.is_some() {
             json!({ "type": "approved_template", "name": "offer", "language": "en" })
         } else {
@@ -52,8 +56,8 @@ impl Appeared {
     }
 }
 
-fn peer(appeared: &Appeared, name: &str) -> Peer {
-    Peer::new(&appeared.bot, ContactIds::written(name).expect("a name")).expect("somebody")
+fn peer(appeared: &Appeared, name: &str) -> ContactRef {
+    ContactRef::new(&appeared.bot, ContactIds::written(name).expect("a name")).expect("somebody")
 }
 
 pub(super) async fn a_pause_by_any_name_silences_the_bot_for_the_person(appeared: &Appeared, name: &str) {
@@ -66,19 +70,29 @@ pub(super) async fn a_pause_by_any_name_silences_the_bot_for_the_person(appeared
 
 pub(super) async fn an_opt_out_by_any_name_is_the_persons(appeared: &Appeared, name: &str) {
     let opted = Opted { out: true, since: appeared.world.clock.now(), by: threedots::store::OptedBy::Person };
-    appeared.world.store.stand(&Peer::writer(appeared.at()), Change::Opt(opted)).await.expect("the store works");
-    assert_eq!(appeared.say("k", name).await, Err(Refused::OptedOut));
+    appeared
+        .world
+        .store
+        .stand(&ContactRef::writer(appeared.at()), ContactChange::Opt(opted))
+        .await
+        .expect("the store works");
+    assert_eq!(appeared.say("k", name).await, Err(ProactiveError::OptedOut));
     // The other way round: WhatsApp's menu may know them by one name only.
     let opted = Opted { out: false, ..opted };
-    appeared.world.store.stand(&peer(appeared, name), Change::Opt(opted)).await.expect("the store works");
+    appeared.world.store.stand(&peer(appeared, name), ContactChange::Opt(opted)).await.expect("the store works");
     assert_eq!(appeared.standing().await.opted_out(), None);
     let opted = Opted { out: true, ..opted };
-    appeared.world.store.stand(&peer(appeared, name), Change::Opt(opted)).await.expect("the store works");
+    appeared.world.store.stand(&peer(appeared, name), ContactChange::Opt(opted)).await.expect("the store works");
     assert!(appeared.standing().await.opted_out().is_some());
 }
 
 pub(super) async fn a_membership_is_found_and_ended_by_any_name(appeared: &Appeared, name: &str) {
-    appeared.world.store.stand(&Peer::writer(appeared.at()), Change::Admit).await.expect("the store works");
+    appeared
+        .world
+        .store
+        .stand(&ContactRef::writer(appeared.at()), ContactChange::Admit)
+        .await
+        .expect("the store works");
     assert!(appeared.standing().await.admitted.is_some());
     let desk = appeared.desk();
     let revoked = desk.revoke(appeared.bot.as_str(), &Revoked::Contact(name.to_owned())).await.expect("an answer");
@@ -88,7 +102,7 @@ pub(super) async fn a_membership_is_found_and_ended_by_any_name(appeared: &Appea
 
 pub(super) async fn a_list_means_the_person_by_any_name(appeared: &Appeared, name: &str) {
     let inbound = appeared.messages.last().expect("a message").clone();
-    let known = appeared.world.store.chats(&Peer::writer(&inbound.at)).await.expect("the store works");
+    let known = appeared.world.store.chats(&ContactRef::writer(&inbound.at)).await.expect("the store works");
     let mut members = Members::default();
     members.know(&inbound.at.sender, known.peer.names().iter().chain(known.former.iter()));
     let accepted = inbound.at.time;
@@ -105,7 +119,7 @@ pub(super) async fn a_list_means_the_person_by_any_name(appeared: &Appeared, nam
 }
 
 pub(super) async fn what_was_said_is_found_by_any_name(appeared: &Appeared, name: &str) {
-    for peer in [peer(appeared, name), Peer::of(appeared.at())] {
+    for peer in [peer(appeared, name), ContactRef::of(appeared.at())] {
         let mut said = Vec::new();
         for chat in appeared.world.store.chats(&peer).await.expect("the store works").chats {
             said.extend(appeared.world.store.history(&chat, 99).await.expect("the store works"));
@@ -118,13 +132,18 @@ pub(super) async fn what_was_said_is_found_by_any_name(appeared: &Appeared, name
 
 pub(super) async fn an_erasure_by_any_name_leaves_nothing(appeared: &Appeared, name: &str) {
     let opted = Opted { out: true, since: appeared.world.clock.now(), by: threedots::store::OptedBy::Person };
-    appeared.world.store.stand(&Peer::writer(appeared.at()), Change::Opt(opted)).await.expect("the store works");
+    appeared
+        .world
+        .store
+        .stand(&ContactRef::writer(appeared.at()), ContactChange::Opt(opted))
+        .await
+        .expect("the store works");
     let forgotten = appeared.desk().forget(&appeared.whom(name)).await.expect("an erasure");
     assert!(forgotten.conversations > 0 && forgotten.said > 0, "{forgotten:?}");
     for message in &appeared.messages {
         let chat = Conversation { bot: appeared.bot.clone(), chat: message.at.chat.clone() };
         assert_eq!(appeared.world.store.history(&chat, 99).await.expect("the store works"), []);
-        let standing = appeared.world.store.standing(&Peer::of(&message.at)).await.expect("the store works");
+        let standing = appeared.world.store.standing(&ContactRef::of(&message.at)).await.expect("the store works");
         assert_eq!(standing.opted_out(), None);
         let there = appeared.world.store.whereabouts(&appeared.bot, message.at.chat.as_str()).await;
         assert_eq!(there.expect("the store works"), None);
@@ -150,5 +169,5 @@ pub(super) async fn a_key_is_the_same_by_any_name(appeared: &Appeared, name: &st
             assert_eq!(appeared.say("k", other.as_str()).await, Ok(known));
         }
     }
-    assert_eq!(appeared.say("k", "+1 202 555 0199").await, Err(Refused::Taken));
+    assert_eq!(appeared.say("k", "+1 202 555 0199").await, Err(ProactiveError::Taken));
 }

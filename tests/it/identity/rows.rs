@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use threedots::Inbound;
-use threedots::handler::{Said, Speaker};
+use threedots::handler::{HistoryEntry, Speaker};
 use threedots::message::{BotName, MessageRef};
 use threedots::provider::Events;
 use threedots::sandbox::Upstream;
@@ -52,7 +52,7 @@ impl Row {
                 let heard = claim.messages.iter().filter_map(|waiting| {
                     let (at, content) = (&waiting.inbound.at, &waiting.inbound.content);
                     let words = content.words()?.to_owned();
-                    Some(Said {
+                    Some(HistoryEntry {
                         by: Speaker::Customer,
                         words,
                         time: at.time,

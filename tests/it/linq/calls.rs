@@ -8,7 +8,7 @@ use threedots::clock::Clock;
 use threedots::http::CallError;
 use threedots::message::reply::{Media, MediaSource};
 use threedots::message::{MediaKind, MessageId, Part, Payload};
-use threedots::provider::{Code, ProviderError};
+use threedots::provider::{ErrorCode, ProviderError};
 
 use super::{CHAT, KEY, connect, key, linq, received_message};
 use crate::upstream::{Given, Seen, Upstream};
@@ -128,7 +128,7 @@ async fn a_memo_without_an_answer_may_have_gone_out() {
         assert!(matches!(sent, Err(ProviderError::Ambiguous { .. })), "{sent:?}");
     }
     let (sent, _) = memo(Given::Error(CallError::NotSent("cannot connect")), uploaded()).await;
-    assert_eq!(sent, Err(ProviderError::Transient { code: Code::Network("cannot connect") }));
+    assert_eq!(sent, Err(ProviderError::Transient { code: ErrorCode::Network("cannot connect") }));
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn what_linq_does_not_have_is_not_sent() {
     for payload in payloads {
         let upstream = Upstream::answering([]);
         let sent = linq(&upstream).send(&received_message(), &payload.into(), &key()).await;
-        assert!(matches!(sent.map_err(|error| error.code()), Err(Code::Local(_))));
+        assert!(matches!(sent.map_err(|error| error.code()), Err(ErrorCode::Local(_))));
         assert!(upstream.seen().is_empty());
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use threedots::clock::{Clock, Timestamp};
 use threedots::message::BotName;
 use threedots::provider::linq::LinqConfig;
-use threedots::provider::{AnyProviderConfig, Around, KINDS, Provider, ProviderConfig, WebhookError};
+use threedots::provider::{AnyProviderConfig, KINDS, Provider, ProviderConfig, ProviderContext, WebhookError};
 
 use super::{KEY, SECRET, SIGNED, config, post, signature};
 use crate::upstream::Upstream;
@@ -24,7 +24,8 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn connect(more: &Value) -> Result<std::sync::Arc<dyn Provider>, Vec<(String, String)>> {
-    let around = Around { bot: BotName::new("bakery"), transport: Upstream::answering([]), clock: Clock::System };
+    let around =
+        ProviderContext { bot: BotName::new("bakery"), transport: Upstream::answering([]), clock: Clock::System };
     AnyProviderConfig::connect(&config(more), &env, around)
 }
 
@@ -137,7 +138,8 @@ fn one_secret_takes_over_from_another() {
 
 #[test]
 fn without_a_secret_nothing_is_accepted() {
-    let around = Around { bot: BotName::new("bakery"), transport: Upstream::answering([]), clock: Clock::System };
+    let around =
+        ProviderContext { bot: BotName::new("bakery"), transport: Upstream::answering([]), clock: Clock::System };
     let mut resolve = threedots::provider::Resolve::new(&|_| None);
     let provider = ProviderConfig::connect(&config(&json!({ "legacy_signature": true })), &mut resolve, around);
     assert_eq!(resolve.finish().expect_err("both secrets are missing").len(), 2);

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use threedots::clock::Timestamp;
-use threedots::message::{BotName, Wish};
+use threedots::message::{BotName, MarketingPreference};
 use threedots::sandbox::phone::Body;
 use threedots::sandbox::{Customer, Upstream};
-use threedots::store::{By, Peer, Standing};
+use threedots::store::{By, ContactRef, ContactState};
 use threedots::{Handler, HandlerError, Reply, Turn};
 
 use super::{CHAT, deliver};
@@ -28,7 +28,7 @@ fn said(words: &str, status: Option<(&str, &str)>) -> Value {
     json!({ "event_type": "message.received", "event_id": "e1", "created_at": "2026-02-05T19:31:13Z", "data": data })
 }
 
-fn wishes(event: &Value) -> Vec<Wish> {
+fn wishes(event: &Value) -> Vec<MarketingPreference> {
     deliver(event.to_string().as_bytes()).expect("a delivery").wishes
 }
 
@@ -104,11 +104,11 @@ fn a_message_from_our_side_is_a_persons_unless_it_goes_by_our_key() {
     }
 }
 
-async fn standing(world: &World) -> Standing {
+async fn standing(world: &World) -> ContactState {
     let bot = BotName::new(BOT);
     let there =
         world.store.whereabouts(&bot, "15550100001").await.expect("the store works").expect("they have written");
-    world.store.standing(&Peer::at(&bot, &there.address)).await.expect("the store works")
+    world.store.standing(&ContactRef::at(&bot, &there.address)).await.expect("the store works")
 }
 
 async fn opted_out(world: &World) -> bool {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use threedots::clock::{Clock, Timestamp};
 use threedots::message::Part;
-use threedots::provider::{Activity, Code, ProviderError, Scope};
+use threedots::provider::{Activity, ErrorCode, ProviderError, Scope};
 
 use super::{CHAT, KEY, MESSAGE, connect, key, linq, received_message};
 use crate::upstream::{Given, Upstream};
@@ -88,7 +88,7 @@ async fn every_row_of_the_table_leaves_the_caller_to_do_what_it_says() {
     for (status, code, says) in TABLE {
         let refused = send(Given::json(*status, &error(*status, json!(code)))).await;
         assert_eq!(said(&refused), *says, "{status} {code}");
-        assert_eq!(refused.code(), Code::Upstream(*code));
+        assert_eq!(refused.code(), ErrorCode::Upstream(*code));
     }
 }
 
@@ -123,7 +123,7 @@ async fn without_a_code_the_status_decides() {
         for body in bodies {
             let refused = send(Given::body(status, Bytes::from_static(body))).await;
             assert_eq!(said(&refused), says, "{status}");
-            assert_eq!(refused.code(), Code::Status(status));
+            assert_eq!(refused.code(), ErrorCode::Status(status));
         }
         let long = send(Given::body(status, vec![b'x'; 1 << 20])).await;
         assert_eq!(said(&long), says, "{status} with more than anybody reads");
@@ -141,7 +141,7 @@ async fn success_in_the_status_alone_is_none() {
 async fn a_code_may_come_as_text() {
     assert_eq!(
         send(Given::json(403, &error(403, json!("2024")))).await,
-        ProviderError::OptedOut { code: Code::Upstream(2024) }
+        ProviderError::OptedOut { code: ErrorCode::Upstream(2024) }
     );
 }
 

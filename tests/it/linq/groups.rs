@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use threedots::clock::Clock;
 use threedots::message::{ChatId, MessageRef};
-use threedots::provider::{Activity, Code, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts, StopAbilities};
+use threedots::provider::{
+    Activity, ErrorCode, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts, StopAbilities,
+};
 
 use super::{CHAT, connect, linq, received_message};
 use crate::upstream::{Given, Upstream};
@@ -23,7 +25,7 @@ async fn start(provider: &dyn Provider, at: &MessageRef) -> Result<(), ProviderE
     provider.start_typing(at, Activity::Typing).await
 }
 
-fn refused(code: Code) -> Result<(), ProviderError> {
+fn refused(code: ErrorCode) -> Result<(), ProviderError> {
     Err(ProviderError::Unsupported { code })
 }
 
@@ -42,11 +44,11 @@ fn groups_show_nothing_unless_they_are_to_be_tried() {
 async fn a_group_that_refuses_is_left_alone_for_six_hours() {
     let upstream = Upstream::answering([forbidden(None), Given::body(204, ""), Given::body(204, "")]);
     let provider = connect(&json!({ "group_typing": "try" }), upstream.clone(), Clock::tokio());
-    assert_eq!(start(&*provider, &group("g1")).await, refused(Code::Status(403)));
+    assert_eq!(start(&*provider, &group("g1")).await, refused(ErrorCode::Status(403)));
     for _ in 0..3 {
         assert!(matches!(
             start(&*provider, &group("g1")).await,
-            Err(ProviderError::Unsupported { code: Code::Local(_) })
+            Err(ProviderError::Unsupported { code: ErrorCode::Local(_) })
         ));
         assert!(matches!(provider.stop_typing(&group("g1")).await, Err(ProviderError::Unsupported { .. })));
     }
@@ -81,7 +83,7 @@ async fn a_refusal_for_another_reason_says_nothing_about_groups() {
 async fn the_refusal_that_linqs_page_shows_for_a_group_is_remembered() {
     let upstream = Upstream::answering([forbidden(Some(2005)), Given::body(204, "")]);
     let provider = connect(&json!({ "group_typing": "try" }), upstream.clone(), Clock::System);
-    assert_eq!(start(&*provider, &group("g1")).await, refused(Code::Upstream(2005)));
+    assert_eq!(start(&*provider, &group("g1")).await, refused(ErrorCode::Upstream(2005)));
     for _ in 0..3 {
         assert!(matches!(start(&*provider, &group("g1")).await, Err(ProviderError::Unsupported { .. })));
     }
@@ -89,7 +91,7 @@ async fn the_refusal_that_linqs_page_shows_for_a_group_is_remembered() {
     // What the key may do is another matter in a chat with one person.
     let upstream = Upstream::answering([forbidden(Some(2005))]);
     let said = start(&*linq(&upstream), &received_message()).await;
-    assert_eq!(said, Err(ProviderError::Unauthorized { code: Code::Upstream(2005) }));
+    assert_eq!(said, Err(ProviderError::Unauthorized { code: ErrorCode::Upstream(2005) }));
 }
 
 #[tokio::test]
@@ -98,7 +100,7 @@ async fn a_chat_with_one_person_is_never_taken_for_one_without_dots() {
     let provider = linq(&upstream);
     assert_eq!(
         start(&*provider, &received_message()).await,
-        Err(ProviderError::Unauthorized { code: Code::Status(403) })
+        Err(ProviderError::Unauthorized { code: ErrorCode::Status(403) })
     );
     assert_eq!(start(&*provider, &received_message()).await, Ok(()));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use threedots::message::reply::{Media, MediaSource, Payload};
 use threedots::message::{Content, Inbound, MediaKind, MessageRef, Part, PartKey};
-use threedots::provider::{Activity, Code, Provider, ProviderError};
+use threedots::provider::{Activity, ErrorCode, Provider, ProviderError};
 use threedots::sandbox::phone::{Body, Source};
 use threedots::sandbox::{Customer, Draft, Upstream};
 
@@ -110,7 +110,7 @@ async fn whoever_opted_out_is_not_written_to() {
     let world = world();
     let at = received(&world, Draft::text("STOP")).await.at;
     let refused = send(&world, &at, "1", Part::text("Goodbye")).await;
-    assert_eq!(refused, Err(ProviderError::OptedOut { code: Code::Upstream(2024) }));
+    assert_eq!(refused, Err(ProviderError::OptedOut { code: ErrorCode::Upstream(2024) }));
 }
 
 #[tokio::test(start_paused = true)]

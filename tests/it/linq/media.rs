@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use threedots::clock::Clock;
 use threedots::http::CallError;
 use threedots::message::{MediaKind, MediaRef};
-use threedots::provider::{Code, ProviderError};
+use threedots::provider::{ErrorCode, ProviderError};
 
 use super::{KEY, connect, linq};
 use crate::upstream::{Given, Seen, Upstream};
@@ -82,7 +82,7 @@ async fn a_store_that_refuses_says_nothing_about_the_bot() {
         [(301, true), (401, true), (403, true), (404, true), (429, false), (500, false), (503, false)]
     {
         let (fetched, _) = fetch(&json!({}), &image(None, Some(HERE)), [Given::body(status, "")]).await;
-        let code = Code::Status(status);
+        let code = ErrorCode::Status(status);
         let expected = if lasting { ProviderError::Rejected { code } } else { ProviderError::Transient { code } };
         assert_eq!(fetched, Err(expected));
     }
@@ -102,7 +102,7 @@ async fn only_the_hosts_that_are_configured_are_asked() {
     ];
     for url in elsewhere {
         let (fetched, called) = fetch(&json!({}), &image(None, Some(url)), []).await;
-        assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })), "{url}");
+        assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{url}");
         assert!(called.is_empty(), "{url}");
         let (fetched, called) = fetch(&json!({}), &image(Some(ATTACHMENT), None), [description(url, json!(7))]).await;
         assert!(fetched.is_err(), "{url}");
@@ -117,10 +117,10 @@ async fn only_the_hosts_that_are_configured_are_asked() {
 async fn what_is_too_large_is_not_fetched() {
     let long = Given::Answer(200, vec![("Content-Length", "8".into())], Bytes::from_static(b"pictures"));
     let (fetched, called) = fetch(&json!({}), &image(Some(ATTACHMENT), Some(HERE)), [long]).await;
-    assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })));
+    assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
     assert_eq!(called, [HERE], "another address would not make it smaller");
     let (fetched, called) = fetch(&json!({}), &image(Some(ATTACHMENT), None), [description(HERE, json!(8))]).await;
-    assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })));
+    assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
     assert_eq!(called, [DESCRIBED]);
     let lying = Upstream::answering([Given::body(200, "pictures")]);
     let download = linq(&lying).fetch_media(&image(None, Some(HERE)), 7).await.expect("it starts");
@@ -196,7 +196,7 @@ async fn nothing_is_put_in_the_clear_or_nowhere() {
         ["http://store.example/", "http://127.0.0.1:4711/put", "https://user:pw@store.example/", "ftp://x/", "store"]
     {
         let (id, calls) = upload(&json!({}), "image/png", vec![place(url, json!({}))]).await;
-        assert!(matches!(id, Err(ProviderError::Rejected { code: Code::Local(_) })), "{url}");
+        assert!(matches!(id, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{url}");
         assert_eq!(calls.len(), 1, "{url}");
     }
     // A Linq on this machine has its store there too.
@@ -222,7 +222,7 @@ async fn an_upload_that_fails_for_now_can_be_made_again() {
     }
     for status in [400, 403, 413] {
         let (id, _) = upload(&json!({}), "image/png", put(Given::body(status, "<Error/>"))).await;
-        assert_eq!(id, Err(ProviderError::Rejected { code: Code::Status(status) }));
+        assert_eq!(id, Err(ProviderError::Rejected { code: ErrorCode::Status(status) }));
     }
 }
 

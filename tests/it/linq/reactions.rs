@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use threedots::message::{MessageId, Payload};
-use threedots::provider::{Code, ProviderError};
+use threedots::provider::{ErrorCode, ProviderError};
 
 use super::{MESSAGE, key, linq, received_message};
 use crate::upstream::{Given, Seen, Upstream};
@@ -86,12 +86,12 @@ async fn a_message_that_is_gone_takes_no_reaction() {
     let gone = || Given::json(404, &json!({ "success": false, "error": { "status": 404, "code": 2002 } }));
     for emoji in ["👍", ""] {
         let (sent, _) = react(emoji, vec![gone()]).await;
-        assert_eq!(sent, Err(ProviderError::Rejected { code: Code::Upstream(2002) }));
+        assert_eq!(sent, Err(ProviderError::Rejected { code: ErrorCode::Upstream(2002) }));
     }
 }
 
 #[tokio::test]
 async fn a_reaction_may_be_repeated() {
     let (sent, _) = react("👍", vec![Given::body(503, "")]).await;
-    assert_eq!(sent, Err(ProviderError::Transient { code: Code::Status(503) }));
+    assert_eq!(sent, Err(ProviderError::Transient { code: ErrorCode::Status(503) }));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use threedots::handler::Later;
+use threedots::handler::LateState;
 use threedots::handler::llm::{LlmConfig, ModelConfig};
 use tokio::time::Instant;
 
@@ -153,7 +153,7 @@ async fn a_limit_that_is_reached_is_no_dead_letter() {
     let stub = Stub::start().await;
     let mut config = LlmConfig::default();
     config.budget.contact_tokens = 1;
-    let notebook = Arc::new(Later::default());
+    let notebook = Arc::new(LateState::default());
     let world = Setup::new(made_with(config, vec![patient(&stub.base_url)], Arc::clone(&notebook) as _)).start();
     notebook.is(Arc::new(Arc::clone(&world.store)));
     say(&world, "hello").await;

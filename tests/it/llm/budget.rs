@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use threedots::clock::{Clock, Timestamp};
 use threedots::handler::llm::{BudgetConfig, Llm, LlmConfig, ModelConfig};
-use threedots::handler::{Notebook, Presence};
+use threedots::handler::{ConversationState, Presence};
 use threedots::message::{BotName, ChatId, Contact, ContactId, Content, MessageId, MessageRef};
 use threedots::store::Store;
 use threedots::store::disk::{self, Disk};
@@ -63,14 +63,14 @@ async fn stub() -> Stub {
     Stub::always(Does::Costs("Yes", 50, 200)).await
 }
 
-fn handler(stub: &Stub, budget: BudgetConfig, notebook: Arc<dyn Notebook>) -> Llm {
+fn handler(stub: &Stub, budget: BudgetConfig, notebook: Arc<dyn ConversationState>) -> Llm {
     let config = LlmConfig { budget, max_tokens: 200, retry_for: Duration::ZERO, ..LlmConfig::default() };
     let model = ModelConfig { input_price: 1000.0, output_price: 2000.0, ..patient(&stub.base_url) };
     made_with(config, vec![model], notebook)
 }
 
 fn open(directory: &Path) -> Arc<dyn Store> {
-    let settings = disk::Settings { path: directory.to_owned(), ..disk::Settings::default() };
+    let settings = disk::DiskSettings { path: directory.to_owned(), ..disk::DiskSettings::default() };
     Arc::new(Disk::open(settings, Clock::System).expect("a store"))
 }
 
@@ -239,7 +239,7 @@ async fn a_call_that_nobody_answered_costs_nothing_and_one_that_broke_off_all_th
 #[tokio::test]
 async fn without_a_limit_nothing_is_counted_and_nothing_is_asked_about_it() {
     let stub = Stub::start().await;
-    let llm = handler(&stub, BudgetConfig::default(), Arc::new(threedots::handler::Later::default()));
+    let llm = handler(&stub, BudgetConfig::default(), Arc::new(threedots::handler::LateState::default()));
     let world = Setup::new(llm).start();
     say(&world, "hello").await;
     assert_eq!(world.replies(), ["Answer 1"]);

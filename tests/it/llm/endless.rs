@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use threedots::handler::WaysOut;
-use threedots::handler::llm::{Around, Llm, LlmConfig, Mcp, McpConfig, Tool, ToolConfig};
+use threedots::handler::Egress;
+use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig, Tool, ToolConfig};
 use threedots::http::{Client, Shared, Transport};
 
 use super::stub::{Does, Stub, results};
@@ -43,8 +43,8 @@ async fn calling(tools: Vec<Tool>, mcp: Vec<Mcp>) -> (Stub, Llm) {
     });
     let stub = stub.await;
     let client: Arc<dyn Transport> = Client::new().expect("a client");
-    let ways_out = WaysOut { anywhere: Arc::clone(&client), public: client, models: Shared::default() };
-    let around = Around { tools, mcp, ways_out, ..around(vec![patient(&stub.base_url)]) };
+    let ways_out = Egress { anywhere: Arc::clone(&client), public: client, models: Shared::default() };
+    let around = LlmContext { tools, mcp, ways_out, ..around(vec![patient(&stub.base_url)]) };
     let llm = Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"));
     (stub, llm)
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;
 use threedots::handler::llm::{LlmConfig, ToolConfig};
-use threedots::http::{Answer, Call, CallError, Headers, Transport};
+use threedots::http::{Call, CallError, Headers, Transport, UpstreamResponse};
 
 use super::mcp::{InProcess, Stock, with_server};
 use super::stub::{Does, Stub, results};
@@ -60,11 +60,11 @@ struct Halving(InProcess);
 
 #[async_trait]
 impl Transport for Halving {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         let answer = self.0.call(call).await?;
         let (status, headers): (u16, Headers) = (answer.status, answer.headers.clone());
         let body = String::from_utf8(answer.bytes(1 << 20).await?.to_vec()).expect("text");
-        Ok(Answer::whole(status, headers, body.replace(" seven", r" seven \ud83d").into()))
+        Ok(UpstreamResponse::whole(status, headers, body.replace(" seven", r" seven \ud83d").into()))
     }
 }
 

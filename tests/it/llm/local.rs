@@ -14,7 +14,7 @@ use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse, HttpServer};
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
-use threedots::handler::llm::{Around, Llm, LlmConfig, ModelConfig};
+use threedots::handler::llm::{Llm, LlmConfig, LlmContext, ModelConfig};
 use threedots::http::{Body, Call, Client, Transport};
 use threedots::telemetry::{self, LogLevel};
 use threedots::templates::Templates;
@@ -115,7 +115,7 @@ fn world(models: Vec<ModelConfig>) -> World {
     // Short answers: nobody reads them.
     let config =
         LlmConfig { max_tokens: 40, summary_tokens: 0, prompt: "prompts/short.txt".into(), ..LlmConfig::default() };
-    let around = Around { templates: Arc::new(templates), ..around(models) };
+    let around = LlmContext { templates: Arc::new(templates), ..around(models) };
     let mut setup = Setup::new(Llm::new(config, around).unwrap_or_else(|problems| panic!("{problems:?}")));
     setup.turn.timeout = PATIENCE * 2;
     setup.worker.lease = PATIENCE * 3;

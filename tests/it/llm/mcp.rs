@@ -19,9 +19,9 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
-use threedots::handler::WaysOut;
-use threedots::handler::llm::{Around, Llm, LlmConfig, Mcp, McpConfig};
-use threedots::http::{Answer, Body, Call, CallError, Transport};
+use threedots::handler::Egress;
+use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig};
+use threedots::http::{Body, Call, CallError, Transport, UpstreamResponse};
 
 use super::stub::{Does, Stub, results};
 use super::{around, patient, say};
@@ -69,7 +69,7 @@ pub(super) struct InProcess(pub(super) StreamableHttpService<Stock, LocalSession
 
 #[async_trait]
 impl Transport for InProcess {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         let body = match call.body {
             Body::Json(body) => body,
             _ => Bytes::new(),
@@ -85,7 +85,7 @@ impl Transport for InProcess {
         let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let headers = headers.collect();
         let body = body.collect().await.expect("a body").to_bytes();
-        Ok(Answer::whole(head.status.as_u16(), headers, body))
+        Ok(UpstreamResponse::whole(head.status.as_u16(), headers, body))
     }
 }
 
@@ -93,9 +93,9 @@ pub(super) fn with_server(stub: &Stub, transport: Arc<dyn Transport>) -> Llm {
     let config =
         McpConfig { name: "stock".into(), url: "http://127.0.0.1/mcp".into(), private: true, ..McpConfig::default() };
     let ways_out =
-        WaysOut { anywhere: Arc::clone(&transport), public: transport, models: threedots::http::Shared::default() };
+        Egress { anywhere: Arc::clone(&transport), public: transport, models: threedots::http::Shared::default() };
     let mcp = vec![Mcp { config, token: Some("a token".to_owned().into()), environment: Vec::new() }];
-    let around = Around { mcp, ways_out, ..around(vec![patient(&stub.base_url)]) };
+    let around = LlmContext { mcp, ways_out, ..around(vec![patient(&stub.base_url)]) };
     Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
@@ -152,8 +152,8 @@ async fn a_tool_whose_name_is_taken_is_offered_under_another_and_called_by_its_o
         Mcp { config, token: None, environment: Vec::new() }
     });
     let ways_out =
-        WaysOut { anywhere: Arc::clone(&transport), public: transport, models: threedots::http::Shared::default() };
-    let around = Around { mcp: mcp.into(), ways_out, ..around(vec![patient(&stub.base_url)]) };
+        Egress { anywhere: Arc::clone(&transport), public: transport, models: threedots::http::Shared::default() };
+    let around = LlmContext { mcp: mcp.into(), ways_out, ..around(vec![patient(&stub.base_url)]) };
     let llm = Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"));
     let world = Setup::new(llm).start();
     say(&world, "Do you have it in red?").await;
@@ -170,7 +170,7 @@ struct Gone;
 
 #[async_trait]
 impl Transport for Gone {
-    async fn call(&self, _: Call) -> Result<Answer, CallError> {
+    async fn call(&self, _: Call) -> Result<UpstreamResponse, CallError> {
         Err(CallError::NotSent("cannot connect"))
     }
 }

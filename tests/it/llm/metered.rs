@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use threedots::clock::Clock;
-use threedots::handler::llm::{Around, BudgetConfig, Llm, LlmConfig, ModelConfig, Tool, ToolConfig};
-use threedots::handler::{Said, Speaker, WaysOut};
+use threedots::handler::llm::{BudgetConfig, Llm, LlmConfig, LlmContext, ModelConfig, Tool, ToolConfig};
+use threedots::handler::{Egress, HistoryEntry, Speaker};
 use threedots::http::{CallError, Transport};
 use threedots::store::Store;
-use threedots::store::memory::{Memory, Settings};
+use threedots::store::memory::{Memory, MemorySettings};
 use threedots::{Handler, Reply};
 
 use super::budget::turn;
@@ -31,11 +31,11 @@ fn with_tool(
     models: Vec<ModelConfig>,
     way_out: Option<Arc<dyn Transport>>,
 ) -> Llm {
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::System, Settings::default()));
-    let mut around = Around { notebook: Arc::new(store), meters: counted.meters(), ..around(models) };
+    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::System, MemorySettings::default()));
+    let mut around = LlmContext { notebook: Arc::new(store), meters: counted.meters(), ..around(models) };
     if let Some(way_out) = way_out {
         around.ways_out =
-            WaysOut { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };
+            Egress { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };
         let config = ToolConfig { timeout: Duration::from_millis(200), ..order_status() };
         around.tools = vec![Tool { config, secret: None }];
     }
@@ -65,7 +65,7 @@ async fn each_step_of_the_ladder_is_counted_with_what_led_there() {
             Reply::Fallback { parts, reason } => {
                 assert_eq!(reason, "no model answered: unreachable");
                 let words = parts[0].payload.words().expect("words").to_owned();
-                asked.history.push(Said {
+                asked.history.push(HistoryEntry {
                     by: Speaker::Bot,
                     words,
                     time: asked.now,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use threedots::handler::Later;
+use threedots::handler::LateState;
 use threedots::handler::llm::LlmConfig;
 
 use super::stub::{Does, Stub};
@@ -20,7 +20,7 @@ async fn stub(summary: Does) -> Stub {
 
 /// A world with room for about six things said.
 fn world(stub: &Stub, summary_tokens: u32) -> World {
-    let later = Arc::new(Later::default());
+    let later = Arc::new(LateState::default());
     let config = LlmConfig { history_tokens: 44, summary_tokens, ..LlmConfig::default() };
     let world = Setup::new(made_with(config, vec![patient(&stub.base_url)], Arc::clone(&later) as _)).start();
     later.is(Arc::new(Arc::clone(&world.store)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::handler::Later;
+use threedots::handler::LateState;
 use threedots::handler::llm::{BudgetConfig, LlmConfig, ModelConfig, TokenParameter, Tool};
 use threedots::sandbox::Draft;
 use threedots::telemetry::{self, LogLevel};
@@ -265,7 +265,7 @@ async fn a_server_that_cannot_stream_or_count_is_asked_for_a_whole_answer() {
     let stub = Stub::scripted(script).await;
     let budget = BudgetConfig { contact_tokens: 1_000_000, ..BudgetConfig::default() };
     let config = LlmConfig { budget, ..LlmConfig::default() };
-    let notebook = Arc::new(Later::default());
+    let notebook = Arc::new(LateState::default());
     let world = Setup::new(made_with(config, vec![patient(&stub.base_url)], Arc::clone(&notebook) as _)).start();
     notebook.is(Arc::new(Arc::clone(&world.store)));
     say(&world, "hello").await;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use threedots::clock::Timestamp;
-use threedots::handler::llm::{Around, Llm, LlmConfig};
-use threedots::handler::{Handler, Said, Speaker, Turn};
+use threedots::handler::llm::{Llm, LlmConfig, LlmContext};
+use threedots::handler::{Handler, HistoryEntry, Speaker, Turn};
 use threedots::message::content::{ContactCard, OrderItem};
 use threedots::message::{Content, MediaKind, MediaRef, MessageId, Product, Quoted, Referral, rendering};
 use threedots::templates::Templates;
@@ -86,7 +86,7 @@ async fn every_kind_of_message_is_told_with_what_is_in_it() {
     first.product = Some(Product { catalog: Some("77".into()), product: "SKU-17".into() });
     first.quoted = Some(Quoted { words: Some("Which colour?".into()), by_us: Some(true), ..Quoted::default() });
     first.forwarded = true;
-    let person = |words: &str| Said { by: Speaker::Person, words: words.into(), ..turn.history[0].clone() };
+    let person = |words: &str| HistoryEntry { by: Speaker::Person, words: words.into(), ..turn.history[0].clone() };
     let history = vec![turn.history[0].clone(), person("Please to account 12345.")];
     turn.history = history;
     llm.reply(&turn).await.expect("an answer");
@@ -129,7 +129,7 @@ async fn a_template_that_tells_the_time_tells_it_alone() {
     assert!(problems.is_empty(), "{problems:?}");
     let stub = Stub::start().await;
     let config = LlmConfig { prompt: "prompts/own.txt".into(), ..LlmConfig::default() };
-    let around = Around { templates: Arc::new(templates), ..around(vec![patient(&stub.base_url)]) };
+    let around = LlmContext { templates: Arc::new(templates), ..around(vec![patient(&stub.base_url)]) };
     let llm = Llm::new(config, around).unwrap_or_else(|problems| panic!("{problems:?}"));
     let mut turn = turn(vec![Content::text("hello")]);
     turn.now = Timestamp::from_secs(1_700_000_000);
@@ -177,7 +177,7 @@ fn every_kind(group: bool) -> Turn {
 }
 
 /// As the store gives it back.
-fn stored(said: &Said) -> Said {
+fn stored(said: &HistoryEntry) -> HistoryEntry {
     serde_json::from_slice(&serde_json::to_vec(said).expect("JSON")).expect("what was said")
 }
 
@@ -200,7 +200,7 @@ async fn what_was_said_is_told_later_as_it_was_told_when_it_was_new() {
         let mut second = turn(vec![Content::text("and now?")]);
         (second.messages[0].at.group, second.messages[0].quoted) = (false, None);
         (second.messages[0].referral, second.messages[0].product) = (None, None);
-        second.history = first.messages.iter().map(|message| stored(&Said::heard(message))).collect();
+        second.history = first.messages.iter().map(|message| stored(&HistoryEntry::heard(message))).collect();
         llm.reply(&second).await.expect("an answer");
         let requests = stub.requests_with_time();
         let (before, new) = newest(&requests[0]);
@@ -214,8 +214,8 @@ async fn every_kind_in_the_history_of_a_group_with_a_person_of_the_business_as_t
     let stub = Stub::start().await;
     let llm = llm(LlmConfig { images: false, ..LlmConfig::default() }, &[&stub.base_url]);
     let mut turn = every_kind(true);
-    let mut history: Vec<Said> =
-        turn.messages.drain(..turn.messages.len() - 1).map(|message| stored(&Said::heard(&message))).collect();
+    let mut history: Vec<HistoryEntry> =
+        turn.messages.drain(..turn.messages.len() - 1).map(|message| stored(&HistoryEntry::heard(&message))).collect();
     let invoice = MediaRef { filename: Some("invoice.pdf".into()), ..MediaRef::of(MediaKind::Document) };
     let persons = [
         Content::text("I am Eve, of the shop."),
@@ -224,7 +224,7 @@ async fn every_kind_in_the_history_of_a_group_with_a_person_of_the_business_as_t
         Content::Media(invoice),
     ];
     for words in persons.iter().filter_map(rendering::by_person) {
-        history.push(Said { by: Speaker::Person, name: None, told: None, words, ..turn.history[1].clone() });
+        history.push(HistoryEntry { by: Speaker::Person, name: None, told: None, words, ..turn.history[1].clone() });
     }
     turn.history = history;
     llm.reply(&turn).await.expect("an answer");
@@ -235,8 +235,8 @@ async fn every_kind_in_the_history_of_a_group_with_a_person_of_the_business_as_t
 #[tokio::test]
 async fn a_later_turn_shares_all_that_stands_before_its_first_new_message_with_the_one_before() {
     let mut requests = Vec::new();
-    let mut history = every_kind(false).messages.iter().map(Said::heard).collect::<Vec<_>>();
-    history.push(Said {
+    let mut history = every_kind(false).messages.iter().map(HistoryEntry::heard).collect::<Vec<_>>();
+    history.push(HistoryEntry {
         by: Speaker::Bot,
         who: None,
         name: None,
@@ -255,8 +255,8 @@ async fn a_later_turn_shares_all_that_stands_before_its_first_new_message_with_t
         turn.now = Timestamp::from_secs(1_700_000_000 + minute * 60);
         turn.history.clone_from(&history);
         llm.reply(&turn).await.expect("an answer");
-        history.push(Said::heard(&turn.messages[0]));
-        history.push(Said {
+        history.push(HistoryEntry::heard(&turn.messages[0]));
+        history.push(HistoryEntry {
             by: Speaker::Bot,
             who: None,
             name: None,
@@ -277,7 +277,7 @@ async fn a_later_turn_shares_all_that_stands_before_its_first_new_message_with_t
 #[test]
 fn what_was_said_is_read_as_earlier_builds_have_written_it() {
     let old = json!({ "by": "customer", "words": "hello", "time": 1_700_000_000_000_u64, "who": null });
-    let said: Said = serde_json::from_value(old).expect("an old record");
+    let said: HistoryEntry = serde_json::from_value(old).expect("an old record");
     assert_eq!(
         (said.words.as_str(), said.name, said.message, said.transcript, said.told),
         ("hello", None, None, false, None)

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::handler::llm::{LlmConfig, May, Tool, ToolConfig};
+use threedots::handler::llm::{LlmConfig, Tool, ToolConfig, ToolPermission};
 use threedots::http::{CallError, Client, Transport};
 use threedots::sandbox::Upstream;
 
@@ -29,7 +29,7 @@ pub(super) fn order_status() -> ToolConfig {
             "additionalProperties": false,
         }),
         url: "https://tools.example/order-status".into(),
-        may: vec![May::Beat, May::Handover],
+        may: vec![ToolPermission::Beat, ToolPermission::Handover],
         ..ToolConfig::default()
     }
 }
@@ -192,14 +192,14 @@ async fn a_tool_may_hand_over_to_a_person() {
 }
 
 /// What came of a tool that asks for both, on an upstream whose dots can be taken off by a call.
-async fn asked_for_both(may: Vec<May>) -> (Vec<String>, Vec<String>, bool) {
+async fn asked_for_both(may: Vec<ToolPermission>) -> (Vec<String>, Vec<String>, bool) {
     let remote = Remote::new(|_, _| async { says(&json!({ "result": "sent", "beat": true, "handover": "a refund" })) });
     let stub = Stub::scripted(|_, number| match number {
         1 => Does::Calls(vec![("order_status", ORDER.into())]),
         _ => Does::Says("It is on its way".into()),
     });
     let stub = stub.await;
-    let handed_over = may.contains(&May::Handover);
+    let handed_over = may.contains(&ToolPermission::Handover);
     let tool = ToolConfig { may, ..order_status() };
     let world = with_tool(LlmConfig::default(), tool, &stub, remote, Upstream::Linq);
     world.write("Where is my order?");
@@ -219,9 +219,9 @@ async fn a_tool_asks_of_the_turn_what_its_settings_say_and_nothing_else() {
     let on_its_way = || vec!["It is on its way".to_owned()];
     let (replies, told, stopped) = asked_for_both(Vec::new()).await;
     assert_eq!((replies, told, stopped), (on_its_way(), framed("sent"), false), "nothing unless it may");
-    let (replies, told, stopped) = asked_for_both(vec![May::Beat]).await;
+    let (replies, told, stopped) = asked_for_both(vec![ToolPermission::Beat]).await;
     assert_eq!((replies, told, stopped), (on_its_way(), framed("sent"), true), "the dots went off before the reply");
-    let (replies, told, stopped) = asked_for_both(vec![May::Handover]).await;
+    let (replies, told, stopped) = asked_for_both(vec![ToolPermission::Handover]).await;
     assert_eq!((replies, told, stopped), (Vec::new(), Vec::new(), true), "a person takes over: the dots went off");
 }
 

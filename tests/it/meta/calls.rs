@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use threedots::http::CallError;
 use threedots::message::reply::{Choice, Media, MediaSource, Row, Section};
 use threedots::message::{MediaKind, MessageId, MessageRef, Part, PartKey, Payload};
-use threedots::provider::{Activity, Code, Provider, ProviderError};
+use threedots::provider::{Activity, ErrorCode, Provider, ProviderError};
 
 use super::upstream::{Given, Seen, Upstream};
 use super::{TOKEN, meta, meta_on, received_message, settings};
@@ -143,7 +143,7 @@ async fn read_receipts_and_the_indicator_have_their_form_on_the_wire() {
 async fn the_indicator_cannot_be_taken_off() {
     let upstream = Upstream::answering([]);
     let stopped = meta_on(settings(), upstream.clone()).stop_typing(&received_message()).await;
-    assert!(matches!(stopped, Err(ProviderError::Unsupported { code: Code::Local(_) })));
+    assert!(matches!(stopped, Err(ProviderError::Unsupported { code: ErrorCode::Local(_) })));
     assert!(upstream.seen().is_empty());
 }
 
@@ -214,7 +214,7 @@ async fn a_medium_in_hand_is_not_sent_unuploaded() {
     let source = MediaSource::Bytes { data: Bytes::from_static(b"x"), mime: "image/png".into() };
     let part = Payload::Media(media(MediaKind::Image, source)).into();
     let sent = meta_on(settings(), upstream.clone()).send(&received_message(), &part, &key()).await;
-    assert!(matches!(sent, Err(ProviderError::Rejected { code: Code::Local(_) })));
+    assert!(matches!(sent, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
     assert!(upstream.seen().is_empty());
 }
 
@@ -256,16 +256,16 @@ async fn a_receipt_whose_answer_does_not_say_done_is_not_taken_for_done() {
 #[tokio::test]
 async fn a_call_that_never_left_can_be_made_again_and_one_without_an_answer_cannot() {
     let sent = send_answered(Given::Error(CallError::NotSent("cannot connect"))).await;
-    assert_eq!(sent, Err(ProviderError::Transient { code: Code::Network("cannot connect") }));
+    assert_eq!(sent, Err(ProviderError::Transient { code: ErrorCode::Network("cannot connect") }));
     let sent = send_answered(Given::Error(CallError::Unanswered("connection lost"))).await;
-    assert_eq!(sent, Err(ProviderError::Ambiguous { code: Code::Network("connection lost") }));
+    assert_eq!(sent, Err(ProviderError::Ambiguous { code: ErrorCode::Network("connection lost") }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_ends_with_its_timeout_even_if_the_transport_does_not() {
     let began = tokio::time::Instant::now();
     let sent = send_answered(Given::Silence).await;
-    assert_eq!(sent, Err(ProviderError::Ambiguous { code: Code::Network("timed out") }));
+    assert_eq!(sent, Err(ProviderError::Ambiguous { code: ErrorCode::Network("timed out") }));
     assert_eq!(began.elapsed(), Duration::from_secs(15));
 }
 

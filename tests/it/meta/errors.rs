@@ -8,7 +8,7 @@ use threedots::clock::{Clock, Timestamp};
 use threedots::message::MediaKind;
 use threedots::message::{BotName, MediaRef, MessageId, Part, PartKey};
 use threedots::provider::meta::Meta;
-use threedots::provider::{Activity, Code, Provider, ProviderError, Scope};
+use threedots::provider::{Activity, ErrorCode, Provider, ProviderError, Scope};
 
 use super::upstream::{Given, Upstream};
 use super::{meta_on, received_message, settings};
@@ -143,7 +143,7 @@ async fn every_code_leaves_the_caller_to_do_what_the_table_says() {
     for (code, status, says) in TABLE {
         let error = meaning(*status, *code).await;
         assert_eq!(said(&error), *says, "{code}");
-        assert_eq!(error.code(), Code::Upstream(*code));
+        assert_eq!(error.code(), ErrorCode::Upstream(*code));
     }
 }
 
@@ -172,7 +172,7 @@ async fn a_code_that_nobody_knows_yet_means_what_its_status_means() {
     for (status, says) in statuses {
         let error = meaning(status, 999_999).await;
         assert_eq!(said(&error), says, "{status}");
-        assert_eq!(error.code(), Code::Upstream(999_999));
+        assert_eq!(error.code(), ErrorCode::Upstream(999_999));
     }
     let mut transient = error(&json!(999_999));
     transient["error"]["is_transient"] = json!(true);
@@ -201,7 +201,7 @@ async fn without_a_code_the_status_decides() {
         for body in bodies {
             let refused = send(Given::body(status, Bytes::from_static(body))).await.expect_err("it was refused");
             assert_eq!(said(&refused), says, "{status}");
-            assert_eq!(refused.code(), Code::Status(status));
+            assert_eq!(refused.code(), ErrorCode::Status(status));
         }
         let long = send(Given::body(status, vec![b'x'; 1 << 20])).await.expect_err("it was refused");
         assert_eq!(said(&long), says, "{status} with more than anybody reads");
@@ -212,7 +212,7 @@ async fn without_a_code_the_status_decides() {
 async fn a_code_may_come_as_text_or_with_a_point() {
     for code in [json!(131_047), json!("131047"), json!(131_047.0), json!(" 131047 "), json!("131047.0")] {
         let refused = send(Given::json(400, &error(&code))).await.expect_err("it was refused");
-        assert_eq!(refused, ProviderError::WindowClosed { code: Code::Upstream(131_047) }, "{code}");
+        assert_eq!(refused, ProviderError::WindowClosed { code: ErrorCode::Upstream(131_047) }, "{code}");
     }
 }
 
@@ -296,7 +296,7 @@ async fn a_receipt_for_a_message_that_meta_does_not_know_is_refused_for_good() {
     for code in [100, 131_009] {
         let upstream = Upstream::answering([Given::json(400, &error(&json!(code)))]);
         let typing = meta_on(settings(), upstream).start_typing(&received_message(), Activity::Typing).await;
-        assert_eq!(typing, Err(ProviderError::Rejected { code: Code::Upstream(code) }));
+        assert_eq!(typing, Err(ProviderError::Rejected { code: ErrorCode::Upstream(code) }));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use threedots::message::content::Kind;
+use threedots::message::content::ContentKind;
 
 use super::deliver;
 use crate::upstream::view;
@@ -26,7 +26,7 @@ pub(crate) fn names() -> Vec<String> {
 }
 
 /// What WhatsApp's own interface hands over as unsupported.
-const POLLS: [Kind; 2] = [Kind::Poll, Kind::Vote];
+const POLLS: [ContentKind; 2] = [ContentKind::Poll, ContentKind::Vote];
 
 #[test]
 fn every_delivery_reads_as_its_snapshot_says() {
@@ -38,14 +38,21 @@ fn every_delivery_reads_as_its_snapshot_says() {
 
 #[test]
 fn there_is_a_delivery_of_every_kind() {
-    let mut kinds: Vec<Kind> = Vec::new();
+    let mut kinds: Vec<ContentKind> = Vec::new();
     for name in names() {
         let events = deliver(&fixture(&name)).expect("a delivery of Meta's form");
         kinds.extend(events.messages.iter().map(|message| message.content.kind()));
     }
-    let others =
-        [Kind::Reaction, Kind::Edit, Kind::Revoke, Kind::System, Kind::Welcome, Kind::Unsupported, Kind::Unknown];
-    for kind in Kind::ANSWERED.into_iter().filter(|kind| !POLLS.contains(kind)).chain(others) {
+    let others = [
+        ContentKind::Reaction,
+        ContentKind::Edit,
+        ContentKind::Revoke,
+        ContentKind::System,
+        ContentKind::Welcome,
+        ContentKind::Unsupported,
+        ContentKind::Unknown,
+    ];
+    for kind in ContentKind::ANSWERED.into_iter().filter(|kind| !POLLS.contains(kind)).chain(others) {
         assert!(kinds.contains(&kind), "no fixture for {kind:?}");
     }
 }

@@ -8,7 +8,7 @@ use threedots::clock::Clock;
 use threedots::http::{CallError, Client, DownloadError};
 use threedots::message::{BotName, MediaKind, MediaRef, Part, PartKey};
 use threedots::provider::meta::Meta;
-use threedots::provider::{Code, Provider, ProviderError};
+use threedots::provider::{ErrorCode, Provider, ProviderError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -93,9 +93,9 @@ async fn a_redirect_is_not_followed_and_the_token_stays_here() {
         let here =
             Server::answering(format!("HTTP/1.1 {status} -\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")).await;
         let fetched = here.meta().fetch_media(&image_at(here.url()), 100).await.err();
-        assert_eq!(fetched, Some(ProviderError::Rejected { code: Code::Status(status) }));
+        assert_eq!(fetched, Some(ProviderError::Rejected { code: ErrorCode::Status(status) }));
         let sent = here.meta().send(&received_message(), &Part::text("hello"), &PartKey::new("1/0")).await;
-        assert_eq!(sent, Err(ProviderError::Rejected { code: Code::Status(status) }));
+        assert_eq!(sent, Err(ProviderError::Rejected { code: ErrorCode::Status(status) }));
         assert_eq!(here.served(), 2);
     }
     assert_eq!(elsewhere.served(), 0);
@@ -141,10 +141,10 @@ async fn a_medium_of_exactly_the_limit_arrives_whole() {
 async fn nobody_at_the_door_means_not_sent_and_a_hang_up_means_unknown() {
     let closed = Server { port: 1, served: Arc::default() };
     let sent = closed.meta().send(&received_message(), &Part::text("hello"), &PartKey::new("1/0")).await;
-    assert_eq!(sent, Err(ProviderError::Transient { code: Code::Network("cannot connect") }));
+    assert_eq!(sent, Err(ProviderError::Transient { code: ErrorCode::Network("cannot connect") }));
     let silent = Server::answering(Vec::new()).await;
     let sent = silent.meta().send(&received_message(), &Part::text("hello"), &PartKey::new("1/0")).await;
-    assert_eq!(sent, Err(ProviderError::Ambiguous { code: Code::Network("connection lost") }));
+    assert_eq!(sent, Err(ProviderError::Ambiguous { code: ErrorCode::Network("connection lost") }));
     assert_eq!(silent.served(), 1, "nothing below us sends it again");
 }
 

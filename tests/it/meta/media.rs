@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use threedots::http::{CallError, DownloadError};
 use threedots::message::{MediaKind, MediaRef};
 use threedots::provider::meta::MetaSettings;
-use threedots::provider::{Code, Provider, ProviderError};
+use threedots::provider::{ErrorCode, Provider, ProviderError};
 
 use super::upstream::{Given, Upstream};
 use super::{TOKEN, meta_on, settings};
@@ -103,10 +103,10 @@ async fn where_the_address_has_died_the_identifier_gives_a_new_one() {
 #[tokio::test]
 async fn without_an_identifier_a_dead_address_is_the_end() {
     let (fetched, called) = fetch(settings(), &image(None, Some(HERE)), 7, [Given::body(404, "")]).await;
-    assert_eq!(fetched, Err(ProviderError::Rejected { code: Code::Status(404) }));
+    assert_eq!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Status(404) }));
     assert_eq!(called, [HERE]);
     let (fetched, called) = fetch(settings(), &image(None, None), 7, []).await;
-    assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })));
+    assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
     assert!(called.is_empty());
 }
 
@@ -134,11 +134,11 @@ const ELSEWHERE: [&str; 16] = [
 async fn the_token_goes_to_no_other_host() {
     for url in ELSEWHERE {
         let (fetched, called) = fetch(settings(), &by_id(), 7, [description(url, json!(7))]).await;
-        assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })), "{url}");
+        assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{url}");
         assert_eq!(called, [DESCRIBED], "{url}");
 
         let (fetched, called) = fetch(settings(), &image(None, Some(url)), 7, []).await;
-        assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })), "{url}");
+        assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{url}");
         assert!(called.is_empty(), "{url}");
     }
 }
@@ -192,10 +192,10 @@ async fn the_hosts_are_the_operators_to_choose() {
 async fn a_redirect_is_refused_wherever_it_leads() {
     for to in ["https://evil.example/", "https://lookaside.fbsbx.com/elsewhere"] {
         let (fetched, called) = fetch(settings(), &by_id(), 7, [description(HERE, json!(7)), redirect(to)]).await;
-        assert_eq!(fetched, Err(ProviderError::Rejected { code: Code::Status(302) }));
+        assert_eq!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Status(302) }));
         assert_eq!(called, [DESCRIBED, HERE]);
         let (fetched, called) = fetch(settings(), &by_id(), 7, [redirect(to)]).await;
-        assert_eq!(fetched, Err(ProviderError::Rejected { code: Code::Status(302) }));
+        assert_eq!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Status(302) }));
         assert_eq!(called, [DESCRIBED]);
     }
 }
@@ -204,13 +204,13 @@ async fn a_redirect_is_refused_wherever_it_leads() {
 async fn what_is_too_large_by_its_own_account_is_not_fetched() {
     for size in [json!(8), json!("8"), json!(8.0), json!(9_000_000_000_000_u64)] {
         let (fetched, called) = fetch(settings(), &by_id(), 7, [description(HERE, size)]).await;
-        assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })));
+        assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
         assert_eq!(called, [DESCRIBED]);
     }
     let long = || Given::Answer(200, vec![("Content-Length", "8".into())], Bytes::from_static(b"pictures"));
     let media = image(Some("770000000000001"), Some(HERE));
     let (fetched, called) = fetch(settings(), &media, 7, [long()]).await;
-    assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })));
+    assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
     assert_eq!(called, [HERE], "asking for another address would not make it smaller");
 }
 
@@ -283,5 +283,5 @@ async fn a_medium_of_a_type_that_whatsapp_refuses_is_refused_for_good() {
     let error = json!({ "error": { "code": 131_053, "message": "refused" } });
     let upstream = Upstream::answering([Given::json(400, &error)]);
     let uploaded = meta_on(settings(), upstream).upload_media(Bytes::from_static(b"x"), "image/gif").await;
-    assert_eq!(uploaded, Err(ProviderError::Rejected { code: Code::Upstream(131_053) }));
+    assert_eq!(uploaded, Err(ProviderError::Rejected { code: ErrorCode::Upstream(131_053) }));
 }

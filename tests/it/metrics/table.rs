@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use threedots::message::BotName;
-use threedots::meters::{Fact, Step, Tally};
-use threedots::telemetry::metrics::{Metrics, State};
+use threedots::meters::{Fact, LadderStep, MetricsSink};
+use threedots::telemetry::metrics::{Gauges, Metrics};
 
 /// Names of metrics, and those of their labels.
 type Table = BTreeMap<String, BTreeSet<String>>;
@@ -37,7 +37,7 @@ fn counted() -> Table {
         Fact::Handler { result: "reply", took },
         Fact::Call { provider: "meta", call: "send", result: "ok" },
         Fact::Commit { took },
-        Fact::Step { step: Step::Model(0), cause: "asked" },
+        Fact::Step { step: LadderStep::Model(0), cause: "asked" },
         Fact::Spent { bot: &bot, read: 1, written: 1, money: 0.5 },
         Fact::OverBudget { limit: "bot_money" },
         Fact::Tool { result: "ok" },
@@ -53,8 +53,14 @@ fn counted() -> Table {
         }
     }
     let bots = vec![(bot.clone(), false)];
-    let state =
-        State { messages: 1, conversations: 1, oldest: Duration::ZERO, bots, store_failed: false, out_of_space: false };
+    let state = Gauges {
+        messages: 1,
+        conversations: 1,
+        oldest: Duration::ZERO,
+        bots,
+        store_failed: false,
+        out_of_space: false,
+    };
     let text = metrics.text(state);
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{"));
     let mut table = Table::new();

@@ -8,7 +8,7 @@ use threedots::clock::{Clock, Timestamp};
 use threedots::http::CallError;
 use threedots::message::reply::{Choice, Media, MediaSource, Row, Section};
 use threedots::message::{ChatId, ContactId, MediaKind, MessageId, MessageRef, Part, Payload};
-use threedots::provider::{Activity, Code, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts};
+use threedots::provider::{Activity, ErrorCode, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts};
 
 use super::{
     ACCESS_KEY, ACCESS_SECRET, APPKEY, config, connected, key, on, provider, received_message, receiver, sign, with,
@@ -244,7 +244,7 @@ async fn a_medium_in_hand_is_not_sent_unuploaded() {
     let source = MediaSource::Bytes { data: Bytes::from_static(b"x"), mime: "image/png".into() };
     let part = Payload::Media(media(MediaKind::Image, source)).into();
     let sent = on(&upstream).send(&received_message(), &part, &key()).await;
-    assert!(matches!(sent, Err(ProviderError::Rejected { code: Code::Local(_) })));
+    assert!(matches!(sent, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
     assert!(upstream.seen().is_empty());
 }
 
@@ -285,27 +285,27 @@ async fn only_a_code_of_zero_without_an_error_is_a_success() {
     for body in bodies {
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
         let sent = send_answered(Given::body(200, body.to_vec())).await;
-        assert_eq!(sent, Err(ProviderError::Ambiguous { code: Code::Status(200) }), "{shown}");
+        assert_eq!(sent, Err(ProviderError::Ambiguous { code: ErrorCode::Status(200) }), "{shown}");
         let upstream = Upstream::answering([Given::body(200, body.to_vec())]);
         let typing = on(&upstream).start_typing(&received_message(), Activity::Typing).await;
-        assert_eq!(typing, Err(ProviderError::Transient { code: Code::Status(200) }), "{shown}");
+        assert_eq!(typing, Err(ProviderError::Transient { code: ErrorCode::Status(200) }), "{shown}");
     }
     for error in [json!({}), json!("no"), json!([]), json!(false), json!({ "message": "no code" })] {
         let answer = json!({ "code": 0, "message": "success", "data": { "success": true, "error": error } });
         let sent = send_answered(Given::json(200, &answer)).await;
-        assert_eq!(sent, Err(ProviderError::Ambiguous { code: Code::Upstream(9099) }), "{answer}");
+        assert_eq!(sent, Err(ProviderError::Ambiguous { code: ErrorCode::Upstream(9099) }), "{answer}");
     }
 }
 
 #[tokio::test]
 async fn a_call_that_never_left_can_be_made_again_and_one_without_an_answer_cannot() {
     let sent = send_answered(Given::Error(CallError::NotSent("cannot connect"))).await;
-    assert_eq!(sent, Err(ProviderError::Transient { code: Code::Network("cannot connect") }));
+    assert_eq!(sent, Err(ProviderError::Transient { code: ErrorCode::Network("cannot connect") }));
     let sent = send_answered(Given::Error(CallError::Unanswered("connection lost"))).await;
-    assert_eq!(sent, Err(ProviderError::Ambiguous { code: Code::Network("connection lost") }));
+    assert_eq!(sent, Err(ProviderError::Ambiguous { code: ErrorCode::Network("connection lost") }));
     let lost = Given::Error(CallError::Unanswered("connection lost"));
     let read = on(&Upstream::answering([lost])).mark_read(&received_message()).await;
-    assert_eq!(read, Err(ProviderError::Transient { code: Code::Network("connection lost") }));
+    assert_eq!(read, Err(ProviderError::Transient { code: ErrorCode::Network("connection lost") }));
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn its_abilities_are_metas() {
 async fn the_indicator_cannot_be_taken_off() {
     let upstream = Upstream::answering([]);
     let stopped = on(&upstream).stop_typing(&received_message()).await;
-    assert!(matches!(stopped, Err(ProviderError::Unsupported { code: Code::Local(_) })));
+    assert!(matches!(stopped, Err(ProviderError::Unsupported { code: ErrorCode::Local(_) })));
     assert!(upstream.seen().is_empty());
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 use threedots::clock::{Clock, Timestamp};
 use threedots::message::{MessageId, Part};
-use threedots::provider::{Activity, Code, ProviderError};
+use threedots::provider::{Activity, ErrorCode, ProviderError};
 use tokio::time::Instant;
 
 use super::{ACCESS_KEY, ACCESS_SECRET, key, provider, received_message, sign};
@@ -72,7 +72,7 @@ async fn without_a_time_to_learn_from_the_second_call_has_our_own() {
 async fn twice_is_enough() {
     for date in [Some(AN_HOUR_ON), None] {
         let (sent, seen) = send([expired(date), expired(date)]).await;
-        assert_eq!(sent, Err(ProviderError::Unauthorized { code: Code::Upstream(1004) }));
+        assert_eq!(sent, Err(ProviderError::Unauthorized { code: ErrorCode::Upstream(1004) }));
         assert_eq!(seen.len(), 2);
     }
 }
@@ -104,7 +104,7 @@ async fn an_upload_is_repeated_whole() {
 async fn both_calls_together_have_the_time_of_one() {
     let began = Instant::now();
     let (sent, seen) = send([expired(None), Given::Silence]).await;
-    assert_eq!(sent, Err(ProviderError::Ambiguous { code: Code::Network("timed out") }));
+    assert_eq!(sent, Err(ProviderError::Ambiguous { code: ErrorCode::Network("timed out") }));
     assert_eq!((began.elapsed(), seen.len()), (Duration::from_secs(15), 2));
 }
 

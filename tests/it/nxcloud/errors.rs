@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use threedots::clock::{Clock, Timestamp};
 use threedots::message::{MediaKind, MediaRef, MessageId, Part};
-use threedots::provider::{Activity, Code, ProviderError, Scope};
+use threedots::provider::{Activity, ErrorCode, ProviderError, Scope};
 
 use super::{ACCESS_KEY, ACCESS_SECRET, APPKEY, key, on, provider, received_message};
 use crate::upstream::{Given, Upstream};
@@ -85,9 +85,9 @@ async fn every_code_of_nxclouds_leaves_the_caller_to_do_what_the_table_says() {
         for status in [200, 400, 500] {
             let answer = || Given::json(status, &own(&json!(code)));
             let refused = send(answer()).await.expect_err("it was refused");
-            assert_eq!((said(&refused), refused.code()), (of_a_send, Code::Upstream(code)), "{status}");
+            assert_eq!((said(&refused), refused.code()), (of_a_send, ErrorCode::Upstream(code)), "{status}");
             let refused = typing(answer()).await.expect_err("it was refused");
-            assert_eq!((said(&refused), refused.code()), (of_typing, Code::Upstream(code)), "{status}");
+            assert_eq!((said(&refused), refused.code()), (of_typing, ErrorCode::Upstream(code)), "{status}");
         }
     }
 }
@@ -96,11 +96,11 @@ async fn every_code_of_nxclouds_leaves_the_caller_to_do_what_the_table_says() {
 async fn a_code_may_come_as_text_or_with_a_point() {
     for code in [json!(9000), json!("9000"), json!(9000.0), json!(" 9000 "), json!("9000.0")] {
         let refused = send(Given::json(200, &own(&code))).await;
-        assert_eq!(refused, Err(ProviderError::Rejected { code: Code::Upstream(9000) }), "{code}");
+        assert_eq!(refused, Err(ProviderError::Rejected { code: ErrorCode::Upstream(9000) }), "{code}");
     }
     for code in [json!(131_047), json!("131047"), json!(131_047.0), json!("131047.0")] {
         let refused = send(Given::json(200, &passed_on(9099, &code))).await;
-        assert_eq!(refused, Err(ProviderError::WindowClosed { code: Code::Upstream(131_047) }), "{code}");
+        assert_eq!(refused, Err(ProviderError::WindowClosed { code: ErrorCode::Upstream(131_047) }), "{code}");
     }
 }
 
@@ -122,19 +122,19 @@ async fn what_meta_said_counts_even_where_success_stands_around_it() {
     for (code, says) in table {
         for around in [0, 9099] {
             let refused = send(Given::json(200, &passed_on(around, &json!(code)))).await.expect_err("it was refused");
-            assert_eq!((said(&refused), refused.code()), (says, Code::Upstream(code)), "{around}");
+            assert_eq!((said(&refused), refused.code()), (says, ErrorCode::Upstream(code)), "{around}");
         }
     }
     let mut transient = passed_on(9099, &json!(999_999));
     transient["data"]["error"]["is_transient"] = json!(true);
     let refused = send(Given::json(200, &transient)).await;
-    assert_eq!(refused, Err(ProviderError::Transient { code: Code::Upstream(999_999) }));
+    assert_eq!(refused, Err(ProviderError::Transient { code: ErrorCode::Upstream(999_999) }));
 }
 
 #[tokio::test]
 async fn a_receipt_for_a_message_that_is_unknown_or_our_own_is_refused_for_good() {
     let refused = typing(Given::json(200, &passed_on(0, &json!(100.0)))).await;
-    assert_eq!(refused, Err(ProviderError::Rejected { code: Code::Upstream(100) }));
+    assert_eq!(refused, Err(ProviderError::Rejected { code: ErrorCode::Upstream(100) }));
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn a_code_that_nobody_knows_yet_means_what_its_status_means() {
     ];
     for (status, says) in statuses {
         let refused = send(Given::json(status, &own(&json!(21_058)))).await.expect_err("it was refused");
-        assert_eq!((said(&refused), refused.code()), (says, Code::Upstream(21_058)), "{status}");
+        assert_eq!((said(&refused), refused.code()), (says, ErrorCode::Upstream(21_058)), "{status}");
     }
 }
 
@@ -171,7 +171,7 @@ async fn without_a_code_the_status_decides() {
     for (status, says) in statuses {
         for body in bodies {
             let refused = send(Given::body(status, body.to_vec())).await.expect_err("it was refused");
-            assert_eq!((said(&refused), refused.code()), (says, Code::Status(status)));
+            assert_eq!((said(&refused), refused.code()), (says, ErrorCode::Status(status)));
         }
         let long = send(Given::body(status, vec![b'x'; 1 << 20])).await.expect_err("it was refused");
         assert_eq!(said(&long), says, "{status} with more than anybody reads");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use threedots::message::content::Kind;
+use threedots::message::content::ContentKind;
 use threedots::message::{DeliveryStatus, Stage};
 use threedots::provider::WebhookError;
 
@@ -34,7 +34,7 @@ fn status(name: &str) -> DeliveryStatus {
 }
 
 /// What WhatsApp's own interface hands over as unsupported.
-const POLLS: [Kind; 2] = [Kind::Poll, Kind::Vote];
+const POLLS: [ContentKind; 2] = [ContentKind::Poll, ContentKind::Vote];
 
 #[test]
 fn every_callback_reads_as_its_snapshot_says() {
@@ -46,15 +46,15 @@ fn every_callback_reads_as_its_snapshot_says() {
 
 #[test]
 fn there_is_a_callback_of_every_kind_that_is_answered() {
-    let mut kinds: Vec<Kind> = Vec::new();
+    let mut kinds: Vec<ContentKind> = Vec::new();
     for name in names() {
         let events = deliver(&fixture(&name)).expect("a callback of NXCloud's form");
         kinds.extend(events.messages.iter().map(|message| message.content.kind()));
     }
-    for kind in Kind::ANSWERED.into_iter().filter(|kind| !POLLS.contains(kind)).chain([
-        Kind::Reaction,
-        Kind::Unsupported,
-        Kind::Unknown,
+    for kind in ContentKind::ANSWERED.into_iter().filter(|kind| !POLLS.contains(kind)).chain([
+        ContentKind::Reaction,
+        ContentKind::Unsupported,
+        ContentKind::Unknown,
     ]) {
         assert!(kinds.contains(&kind), "no fixture for {kind:?}");
     }

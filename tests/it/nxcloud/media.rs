@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use threedots::http::CallError;
 use threedots::message::{MediaKind, MediaRef};
-use threedots::provider::{Code, ProviderError};
+use threedots::provider::{ErrorCode, ProviderError};
 
 use super::{APPKEY, NUMBER, on, with};
 use crate::upstream::{Given, Seen, Upstream};
@@ -76,11 +76,11 @@ async fn the_type_is_the_one_that_nxcloud_names() {
 #[tokio::test]
 async fn without_an_identifier_or_an_address_there_is_nothing_to_fetch() {
     let (fetched, seen) = fetch(json!({}), &image(None, Some(HERE)), []).await;
-    assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })));
+    assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
     assert!(seen.is_empty());
     for url in [Value::Null, json!(""), json!(7), json!("no address")] {
         let (fetched, seen) = fetch(json!({}), &by_id(), [description(url)]).await;
-        assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })));
+        assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
         assert_eq!(seen.len(), 1);
     }
 }
@@ -91,7 +91,7 @@ async fn is_allowed(changes: Value, url: &str) -> bool {
     match fetched {
         Ok(_) => true,
         Err(error) => {
-            assert!(matches!(error, ProviderError::Rejected { code: Code::Local(_) }));
+            assert!(matches!(error, ProviderError::Rejected { code: ErrorCode::Local(_) }));
             assert!(!error.to_string().contains("example"), "{error}");
             false
         }
@@ -149,11 +149,11 @@ async fn the_hosts_are_the_operators_to_choose() {
 #[tokio::test]
 async fn what_the_store_refuses_says_nothing_about_the_bot() {
     let expected = [
-        (302, ProviderError::Rejected { code: Code::Status(302) }),
-        (401, ProviderError::Rejected { code: Code::Status(401) }),
-        (403, ProviderError::Rejected { code: Code::Status(403) }),
-        (404, ProviderError::Rejected { code: Code::Status(404) }),
-        (500, ProviderError::Transient { code: Code::Status(500) }),
+        (302, ProviderError::Rejected { code: ErrorCode::Status(302) }),
+        (401, ProviderError::Rejected { code: ErrorCode::Status(401) }),
+        (403, ProviderError::Rejected { code: ErrorCode::Status(403) }),
+        (404, ProviderError::Rejected { code: ErrorCode::Status(404) }),
+        (500, ProviderError::Transient { code: ErrorCode::Status(500) }),
     ];
     for (status, error) in expected {
         let refusal = Given::body(status, "<Error><Code>AccessDenied</Code></Error>");
@@ -166,7 +166,7 @@ async fn what_the_store_refuses_says_nothing_about_the_bot() {
 async fn what_is_too_large_is_read_no_further_than_the_limit() {
     let long = Given::Answer(200, vec![("Content-Length", "8".into())], Bytes::from_static(b"pictures"));
     let (fetched, _) = fetch(json!({}), &by_id(), [description(json!(HERE)), long]).await;
-    assert!(matches!(fetched, Err(ProviderError::Rejected { code: Code::Local(_) })));
+    assert!(matches!(fetched, Err(ProviderError::Rejected { code: ErrorCode::Local(_) })));
     let upstream = Upstream::answering([description(json!(HERE)), picture(b"pictures")]);
     let download = on(&upstream).fetch_media(&by_id(), 7).await.expect("it starts");
     assert_eq!(download.into_memory().await, Err(CallError::TooLarge));

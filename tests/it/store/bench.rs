@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use threedots::clock::{Clock, Timestamp};
-use threedots::handler::{Said, Speaker};
+use threedots::handler::{HistoryEntry, Speaker};
 use threedots::message::{
     BotName, ChatId, Contact, ContactId, Content, Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage,
 };
-use threedots::store::disk::{self, Disk, Kind};
+use threedots::store::disk::{self, Disk, EngineKind};
 use threedots::store::memory::{self, Memory};
 use threedots::store::{
-    Accepted, Claim, Ending, Noted, Outgoing, OutgoingPart, PartState, Seq, Settlement, Store, StoreError, Waiting,
+    Accepted, Claim, Ending, Outgoing, OutgoingPart, PartState, Seq, Settlement, StatusOutcome, Store, StoreError,
+    Waiting,
 };
 use threedots::{Inbound, Part};
 use tokio::task::JoinHandle;
@@ -34,7 +35,7 @@ pub(super) const LEASE: Duration = Duration::from_hours(10_000);
 pub(super) struct Bench {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
-    pub(super) disk: Option<(TempDir, disk::Settings)>,
+    pub(super) disk: Option<(TempDir, disk::DiskSettings)>,
     _still: mpsc::Sender<()>,
 }
 
@@ -43,23 +44,27 @@ impl Bench {
         Self::memory_of(Clock::tokio(), MAX_WAITING)
     }
 
-    pub(super) fn disk(kind: Kind) -> Self {
+    pub(super) fn disk(kind: EngineKind) -> Self {
         Self::disk_of(kind, Clock::tokio(), MAX_WAITING)
     }
 
     /// In memory, for so many waiting messages.
     pub(super) fn memory_of(clock: Clock, max_waiting: usize) -> Self {
-        let settings = memory::Settings { max_waiting, history_kept: HISTORY_KEPT };
+        let settings = memory::MemorySettings { max_waiting, history_kept: HISTORY_KEPT };
         Self { store: Arc::new(Memory::new(clock, settings)), clock, disk: None, _still: stand_still() }
     }
 
     /// On disk, for so many waiting messages.
-    pub(super) fn disk_of(kind: Kind, clock: Clock, max_waiting: usize) -> Self {
-        Self::disk_with(kind, clock, |settings| disk::Settings { max_waiting, ..settings })
+    pub(super) fn disk_of(kind: EngineKind, clock: Clock, max_waiting: usize) -> Self {
+        Self::disk_with(kind, clock, |settings| disk::DiskSettings { max_waiting, ..settings })
     }
 
     /// On disk, with other settings.
-    pub(super) fn disk_with(kind: Kind, clock: Clock, with: impl FnOnce(disk::Settings) -> disk::Settings) -> Self {
+    pub(super) fn disk_with(
+        kind: EngineKind,
+        clock: Clock,
+        with: impl FnOnce(disk::DiskSettings) -> disk::DiskSettings,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let settings = with(settings_in(kind, &directory));
         let store = Arc::new(Disk::open(settings.clone(), clock).unwrap());
@@ -131,12 +136,12 @@ impl Bench {
     }
 
     /// Notes a report about a part by its key.
-    pub(super) async fn note(&self, words: &str, stage: Stage) -> Noted {
+    pub(super) async fn note(&self, words: &str, stage: Stage) -> StatusOutcome {
         self.store.note(vec![report(words, Some(words), stage)]).await.unwrap()[0]
     }
 
     /// Notes a report about a part by the upstream's name for it.
-    pub(super) async fn note_by_name(&self, name: &str, stage: Stage) -> Noted {
+    pub(super) async fn note_by_name(&self, name: &str, stage: Stage) -> StatusOutcome {
         self.store.note(vec![report(name, None, stage)]).await.unwrap()[0]
     }
 
@@ -164,12 +169,12 @@ pub(super) type Unfinished = (Vec<Waiting>, Option<Outgoing>);
 
 /// Everything that is ready in a store that nobody has open, by its chats. Looked for in a copy: what stands behind the
 /// messages of a claim shows once these are settled.
-pub(super) async fn unfinished(settings: &disk::Settings) -> BTreeMap<String, Unfinished> {
+pub(super) async fn unfinished(settings: &disk::DiskSettings) -> BTreeMap<String, Unfinished> {
     use futures_util::FutureExt;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy");
     copy(&settings.path, &path);
-    let store = Disk::open(disk::Settings { path, ..settings.clone() }, Clock::System).unwrap();
+    let store = Disk::open(disk::DiskSettings { path, ..settings.clone() }, Clock::System).unwrap();
     let mut found = BTreeMap::<String, Unfinished>::new();
     while let Some(claim) = store.claim(LEASE).now_or_never() {
         let claim = claim.unwrap();
@@ -199,29 +204,29 @@ pub(super) fn copy(from: &Path, to: &Path) {
 }
 
 /// Settings of a durable store that keep to the limits of these tests.
-pub(super) fn settings_in(kind: Kind, directory: &TempDir) -> disk::Settings {
-    disk::Settings {
+pub(super) fn settings_in(kind: EngineKind, directory: &TempDir) -> disk::DiskSettings {
+    disk::DiskSettings {
         kind,
         path: directory.path().join("store"),
         max_waiting: MAX_WAITING,
         history_kept: HISTORY_KEPT,
-        ..disk::Settings::default()
+        ..disk::DiskSettings::default()
     }
 }
 
 /// A store in a directory, and the time that it goes by.
 pub(super) struct Place {
-    pub(super) kind: Kind,
+    pub(super) kind: EngineKind,
     pub(super) directory: TempDir,
     pub(super) clock: Clock,
 }
 
 impl Place {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: EngineKind) -> Self {
         Self { kind, directory: tempfile::tempdir().unwrap(), clock: Clock::tokio() }
     }
 
-    pub(super) fn settings(&self) -> disk::Settings {
+    pub(super) fn settings(&self) -> disk::DiskSettings {
         settings_in(self.kind, &self.directory)
     }
 
@@ -370,8 +375,8 @@ pub(super) fn outgoing(claim: &Claim, words: &[&str]) -> Outgoing {
     }
 }
 
-pub(super) fn said(words: &str) -> Said {
-    Said {
+pub(super) fn said(words: &str) -> HistoryEntry {
+    HistoryEntry {
         by: Speaker::Customer,
         words: words.to_owned(),
         time: Timestamp(1),

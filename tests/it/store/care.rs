@@ -6,7 +6,7 @@ use std::path::Path;
 use threedots::clock::Timestamp;
 use threedots::handler::Count;
 use threedots::store::disk::care::{self, CareError};
-use threedots::store::disk::{Disk, Kind, OpenError, Settings};
+use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{Accepted, Ending, PartState, Settlement, Store};
 
 use super::bench::{LEASE, Place, conversation, ids, message, message_saying, new, outgoing, said};
@@ -76,12 +76,12 @@ fn spent() -> Vec<Count> {
     vec![Count { name: "ann".into(), by: 7, most: Some(7), until: Timestamp(u64::MAX) }]
 }
 
-fn other(kind: Kind) -> Kind {
-    Kind::ALL.into_iter().find(|other| *other != kind).unwrap()
+fn other(kind: EngineKind) -> EngineKind {
+    EngineKind::ALL.into_iter().find(|other| *other != kind).unwrap()
 }
 
-fn with(kind: Kind, place: &Place) -> Settings {
-    Settings { kind, ..place.settings() }
+fn with(kind: EngineKind, place: &Place) -> DiskSettings {
+    DiskSettings { kind, ..place.settings() }
 }
 
 /// Changes a bit of what an engine's data says, wherever it says so: there may be old copies.
@@ -97,7 +97,7 @@ fn flip(file: &Path, what: &[u8]) {
 fn spoil(place: &Place, prefix: &[u8], nonsense: Option<&[u8]>) {
     let directory = place.data("");
     match place.kind {
-        Kind::Sled => {
+        EngineKind::Sled => {
             fs::File::open(directory.join("db")).unwrap().lock().unwrap();
             let db = sled::Config::new().path(&directory).segment_size(8 * 1024 * 1024).open().unwrap();
             for key in db.scan_prefix(prefix).keys() {
@@ -108,7 +108,7 @@ fn spoil(place: &Place, prefix: &[u8], nonsense: Option<&[u8]>) {
             }
             db.flush().unwrap();
         }
-        Kind::Redb => {
+        EngineKind::Redb => {
             let db = redb::Database::open(directory.join("db")).unwrap();
             let write = db.begin_write().unwrap();
             let definition = redb::TableDefinition::<&[u8], &[u8]>::new("threedots");
@@ -127,7 +127,7 @@ fn spoil(place: &Place, prefix: &[u8], nonsense: Option<&[u8]>) {
     }
 }
 
-async fn a_sound_store_is_counted(kind: Kind) {
+async fn a_sound_store_is_counted(kind: EngineKind) {
     let place = Place::new(kind);
     place.full().await;
     let report = care::verify(&place.settings()).unwrap();
@@ -143,7 +143,7 @@ async fn a_sound_store_is_counted(kind: Kind) {
     place.check().await;
 }
 
-async fn a_store_moves_to_another_engine_and_back(kind: Kind) {
+async fn a_store_moves_to_another_engine_and_back(kind: EngineKind) {
     let mut place = Place::new(kind);
     place.full().await;
     for (number, to) in [other(kind), kind, other(kind)].into_iter().enumerate() {
@@ -155,7 +155,7 @@ async fn a_store_moves_to_another_engine_and_back(kind: Kind) {
         assert_eq!(migrated.kept, Path::new(&name));
         assert!(!place.data("").exists());
         // It can be gone back to.
-        let kept = Settings { path: migrated.kept, ..place.settings() };
+        let kept = DiskSettings { path: migrated.kept, ..place.settings() };
         assert_eq!(care::verify(&kept).unwrap().damaged(), 0);
         place.kind = to;
         assert_eq!(care::migrate(&place.settings(), to).unwrap(), None);
@@ -163,7 +163,7 @@ async fn a_store_moves_to_another_engine_and_back(kind: Kind) {
     place.check().await;
 }
 
-async fn a_store_in_use_is_left_alone(kind: Kind) {
+async fn a_store_in_use_is_left_alone(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
     let settings = place.settings();
@@ -174,13 +174,13 @@ async fn a_store_in_use_is_left_alone(kind: Kind) {
     assert!(!to.exists());
     store.close().await;
     drop(store);
-    let nowhere = Settings { path: place.file("nowhere"), ..settings };
+    let nowhere = DiskSettings { path: place.file("nowhere"), ..settings };
     assert!(matches!(care::verify(&nowhere), Err(CareError::Nothing(_))));
     assert!(matches!(care::migrate(&nowhere, other(kind)), Err(CareError::Nothing(_))));
     assert!(!nowhere.path.exists());
 }
 
-async fn a_migration_that_was_interrupted_is_ended_by_the_next(kind: Kind) {
+async fn a_migration_that_was_interrupted_is_ended_by_the_next(kind: EngineKind) {
     let mut place = Place::new(kind);
     place.full().await;
     // Half a copy, and then a whole one whose origin was not moved out yet.
@@ -190,7 +190,7 @@ async fn a_migration_that_was_interrupted_is_ended_by_the_next(kind: Kind) {
     let migrated = care::migrate(&place.settings(), other(kind)).unwrap().unwrap();
     assert!(!half.exists());
     fs::rename(migrated.kept.join(kind.name()), place.data("")).unwrap();
-    for wanted in Kind::ALL {
+    for wanted in EngineKind::ALL {
         let error = Disk::open(with(wanted, &place), place.clock).unwrap_err();
         assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
     }
@@ -200,7 +200,7 @@ async fn a_migration_that_was_interrupted_is_ended_by_the_next(kind: Kind) {
     place.check().await;
 }
 
-async fn what_differs_is_not_taken_for_an_interrupted_migration(kind: Kind) {
+async fn what_differs_is_not_taken_for_an_interrupted_migration(kind: EngineKind) {
     let mut place = Place::new(kind);
     place.full().await;
     let migrated = care::migrate(&place.settings(), other(kind)).unwrap().unwrap();
@@ -209,13 +209,13 @@ async fn what_differs_is_not_taken_for_an_interrupted_migration(kind: Kind) {
     store.accept(&[message("dan", "dan")]).await.unwrap();
     store.close().await;
     fs::rename(migrated.kept.join(kind.name()), place.file(kind.name())).unwrap();
-    for to in Kind::ALL {
+    for to in EngineKind::ALL {
         assert!(matches!(care::migrate(&place.settings(), to), Err(CareError::Ambiguous(_))));
     }
     assert!(place.file("sled").is_dir() && place.file("redb").is_dir());
 }
 
-async fn data_of_another_engine_is_not_forgotten(kind: Kind) {
+async fn data_of_another_engine_is_not_forgotten(kind: EngineKind) {
     let place = Place::new(kind);
     place.full().await;
     let error = Disk::open(with(other(kind), &place), place.clock).unwrap_err();
@@ -224,7 +224,7 @@ async fn data_of_another_engine_is_not_forgotten(kind: Kind) {
     place.check().await;
 }
 
-async fn damage_is_found_and_what_is_whole_is_salvaged(kind: Kind) {
+async fn damage_is_found_and_what_is_whole_is_salvaged(kind: EngineKind) {
     let mut place = Place::new(kind);
     place.full().await;
     spoil(&place, b"h", Some(b"nonsense"));
@@ -241,7 +241,7 @@ async fn damage_is_found_and_what_is_whole_is_salvaged(kind: Kind) {
     assert!(matches!(care::salvage(&settings.path, &to, &settings), Err(CareError::Occupied(_))));
     assert_eq!(fs::read_dir(&to).unwrap().count(), 1);
     assert!(fs::read(place.data("db")).unwrap() == before, "the damaged data was touched");
-    let fresh = Settings { path: to.clone(), ..settings };
+    let fresh = DiskSettings { path: to.clone(), ..settings };
     assert_eq!(care::verify(&fresh).unwrap().damaged(), 0);
     fs::rename(&to, place.directory.path().join("fresh")).unwrap();
     fs::rename(place.settings().path, place.directory.path().join("damaged")).unwrap();
@@ -257,7 +257,7 @@ async fn damage_is_found_and_what_is_whole_is_salvaged(kind: Kind) {
     store.close().await;
 }
 
-async fn a_store_that_was_moved_aside_is_salvaged(kind: Kind) {
+async fn a_store_that_was_moved_aside_is_salvaged(kind: EngineKind) {
     let place = Place::new(kind);
     place.full().await;
     // The conversation of what waits: no opening can do without it.
@@ -269,13 +269,13 @@ async fn a_store_that_was_moved_aside_is_salvaged(kind: Kind) {
     let to = place.directory.path().join("salvaged");
     let salvaged = care::salvage(&quarantine.moved_to, &to, &place.settings()).unwrap();
     assert_eq!((salvaged.kind, salvaged.found.damaged() > 0, salvaged.restored), (kind, true, 2));
-    let fresh = Disk::open(Settings { path: to, ..place.settings() }, place.clock).unwrap();
+    let fresh = Disk::open(DiskSettings { path: to, ..place.settings() }, place.clock).unwrap();
     assert_eq!((fresh.opened().waiting, &fresh.opened().quarantine), (3, &None));
     fresh.close().await;
     store.close().await;
 }
 
-async fn a_conversation_that_is_lost_is_told_by_its_messages(kind: Kind) {
+async fn a_conversation_that_is_lost_is_told_by_its_messages(kind: EngineKind) {
     let place = Place::new(kind);
     place.full().await;
     spoil(&place, b"c", None);
@@ -285,13 +285,13 @@ async fn a_conversation_that_is_lost_is_told_by_its_messages(kind: Kind) {
     let to = place.directory.path().join("salvaged");
     let salvaged = care::salvage(&place.settings().path, &to, &place.settings()).unwrap();
     assert_eq!(salvaged.restored, 2);
-    let fresh = Disk::open(Settings { path: to, ..place.settings() }, place.clock).unwrap();
+    let fresh = Disk::open(DiskSettings { path: to, ..place.settings() }, place.clock).unwrap();
     assert_eq!(fresh.opened().waiting, 3);
     assert!(new(fresh.accept(&[message("dan", "dan")]).await.unwrap()[0]).0 > 4);
     fresh.close().await;
 }
 
-async fn damage_that_is_met_at_work_is_moved_aside_at_the_next_start(kind: Kind) {
+async fn damage_that_is_met_at_work_is_moved_aside_at_the_next_start(kind: EngineKind) {
     let place = Place::new(kind);
     place.full().await;
     spoil(&place, b"h", Some(b"nonsense"));
@@ -313,13 +313,13 @@ async fn damage_that_is_met_at_work_is_moved_aside_at_the_next_start(kind: Kind)
     assert_eq!(place.open().opened().quarantine, None);
 }
 
-async fn a_version_record_that_is_newer_is_left_alone(kind: Kind) {
+async fn a_version_record_that_is_newer_is_left_alone(kind: EngineKind) {
     let place = Place::new(kind);
     place.full().await;
     let value: &[u8] = match kind {
-        Kind::Sled => &[2],
+        EngineKind::Sled => &[2],
         // With redb's checksum over key and value behind it.
-        Kind::Redb => &newer_with_checksum(),
+        EngineKind::Redb => &newer_with_checksum(),
     };
     spoil(&place, b"v", Some(value));
     for _ in 0..2 {
@@ -337,7 +337,7 @@ fn newer_with_checksum() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_flipped_bit_in_a_value_of_redbs_is_found() {
-    let place = Place::new(Kind::Redb);
+    let place = Place::new(EngineKind::Redb);
     place.full().await;
     flip(&place.data("db"), b"question");
     let report = care::verify(&place.settings()).unwrap();
@@ -345,7 +345,7 @@ async fn a_flipped_bit_in_a_value_of_redbs_is_found() {
     let to = place.directory.path().join("salvaged");
     let salvaged = care::salvage(&place.settings().path, &to, &place.settings()).unwrap();
     assert_eq!(salvaged.found.whole("things said"), 1);
-    let fresh = Disk::open(Settings { path: to, ..place.settings() }, place.clock).unwrap();
+    let fresh = Disk::open(DiskSettings { path: to, ..place.settings() }, place.clock).unwrap();
     assert_eq!(fresh.history(&conversation("ben"), 9).await.unwrap(), [said("answer")]);
     fresh.close().await;
 }
@@ -364,7 +364,7 @@ fn command(place: &Place, arguments: &[&str]) -> (bool, String) {
 
 #[tokio::test]
 async fn the_command_verifies_migrates_and_salvages() {
-    let mut place = Place::new(Kind::Sled);
+    let mut place = Place::new(EngineKind::Sled);
     place.full().await;
     let (fine, said) = command(&place, &["verify"]);
     assert!(fine && said.contains("3  messages that wait\n") && said.ends_with("nothing is damaged\n"), "{said}");
@@ -379,7 +379,7 @@ async fn the_command_verifies_migrates_and_salvages() {
     let (fine, said) = command(&place, &["migrate", "--to", "redb"]);
     assert!(fine && said.contains("entries taken from sled to redb, and read back"), "{said}");
     assert!(said.contains("set `store.kind` to \"redb\"") && said.contains("store.before-redb"), "{said}");
-    place.kind = Kind::Redb;
+    place.kind = EngineKind::Redb;
     let (fine, said) = command(&place, &["migrate", "--to", "redb"]);
     assert!(fine && said.ends_with("is redb already\n"), "{said}");
     let (fine, said) = command(&place, &["migrate", "--to", "oracle"]);
@@ -392,5 +392,5 @@ async fn the_command_verifies_migrates_and_salvages() {
     let (fine, said) = command(&place, &["salvage", "--to", to.to_str().unwrap()]);
     assert!(fine && said.contains("is a store of redb with all that could be read"), "{said}");
     assert!(said.contains("damaged: things said: 2 cannot be read"), "{said}");
-    assert_eq!(care::verify(&Settings { path: to, ..place.settings() }).unwrap().damaged(), 0);
+    assert_eq!(care::verify(&DiskSettings { path: to, ..place.settings() }).unwrap().damaged(), 0);
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use threedots::clock::Clock;
-use threedots::store::disk::Kind;
-use threedots::store::{Accepted, Commissioned, Retention};
+use threedots::store::disk::EngineKind;
+use threedots::store::{Accepted, Enqueued, Retention};
 
 use super::bench::{Bench, MAX_WAITING, ids, message};
 use super::contract::commission;
@@ -33,7 +33,7 @@ async fn is_known(bench: &Bench) -> bool {
 async fn meet(bench: &Bench) {
     bench.accept(message("ann", "1")).await;
     let commissioned = bench.store.commission(&commission("key", "ben", &["a"])).await.unwrap();
-    assert!(matches!(commissioned, Commissioned::New(_)));
+    assert!(matches!(commissioned, Enqueued::New(_)));
 }
 
 async fn marks_age_however_the_clock_is_set(bench: &Bench, by: &AtomicI64) {
@@ -69,7 +69,7 @@ async fn nobody_loses_a_lease_by_a_clock_that_is_set(bench: &Bench, by: &AtomicI
     drop(claim);
 }
 
-async fn the_age_of_marks_goes_on_where_it_was_when_the_store_is_opened_again(kind: Kind) {
+async fn the_age_of_marks_goes_on_where_it_was_when_the_store_is_opened_again(kind: EngineKind) {
     let (clock, by) = Clock::that_can_be_set();
     let mut bench = Bench::disk_of(kind, clock, MAX_WAITING);
     meet(&bench).await;
@@ -89,7 +89,7 @@ async fn the_age_of_marks_goes_on_where_it_was_when_the_store_is_opened_again(ki
     assert!(!is_known(&bench).await, "none stays for ever");
 }
 
-async fn a_close_takes_no_time_from_the_age_of_marks(kind: Kind) {
+async fn a_close_takes_no_time_from_the_age_of_marks(kind: EngineKind) {
     let mut bench = Bench::disk_of(kind, Clock::tokio(), MAX_WAITING);
     meet(&bench).await;
     for _ in 0..4 {
@@ -102,12 +102,12 @@ async fn a_close_takes_no_time_from_the_age_of_marks(kind: Kind) {
     assert!(!is_known(&bench).await, "a mark is as old as the time that passed while the store was open");
 }
 
-async fn marks_age_however_the_clock_of_a_disk_is_set(kind: Kind) {
+async fn marks_age_however_the_clock_of_a_disk_is_set(kind: EngineKind) {
     let (clock, by) = Clock::that_can_be_set();
     marks_age_however_the_clock_is_set(&Bench::disk_of(kind, clock, MAX_WAITING), by).await;
 }
 
-async fn nobody_loses_a_lease_by_a_clock_that_is_set_on_disk(kind: Kind) {
+async fn nobody_loses_a_lease_by_a_clock_that_is_set_on_disk(kind: EngineKind) {
     let (clock, by) = Clock::that_can_be_set();
     nobody_loses_a_lease_by_a_clock_that_is_set(&Bench::disk_of(kind, clock, MAX_WAITING), by).await;
 }

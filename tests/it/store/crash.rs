@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use threedots::clock::Clock;
 use threedots::message::BotName;
-use threedots::store::disk::{Disk, Kind, Settings};
+use threedots::store::disk::{Disk, DiskSettings, EngineKind};
 use threedots::store::{Accepted, Store};
 
 use super::bench::{message, message_saying, new, unfinished};
@@ -36,18 +36,18 @@ const OPENING: &str = "opening";
 const ACCEPTED: &str = "accepted ";
 const ROUNDS: usize = 20;
 
-async fn what_was_acknowledged_survives_kill_9(kind: Kind) {
+async fn what_was_acknowledged_survives_kill_9(kind: EngineKind) {
     survive(kind, ROUNDS, 3, false).await;
 }
 
-async fn what_was_acknowledged_survives_kill_9_while_files_are_replaced(kind: Kind) {
+async fn what_was_acknowledged_survives_kill_9_while_files_are_replaced(kind: EngineKind) {
     survive(kind, 6, 1, true).await;
 }
 
 /// Kills a child as it opens the store, so many times each round, and then another one in the middle of its work.
-async fn survive(kind: Kind, rounds: usize, openings: usize, forgets: bool) {
+async fn survive(kind: EngineKind, rounds: usize, openings: usize, forgets: bool) {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { kind, path: directory.path().join("store"), ..Settings::default() };
+    let settings = DiskSettings { kind, path: directory.path().join("store"), ..DiskSettings::default() };
     let mut acknowledged = BTreeMap::new();
     for round in 0..rounds {
         for _ in 0..openings {
@@ -96,8 +96,8 @@ async fn survive(kind: Kind, rounds: usize, openings: usize, forgets: bool) {
 #[ignore = "does nothing by itself: another test runs it, and kills it"]
 fn a_child_that_accepts_for_ever() {
     let (Some(path), Ok(round)) = (std::env::var_os(PATH), std::env::var(ROUND)) else { return };
-    let kind = std::env::var(KIND).ok().and_then(|kind| Kind::named(&kind)).unwrap();
-    let settings = Settings { kind, path: PathBuf::from(path), ..Settings::default() };
+    let kind = std::env::var(KIND).ok().and_then(|kind| EngineKind::named(&kind)).unwrap();
+    let settings = DiskSettings { kind, path: PathBuf::from(path), ..DiskSettings::default() };
     say(OPENING);
     let store = Arc::new(Disk::open(settings, Clock::System).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -133,7 +133,7 @@ fn a_child_that_accepts_for_ever() {
 
 type Lines = std::io::Lines<BufReader<ChildStdout>>;
 
-fn start(settings: &Settings, round: usize, forgets: bool) -> (Child, Lines) {
+fn start(settings: &DiskSettings, round: usize, forgets: bool) -> (Child, Lines) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .envs(forgets.then_some((FORGETS, "")))
         .args(["--exact", "store::crash::a_child_that_accepts_for_ever", "--ignored", "--nocapture"])

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use threedots::store::Store;
-use threedots::store::disk::{Disk, Kind, OpenError, Settings};
+use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 
 use super::bench::{LEASE, Place, message, new};
 
@@ -29,7 +29,7 @@ type Damage = fn(&Path);
 
 #[tokio::test]
 async fn a_half_written_snapshot_does_not_keep_it_from_opening() {
-    let place = Place::new(Kind::Sled);
+    let place = Place::new(EngineKind::Sled);
     place.filled().await;
     let snapshot = place.data("snap.00000000000FFFFF.generating");
     fs::write(&snapshot, b"half").unwrap();
@@ -39,7 +39,7 @@ async fn a_half_written_snapshot_does_not_keep_it_from_opening() {
     assert!(!snapshot.exists());
 }
 
-async fn damaged_data_is_moved_aside_and_reported(kind: Kind) {
+async fn damaged_data_is_moved_aside_and_reported(kind: EngineKind) {
     let damages: [(&str, Damage); 4] = [
         ("nonsense", |data| fs::write(data, b"nonsense".repeat(100_000)).unwrap()),
         ("zeros", |data| fs::write(data, vec![0; 1 << 20]).unwrap()),
@@ -66,7 +66,7 @@ async fn damaged_data_is_moved_aside_and_reported(kind: Kind) {
     }
 }
 
-async fn two_quarantines_of_one_second_do_not_meet(kind: Kind) {
+async fn two_quarantines_of_one_second_do_not_meet(kind: EngineKind) {
     let place = Place::new(kind);
     let mut moved = Vec::new();
     for _ in 0..3 {
@@ -81,7 +81,7 @@ async fn two_quarantines_of_one_second_do_not_meet(kind: Kind) {
     assert!(moved.iter().all(|directory| directory.is_dir()));
 }
 
-async fn a_bit_that_flips_in_the_data_is_never_served(kind: Kind) {
+async fn a_bit_that_flips_in_the_data_is_never_served(kind: EngineKind) {
     for at in (0..12_000).step_by(500) {
         let place = Place::new(kind);
         place.filled().await;
@@ -100,7 +100,7 @@ async fn a_bit_that_flips_in_the_data_is_never_served(kind: Kind) {
     }
 }
 
-async fn two_openings_that_come_to_a_standstill_move_the_data_aside(kind: Kind) {
+async fn two_openings_that_come_to_a_standstill_move_the_data_aside(kind: EngineKind) {
     let place = Place::new(kind);
     place.filled().await;
     get_stuck(&place, 2).await;
@@ -112,7 +112,7 @@ async fn two_openings_that_come_to_a_standstill_move_the_data_aside(kind: Kind) 
     assert_eq!(place.open().opened().quarantine, None);
 }
 
-async fn one_opening_that_comes_to_a_standstill_changes_nothing(kind: Kind) {
+async fn one_opening_that_comes_to_a_standstill_changes_nothing(kind: EngineKind) {
     let place = Place::new(kind);
     place.filled().await;
     for _ in 0..3 {
@@ -125,7 +125,7 @@ async fn one_opening_that_comes_to_a_standstill_changes_nothing(kind: Kind) {
 
 /// Opens a store without patience, until it has come to a standstill `times` times in a row.
 async fn get_stuck(place: &Place, times: u32) {
-    let settings = Settings { open_timeout: Duration::ZERO, ..place.settings() };
+    let settings = DiskSettings { open_timeout: Duration::ZERO, ..place.settings() };
     while fs::read_to_string(place.file("STUCK")).ok() != Some(times.to_string()) {
         match Disk::open(settings.clone(), place.clock) {
             // Now and then it is open before anybody looks at the time.
@@ -135,7 +135,7 @@ async fn get_stuck(place: &Place, times: u32) {
     }
 }
 
-async fn data_of_a_newer_version_is_left_alone(kind: Kind) {
+async fn data_of_a_newer_version_is_left_alone(kind: EngineKind) {
     let place = Place::new(kind);
     place.filled().await;
     fs::write(place.data("format"), "2").unwrap();
@@ -149,7 +149,7 @@ async fn data_of_a_newer_version_is_left_alone(kind: Kind) {
 
 #[tokio::test]
 async fn data_with_other_settings_is_left_alone() {
-    let place = Place::new(Kind::Sled);
+    let place = Place::new(EngineKind::Sled);
     drop(sled::Config::new().path(place.data("")).segment_size(1 << 20).open().unwrap());
     for _ in 0..3 {
         let error = Disk::open(place.settings(), place.clock).unwrap_err();
@@ -158,7 +158,7 @@ async fn data_with_other_settings_is_left_alone() {
     assert!(place.data("db").is_file());
 }
 
-async fn a_place_that_cannot_be_used_is_an_error_and_no_quarantine(kind: Kind) {
+async fn a_place_that_cannot_be_used_is_an_error_and_no_quarantine(kind: EngineKind) {
     let place = Place::new(kind);
     fs::write(place.settings().path, b"a file").unwrap();
     let error = Disk::open(place.settings(), place.clock).unwrap_err();
@@ -166,7 +166,7 @@ async fn a_place_that_cannot_be_used_is_an_error_and_no_quarantine(kind: Kind) {
     assert!(error.to_string().contains(&place.settings().path.display().to_string()));
 }
 
-async fn garbage_behind_the_data_does_no_harm(kind: Kind) {
+async fn garbage_behind_the_data_does_no_harm(kind: EngineKind) {
     let place = Place::new(kind);
     place.filled().await;
     let mut data = OpenOptions::new().write(true).open(place.data("db")).unwrap();

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use threedots::clock::Timestamp;
 use threedots::message::{BotName, Stage};
-use threedots::store::disk::{Disk, Kind, OpenError, Settings};
+use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{
-    Accepted, By, Change, Ending, Noted, PartState, Pause, Peer, Retention, Settlement, Standing, Store, StoreError,
+    Accepted, By, ContactChange, ContactRef, ContactState, Ending, PartState, Pause, Retention, Settlement,
+    StatusOutcome, Store, StoreError,
 };
 
 use super::bench::{
@@ -42,17 +43,17 @@ for_each_engine! {
 }
 
 /// The data of a store that is closed, as its engine sees it.
-fn pairs(kind: Kind, store: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pairs(kind: EngineKind, store: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let path = store.join(kind.name());
     match kind {
-        Kind::Sled => {
+        EngineKind::Sled => {
             // sled's threads may hold its lock for a moment longer.
             File::open(path.join("db")).unwrap().lock().unwrap();
             let db = sled::Config::new().path(path).segment_size(8 * 1024 * 1024).open().unwrap();
             let pairs = db.iter().map(Result::unwrap);
             pairs.map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
         }
-        Kind::Redb => {
+        EngineKind::Redb => {
             let db = redb::Database::open(path.join("db")).unwrap();
             let table = redb::TableDefinition::<&[u8], &[u8]>::new("threedots");
             let table = redb::ReadableDatabase::begin_read(&db).unwrap().open_table(table).unwrap();
@@ -64,7 +65,7 @@ fn pairs(kind: Kind, store: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-async fn everything_is_there_again_after_a_restart(kind: Kind) {
+async fn everything_is_there_again_after_a_restart(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
     assert_eq!(store.opened().waiting, 0);
@@ -112,7 +113,7 @@ async fn everything_is_there_again_after_a_restart(kind: Kind) {
     store.close().await;
 }
 
-async fn a_question_is_open_still_after_a_restart_and_in_data_that_knew_of_none(kind: Kind) {
+async fn a_question_is_open_still_after_a_restart_and_in_data_that_knew_of_none(kind: EngineKind) {
     use super::contract::{answer, open};
     let mut bench = Bench::disk(kind);
     bench.accept(message("ann", "1")).await;
@@ -136,21 +137,21 @@ async fn a_question_is_open_still_after_a_restart_and_in_data_that_knew_of_none(
     assert_eq!(with_question.count(), 1);
 }
 
-async fn a_pause_is_there_again_after_a_restart(kind: Kind) {
+async fn a_pause_is_there_again_after_a_restart(kind: EngineKind) {
     let mut bench = Bench::disk(kind);
-    let (since, peer) = (bench.clock.now(), Peer::named(&BotName::new("shop"), "+491").unwrap());
+    let (since, peer) = (bench.clock.now(), ContactRef::named(&BotName::new("shop"), "+491").unwrap());
     let pause = Pause { since, until: Some(since.plus(MINUTE)), by: By::Handler };
-    bench.store.stand(&peer, Change::Pause(pause)).await.unwrap();
+    bench.store.stand(&peer, ContactChange::Pause(pause)).await.unwrap();
     bench.restart().await;
     assert_eq!(bench.store.standing(&peer).await.unwrap().pause(since), Some(pause));
     // And none of it is left once it is over.
     tokio::time::advance(MINUTE).await;
     while !bench.store.sweep(&Retention::default()).await.unwrap().round {}
     bench.restart().await;
-    assert_eq!(bench.store.standing(&peer).await.unwrap(), Standing::default());
+    assert_eq!(bench.store.standing(&peer).await.unwrap(), ContactState::default());
 }
 
-async fn it_is_known_after_a_restart_since_when_the_oldest_message_waits(kind: Kind) {
+async fn it_is_known_after_a_restart_since_when_the_oldest_message_waits(kind: EngineKind) {
     let mut bench = Bench::disk(kind);
     let accepted = bench.clock.now();
     bench.accept(message("ann", "1")).await;
@@ -161,7 +162,7 @@ async fn it_is_known_after_a_restart_since_when_the_oldest_message_waits(kind: K
     assert_eq!(bench.store.backlog().oldest, Some(accepted));
 }
 
-async fn what_was_ready_when_the_store_was_opened_says_so_with_its_first_claim(kind: Kind) {
+async fn what_was_ready_when_the_store_was_opened_says_so_with_its_first_claim(kind: EngineKind) {
     let (mut bench, mut served) = (Bench::disk(kind), Vec::new());
     for chat in ["ann", "ben", "cid"] {
         bench.accept(message(chat, chat)).await;
@@ -192,7 +193,7 @@ async fn what_was_ready_when_the_store_was_opened_says_so_with_its_first_claim(k
     assert!(!ann.inherited, "whoever held it back had given it back");
 }
 
-async fn what_was_reported_is_known_after_a_restart(kind: Kind) {
+async fn what_was_reported_is_known_after_a_restart(kind: EngineKind) {
     let mut bench = Bench::disk(kind);
     bench.converse("ann", "1", &["a"], true).await;
     bench.converse("ben", "2", &["b"], false).await;
@@ -209,7 +210,7 @@ async fn what_was_reported_is_known_after_a_restart(kind: Kind) {
         bench.store.intend(&claim, &outgoing(&claim, &[chat])).await.unwrap();
         bench.later(claim, MINUTE).await;
     }
-    assert_eq!(bench.note("cid", Stage::Delivered).await, Noted::Settled);
+    assert_eq!(bench.note("cid", Stage::Delivered).await, StatusOutcome::Settled);
     bench.restart().await;
 
     let mut claims = [bench.claim().await, bench.claim().await];
@@ -221,17 +222,17 @@ async fn what_was_reported_is_known_after_a_restart(kind: Kind) {
     bench.answer_with(ann, &[], 1).await;
     bench.answer(cid).await;
     assert_eq!(bench.stage("cid").await, Some(Stage::Delivered));
-    assert_eq!(bench.note("dan", Stage::Sent).await, Noted::Settled);
+    assert_eq!(bench.note("dan", Stage::Sent).await, StatusOutcome::Settled);
     let dan = bench.claim().await;
     bench.answer(dan).await;
     bench.restart().await;
     assert!(bench.is_idle());
     assert_eq!(bench.stage("a").await, Some(Stage::Failed(Some(3))));
-    assert_eq!(bench.note_by_name("b", Stage::Played).await, Noted::Moved);
-    assert_eq!(bench.note_by_name("b", Stage::Read).await, Noted::Known);
+    assert_eq!(bench.note_by_name("b", Stage::Played).await, StatusOutcome::Moved);
+    assert_eq!(bench.note_by_name("b", Stage::Read).await, StatusOutcome::Known);
 }
 
-async fn a_group_that_has_lost_all_it_had_to_do_is_not_held_back_after_a_restart(kind: Kind) {
+async fn a_group_that_has_lost_all_it_had_to_do_is_not_held_back_after_a_restart(kind: EngineKind) {
     let mut bench = Bench::disk(kind);
     bench.accept(group_message("group", "1", "ann", None)).await;
     let claim = bench.claim().await;
@@ -242,7 +243,7 @@ async fn a_group_that_has_lost_all_it_had_to_do_is_not_held_back_after_a_restart
     assert_eq!(ids(&bench.claim().await), ["2"]);
 }
 
-async fn a_letter_that_was_replayed_waits_after_a_restart(kind: Kind) {
+async fn a_letter_that_was_replayed_waits_after_a_restart(kind: EngineKind) {
     let mut bench = Bench::disk(kind);
     let seq = new(bench.accept(message("ann", "1")).await);
     let claim = bench.claim().await;
@@ -261,7 +262,7 @@ async fn a_letter_that_was_replayed_waits_after_a_restart(kind: Kind) {
     assert!(bench.store.dead(None, 9).await.unwrap().is_empty());
 }
 
-async fn what_was_swept_out_leaves_no_key_behind(kind: Kind) {
+async fn what_was_swept_out_leaves_no_key_behind(kind: EngineKind) {
     let bench = Bench::disk(kind);
     let path = bench.disk.as_ref().unwrap().1.path.clone();
     for (chat, reports_carry_key) in [("ann", true), ("ben", false)] {
@@ -281,7 +282,7 @@ async fn what_was_swept_out_leaves_no_key_behind(kind: Kind) {
     assert_eq!(kinds, b"ltv");
 }
 
-async fn conversations_are_served_in_their_old_order_after_a_restart(kind: Kind) {
+async fn conversations_are_served_in_their_old_order_after_a_restart(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
     let batch = ["dan", "ann", "cid", "ben"].map(|chat| message(chat, chat));
@@ -301,7 +302,7 @@ async fn conversations_are_served_in_their_old_order_after_a_restart(kind: Kind)
     assert_eq!(claims.iter().map(chat).collect::<Vec<_>>(), ["ann", "dan", "cid", "ben"]);
 }
 
-async fn a_number_is_never_used_twice(kind: Kind) {
+async fn a_number_is_never_used_twice(kind: EngineKind) {
     let place = Place::new(kind);
     let mut last = None;
     for round in 0..3 {
@@ -319,7 +320,7 @@ async fn a_number_is_never_used_twice(kind: Kind) {
     }
 }
 
-async fn a_store_that_was_dropped_opens_again_at_once(kind: Kind) {
+async fn a_store_that_was_dropped_opens_again_at_once(kind: EngineKind) {
     let place = Place::new(kind);
     for round in 0..5 {
         let store = place.open();
@@ -328,7 +329,7 @@ async fn a_store_that_was_dropped_opens_again_at_once(kind: Kind) {
     }
 }
 
-async fn what_was_settled_before_a_close_is_settled_after_it(kind: Kind) {
+async fn what_was_settled_before_a_close_is_settled_after_it(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
     store.accept(&(0..200).map(|n| message(&format!("chat {n}"), &n.to_string())).collect::<Vec<_>>()).await.unwrap();
@@ -342,17 +343,17 @@ async fn what_was_settled_before_a_close_is_settled_after_it(kind: Kind) {
     assert_eq!(place.open().opened().waiting, 0);
 }
 
-async fn a_store_has_one_process_at_a_time(kind: Kind) {
+async fn a_store_has_one_process_at_a_time(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
-    let settings = Settings { lock_timeout: Duration::ZERO, ..place.settings() };
+    let settings = DiskSettings { lock_timeout: Duration::ZERO, ..place.settings() };
     let error = Disk::open(settings, place.clock).unwrap_err();
     assert!(matches!(error, OpenError::Locked { .. }));
     assert!(error.to_string().contains(&place.file("store.lock").display().to_string()), "{error}");
     store.accept(&[message("ann", "1")]).await.unwrap();
 }
 
-async fn nobody_else_can_read_the_files(kind: Kind) {
+async fn nobody_else_can_read_the_files(kind: EngineKind) {
     let place = Place::new(kind);
     place.filled().await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -372,7 +373,7 @@ async fn nobody_else_can_read_the_files(kind: Kind) {
 
 #[tokio::test]
 async fn no_value_is_longer_than_four_thousand_bytes() {
-    let place = Place::new(Kind::Sled);
+    let place = Place::new(EngineKind::Sled);
     let store = place.open();
     let long = |chat: &str, id: &str| message_saying(chat, id, "l".repeat(64 * 1024));
     store.accept(&[long("ann", "1"), long("ben", "2"), long("cid", "3")]).await.unwrap();
@@ -392,7 +393,7 @@ async fn no_value_is_longer_than_four_thousand_bytes() {
     store.accept(&[message(&chat, &"i".repeat(10_000))]).await.unwrap();
     store.close().await;
 
-    let pairs = pairs(Kind::Sled, &place.settings().path);
+    let pairs = pairs(EngineKind::Sled, &place.settings().path);
     let longest = pairs.iter().map(|(_, value)| value.len()).max().unwrap();
     assert!(longest <= 4_000 && longest > 3_000, "{longest}");
     // Where sled puts what it never syncs.
@@ -405,7 +406,7 @@ async fn no_value_is_longer_than_four_thousand_bytes() {
     assert_eq!(store.history(&conversation("ben"), 9).await.unwrap().len(), HISTORY_KEPT);
 }
 
-async fn old_marks_leave_no_trace(kind: Kind) {
+async fn old_marks_leave_no_trace(kind: EngineKind) {
     let bench = Bench::disk(kind);
     let path = bench.disk.as_ref().unwrap().1.path.clone();
     let marked = || {
@@ -422,7 +423,7 @@ async fn old_marks_leave_no_trace(kind: Kind) {
     assert_eq!(marked(), [3, 3]);
 }
 
-async fn a_group_of_many_writes_is_answered_in_full(kind: Kind) {
+async fn a_group_of_many_writes_is_answered_in_full(kind: EngineKind) {
     let place = Place::new(kind);
     let store = std::sync::Arc::new(place.open());
     let mut deliveries = tokio::task::JoinSet::new();
@@ -446,7 +447,7 @@ async fn a_group_of_many_writes_is_answered_in_full(kind: Kind) {
     assert_eq!(claimed, seqs);
 }
 
-async fn what_is_queued_when_the_store_closes_is_written(kind: Kind) {
+async fn what_is_queued_when_the_store_closes_is_written(kind: EngineKind) {
     let place = Place::new(kind);
     let store = std::sync::Arc::new(place.open());
     let mut deliveries = tokio::task::JoinSet::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use threedots::Inbound;
 use threedots::clock::Clock;
 use threedots::message::{BotName, Contact, ContactId, Content, MessageId};
-use threedots::store::disk::{self, Disk, Kind};
+use threedots::store::disk::{self, Disk, EngineKind};
 use threedots::store::{Accepted, Ending, Forgotten, Settlement, Store, StoreError};
 
 use super::bench::{
@@ -76,7 +76,10 @@ async fn answer(store: &Disk, dead: bool) {
         endings: claim.messages.iter().map(|waiting| (waiting.seq, ending())).collect(),
         said: words
             .iter()
-            .map(|words| threedots::handler::Said { who: newest.group.then(|| newest.sender.clone()), ..said(words) })
+            .map(|words| threedots::handler::HistoryEntry {
+                who: newest.group.then(|| newest.sender.clone()),
+                ..said(words)
+            })
             .collect(),
         failure_replied: None,
         sent: (0..words.len()).map(|part| (part, MessageId::new(format!("wamid {part}")))).collect(),
@@ -108,7 +111,7 @@ async fn leave_traces(store: &Disk) {
 
 const ALL: Forgotten = Forgotten { conversations: 1, waiting: 1, outgoing: 1, said: 3, sent: 3, dead: 1 };
 
-async fn nothing_of_a_forgotten_person_is_found_in_the_files(kind: Kind) {
+async fn nothing_of_a_forgotten_person_is_found_in_the_files(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
     leave_traces(&store).await;
@@ -136,7 +139,7 @@ async fn nothing_of_a_forgotten_person_is_found_in_the_files(kind: Kind) {
     store.close().await;
 }
 
-async fn what_was_deleted_before_is_gone_from_the_files_as_well(kind: Kind) {
+async fn what_was_deleted_before_is_gone_from_the_files_as_well(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
     store.accept(&[canary("1", CANARIES[5])]).await.unwrap();
@@ -167,7 +170,7 @@ async fn two_copies(place: &Place) {
 /// When it happens, which files stand where then, by what follows the engine's name, and how many messages wait.
 type Crash = (&'static str, &'static [(&'static str, &'static str)], usize);
 
-async fn a_crash_at_any_point_leaves_the_old_files_or_the_new_ones(kind: Kind) {
+async fn a_crash_at_any_point_leaves_the_old_files_or_the_new_ones(kind: EngineKind) {
     let crashes: [Crash; 4] = [
         ("while it copies", &[("before", ""), ("half", ".new")], 2),
         ("once it has copied", &[("before", ""), ("after", ".new")], 2),
@@ -196,7 +199,7 @@ async fn a_crash_at_any_point_leaves_the_old_files_or_the_new_ones(kind: Kind) {
     }
 }
 
-async fn a_copy_that_fails_forgets_nobody_and_ends_nothing(kind: Kind) {
+async fn a_copy_that_fails_forgets_nobody_and_ends_nothing(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
     leave_traces(&store).await;
@@ -214,7 +217,7 @@ async fn a_copy_that_fails_forgets_nobody_and_ends_nothing(kind: Kind) {
     store.close().await;
 }
 
-async fn others_are_served_while_somebody_is_forgotten(kind: Kind) {
+async fn others_are_served_while_somebody_is_forgotten(kind: EngineKind) {
     let place = Place::new(kind);
     let store = std::sync::Arc::new(place.open());
     for batch in 0..10 {
@@ -246,9 +249,9 @@ async fn others_are_served_while_somebody_is_forgotten(kind: Kind) {
 }
 
 /// As a command does it, which would rather ask a server than wait for the store.
-async fn whoever_waits_for_no_other_process_waits_for_its_own_engine(kind: Kind) {
+async fn whoever_waits_for_no_other_process_waits_for_its_own_engine(kind: EngineKind) {
     let directory = tempfile::tempdir().unwrap();
-    let settings = disk::Settings { lock_timeout: Duration::ZERO, ..settings_in(kind, &directory) };
+    let settings = disk::DiskSettings { lock_timeout: Duration::ZERO, ..settings_in(kind, &directory) };
     let store = Disk::open(settings, Clock::System).unwrap();
     for round in 0..20 {
         // So much that sled's threads are still at it.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
 use threedots::message::MessageId;
-use threedots::store::disk::{Disk, Kind, Settings};
+use threedots::store::disk::{Disk, DiskSettings, EngineKind};
 use threedots::store::{Claim, Ending, PartState, Settlement, Store};
 
 use super::bench::{LEASE, message_saying, new, outgoing, said};
@@ -34,7 +34,7 @@ pub(super) struct Labourer {
 }
 
 impl Labourer {
-    pub(super) fn start(settings: &Settings, round: usize, journal: &Path) -> Self {
+    pub(super) fn start(settings: &DiskSettings, round: usize, journal: &Path) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "store::labourer::a_child_that_labours_for_ever", "--ignored", "--nocapture"])
             .env(PATH, &settings.path)
@@ -164,8 +164,8 @@ fn words(id: &str) -> String {
 fn a_child_that_labours_for_ever() {
     let Some(path) = std::env::var_os(PATH) else { return };
     let variable = |name: &str| std::env::var(name).unwrap();
-    let kind = Kind::named(&variable(KIND)).unwrap();
-    let settings = Settings { kind, path: PathBuf::from(path), ..Settings::default() };
+    let kind = EngineKind::named(&variable(KIND)).unwrap();
+    let settings = DiskSettings { kind, path: PathBuf::from(path), ..DiskSettings::default() };
     let store = Arc::new(Disk::open(settings, Clock::System).unwrap());
     let notes = Notes(Mutex::new(OpenOptions::new().create(true).append(true).open(variable(JOURNAL)).unwrap()));
     let notes = Arc::new(notes);

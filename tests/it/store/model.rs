@@ -6,8 +6,10 @@ use proptest::prelude::*;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, Conversation, Echo, MessageId, Stage};
-use threedots::store::disk::Kind;
-use threedots::store::{By, Change, Claim, Ending, OutgoingPart, PartState, Pause, Peer, Retention, Seq, Settlement};
+use threedots::store::disk::EngineKind;
+use threedots::store::{
+    By, Claim, ContactChange, ContactRef, Ending, OutgoingPart, PartState, Pause, Retention, Seq, Settlement,
+};
 
 use super::bench::{Bench, conversation, group_message, key, message, outgoing, report, said};
 
@@ -111,8 +113,8 @@ proptest! {
         runtime.block_on(async {
             let clock = Clock::tokio();
             let mut memory = Subject::new(Bench::memory_of(clock, MAX_WAITING));
-            let mut sled = Subject::new(Bench::disk_of(Kind::Sled, clock, MAX_WAITING));
-            let mut redb = Subject::new(Bench::disk_of(Kind::Redb, clock, MAX_WAITING));
+            let mut sled = Subject::new(Bench::disk_of(EngineKind::Sled, clock, MAX_WAITING));
+            let mut redb = Subject::new(Bench::disk_of(EngineKind::Redb, clock, MAX_WAITING));
             for (number, step) in steps.iter().enumerate() {
                 if let Step::Advance { seconds } = step {
                     tokio::time::advance(Duration::from_secs(*seconds)).await;
@@ -261,12 +263,12 @@ impl Subject {
                 format!("{state:?} {:?}", store.overheard(claim).await)
             }
             Step::Stand { name, seconds } => {
-                let peer = Peer::named(&BotName::new("shop"), &name.to_string()).unwrap();
+                let peer = ContactRef::named(&BotName::new("shop"), &name.to_string()).unwrap();
                 let since = self.bench.clock.now();
                 let until = seconds.map(|seconds| since.plus(Duration::from_secs(seconds)));
                 let change = match until {
-                    None => Change::Resume,
-                    until => Change::Pause(Pause { since, until, by: By::Operator }),
+                    None => ContactChange::Resume,
+                    until => ContactChange::Pause(Pause { since, until, by: By::Operator }),
                 };
                 format!("{:?} {:?}", store.stand(&peer, change).await, store.standing(&peer).await)
             }
@@ -286,7 +288,7 @@ impl Subject {
                     words,
                     time: self.bench.clock.now(),
                 };
-                let peer = Peer::of_echo(&echo).unwrap();
+                let peer = ContactRef::of_echo(&echo).unwrap();
                 let echoed = store.echo(&echo, Some(Duration::from_secs(*seconds))).await;
                 format!("{echoed:?} {:?}", store.standing(&peer).await)
             }

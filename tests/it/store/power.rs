@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use threedots::clock::Clock;
 use threedots::message::{BotName, MessageId};
-use threedots::store::disk::{Disk, Kind, OpenError, Settings};
+use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{Accepted, Ending, Retention, Settlement, Store, StoreError};
 
 use super::bench::{message, message_saying, outgoing, unfinished};
@@ -27,23 +27,23 @@ const CUTS: usize = 10;
 #[tokio::test]
 #[ignore = "needs root and loop devices"]
 async fn nothing_acknowledged_is_lost_in_power_cuts_with_sled() {
-    cut_the_power(Kind::Sled).await;
+    cut_the_power(EngineKind::Sled).await;
 }
 
 #[tokio::test]
 #[ignore = "needs root and loop devices"]
 async fn nothing_acknowledged_is_lost_in_power_cuts_with_redb() {
-    cut_the_power(Kind::Redb).await;
+    cut_the_power(EngineKind::Redb).await;
 }
 
-async fn cut_the_power(kind: Kind) {
+async fn cut_the_power(kind: EngineKind) {
     if !can_mount() {
         return;
     }
     let cuts = std::env::var("CUTS").map_or(CUTS, |cuts| cuts.parse().unwrap());
     let (mut dice, seed) = Dice::seeded();
     let mut disk = Device::new(1024);
-    let settings = Settings { kind, path: disk.mount_point().join("store"), ..Settings::default() };
+    let settings = DiskSettings { kind, path: disk.mount_point().join("store"), ..DiskSettings::default() };
     let mut journal = Journal::default();
     let (mut slowest, mut waited) = (Duration::ZERO, 0);
     for cut in 0..cuts {
@@ -86,7 +86,7 @@ async fn cut_the_power(kind: Kind) {
 }
 
 /// Holds what is in the store against what was acknowledged.
-async fn compare(settings: &Settings, journal: &Journal, cut: usize, seed: u64) {
+async fn compare(settings: &DiskSettings, journal: &Journal, cut: usize, seed: u64) {
     let mut waiting = BTreeMap::new();
     let chats = unfinished(settings).await;
     for message in chats.values().flat_map(|(messages, _)| messages) {
@@ -122,12 +122,12 @@ async fn a_full_disk_takes_nothing_new_in_stays_up_and_goes_on_once_there_is_roo
     if !can_mount() {
         return;
     }
-    for kind in Kind::ALL {
+    for kind in EngineKind::ALL {
         // Of a disk this small a quarter is kept in reserve.
         let disk = Device::new(64);
         let ballast = disk.mount_point().join("ballast");
         fs::write(&ballast, vec![1; 24 << 20]).unwrap();
-        let settings = Settings { kind, path: disk.mount_point().join("store"), ..Settings::default() };
+        let settings = DiskSettings { kind, path: disk.mount_point().join("store"), ..DiskSettings::default() };
         let store = Disk::open(settings.clone(), Clock::System).unwrap();
         let mut acknowledged = Vec::new();
         let fill = async |acknowledged: &mut Vec<String>| loop {
@@ -191,11 +191,12 @@ async fn a_full_disk_that_nobody_looks_at_acknowledges_nothing_and_is_recovered_
     if !can_mount() {
         return;
     }
-    for kind in Kind::ALL {
+    for kind in EngineKind::ALL {
         let disk = Device::new(48);
         let ballast = disk.mount_point().join("ballast");
         fs::write(&ballast, vec![1; 12 << 20]).unwrap();
-        let settings = Settings { kind, path: disk.mount_point().join("store"), reserve: 0, ..Settings::default() };
+        let settings =
+            DiskSettings { kind, path: disk.mount_point().join("store"), reserve: 0, ..DiskSettings::default() };
         let store = Disk::open(settings.clone(), Clock::System).unwrap();
         let mut acknowledged = Vec::new();
         let error = loop {

@@ -12,8 +12,8 @@ use threedots::control::ControlConfig;
 use threedots::message::{BotName, Stage};
 use threedots::meters::Meters;
 use threedots::people::PeopleConfig;
-use threedots::store::disk::{Disk, Kind, Settings, Space, SpaceProbe};
-use threedots::store::{Accepted, Commissioned, PartState, Retention, Seq, Store, StoreError};
+use threedots::store::disk::{Disk, DiskSettings, EngineKind, Space, SpaceProbe};
+use threedots::store::{Accepted, Enqueued, PartState, Retention, Seq, Store, StoreError};
 use threedots::webhook::{ServerConfig, Webhooks};
 
 use super::bench::{Bench, let_others_run, message, outgoing, report, wait_for_claims, within};
@@ -25,15 +25,15 @@ const MIB: u64 = 1 << 20;
 const RESERVE: u64 = 100 * MIB;
 
 /// A store on a disk that says that it has as much room as is put there.
-fn bench(kind: Kind) -> (Bench, Arc<AtomicU64>) {
+fn bench(kind: EngineKind) -> (Bench, Arc<AtomicU64>) {
     bench_on(kind, RESERVE, 10_000 * MIB)
 }
 
-fn bench_on(kind: Kind, reserve: u64, whole: u64) -> (Bench, Arc<AtomicU64>) {
+fn bench_on(kind: EngineKind, reserve: u64, whole: u64) -> (Bench, Arc<AtomicU64>) {
     let free = Arc::new(AtomicU64::new(whole));
     let told = Arc::clone(&free);
     let space = SpaceProbe::new(move |_| Ok(Space { free: told.load(Ordering::SeqCst), whole }));
-    (Bench::disk_with(kind, Clock::tokio(), |settings| Settings { reserve, space, ..settings }), free)
+    (Bench::disk_with(kind, Clock::tokio(), |settings| DiskSettings { reserve, space, ..settings }), free)
 }
 
 fn set(free: &AtomicU64, bytes: u64) {
@@ -44,12 +44,12 @@ fn is_out_of_space<T: std::fmt::Debug>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::OutOfSpace { .. }))
 }
 
-async fn a_disk_that_is_almost_full_takes_nothing_new_in_until_there_is_room(kind: Kind) {
+async fn a_disk_that_is_almost_full_takes_nothing_new_in_until_there_is_room(kind: EngineKind) {
     let (bench, free) = bench(kind);
     bench.accept(message("ann", "1")).await;
     bench.accept(message("ben", "2")).await;
     let known = commission("known", "cid", &["a"]);
-    assert!(matches!(bench.store.commission(&known).await, Ok(Commissioned::New(_))));
+    assert!(matches!(bench.store.commission(&known).await, Ok(Enqueued::New(_))));
     let dead = bench.claim().await;
     bench.bury(dead).await;
 
@@ -64,7 +64,7 @@ async fn a_disk_that_is_almost_full_takes_nothing_new_in_until_there_is_room(kin
     assert_eq!(bench.store.failure(), None, "it works");
     // What is known needs no room.
     assert!(matches!(bench.accept(message("ann", "1")).await, Accepted::Duplicate(_)));
-    assert!(matches!(bench.store.commission(&known).await, Ok(Commissioned::Known(_))));
+    assert!(matches!(bench.store.commission(&known).await, Ok(Enqueued::Known(_))));
     // What has begun is ended, and what waits is answered.
     let claim = bench.claim().await;
     bench.store.intend(&claim, &outgoing(&claim, &["a", "b"])).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_disk_that_is_almost_full_takes_nothing_new_in_until_there_is_room(kin
     assert!(bench.store.replay(Seq(1)).await.unwrap().is_some());
 }
 
-async fn the_last_of_the_room_is_for_turns_that_have_begun(kind: Kind) {
+async fn the_last_of_the_room_is_for_turns_that_have_begun(kind: EngineKind) {
     let (bench, free) = bench(kind);
     bench.accept(message("ann", "1")).await;
     let claim = bench.claim().await;
@@ -109,7 +109,7 @@ async fn the_last_of_the_room_is_for_turns_that_have_begun(kind: Kind) {
     assert!(is_out_of_space(&bench.store.accept(&[message("ann", "3")]).await), "there is room for turns alone");
 }
 
-async fn a_store_that_is_closed_while_its_disk_is_full_keeps_nobody_waiting(kind: Kind) {
+async fn a_store_that_is_closed_while_its_disk_is_full_keeps_nobody_waiting(kind: EngineKind) {
     let (bench, free) = bench(kind);
     set(&free, 0);
     assert!(bench.store.is_out_of_space());
@@ -119,7 +119,7 @@ async fn a_store_that_is_closed_while_its_disk_is_full_keeps_nobody_waiting(kind
     assert_eq!(within(waiting).await.unwrap().unwrap_err(), StoreError::Closed);
 }
 
-async fn of_a_small_disk_a_quarter_is_kept_and_without_a_reserve_nobody_looks(kind: Kind) {
+async fn of_a_small_disk_a_quarter_is_kept_and_without_a_reserve_nobody_looks(kind: EngineKind) {
     let (bench, free) = bench_on(kind, RESERVE, 40 * MIB);
     set(&free, 10 * MIB);
     bench.accept(message("ann", "1")).await;
@@ -131,9 +131,9 @@ async fn of_a_small_disk_a_quarter_is_kept_and_without_a_reserve_nobody_looks(ki
     assert!(!bench.store.is_out_of_space());
 }
 
-async fn a_disk_of_which_nobody_knows_turns_nothing_away(kind: Kind) {
+async fn a_disk_of_which_nobody_knows_turns_nothing_away(kind: EngineKind) {
     let space = SpaceProbe::new(|_| Err(std::io::Error::other("no such call")));
-    let bench = Bench::disk_with(kind, Clock::tokio(), |settings| Settings { space, ..settings });
+    let bench = Bench::disk_with(kind, Clock::tokio(), |settings| DiskSettings { space, ..settings });
     bench.accept(message("ann", "1")).await;
     assert!(!bench.store.is_out_of_space());
 }
@@ -165,7 +165,7 @@ fn the_system_knows_how_much_room_there_is() {
 
 #[tokio::test(start_paused = true)]
 async fn webhooks_are_turned_back_while_the_disk_is_full_and_taken_when_they_come_again() {
-    let (bench, free) = bench(Kind::Sled);
+    let (bench, free) = bench(EngineKind::Sled);
     let world = world::Setup::new(world::echo()).build();
     let bots = world::inlets(Arc::clone(&world.provider), ControlConfig::default(), PeopleConfig::default());
     let store: Arc<dyn Store> = Arc::clone(&bench.store);

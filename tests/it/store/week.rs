@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use threedots::handler::{Said, Speaker};
+use threedots::handler::{HistoryEntry, Speaker};
 use threedots::message::Stage;
-use threedots::store::disk::Kind;
+use threedots::store::disk::EngineKind;
 use threedots::store::{Accepted, Retention, Settlement};
 
 use super::bench::{Bench, message, message_saying, outgoing};
@@ -28,7 +28,7 @@ fn size(path: &Path) -> u64 {
     sizes.sum()
 }
 
-async fn the_files_stop_growing_and_a_message_is_known_for_eight_days(kind: Kind) {
+async fn the_files_stop_growing_and_a_message_is_known_for_eight_days(kind: EngineKind) {
     let bench = Bench::disk(kind);
     let path = bench.disk.as_ref().unwrap().1.path.clone();
     let days = |days: u64| Duration::from_hours(24 * days);
@@ -46,7 +46,7 @@ async fn the_files_stop_growing_and_a_message_is_known_for_eight_days(kind: Kind
                 let reply = outgoing(&claim, &[&name]);
                 bench.store.intend(&claim, &reply).await.unwrap();
                 let time = bench.clock.now();
-                let said = |by| Said {
+                let said = |by| HistoryEntry {
                     by,
                     words: words.clone(),
                     time,

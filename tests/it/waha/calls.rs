@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use threedots::message::{Media, MediaKind, MediaRef, MessageId, MessageRef, Part, Payload};
-use threedots::provider::{Activity, Code, ProviderError, ReadReceipts, StopAbilities};
+use threedots::provider::{Activity, ErrorCode, ProviderError, ReadReceipts, StopAbilities};
 
 use super::waha;
 use crate::upstream::{Given, Seen, Upstream};
@@ -118,7 +118,7 @@ async fn the_key_is_shown_to_waha_alone() {
     for url in ["https://waha.example:8443/x", "http://localhost:3000/api/files/x", "https://bucket.example/x"] {
         let upstream = Upstream::answering([]);
         let error = waha(more, &upstream).fetch_media(&image(url), 100).await.err();
-        assert!(matches!(error, Some(ProviderError::Rejected { code: Code::Local(_) })), "{url}");
+        assert!(matches!(error, Some(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{url}");
     }
     let upstream = Upstream::answering([Given::body(200, "a cake")]);
     waha("", &upstream).fetch_media(&image("http://localhost:3000/api/files/x"), 100).await.expect("on this machine");
@@ -132,10 +132,10 @@ async fn a_404_speaks_of_the_session_or_of_a_wrong_address() {
         let upstream = Upstream::answering([Given::json(status, &body)]);
         waha("", &upstream).send(&received_message(), &Part::text("hello"), &key()).await
     };
-    let code = Code::Status(404);
+    let code = ErrorCode::Status(404);
     assert_eq!(send(404, "Session \"default\" does not exist").await, Err(ProviderError::SessionDown { code }));
     assert_eq!(send(404, "Cannot POST /api/sendText").await, Err(ProviderError::Rejected { code }));
-    assert_eq!(send(401, "Unauthorized").await, Err(ProviderError::Unauthorized { code: Code::Status(401) }));
+    assert_eq!(send(401, "Unauthorized").await, Err(ProviderError::Unauthorized { code: ErrorCode::Status(401) }));
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_session_that_is_not_working_says_in_which_state_it_is() {
         let upstream: Arc<Upstream> = Upstream::answering([Given::json(422, &body)]);
         waha("", &upstream).send(&received_message(), &Part::text("hello"), &key()).await
     };
-    let code = Code::Status(422);
+    let code = ErrorCode::Status(422);
     for word in ["FAILED", "STOPPED", "SCAN_QR_CODE"] {
         assert_eq!(send(word).await, Err(ProviderError::SessionDown { code }), "{word}");
     }

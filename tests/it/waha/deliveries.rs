@@ -3,7 +3,7 @@
 use threedots::clock::Clock;
 use threedots::message::BotName;
 use threedots::provider::wawp::WahaConfig;
-use threedots::provider::{AnyProviderConfig, Around, Provider, WebhookError};
+use threedots::provider::{AnyProviderConfig, Provider, ProviderContext, WebhookError};
 
 use super::{REQUIRED, mac, signed, waha};
 use crate::upstream::Upstream;
@@ -35,7 +35,8 @@ fn the_documented_vector_is_vouched_for() {
     const BODY: &[u8] = br#"{"event":"message","session":"default","engine":"WEBJS"}"#;
     const VECTOR: &str = "208f8a55dde9e05519e898b10b89bf0d0b3b0fdf11fdbf09b6b90476301b98d8097c462b2b17a6ce93b6b47a136cf2e78a33a63f6752c2c1631777076153fa89";
     let config: WahaConfig = toml::from_str(REQUIRED).expect("a table");
-    let around = Around { bot: BotName::new("bakery"), transport: Upstream::answering([]), clock: Clock::System };
+    let around =
+        ProviderContext { bot: BotName::new("bakery"), transport: Upstream::answering([]), clock: Clock::System };
     let provider = config.connect_with("my-secret-key", around);
     for headers in [
         vec![("X-Webhook-Hmac", VECTOR)],
@@ -51,11 +52,11 @@ fn the_documented_vector_is_vouched_for() {
 }
 
 trait ConnectWith {
-    fn connect_with(&self, secret: &str, around: Around) -> std::sync::Arc<dyn Provider>;
+    fn connect_with(&self, secret: &str, around: ProviderContext) -> std::sync::Arc<dyn Provider>;
 }
 
 impl ConnectWith for WahaConfig {
-    fn connect_with(&self, secret: &str, around: Around) -> std::sync::Arc<dyn Provider> {
+    fn connect_with(&self, secret: &str, around: ProviderContext) -> std::sync::Arc<dyn Provider> {
         AnyProviderConfig::connect(self, &|_| Some(secret.to_owned()), around).expect("a sound table")
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use threedots::http::CallError;
 use threedots::message::{MessageId, Part, Payload};
-use threedots::provider::{Activity, Code, ProviderError, Scope};
+use threedots::provider::{Activity, ErrorCode, ProviderError, Scope};
 
 use super::calls::{OURS, key};
 use super::{received_message, wawp};
@@ -34,7 +34,7 @@ async fn start(answer: Given) -> Result<(), ProviderError> {
 
 fn limited(seconds: Option<u64>) -> ProviderError {
     let retry_after = seconds.map(Duration::from_secs);
-    ProviderError::RateLimited { retry_after, scope: Scope::Number, code: Code::Status(429) }
+    ProviderError::RateLimited { retry_after, scope: Scope::Number, code: ErrorCode::Status(429) }
 }
 
 /// The same words as JSON, XML, text and HTML: Wawp's page has samples of each.
@@ -50,7 +50,7 @@ fn forms(words: &str) -> [Bytes; 5] {
 
 #[tokio::test]
 async fn a_refusal_means_the_same_in_every_form() {
-    let code = Code::Status;
+    let code = ErrorCode::Status;
     let rows = [
         (400, "Missing Required Parameter(s)", ProviderError::Rejected { code: code(400) }),
         (400, "Invalid Number (Egypt)", ProviderError::Rejected { code: code(400) }),
@@ -78,14 +78,14 @@ async fn a_refusal_means_the_same_in_every_form() {
 async fn what_may_be_repeated_is_never_in_doubt() {
     for status in [408, 500, 502, 503, 504] {
         for result in harmless(|| Given::body(status, "<html>")).await {
-            assert_eq!(result, Err(ProviderError::Transient { code: Code::Status(status) }));
+            assert_eq!(result, Err(ProviderError::Transient { code: ErrorCode::Status(status) }));
         }
     }
     for (error, what) in
         [(CallError::NotSent("cannot connect"), "cannot connect"), (CallError::Unanswered("timed out"), "timed out")]
     {
         for result in harmless(|| Given::Error(error)).await {
-            assert_eq!(result, Err(ProviderError::Transient { code: Code::Network(what) }));
+            assert_eq!(result, Err(ProviderError::Transient { code: ErrorCode::Network(what) }));
         }
     }
 }
@@ -93,25 +93,25 @@ async fn what_may_be_repeated_is_never_in_doubt() {
 #[tokio::test]
 async fn a_call_without_an_answer_is_in_doubt_only_if_it_left() {
     let sent = send(Given::Error(CallError::Unanswered("connection lost"))).await;
-    assert_eq!(sent, Err(ProviderError::Ambiguous { code: Code::Network("connection lost") }));
+    assert_eq!(sent, Err(ProviderError::Ambiguous { code: ErrorCode::Network("connection lost") }));
     let sent = send(Given::Error(CallError::NotSent("cannot connect"))).await;
-    assert_eq!(sent, Err(ProviderError::Transient { code: Code::Network("cannot connect") }));
+    assert_eq!(sent, Err(ProviderError::Transient { code: ErrorCode::Network("cannot connect") }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_says_nothing_is_given_up_in_time() {
     let began = tokio::time::Instant::now();
-    assert_eq!(send(Given::Silence).await, Err(ProviderError::Ambiguous { code: Code::Network("timed out") }));
+    assert_eq!(send(Given::Silence).await, Err(ProviderError::Ambiguous { code: ErrorCode::Network("timed out") }));
     assert_eq!(began.elapsed(), Duration::from_secs(15));
 }
 
 #[tokio::test]
 async fn a_start_that_may_have_lit_the_dots_says_so() {
     let doubt = |code| Err(ProviderError::Ambiguous { code });
-    assert_eq!(start(Given::body(502, "<html>")).await, doubt(Code::Status(502)));
+    assert_eq!(start(Given::body(502, "<html>")).await, doubt(ErrorCode::Status(502)));
     let lost = Given::Error(CallError::Unanswered("connection lost"));
-    assert_eq!(start(lost).await, doubt(Code::Network("connection lost")));
-    assert_eq!(start(Given::body(400, "")).await, Err(ProviderError::Rejected { code: Code::Status(400) }));
+    assert_eq!(start(lost).await, doubt(ErrorCode::Network("connection lost")));
+    assert_eq!(start(Given::body(400, "")).await, Err(ProviderError::Rejected { code: ErrorCode::Status(400) }));
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_success_names_its_message_somewhere_or_nowhere() {
 
 #[tokio::test]
 async fn a_failure_inside_a_success_is_a_failure() {
-    let doubt = ProviderError::Ambiguous { code: Code::Network("the answer says that it failed") };
+    let doubt = ProviderError::Ambiguous { code: ErrorCode::Network("the answer says that it failed") };
     let rows = [
         (json!({ "success": false }), doubt.clone()),
         (json!({ "success": "false", "id": OURS }), doubt.clone()),
@@ -162,18 +162,18 @@ async fn a_failure_inside_a_success_is_a_failure() {
         (json!({ "code": "mystery", "message": "Something is wrong" }), doubt),
         (
             json!({ "code": "invalid_session", "message": "Session dropped" }),
-            ProviderError::SessionDown { code: Code::Status(404) },
+            ProviderError::SessionDown { code: ErrorCode::Status(404) },
         ),
         (
             json!({ "code": "rest_forbidden", "message": "No", "data": { "status": 401 } }),
-            ProviderError::Unauthorized { code: Code::Status(401) },
+            ProviderError::Unauthorized { code: ErrorCode::Status(401) },
         ),
         (
             json!({ "success": false, "code": "bad_number", "data": { "status": 400 } }),
-            ProviderError::Rejected { code: Code::Status(400) },
+            ProviderError::Rejected { code: ErrorCode::Status(400) },
         ),
         (json!({ "success": false, "statusCode": 429, "retryAfter": 9 }), limited(Some(9))),
-        (json!({ "success": false, "status": 502 }), ProviderError::Ambiguous { code: Code::Status(502) }),
+        (json!({ "success": false, "status": 502 }), ProviderError::Ambiguous { code: ErrorCode::Status(502) }),
     ];
     for (body, meaning) in rows {
         assert_eq!(send(Given::json(200, &body)).await, Err(meaning), "{body}");
@@ -183,17 +183,20 @@ async fn a_failure_inside_a_success_is_a_failure() {
 #[tokio::test]
 async fn wawp_s_own_words_say_more_than_the_status() {
     let answer = |status, slug: &str| Given::json(status, &json!({ "code": slug, "message": "…" }));
-    assert_eq!(send(answer(400, "invalid_session")).await, Err(ProviderError::SessionDown { code: Code::Status(404) }));
+    assert_eq!(
+        send(answer(400, "invalid_session")).await,
+        Err(ProviderError::SessionDown { code: ErrorCode::Status(404) })
+    );
     assert_eq!(
         send(answer(400, "subscription_required")).await,
-        Err(ProviderError::Unauthorized { code: Code::Status(403) })
+        Err(ProviderError::Unauthorized { code: ErrorCode::Status(403) })
     );
     assert_eq!(
         send(answer(400, "wawp_upstream_error")).await,
-        Err(ProviderError::Ambiguous { code: Code::Status(502) })
+        Err(ProviderError::Ambiguous { code: ErrorCode::Status(502) })
     );
     let elsewhere = send(answer(404, "rest_no_route")).await;
-    assert_eq!(elsewhere, Err(ProviderError::Rejected { code: Code::Status(404) }), "the address is wrong");
+    assert_eq!(elsewhere, Err(ProviderError::Rejected { code: ErrorCode::Status(404) }), "the address is wrong");
 }
 
 #[tokio::test]
@@ -202,14 +205,14 @@ async fn what_waha_says_is_handed_on() {
         let body = json!({ "error": "Session status is not as expected", "session": "default", "status": word });
         send(Given::json(422, &body))
     };
-    let code = Code::Status(422);
+    let code = ErrorCode::Status(422);
     for word in ["FAILED", "STOPPED", "SCAN_QR_CODE", "PASSKEY_REQUIRED", "PASSKEY_CONFIRMATION_REQUIRED"] {
         assert_eq!(state(word).await, Err(ProviderError::SessionDown { code }), "{word}");
     }
     assert_eq!(state("STARTING").await, Err(ProviderError::Transient { code }));
     assert_eq!(state("WORKING").await, Err(ProviderError::Rejected { code }));
     let gap = json!({ "statusCode": 500, "exception": { "message": "Method not implemented." } });
-    assert_eq!(send(Given::json(500, &gap)).await, Err(ProviderError::Unsupported { code: Code::Status(500) }));
+    assert_eq!(send(Given::json(500, &gap)).await, Err(ProviderError::Unsupported { code: ErrorCode::Status(500) }));
     let gap = json!({ "message": "The feature is not supported by the engine", "statusCode": 422 });
     assert_eq!(send(Given::json(422, &gap)).await, Err(ProviderError::Unsupported { code }));
 }

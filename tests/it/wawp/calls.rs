@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use threedots::message::{Media, MediaKind, MediaSource, MessageId, MessageRef, Part, PartKey, Payload};
-use threedots::provider::{Activity, Code, ProviderError};
+use threedots::provider::{Activity, ErrorCode, ProviderError};
 
 use super::{INSTANCE, TOKEN, received_in_group, received_message, wawp};
 use crate::upstream::{Given, Seen, Upstream};
@@ -171,7 +171,7 @@ async fn what_wawp_has_no_call_for_leaves_no_trace() {
     for payload in payloads {
         let part = payload.into();
         let error = provider.send(&received_message(), &part, &key()).await.expect_err("it cannot");
-        assert!(matches!(error, ProviderError::Unsupported { code: Code::Local(_) }), "{error}");
+        assert!(matches!(error, ProviderError::Unsupported { code: ErrorCode::Local(_) }), "{error}");
         assert!(provider.check(&part).is_err());
     }
     assert!(upstream.seen().is_empty());

@@ -1,6 +1,6 @@
 //! Every kind of delivery, as a whole payload in Wawp's form, and what it comes to.
 
-use threedots::message::content::Kind;
+use threedots::message::content::ContentKind;
 
 use super::{deliver, fixture, fixtures, signed, wawp};
 use crate::upstream::{Upstream, view};
@@ -15,27 +15,27 @@ fn every_delivery_reads_as_its_snapshot_says() {
 
 #[test]
 fn there_is_a_delivery_of_every_kind_that_there_can_be() {
-    let mut kinds: Vec<Kind> = Vec::new();
+    let mut kinds: Vec<ContentKind> = Vec::new();
     for name in fixtures("wawp") {
         let events = deliver(&fixture("wawp", &name)).expect("a delivery of Wawp's form");
         kinds.extend(events.messages.iter().map(|message| message.content.kind()));
     }
     let all = [
-        Kind::Text,
-        Kind::Image,
-        Kind::Video,
-        Kind::Audio,
-        Kind::Voice,
-        Kind::Document,
-        Kind::Sticker,
-        Kind::Location,
-        Kind::Contacts,
-        Kind::Reaction,
-        Kind::Edit,
-        Kind::Revoke,
-        Kind::Poll,
-        Kind::Vote,
-        Kind::Unknown,
+        ContentKind::Text,
+        ContentKind::Image,
+        ContentKind::Video,
+        ContentKind::Audio,
+        ContentKind::Voice,
+        ContentKind::Document,
+        ContentKind::Sticker,
+        ContentKind::Location,
+        ContentKind::Contacts,
+        ContentKind::Reaction,
+        ContentKind::Edit,
+        ContentKind::Revoke,
+        ContentKind::Poll,
+        ContentKind::Vote,
+        ContentKind::Unknown,
     ];
     for kind in all {
         assert!(kinds.contains(&kind), "no fixture for {kind:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use threedots::message::{Content, Media, MediaKind, MediaRef, MediaSource, Payload};
 use threedots::outbox;
-use threedots::provider::{Code, ProviderError};
+use threedots::provider::{ErrorCode, ProviderError};
 use threedots::sandbox::{Draft, Upstream as Kind};
 
 use super::calls::{accepted, key, only};
@@ -44,14 +44,14 @@ async fn a_medium_is_fetched_from_wawp_without_credentials_and_from_nowhere_else
     ] {
         let upstream = Upstream::answering([]);
         let error = wawp("", &upstream).fetch_media(&at(Some(url)), 100).await.err();
-        assert!(matches!(error, Some(ProviderError::Rejected { code: Code::Local(_) })), "{url}");
+        assert!(matches!(error, Some(ProviderError::Rejected { code: ErrorCode::Local(_) })), "{url}");
     }
 }
 
 #[tokio::test]
 async fn a_medium_that_wawp_has_not_fetched_cannot_be_had() {
     let error = wawp("", &Upstream::answering([])).fetch_media(&at(None), 100).await.err();
-    let code = Code::Local("the upstream has not fetched this medium from WhatsApp");
+    let code = ErrorCode::Local("the upstream has not fetched this medium from WhatsApp");
     assert_eq!(error, Some(ProviderError::Rejected { code }));
 }
 
@@ -63,7 +63,7 @@ async fn a_medium_is_read_to_its_limit_and_a_refusal_is_understood() {
     assert!(download.into_memory().await.is_err(), "it is longer than five bytes");
     let upstream = Upstream::answering([Given::body(502, "<html>")]);
     let error = wawp("", &upstream).fetch_media(&at(url), 5).await.err();
-    assert_eq!(error, Some(ProviderError::Transient { code: Code::Status(502) }));
+    assert_eq!(error, Some(ProviderError::Transient { code: ErrorCode::Status(502) }));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn what_was_never_made_ready_is_not_sent() {
     for source in [in_hand, MediaSource::Uploaded("770000000000001".into())] {
         let media = Media { kind: MediaKind::Image, source, caption: None, filename: None };
         let error = provider.send(&received_message(), &Payload::Media(media).into(), &key()).await.expect_err("no");
-        assert!(matches!(error, ProviderError::Rejected { code: Code::Local(_) }), "{error}");
+        assert!(matches!(error, ProviderError::Rejected { code: ErrorCode::Local(_) }), "{error}");
     }
 }
 

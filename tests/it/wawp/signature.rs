@@ -21,7 +21,7 @@ pub(crate) const VECTOR_512: &str = "208f8a55dde9e05519e898b10b89bf0d0b3b0fdf11f
 fn with_key(more: &str) -> std::sync::Arc<dyn Provider> {
     let config: WawpConfig = toml::from_str(&format!("{REQUIRED}{more}")).expect("a table");
     let env = |name: &str| if name == "SECRET" { Some("my-secret-key".to_owned()) } else { env(name) };
-    let around = threedots::provider::Around {
+    let around = threedots::provider::ProviderContext {
         bot: threedots::message::BotName::new("bakery"),
         transport: Upstream::answering([]),
         clock: Clock::System,

@@ -8,10 +8,10 @@ use crate::handler::llm::wire::Wanted;
 
 /// The calls of an answer, as far as they have come.
 #[derive(Debug, Default)]
-pub(super) struct Calls(Vec<Call>);
+pub(super) struct Calls(Vec<PartialCall>);
 
 #[derive(Debug, Default)]
-struct Call {
+struct PartialCall {
     number: Option<u64>,
     id: Option<String>,
     name: String,
@@ -48,7 +48,7 @@ impl Braces {
     }
 }
 
-impl Call {
+impl PartialCall {
     fn is_complete(&self) -> bool {
         self.braces.ended
     }
@@ -95,7 +95,7 @@ impl Calls {
             None => identified().or(last),
         };
         let place = place.filter(|place| !self.0[*place].is_followed_by(&piece)).unwrap_or_else(|| {
-            self.0.push(Call { number: piece.number, id: piece.id.clone(), ..Call::default() });
+            self.0.push(PartialCall { number: piece.number, id: piece.id.clone(), ..PartialCall::default() });
             self.0.len() - 1
         });
         let call = &mut self.0[place];

@@ -18,7 +18,7 @@ use crate::http::lines::{Lines, Longest};
 use crate::json;
 
 /// One event.
-pub(super) enum Event {
+pub(super) enum CompletionEvent {
     /// A piece of the words, and nothing else.
     Words(String),
     /// A document.
@@ -32,11 +32,11 @@ pub(super) enum Event {
 }
 
 /// A body that is read event by event.
-pub(super) struct Events {
+pub(super) struct CompletionEvents {
     answer: Option<BareAnswer>,
     lines: Lines,
     longest: usize,
-    ready: VecDeque<Event>,
+    ready: VecDeque<CompletionEvent>,
     /// The data of an event that has not ended, line by line.
     held: Vec<String>,
     /// Whether the event calls itself an error.
@@ -48,7 +48,7 @@ pub(super) struct Events {
     after_return: bool,
 }
 
-impl Events {
+impl CompletionEvents {
     pub(super) fn new(answer: BareAnswer, longest: Longest) -> Self {
         Self {
             answer: Some(answer),
@@ -68,7 +68,11 @@ impl Events {
     ///
     /// # Errors
     /// When it stalls, or is longer than it may be.
-    pub(super) async fn next(&mut self, stall: Duration, until: Option<Instant>) -> Result<Option<Event>, Unanswered> {
+    pub(super) async fn next(
+        &mut self,
+        stall: Duration,
+        until: Option<Instant>,
+    ) -> Result<Option<CompletionEvent>, Unanswered> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));
@@ -143,7 +147,7 @@ impl Events {
         let data = data.strip_prefix(' ').unwrap_or(data);
         if is_done(data) {
             self.end_event();
-            self.ready.push_back(Event::Done);
+            self.ready.push_back(CompletionEvent::Done);
         } else if !self.held.is_empty() || !self.document(data) {
             self.held.push(data.to_owned());
         }
@@ -154,7 +158,7 @@ impl Events {
         if !self.is_error
             && let Some(words) = usual::words(data)
         {
-            self.ready.push_back(Event::Words(words));
+            self.ready.push_back(CompletionEvent::Words(words));
             return true;
         }
         let Ok(document) = json::from_str::<Value>(data) else { return false };
@@ -164,9 +168,9 @@ impl Events {
 
     fn push(&mut self, document: Value) {
         match document {
-            document if self.is_error => self.ready.push_back(Event::Failed(document)),
+            document if self.is_error => self.ready.push_back(CompletionEvent::Failed(document)),
             Value::Array(documents) => documents.into_iter().for_each(|document| self.push(document)),
-            Value::Object(_) => self.ready.push_back(Event::Chunk(document)),
+            Value::Object(_) => self.ready.push_back(CompletionEvent::Chunk(document)),
             // A sign of life in a form of somebody's own.
             _ => {}
         }
@@ -178,13 +182,13 @@ impl Events {
             // Where no empty line stands between events, each line is one.
             for line in &held {
                 if is_done(line) {
-                    self.ready.push_back(Event::Done);
+                    self.ready.push_back(CompletionEvent::Done);
                 } else if self.is_error {
-                    self.ready.push_back(Event::Failed(line.as_str().into()));
+                    self.ready.push_back(CompletionEvent::Failed(line.as_str().into()));
                 } else if !self.document(line) && is_meant_as_document(line) {
                     match mended(line).and_then(|mended| json::from_str(&mended).ok()) {
                         Some(document) => self.push(document),
-                        None => self.ready.push_back(Event::Unreadable),
+                        None => self.ready.push_back(CompletionEvent::Unreadable),
                     }
                 }
             }
@@ -197,14 +201,14 @@ impl Events {
         let whole = json::from_str(&text).ok();
         if let Some(document) = whole.or_else(|| mended(&text).and_then(|mended| json::from_str(&mended).ok())) {
             self.push(document);
-            self.ready.push_back(Event::Done);
+            self.ready.push_back(CompletionEvent::Done);
             return;
         }
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             if is_done(line) {
-                self.ready.push_back(Event::Done);
+                self.ready.push_back(CompletionEvent::Done);
             } else if !self.document(line) {
-                self.ready.push_back(Event::Unreadable);
+                self.ready.push_back(CompletionEvent::Unreadable);
             }
         }
     }

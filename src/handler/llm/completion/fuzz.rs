@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::super::wire::Offer;
-use mutate::{Chance, Changed, Meaning};
+use mutate::{Meaning, MutatedStream, SeededRandom};
 
 /// The share of streams that still say something of which that is heard, at the least, in percent.
 const HEARD: f64 = 95.0;
@@ -75,7 +75,7 @@ fn spaced(words: &str) -> String {
 
 /// How many cases there were, what was right of it, and examples of what was not.
 #[derive(Default)]
-struct Found {
+struct FuzzResult {
     known: u64,
     right: u64,
     nothing: u64,
@@ -85,8 +85,8 @@ struct Found {
     touched: BTreeMap<&'static str, u64>,
 }
 
-impl Found {
-    fn judge(&mut self, number: u64, changed: &Changed, meaning: Meaning, heard: &Heard) {
+impl FuzzResult {
+    fn judge(&mut self, number: u64, changed: &MutatedStream, meaning: Meaning, heard: &Heard) {
         let stream = &changed.stream;
         let told = || format!("case {number} ({}, {:?}): {heard:?}", stream.name, changed.done);
         if let Ok((words, _)) = heard {
@@ -135,10 +135,10 @@ fn show(text: &str) {
 fn what_servers_write_in_their_own_ways_is_heard_and_nothing_else_is_said() {
     let (cases, first) = (environment("CASES", 2_000), environment("FIRST", 0));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (seeds, offers, mut found) = (seeds::all(), offers(), Found::default());
+    let (seeds, offers, mut found) = (seeds::all(), offers(), FuzzResult::default());
     for number in first..first + cases {
-        let mut chance = Chance::new(number);
-        let changed = Changed::new(&seeds, &mut chance);
+        let mut chance = SeededRandom::new(number);
+        let changed = MutatedStream::new(&seeds, &mut chance);
         let (pieces, meaning) = changed.written(&mut chance);
         if cases == 1 {
             show(&String::from_utf8_lossy(&pieces.concat()));

@@ -7,7 +7,7 @@ use crate::handler::llm::wire::Offer;
 use crate::json as of_others;
 
 /// A call: a tool's name, and its arguments as JSON.
-pub(super) type Call = (String, String);
+pub(super) type SpokenCall = (String, String);
 
 /// Tags that hold calls.
 const TAGS: [&str; 12] = [
@@ -61,7 +61,7 @@ pub(super) fn named(offers: &[Offer], name: &str) -> Option<String> {
 }
 
 /// The words without calls. Those of a tool that is offered, and that can be read, are added to `calls`.
-pub(super) fn without(text: &str, offers: &[Offer], calls: &mut Vec<Call>) -> String {
+pub(super) fn without(text: &str, offers: &[Offer], calls: &mut Vec<SpokenCall>) -> String {
     if let Some(found) = all_of_it(text, offers) {
         calls.extend(found);
         return String::new();
@@ -148,13 +148,13 @@ fn end_of(text: &str, tag: &Tag<'_>) -> usize {
 }
 
 /// The calls in what holds nothing else.
-fn read(text: &str, offers: &[Offer]) -> Vec<Call> {
+fn read(text: &str, offers: &[Offer]) -> Vec<SpokenCall> {
     let in_tags = in_tags(text, offers);
     if in_tags.is_empty() { in_json(text, offers) } else { in_tags }
 }
 
 /// Calls whose name, or whose parameters, stand in tags.
-fn in_tags(text: &str, offers: &[Offer]) -> Vec<Call> {
+fn in_tags(text: &str, offers: &[Offer]) -> Vec<SpokenCall> {
     let (mut calls, mut at) = (Vec::new(), 0);
     while let Some(tag) = marks::tag(text, at) {
         at = tag.place.start + 1;
@@ -242,7 +242,7 @@ fn typed(text: &str, key: &str, name: Option<&str>, offers: &[Offer]) -> Value {
 }
 
 /// Calls in JSON: alone, in lists, or behind a name.
-fn in_json(text: &str, offers: &[Offer]) -> Vec<Call> {
+fn in_json(text: &str, offers: &[Offer]) -> Vec<SpokenCall> {
     let (mut calls, mut at, mut behind, mut places) = (Vec::new(), 0, 0, 0);
     while let Some(start) = text[at..].find(['{', '[']).map(|start| at + start) {
         places += 1;
@@ -276,7 +276,7 @@ fn first_value(text: &str) -> Option<(Value, usize)> {
 }
 
 /// The calls of tools that are offered.
-fn in_value(value: &Value, offers: &[Offer]) -> Vec<Call> {
+fn in_value(value: &Value, offers: &[Offer]) -> Vec<SpokenCall> {
     match value {
         Value::Array(values) => values.iter().flat_map(|value| in_value(value, offers)).collect(),
         Value::Object(_) => {
@@ -287,7 +287,7 @@ fn in_value(value: &Value, offers: &[Offer]) -> Vec<Call> {
 }
 
 /// A call in an object, whichever tool it is of.
-fn written(value: &Value) -> Option<Call> {
+fn written(value: &Value) -> Option<SpokenCall> {
     let fields = match value.get("function") {
         Some(function @ Value::Object(_)) => function,
         _ => value,
@@ -305,7 +305,7 @@ fn written(value: &Value) -> Option<Call> {
 }
 
 /// The calls, if a text is nothing but JSON of them, perhaps in a fence; none of them, if no such tool is offered.
-fn all_of_it(text: &str, offers: &[Offer]) -> Option<Vec<Call>> {
+fn all_of_it(text: &str, offers: &[Offer]) -> Option<Vec<SpokenCall>> {
     /// What nothing but a call has.
     const KEYS: [&str; 8] = ["name", "arguments", "parameters", "type", "id", "function", "tool_name", "index"];
     let text = text.trim();
@@ -327,7 +327,7 @@ fn all_of_it(text: &str, offers: &[Offer]) -> Option<Vec<Call>> {
 }
 
 /// A fence in the middle of words that holds nothing but a call of a tool that is offered is one.
-fn without_fences(text: &str, offers: &[Offer], calls: &mut Vec<Call>) -> String {
+fn without_fences(text: &str, offers: &[Offer], calls: &mut Vec<SpokenCall>) -> String {
     let (mut kept, mut at) = (String::new(), 0);
     for range in code(text).into_iter().filter(|range| text[range.clone()].starts_with("```")) {
         let found = all_of_it(&text[range.clone()], offers).unwrap_or_default();

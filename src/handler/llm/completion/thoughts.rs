@@ -31,7 +31,7 @@ const TOKENS: [(&str, &str); 5] = [
 ];
 
 /// Where a thought begins or ends.
-struct Mark {
+struct ThoughtMark {
     start: usize,
     end: usize,
     closes: bool,
@@ -84,7 +84,7 @@ pub(super) fn without(text: &str) -> String {
     kept
 }
 
-fn marks(text: &str) -> Vec<Mark> {
+fn marks(text: &str) -> Vec<ThoughtMark> {
     let mut marks = Vec::new();
     let mut at = 0;
     while let Some(tag) = marks::tag(text, at) {
@@ -93,17 +93,21 @@ fn marks(text: &str) -> Vec<Mark> {
             // One that ends itself holds nothing.
             let (start, end) = (tag.place.start, tag.place.end);
             if tag.rest.trim_end().ends_with('/') && !tag.closes {
-                marks.push(Mark { start, end: start, closes: false });
-                marks.push(Mark { start, end, closes: true });
+                marks.push(ThoughtMark { start, end: start, closes: false });
+                marks.push(ThoughtMark { start, end, closes: true });
             } else {
-                marks.push(Mark { start, end, closes: tag.closes });
+                marks.push(ThoughtMark { start, end, closes: tag.closes });
             }
         }
     }
     for (open, close) in WRITTEN {
         for (word, closes) in [(open, false), (close, true)] {
             let lower = text.to_ascii_lowercase();
-            marks.extend(lower.match_indices(word).map(|(start, _)| Mark { start, end: start + word.len(), closes }));
+            marks.extend(lower.match_indices(word).map(|(start, _)| ThoughtMark {
+                start,
+                end: start + word.len(),
+                closes,
+            }));
         }
     }
     at = 0;
@@ -111,7 +115,7 @@ fn marks(text: &str) -> Vec<Mark> {
         at = token.place.end;
         let known = TOKENS.iter().find(|(open, close)| *open == token.name || *close == token.name);
         if let Some((open, _)) = known {
-            marks.push(Mark { start: token.place.start, end: token.place.end, closes: *open != token.name });
+            marks.push(ThoughtMark { start: token.place.start, end: token.place.end, closes: *open != token.name });
         }
     }
     marks.sort_by_key(|mark| (mark.start, mark.end));
@@ -131,7 +135,7 @@ fn is_example(between: &str) -> bool {
 }
 
 /// Whether an end is spoken of: it stands between words, or in quotes.
-fn is_mentioned(text: &str, mark: &Mark) -> bool {
+fn is_mentioned(text: &str, mark: &ThoughtMark) -> bool {
     let (before, behind) = (&text[..mark.start], &text[mark.end..]);
     if before.ends_with(['"', '\'', '“', '„', '«', '(']) && behind.starts_with(['"', '\'', '“', '”', '»', ')'])
     {

@@ -8,8 +8,8 @@ use crate::json;
 
 /// Fields that change what a document says are named, and have to be absent or null; the others are not looked at.
 #[derive(Deserialize)]
-struct Document {
-    choices: (Choice,),
+struct UsualChunk {
+    choices: (UsualChoice,),
     #[serde(default)]
     object: Option<String>,
     #[serde(default)]
@@ -21,7 +21,7 @@ struct Document {
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct UsualChoice {
     delta: Delta,
     #[serde(default)]
     finish_reason: Option<IgnoredAny>,
@@ -50,8 +50,8 @@ struct Delta {
 
 /// The words of a usual document; none if it is another one.
 pub(super) fn words(data: &str) -> Option<String> {
-    let Document { choices: (choice,), object, error, usage, x_groq } = json::from_str(data).ok()?;
-    let Choice { delta, finish_reason, error: wrong, usage: cost } = choice;
+    let UsualChunk { choices: (choice,), object, error, usage, x_groq } = json::from_str(data).ok()?;
+    let UsualChoice { delta, finish_reason, error: wrong, usage: cost } = choice;
     let is_plain = error.is_none() && usage.is_none() && x_groq.is_none() && object.as_deref() != Some("error");
     let goes_on = finish_reason.is_none() && wrong.is_none() && cost.is_none();
     (is_plain && goes_on).then_some(delta.content)

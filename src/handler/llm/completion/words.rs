@@ -6,9 +6,9 @@ use crate::handler::llm::wire::Offer;
 
 /// Words for a customer, and the calls that stood among them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Words {
+pub(super) struct SpokenWords {
     pub(super) words: String,
-    pub(super) calls: Vec<spoken::Call>,
+    pub(super) calls: Vec<spoken::SpokenCall>,
 }
 
 /// Special tokens that end a turn.
@@ -37,20 +37,20 @@ const LAST: [&str; 9] =
 const FIRST: [&str; 5] = ["<s>", "<bos>", "<start_of_turn>model", "<start_of_turn>", "[/INST]"];
 
 /// Takes out thoughts, calls, and what templates write.
-pub(super) fn for_customer(text: &str, offers: &[Offer]) -> Words {
+pub(super) fn for_customer(text: &str, offers: &[Offer]) -> SpokenWords {
     let mut calls = Vec::new();
     // Most answers hold none of that.
     if !text.contains(['<', '[', '{', '◁']) && !text.trim_start().starts_with("analysis") {
-        return Words { words: text.to_owned(), calls };
+        return SpokenWords { words: text.to_owned(), calls };
     }
     let words = final_channel(text, offers, &mut calls);
     let words = thoughts::without(&words);
     let words = spoken::without(&words, offers, &mut calls);
-    Words { words: without_tokens(&words), calls }
+    SpokenWords { words: without_tokens(&words), calls }
 }
 
 /// Of an answer in channels the final one. What is said in another is a thought, or a call.
-fn final_channel(text: &str, offers: &[Offer], calls: &mut Vec<spoken::Call>) -> String {
+fn final_channel(text: &str, offers: &[Offer], calls: &mut Vec<spoken::SpokenCall>) -> String {
     const CHANNEL: &str = "<|channel|>";
     const MESSAGE: &str = "<|message|>";
     let code = code(text);

@@ -12,10 +12,10 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Call, Callable, Failure, Outcome};
+use super::{Callable, CheckedCall, Failure, ToolResult};
 use crate::clock::Clock;
-use crate::handler::WaysOut;
-use crate::handler::llm::config::{May, ToolConfig};
+use crate::handler::Egress;
+use crate::handler::llm::config::{ToolConfig, ToolPermission};
 use crate::handler::way_out::{self, WayOut};
 use crate::http::CallError;
 use crate::json;
@@ -26,7 +26,7 @@ const VERSION: u32 = 1;
 pub(super) struct OverHttp {
     way_out: WayOut,
     answer_limit: u64,
-    may: Vec<May>,
+    may: Vec<ToolPermission>,
     clock: Clock,
 }
 
@@ -50,9 +50,9 @@ impl OverHttp {
     pub(super) fn new(
         config: &ToolConfig,
         secret: Option<&SecretString>,
-        ways_out: &WaysOut,
+        ways_out: &Egress,
         clock: Clock,
-    ) -> Result<Self, Vec<way_out::Unusable>> {
+    ) -> Result<Self, Vec<way_out::SettingProblem>> {
         let way_out = WayOut::new(&config.url, secret, config.private, ways_out)?;
         Ok(Self { way_out, answer_limit: config.answer_limit, may: config.may.clone(), clock })
     }
@@ -60,7 +60,7 @@ impl OverHttp {
 
 #[async_trait::async_trait]
 impl Callable for OverHttp {
-    async fn call(&self, call: &Call<'_>) -> Result<Outcome, Failure> {
+    async fn call(&self, call: &CheckedCall<'_>) -> Result<ToolResult, Failure> {
         let at = call.turn.newest().map(|message| &message.at);
         let posted = Posted {
             version: VERSION,
@@ -82,19 +82,19 @@ impl Callable for OverHttp {
         let kind = answer.headers.get("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match answer.status {
-            204 => Ok(Outcome { words: "Done.".into(), ..Outcome::default() }),
+            204 => Ok(ToolResult { words: "Done.".into(), ..ToolResult::default() }),
             200 | 201 => {
                 let is_json = kind == "application/json";
                 let body = String::from_utf8(answer.bytes(self.answer_limit).await.map_err(failure)?.into())
                     .map_err(|_| Failure::NotUnderstood)?;
-                if is_json { read(&body, &self.may) } else { Ok(Outcome { words: body, ..Outcome::default() }) }
+                if is_json { read(&body, &self.may) } else { Ok(ToolResult { words: body, ..ToolResult::default() }) }
             }
             // What is wrong with the call, and not with the tool.
             status @ (400 | 404 | 409 | 410 | 422) => {
                 // Room for what stands around the words: these are cut, and the rest of a longer answer is not read.
                 let body = answer.bytes(self.answer_limit.saturating_mul(2)).await.ok();
                 let words = body.and_then(|body| error_words(&kind, &body)).ok_or(Failure::Status(status))?;
-                Ok(Outcome::failed(words, self.answer_limit))
+                Ok(ToolResult::failed(words, self.answer_limit))
             }
             status => Err(Failure::Status(status)),
         }
@@ -118,9 +118,9 @@ fn error_words(kind: &str, body: &[u8]) -> Option<String> {
 }
 
 /// Reads a tool's JSON. What it may not ask for is a field like any other.
-fn read(body: &str, may: &[May]) -> Result<Outcome, Failure> {
+fn read(body: &str, may: &[ToolPermission]) -> Result<ToolResult, Failure> {
     let mut json: Value = json::from_str(body).map_err(|_| Failure::NotUnderstood)?;
-    let mut outcome = Outcome::default();
+    let mut outcome = ToolResult::default();
     if let Value::Object(fields) = &mut json {
         outcome.heed(may, |what| fields.get(word(what)).cloned());
         may.iter().for_each(|what| drop(fields.remove(word(*what))));
@@ -136,10 +136,10 @@ fn read(body: &str, may: &[May]) -> Result<Outcome, Failure> {
 }
 
 /// The field that asks for it.
-fn word(what: May) -> &'static str {
+fn word(what: ToolPermission) -> &'static str {
     match what {
-        May::Beat => "beat",
-        May::Handover => "handover",
+        ToolPermission::Beat => "beat",
+        ToolPermission::Handover => "handover",
     }
 }
 

@@ -41,13 +41,13 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::{Call, Callable, Failure, Outcome, Ready};
-use crate::handler::llm::config::{May, McpConfig};
-use crate::handler::{WaysOut, way_out};
+use super::{Callable, CheckedCall, Failure, Ready, ToolResult};
+use crate::handler::llm::config::{McpConfig, ToolPermission};
+use crate::handler::{Egress, way_out};
 use connection::{CallTrouble, Connection, Way};
 use listing::Listed;
 use process::Program;
-use wire::Wire;
+use wire::McpWire;
 
 /// An MCP server.
 pub struct Mcp {
@@ -74,7 +74,7 @@ struct OfServer {
 }
 
 impl Server {
-    pub(super) fn new(server: Mcp, ways_out: &WaysOut) -> Result<Self, Vec<(String, String)>> {
+    pub(super) fn new(server: Mcp, ways_out: &Egress) -> Result<Self, Vec<(String, String)>> {
         let Mcp { config, token, environment } = server;
         let way = match (config.url.is_empty(), config.command.is_empty()) {
             (true, true) => {
@@ -91,7 +91,7 @@ impl Server {
                             return Err(vec![("url".into(), problem.into())]);
                         }
                         let stale = Arc::<Notify>::default();
-                        let wire = Wire::new(url, transport, &config, Arc::clone(&stale));
+                        let wire = McpWire::new(url, transport, &config, Arc::clone(&stale));
                         return Self::over(config, Way::Http { wire, token }, stale);
                     }
                     Err(unusable) => unusable,
@@ -144,14 +144,14 @@ impl Server {
 
 #[async_trait]
 impl Callable for OfServer {
-    async fn call(&self, call: &Call<'_>) -> Result<Outcome, Failure> {
+    async fn call(&self, call: &CheckedCall<'_>) -> Result<ToolResult, Failure> {
         let mut params = CallToolRequestParams::new(self.name.clone());
         params.arguments = Some(call.arguments.clone());
         params.meta = Some(RequestMetaObject(MetaObject(scope(call))));
         let McpConfig { name, answer_limit, may, .. } = &self.connection.config;
         match self.connection.call(params).await {
             Ok(result) => outcome(result, *answer_limit, may),
-            Err(CallTrouble::Said(words)) => Ok(Outcome::failed(words, *answer_limit)),
+            Err(CallTrouble::Said(words)) => Ok(ToolResult::failed(words, *answer_limit)),
             Err(CallTrouble::Trouble(why)) => {
                 warn!(llm.mcp = name, %why, "an MCP server has not carried out a call");
                 Err(why.into())
@@ -161,7 +161,7 @@ impl Callable for OfServer {
 }
 
 /// Whose conversation a call is about.
-fn scope(call: &Call<'_>) -> Map<String, Value> {
+fn scope(call: &CheckedCall<'_>) -> Map<String, Value> {
     let at = call.turn.newest().map(|message| &message.at);
     let fields = [
         ("id", json!(call.id)),
@@ -174,18 +174,18 @@ fn scope(call: &Call<'_>) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (format!("threedots/{name}"), value)).collect()
 }
 
-fn outcome(result: CallToolResult, limit: u64, may: &[May]) -> Result<Outcome, Failure> {
+fn outcome(result: CallToolResult, limit: u64, may: &[ToolPermission]) -> Result<ToolResult, Failure> {
     let texts = result.content.iter().filter_map(|block| block.as_text());
     let words = texts.map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n");
     let mut outcome = match result.is_error {
-        Some(true) => Outcome::failed(words, limit),
+        Some(true) => ToolResult::failed(words, limit),
         _ if words.len() as u64 > limit => return Err(Failure::TooLong),
-        _ => Outcome { words, ..Outcome::default() },
+        _ => ToolResult { words, ..ToolResult::default() },
     };
     outcome.heed(may, |what| {
         let name = match what {
-            May::Beat => "threedots/beat",
-            May::Handover => "threedots/handover",
+            ToolPermission::Beat => "threedots/beat",
+            ToolPermission::Handover => "threedots/handover",
         };
         result.meta.as_ref()?.0.get(name).cloned()
     });

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Code, Link, RULE, Reader};
-use crate::message::markdown::run::{Kind, Run, Style};
+use super::{CodeBlock, Link, MarkdownReader, RULE};
+use crate::message::markdown::run::{Run, RunKind, Style};
 
-impl Reader<'_> {
+impl MarkdownReader<'_> {
     pub(super) fn start_heading(&mut self, range: Range<usize>) {
         self.gap(range.start);
         let source = &self.text[range.clone()];
@@ -68,7 +68,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn end_code(&mut self, range: Range<usize>) {
-        let Some(Code { text, is_fence }) = self.code.take() else { return };
+        let Some(CodeBlock { text, is_fence }) = self.code.take() else { return };
         if !is_fence {
             // Four blanks are an indentation far more often than code.
             let block = &self.text[self.at..range.end];
@@ -96,7 +96,7 @@ impl Reader<'_> {
             }
         }
         let text = text.trim_end_matches(['\n', '\r']).to_owned();
-        self.runs.push(Run { text, style: Style::NONE, kind: Kind::Fence { quoted } });
+        self.runs.push(Run { text, style: Style::NONE, kind: RunKind::Fence { quoted } });
         match rest {
             Some(rest) => self.runs.push(Run::words(rest, Style::NONE)),
             None => self.skip_lines(range),

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::{Link, RULE, Reader};
-use crate::message::markdown::html::{Piece, Written, decoded, pieces};
+use super::{Link, MarkdownReader, RULE};
+use crate::message::markdown::html::{HtmlKind, HtmlPiece, decoded, pieces};
 use crate::message::markdown::run::{Run, Style};
 
-impl Reader<'_> {
+impl MarkdownReader<'_> {
     pub(super) fn end_html(&mut self, range: Range<usize>) {
         let html = self.html.take().unwrap_or_default();
         self.html(html.trim_end_matches(['\n', '\r']));
@@ -15,33 +15,33 @@ impl Reader<'_> {
     }
 
     pub(super) fn html(&mut self, html: &str) {
-        for Written { piece, source, closed_by } in pieces(html) {
+        for HtmlPiece { piece, source, closed_by } in pieces(html) {
             // What nobody closes is a word in brackets: "your <code>".
             if closed_by.is_some_and(|tag| !self.holds(tag)) {
                 self.words(source);
                 continue;
             }
-            self.is_markdown |= !matches!(piece, Piece::Words(_));
+            self.is_markdown |= !matches!(piece, HtmlKind::Words(_));
             match piece {
-                Piece::Words(text) => self.words(&decoded(text)),
-                Piece::Nothing => {}
+                HtmlKind::Words(text) => self.words(&decoded(text)),
+                HtmlKind::Nothing => {}
                 // One that ends a line is no second one.
-                Piece::Break if self.text[self.at..].starts_with(['\n', '\r']) => {}
-                Piece::Break => self.runs.push(Run::words("\n", Style::NONE)),
-                Piece::Rule => self.runs.push(Run::words(RULE, Style::NONE)),
-                Piece::Item => self.runs.push(Run::words("- ", Style::NONE)),
-                Piece::Bold(opens) => turn(&mut self.bold[1], opens),
-                Piece::Italic(opens) => turn(&mut self.italic[1], opens),
-                Piece::Strike(opens) => turn(&mut self.strike[1], opens),
-                Piece::Link(leads_to) => {
+                HtmlKind::Break if self.text[self.at..].starts_with(['\n', '\r']) => {}
+                HtmlKind::Break => self.runs.push(Run::words("\n", Style::NONE)),
+                HtmlKind::Rule => self.runs.push(Run::words(RULE, Style::NONE)),
+                HtmlKind::Item => self.runs.push(Run::words("- ", Style::NONE)),
+                HtmlKind::Bold(opens) => turn(&mut self.bold[1], opens),
+                HtmlKind::Italic(opens) => turn(&mut self.italic[1], opens),
+                HtmlKind::Strike(opens) => turn(&mut self.strike[1], opens),
+                HtmlKind::Link(leads_to) => {
                     self.html_links.push(Link { before: self.runs.len(), leads_to: leads_to.to_owned() });
                 }
-                Piece::LinkEnd => {
+                HtmlKind::LinkEnd => {
                     if let Some(link) = self.html_links.pop() {
                         self.end_html_link(link);
                     }
                 }
-                Piece::Image(alt, source) => {
+                HtmlKind::Image(alt, source) => {
                     let before = self.runs.len();
                     self.words(&decoded(alt));
                     let leads_to = if source.starts_with("data:") { "" } else { source };

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::limits::{self, Takes};
-use super::super::line::{Dialect, Line, Manners, Seen};
-use super::super::verifier::{Signature, Trust, Verifier};
+use super::super::line::{Dialect, Manners, Seen, WawpSession};
+use super::super::verifier::{Signature, Trust, WawpVerifier};
 use super::Wawp;
 use crate::clock::in_words;
 use crate::provider::hosts::Hosts;
-use crate::provider::{Around, GroupTyping, Provider, ProviderConfig, Resolve};
+use crate::provider::{GroupTyping, Provider, ProviderConfig, ProviderContext, Resolve};
 use crate::secret::SecretRef;
 
 /// One number on Wawp, as it is configured.
@@ -34,7 +34,7 @@ pub struct WawpConfig {
     /// Whether webhooks are accepted that nothing vouches for.
     pub accept_unsigned: bool,
     /// Where calls carry the credentials.
-    pub credentials: Credentials,
+    pub credentials: CredentialsIn,
     /// Where Wawp is.
     pub base_url: String,
     /// What the words of a text are called.
@@ -72,7 +72,7 @@ pub struct WawpConfig {
 /// Where calls carry the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Credentials {
+pub enum CredentialsIn {
     /// In the JSON body, as Wawp's tables have it.
     Body,
     /// In the address, as Wawp's samples have it: it may stand in the logs of whatever lies between.
@@ -126,7 +126,7 @@ impl Default for WawpConfig {
             url_token: SecretRef::default(),
             url_token_key: "secret".to_owned(),
             accept_unsigned: false,
-            credentials: Credentials::Body,
+            credentials: CredentialsIn::Body,
             base_url: "https://api.wawp.net".to_owned(),
             text_field: TextField::Message,
             media_style: MediaStyle::Brackets,
@@ -158,7 +158,7 @@ impl ProviderConfig for WawpConfig {
         limits::TEXT
     }
 
-    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
+    fn connect(&self, resolve: &mut Resolve<'_>, around: ProviderContext) -> Arc<dyn Provider> {
         let takes: Takes = Wawp::TAKES;
         let recording: Vec<_> = self.recording_path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
         let recording = (!recording.is_empty()).then_some(recording);
@@ -183,12 +183,12 @@ impl ProviderConfig for WawpConfig {
         };
         let base_url = resolve.address("base_url", &self.base_url);
         let secret = match self.credentials {
-            Credentials::Headers => Resolve::header_secret,
-            Credentials::Body | Credentials::Query => Resolve::secret,
+            CredentialsIn::Headers => Resolve::header_secret,
+            CredentialsIn::Body | CredentialsIn::Query => Resolve::secret,
         };
-        Arc::new(Line {
+        Arc::new(WawpSession {
             bot: around.bot,
-            verifier: Verifier::new(&trust, resolve),
+            verifier: WawpVerifier::new(&trust, resolve),
             any: self.message_any,
             media_hosts: Hosts::new(&self.media_hosts, &base_url),
             abilities: manners.abilities(takes, resolve),

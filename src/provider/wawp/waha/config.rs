@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::limits;
-use super::super::line::{Dialect, Line, Manners, Seen};
-use super::super::verifier::{Algorithm, Encoding, Signature, Trust, Verifier};
+use super::super::line::{Dialect, Manners, Seen, WawpSession};
+use super::super::verifier::{Algorithm, Encoding, Signature, Trust, WawpVerifier};
 use super::Waha;
 use crate::clock::in_words;
 use crate::provider::hosts::Hosts;
-use crate::provider::{Around, GroupTyping, Provider, ProviderConfig, Resolve};
+use crate::provider::{GroupTyping, Provider, ProviderConfig, ProviderContext, Resolve};
 use crate::secret::SecretRef;
 
 /// One session of a WAHA, as it is configured.
@@ -111,7 +111,7 @@ impl ProviderConfig for WahaConfig {
         limits::TEXT
     }
 
-    fn connect(&self, resolve: &mut Resolve<'_>, around: Around) -> Arc<dyn Provider> {
+    fn connect(&self, resolve: &mut Resolve<'_>, around: ProviderContext) -> Arc<dyn Provider> {
         let signature = Signature {
             header: "X-Webhook-Hmac".to_owned(),
             algorithm: Algorithm::Sha512,
@@ -139,9 +139,9 @@ impl ProviderConfig for WahaConfig {
         };
         resolve.require(!self.session.is_empty(), "session", "is empty: write the session's name, such as \"default\"");
         let base_url = resolve.own_address("base_url", &self.base_url, self.plain_http);
-        Arc::new(Line {
+        Arc::new(WawpSession {
             bot: around.bot,
-            verifier: Verifier::new(&trust, resolve),
+            verifier: WawpVerifier::new(&trust, resolve),
             any: self.message_any,
             media_hosts: Hosts::new(&self.media_hosts, &base_url).plain_http(self.plain_http, &base_url),
             abilities: manners.abilities(Waha::TAKES, resolve),

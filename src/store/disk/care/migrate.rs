@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::examine::examine;
-use super::{CareError, Engine, Kind, Settings, at, close, files, lock, open, the_one, unusable};
+use super::{CareError, DiskSettings, EngineKind, KvEngine, at, close, files, lock, open, the_one, unusable};
 use crate::store::record::VERSION;
 
 /// How much is copied at a time, in bytes.
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrated {
     /// The engine that the data was taken from.
-    pub from: Kind,
+    pub from: EngineKind,
     /// How many entries were copied, and found to be the same.
     pub entries: u64,
     /// A store with the data as it was.
@@ -29,11 +29,11 @@ pub struct Migrated {
 ///
 /// # Errors
 /// When there is no store, when it is in use, and when some of it cannot be read; then it is as it was.
-pub fn migrate(settings: &Settings, to: Kind) -> Result<Option<Migrated>, CareError> {
+pub fn migrate(settings: &DiskSettings, to: EngineKind) -> Result<Option<Migrated>, CareError> {
     let store = &settings.path;
     let _lock = lock(settings)?;
     let target = store.join(to.name());
-    let Some(from) = Kind::ALL.into_iter().find(|kind| *kind != to && kind.is_in(store)) else {
+    let Some(from) = EngineKind::ALL.into_iter().find(|kind| *kind != to && kind.is_in(store)) else {
         return Ok(None);
     };
     let source = store.join(from.name());
@@ -61,7 +61,13 @@ pub fn migrate(settings: &Settings, to: Kind) -> Result<Option<Migrated>, CareEr
     Ok(Some(Migrated { from, entries, kept }))
 }
 
-fn copy(source: &dyn Engine, from: &Path, to: Kind, target: &Path, settings: &Settings) -> Result<(), CareError> {
+fn copy(
+    source: &dyn KvEngine,
+    from: &Path,
+    to: EngineKind,
+    target: &Path,
+    settings: &DiskSettings,
+) -> Result<(), CareError> {
     let report = examine(source, &|| {}, &mut |_| {});
     if let Some(trouble) = report.trouble() {
         return Err(CareError::Damaged { path: settings.path.clone(), trouble });
@@ -85,7 +91,13 @@ fn copy(source: &dyn Engine, from: &Path, to: Kind, target: &Path, settings: &Se
 }
 
 /// Reads both again, and says how many entries they have.
-fn compare(source: &dyn Engine, from: &Path, to: Kind, target: &Path, settings: &Settings) -> Result<u64, CareError> {
+fn compare(
+    source: &dyn KvEngine,
+    from: &Path,
+    to: EngineKind,
+    target: &Path,
+    settings: &DiskSettings,
+) -> Result<u64, CareError> {
     let copy = open(to, target, settings)?;
     let mut copied = copy.range(&[], None).map_err(|fault| unusable(target, &fault))?;
     let mut entries = 0;
@@ -105,7 +117,7 @@ fn compare(source: &dyn Engine, from: &Path, to: Kind, target: &Path, settings: 
 }
 
 /// Moves an engine's files into a store of their own, beside the one that they were in.
-fn put_away(store: &Path, source: &Path, from: Kind, to: Kind) -> Result<PathBuf, CareError> {
+fn put_away(store: &Path, source: &Path, from: EngineKind, to: EngineKind) -> Result<PathBuf, CareError> {
     let name = format!("{}.before-{}", store.display(), to.name());
     let mut kept = PathBuf::from(&name);
     for number in 2.. {

@@ -7,13 +7,13 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::super::engine::Change;
-use super::super::examine::{Whole, examine};
+use super::super::engine::KeyChange;
+use super::super::examine::{WholeRecord, examine};
 use super::super::fault::Fault;
 use super::super::ledger;
 use super::super::records::{self, FORMAT, Hash, LAST};
-use super::super::tree::Changes;
-use super::{CareError, Engine, Kind, Report, Settings, at, close, files, lock_file, open, unusable};
+use super::super::tree::KeyChanges;
+use super::{CareError, DiskSettings, EngineKind, KvEngine, StoreReport, at, close, files, lock_file, open, unusable};
 use crate::store::Seq;
 use crate::store::record::{self, VERSION};
 
@@ -27,9 +27,9 @@ const REDB: &[u8] = b"redb";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salvaged {
     /// The engine, which is that of the damaged data.
-    pub kind: Kind,
+    pub kind: EngineKind,
     /// What was found: what is whole stands in the fresh store.
-    pub found: Report,
+    pub found: StoreReport,
     /// How many conversations were put together again from their messages.
     pub restored: usize,
 }
@@ -38,7 +38,7 @@ pub struct Salvaged {
 ///
 /// # Errors
 /// When there is nothing in `from`, or it is in use; when `to` is there; and when nothing can be read at all.
-pub fn salvage(from: &Path, to: &Path, settings: &Settings) -> Result<Salvaged, CareError> {
+pub fn salvage(from: &Path, to: &Path, settings: &DiskSettings) -> Result<Salvaged, CareError> {
     let (kind, damaged) = find(from)?;
     let in_store = damaged != from;
     let _lock = if in_store { Some(lock_file(from)?) } else { None };
@@ -58,8 +58,8 @@ pub fn salvage(from: &Path, to: &Path, settings: &Settings) -> Result<Salvaged, 
 }
 
 /// Where the data is, and whose.
-fn find(from: &Path) -> Result<(Kind, PathBuf), CareError> {
-    if let Some(kind) = Kind::ALL.into_iter().find(|kind| from.join(kind.name()).join("db").exists()) {
+fn find(from: &Path) -> Result<(EngineKind, PathBuf), CareError> {
+    if let Some(kind) = EngineKind::ALL.into_iter().find(|kind| from.join(kind.name()).join("db").exists()) {
         return Ok((kind, from.join(kind.name())));
     }
     let mut start = [0; REDB.len()];
@@ -67,7 +67,7 @@ fn find(from: &Path) -> Result<(Kind, PathBuf), CareError> {
         Ok(mut data) => {
             // Shorter than that, it is nobody's.
             let read = data.read(&mut start).map_err(at(from))?;
-            let kind = if start[..read] == *REDB { Kind::Redb } else { Kind::Sled };
+            let kind = if start[..read] == *REDB { EngineKind::Redb } else { EngineKind::Sled };
             Ok((kind, from.to_owned()))
         }
         Err(_) => Err(CareError::Nothing(from.to_owned())),
@@ -88,7 +88,7 @@ fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn pick(kind: Kind, damaged: &Path, fresh: &Path, settings: &Settings) -> Result<Salvaged, CareError> {
+fn pick(kind: EngineKind, damaged: &Path, fresh: &Path, settings: &DiskSettings) -> Result<Salvaged, CareError> {
     let source = match open(kind, damaged, settings) {
         Ok(source) => source,
         Err(error) => {
@@ -139,7 +139,7 @@ struct Salvage {
 }
 
 impl Salvage {
-    fn take(&mut self, whole: Whole, writer: &mut Writer) {
+    fn take(&mut self, whole: WholeRecord, writer: &mut Writer) {
         let Some((key, value)) = whole.pairs.first() else { return };
         let place = records::hash(key.get(1..).unwrap_or_default()).ok();
         match whole.kind {
@@ -173,7 +173,7 @@ impl Salvage {
 
     /// Writes what others have told, and what stands in every store. Says how many conversations that are.
     fn restore(self, writer: &mut Writer) -> Result<usize, Fault> {
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         let mut restored = 0;
         for (place, known) in self.told {
             if !self.known.contains(&place) {
@@ -189,13 +189,13 @@ impl Salvage {
 }
 
 struct Writer {
-    engine: Box<dyn Engine>,
-    batch: Vec<Change>,
+    engine: Box<dyn KvEngine>,
+    batch: Vec<KeyChange>,
     trouble: Option<Fault>,
 }
 
 impl Writer {
-    fn change(&mut self, change: Change) {
+    fn change(&mut self, change: KeyChange) {
         self.batch.push(change);
         if self.batch.len() >= AT_ONCE {
             self.write();

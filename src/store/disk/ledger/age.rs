@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{EXPIRED_AT_ONCE, Fault, Ledger};
 use crate::clock::Timestamp;
 use crate::store::disk::records::{self, AGE};
-use crate::store::disk::tree::{Changes, Tree};
+use crate::store::disk::tree::{KeyChanges, Tree};
 
 /// How far the clock goes by which marks age until that is kept along with something else; by itself; and
 /// when the store is closed.
@@ -34,7 +34,7 @@ fn kept(tree: &Tree) -> Result<Option<Timestamp>, Fault> {
 impl Ledger {
     /// Lets marks age from now on that were set ahead of their clock, by a time of day that was wrong: they would stay for
     /// as long as it was wrong.
-    pub(super) fn bring_back(&self, changes: &mut Changes, aged: Timestamp) -> Result<(), Fault> {
+    pub(super) fn bring_back(&self, changes: &mut KeyChanges, aged: Timestamp) -> Result<(), Fault> {
         let ahead = records::expiry_hour(records::hour(aged).saturating_add(2));
         for key in self.tree.keys(&ahead, b"f", EXPIRED_AT_ONCE)? {
             let mark = records::hash(key.get(5..).unwrap_or_default())?;
@@ -51,7 +51,7 @@ impl Ledger {
 
     /// Keeps how far the clock is by which marks age, to the millisecond.
     pub(in crate::store::disk) fn keep_age_at_close(&mut self, aged: Timestamp) -> Result<(), Fault> {
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         self.keep_age(&mut changes, aged, KEPT_AT_CLOSE_EVERY)?;
         self.tree.stage(changes);
         Ok(())
@@ -59,7 +59,7 @@ impl Ledger {
 
     /// Keeps how far the clock is by which marks age, if it has come so much further. What a crash takes of that makes
     /// them stay longer.
-    pub(super) fn keep_age(&self, changes: &mut Changes, aged: Timestamp, step: Duration) -> Result<(), Fault> {
+    pub(super) fn keep_age(&self, changes: &mut KeyChanges, aged: Timestamp, step: Duration) -> Result<(), Fault> {
         if kept(&self.tree)?.is_none_or(|kept| aged.since(kept) >= step) {
             changes.insert(AGE.to_vec(), &aged.0.to_be_bytes());
         }

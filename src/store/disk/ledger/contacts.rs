@@ -4,31 +4,32 @@ use std::collections::HashSet;
 
 use super::{Fault, Known, Ledger};
 use crate::clock::Timestamp;
-use crate::handler::{Said, Speaker, Summary};
+use crate::handler::{HistoryEntry, Speaker, Summary};
 use crate::message::{BotName, ChatId, ContactId, ContactIds, Conversation, Renamed};
 use crate::store::disk::records::{self, Hash};
-use crate::store::disk::tree::Changes;
+use crate::store::disk::tree::KeyChanges;
 use crate::store::people::{HEARD, MOST_FOLLOWED, MOST_KEPT, Succession, unite};
-use crate::store::standing::Kept;
-use crate::store::{KnownContact, Peer, Seq, record};
+use crate::store::standing::ContactRecord;
+use crate::store::{ContactRef, KnownContact, Seq, record};
 
 /// A conversation, and where it stands.
-type Place = (Hash, Known);
+type KnownConversation = (Hash, Known);
 
 impl Ledger {
     /// What chats there are with somebody, by every name that is known of theirs.
-    pub(in crate::store::disk) fn chats(&self, peer: &Peer) -> Result<KnownContact, Fault> {
+    pub(in crate::store::disk) fn chats(&self, peer: &ContactRef) -> Result<KnownContact, Fault> {
         let (found, names) = self.places(peer)?;
         let mut former = ContactIds::default();
         found.iter().flat_map(|(_, known)| &known.former).for_each(|id| former.add(id.as_str()));
         let chats = found.into_iter().map(|(_, known)| known.conversation).collect();
-        Ok(KnownContact { chats, peer: Peer { bot: peer.bot.clone(), names }, former })
+        Ok(KnownContact { chats, peer: ContactRef { bot: peer.bot.clone(), names }, former })
     }
 
     /// The same, with all that is known of each, and the names.
-    fn places(&self, peer: &Peer) -> Result<(Vec<Place>, ContactIds), Fault> {
+    fn places(&self, peer: &ContactRef) -> Result<(Vec<KnownConversation>, ContactIds), Fault> {
         let (bot, mut names) = (&peer.bot, peer.names.clone());
-        let (mut found, mut looked_at, mut followed) = (Vec::<Place>::new(), HashSet::new(), HashSet::new());
+        let (mut found, mut looked_at, mut followed) =
+            (Vec::<KnownConversation>::new(), HashSet::new(), HashSet::new());
         loop {
             let before = found.len();
             let mut places = Vec::new();
@@ -84,7 +85,7 @@ impl Ledger {
     }
 
     /// Has a conversation be found by whom it is with, and what stands about them be one.
-    pub(super) fn meet(&self, changes: &mut Changes, place: Hash, known: &mut Known) -> Result<(), Fault> {
+    pub(super) fn meet(&self, changes: &mut KeyChanges, place: Hash, known: &mut Known) -> Result<(), Fault> {
         let own = records::person(Hash::of_name(&known.conversation.bot, known.conversation.chat.as_str()));
         for (name, key) in
             known.listed_by().into_iter().chain([(known.conversation.chat.as_str().to_owned(), own.clone())])
@@ -106,7 +107,7 @@ impl Ledger {
             changes.insert(key, &place.0);
         }
         let (bot, names) = (&known.conversation.bot, known.names());
-        if let Some(peer) = Peer::new(bot, names.clone()).filter(|_| !known.people.is_empty())
+        if let Some(peer) = ContactRef::new(bot, names.clone()).filter(|_| !known.people.is_empty())
             && let Some(kept) = unite(bot, &names, &self.kept(&peer)?)
         {
             self.keep_standing(changes, &kept)?;
@@ -115,7 +116,7 @@ impl Ledger {
     }
 
     /// Writes what stands about somebody under each of their names.
-    pub(super) fn keep_standing(&self, changes: &mut Changes, kept: &Kept) -> Result<(), Fault> {
+    pub(super) fn keep_standing(&self, changes: &mut KeyChanges, kept: &ContactRecord) -> Result<(), Fault> {
         let record = record::write(kept)?;
         for name in kept.peer.names.iter() {
             self.tree.replace(changes, &records::standing(Hash::of_name(&kept.peer.bot, name)), &record)?;
@@ -132,19 +133,19 @@ impl Ledger {
         let mut gone = ContactIds::default();
         former.iter().filter(|id| !ids.has(id.as_str())).for_each(|id| gone.add(id.as_str()));
         let mut known = self.known(place)?.unwrap_or_else(|| Known::new(conversation, now));
-        let Some(before) = Peer::new(bot, gone.clone()) else { return Ok(false) };
+        let Some(before) = ContactRef::new(bot, gone.clone()) else { return Ok(false) };
         // Told again, it would hand on what is somebody else's by now.
         if former.iter().all(|id| known.former.contains(id) || ids.has(id.as_str())) {
             return Ok(false);
         }
         let (old, mut names) = self.places(&before)?;
-        let old: Vec<Place> = old.into_iter().filter(|(other, _)| *other != place).collect();
+        let old: Vec<KnownConversation> = old.into_iter().filter(|(other, _)| *other != place).collect();
         names.merge(&ids);
-        let kept = self.kept(&Peer { bot: bot.clone(), names: names.clone() })?;
+        let kept = self.kept(&ContactRef { bot: bot.clone(), names: names.clone() })?;
         if old.is_empty() && kept.is_empty() && known.people.is_empty() {
             return Ok(false);
         }
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         let people = old.iter().flat_map(|(_, known)| known.people.clone()).collect::<Vec<_>>();
         let all = people.into_iter().chain([address.sender.clone()]).chain(address.phone.clone());
         known.people.retain(|id| !gone.has(id.as_str()));
@@ -177,12 +178,18 @@ impl Ledger {
     }
 
     /// Moves what was said in other chats into one, by time, with the newest of the summaries.
-    fn hand_on(&self, changes: &mut Changes, place: Hash, known: &mut Known, old: &[Place]) -> Result<(), Fault> {
+    fn hand_on(
+        &self,
+        changes: &mut KeyChanges,
+        place: Hash,
+        known: &mut Known,
+        old: &[KnownConversation],
+    ) -> Result<(), Fault> {
         let (mut said, mut summary) = (Vec::new(), None::<(Timestamp, Vec<u8>)>);
         for (other, _) in old.iter().map(|(other, known)| (*other, Some(known))).chain([(place, None)]) {
             for key in self.tree.stems(&records::of_conversation(b'h', other))? {
                 let Some(record) = self.tree.record(&key)? else { continue };
-                said.push((record::decode::<Said>(&record)?.time, record));
+                said.push((record::decode::<HistoryEntry>(&record)?.time, record));
                 self.tree.take_out(changes, &key)?;
             }
             let key = records::of_conversation(b's', other);

@@ -3,7 +3,7 @@
 use super::{Fault, Ledger};
 use crate::handler::Count;
 use crate::store::disk::records::{self, Hash, LAST};
-use crate::store::disk::tree::Changes;
+use crate::store::disk::tree::KeyChanges;
 
 impl Ledger {
     /// Adds to all of these, or to none, and says which would be over its limit.
@@ -22,7 +22,7 @@ impl Ledger {
             let Some(sum) = count.added_to(now) else { return Ok(Some(place)) };
             sums.push((key, sum));
         }
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         for (key, sum) in sums {
             changes.insert(key, &sum.to_be_bytes());
         }

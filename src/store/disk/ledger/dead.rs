@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation};
 use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash, LAST};
-use crate::store::disk::tree::Changes;
+use crate::store::disk::tree::KeyChanges;
 use crate::store::record::{self, Arrival};
 use crate::store::{Accepted, DeadLetter, Seq, StoreError};
 
@@ -37,7 +37,7 @@ impl Ledger {
         let conversation = arrival.inbound.at.conversation();
         let place = Hash::of_conversation(&conversation);
         let last = Seq(self.last.0 + 1);
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         if arrival.errand.is_some() {
             let keys = record::decode::<Arrival>(&record::write(&arrival)?)?.numbered(last).keys();
             self.expect(&mut changes, &conversation, &keys, last)?;
@@ -61,7 +61,7 @@ impl Ledger {
         letters: &[(Arriving, String)],
         Moment { now, aged }: Moment,
     ) -> Result<Vec<Accepted>, Fault> {
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         let (mut last, mut here, mut answers) = (self.last, HashMap::new(), Vec::with_capacity(letters.len()));
         for (letter, reason) in letters {
             let known = match here.get(&letter.mark) {
@@ -91,7 +91,7 @@ impl Ledger {
 
     /// Throws a dead letter away. Whether there was one.
     pub(in crate::store::disk) fn discard(&mut self, letter: Seq) -> Result<bool, Fault> {
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         self.tree.take_out(&mut changes, &records::dead(letter))?;
         let found = changes.len() > 0;
         self.tree.stage(changes);
@@ -101,7 +101,7 @@ impl Ledger {
     /// Makes a dead letter of a waiting message, which is left to be taken out.
     pub(super) fn write_dead(
         &self,
-        changes: &mut Changes,
+        changes: &mut KeyChanges,
         key: &[u8],
         seq: Seq,
         reason: String,

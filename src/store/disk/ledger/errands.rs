@@ -7,25 +7,25 @@ use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, PartKey};
 use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash, LAST};
-use crate::store::disk::tree::Changes;
-use crate::store::errand::{Kept, Receipt};
+use crate::store::disk::tree::KeyChanges;
+use crate::store::errand::{KeyRecord, Receipt};
 use crate::store::parts::{self, OnItsWay, Trace};
 use crate::store::people::address;
 use crate::store::record::{self, Arrival};
 use crate::store::{
-    Asked, Commission, Commissioned, DEDUPLICATED_FOR, PartState, Seq, StoreError, Waiting, Whereabouts,
+    DEDUPLICATED_FOR, Enqueued, IdempotencyKey, KnownAddress, NewProactive, PartState, Seq, StoreError, Waiting,
 };
 
 /// An errand on its way in.
 pub(in crate::store::disk) struct Commissioning {
-    asked: Asked,
+    asked: IdempotencyKey,
     arriving: Arriving,
     parts: u64,
 }
 
 impl Commissioning {
     /// Gets an errand ready; the record is made here, on the caller's thread.
-    pub(in crate::store::disk) fn new(commission: &Commission, now: Timestamp) -> Result<Self, StoreError> {
+    pub(in crate::store::disk) fn new(commission: &NewProactive, now: Timestamp) -> Result<Self, StoreError> {
         let stand_in = commission.stand_in(now);
         let record = record::encode(&Arrival::of_errand(&commission.errand, &stand_in, now))?;
         let parts = commission.errand.parts.len() as u64;
@@ -47,9 +47,9 @@ impl Ledger {
     /// What is known of an errand by its key.
     pub(in crate::store::disk) fn commissioned(
         &self,
-        asked: &Asked,
+        asked: &IdempotencyKey,
         aged: Timestamp,
-    ) -> Result<Option<Commissioned>, Fault> {
+    ) -> Result<Option<Enqueued>, Fault> {
         let mark = Hash::of_message(&asked.bot, &asked.mark());
         let Some(value) = self.tree.value(&records::mark(mark))? else { return Ok(None) };
         let kept = read_errand(&value)?;
@@ -64,13 +64,13 @@ impl Ledger {
         errand: &Commissioning,
         moment: Moment,
         admit: impl FnOnce(&[&BotName]) -> Result<(), StoreError>,
-    ) -> Result<Commissioned, Fault> {
+    ) -> Result<Enqueued, Fault> {
         let Commissioning { asked, arriving, parts } = errand;
         if let Some(answer) = self.commissioned(asked, moment.aged)? {
             return Ok(answer);
         }
         admit(&[&errand.conversation().bot])?;
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         // One that is too old is replaced.
         self.marked(arriving.mark, moment.aged, &mut changes)?;
         let seq = Seq(self.last.0 + 1);
@@ -86,19 +86,19 @@ impl Ledger {
             met.insert(place, known);
         }
         self.write_arriving(&mut changes, &mut met, arriving, seq, moment)?;
-        let kept = Kept { receipt, fingerprint: asked.fingerprint };
+        let kept = KeyRecord { receipt, fingerprint: asked.fingerprint };
         changes.insert(records::mark(arriving.mark), &write_errand(kept, moment.aged));
         self.expect(&mut changes, conversation, &receipt.keys(), seq)?;
         changes.insert(LAST.to_vec(), &seq.0.to_be_bytes());
         self.tree.stage(changes);
         self.last = seq;
-        Ok(Commissioned::New(receipt))
+        Ok(Enqueued::New(receipt))
     }
 
     /// Has the parts of an errand be known, which wait to be sent.
     pub(super) fn expect(
         &self,
-        changes: &mut Changes,
+        changes: &mut KeyChanges,
         conversation: &Conversation,
         keys: &[PartKey],
         errand: Seq,
@@ -132,10 +132,10 @@ impl Ledger {
     }
 
     /// Where a chat is written to, or a person.
-    pub(in crate::store::disk) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<Whereabouts>, Fault> {
+    pub(in crate::store::disk) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, Fault> {
         let Some(known) = self.addressed(bot, name)? else { return Ok(None) };
         let waiting = self.first_waiting(Hash::of_conversation(&known.conversation), Seq(0), &mut 0)?;
-        Ok(Some(Whereabouts::new(address(&known.conversation.chat, known.people.iter()), &waiting)))
+        Ok(Some(KnownAddress::new(address(&known.conversation.chat, known.people.iter()), &waiting)))
     }
 
     /// By which keys a conversation is found.
@@ -161,18 +161,18 @@ pub(super) fn apart(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
 
 /// The value of an errand's mark: its number, when it was taken in by the time of day, the fingerprint, the number of its
 /// parts, and since when the mark ages.
-fn write_errand(Kept { receipt, fingerprint }: Kept, aged: Timestamp) -> Vec<u8> {
+fn write_errand(KeyRecord { receipt, fingerprint }: KeyRecord, aged: Timestamp) -> Vec<u8> {
     let Receipt { seq, accepted, parts } = receipt;
     let (seq, accepted) = (seq.0.to_be_bytes(), accepted.0.to_be_bytes());
     [&seq[..], &accepted, &fingerprint, &parts.to_be_bytes(), &aged.0.to_be_bytes()].concat()
 }
 
-fn read_errand(value: &[u8]) -> Result<Kept, Fault> {
+fn read_errand(value: &[u8]) -> Result<KeyRecord, Fault> {
     let (seq, _) = read_mark(value)?;
     let word = |at: usize| value.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
     let fingerprint = value.get(16..32).and_then(|bytes| bytes.try_into().ok());
     let (Some(accepted), Some(fingerprint), Some(parts)) = (word(8).map(Timestamp), fingerprint, word(32)) else {
         return Err(Fault::damaged("an errand's mark has the wrong length"));
     };
-    Ok(Kept { receipt: Receipt { seq, accepted, parts }, fingerprint })
+    Ok(KeyRecord { receipt: Receipt { seq, accepted, parts }, fingerprint })
 }

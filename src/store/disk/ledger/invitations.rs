@@ -4,10 +4,10 @@ use super::{Fault, Ledger};
 use crate::clock::Timestamp;
 use crate::message::BotName;
 use crate::store::disk::records::{self, Hash, LAST};
-use crate::store::disk::tree::Changes;
+use crate::store::disk::tree::KeyChanges;
 use crate::store::invitations::Invitations;
-use crate::store::standing::Kept;
-use crate::store::{Change, Invitation, Member, Peer, Seq, StoreError, record};
+use crate::store::standing::ContactRecord;
+use crate::store::{ContactChange, ContactRef, Invitation, Member, Seq, StoreError, record};
 
 /// So many names are looked at for one list.
 const LOOKED_AT: usize = 1000;
@@ -30,7 +30,7 @@ impl Ledger {
     /// Takes an invitation up, and lets somebody in.
     pub(in crate::store::disk) fn take_up(
         &mut self,
-        peer: &Peer,
+        peer: &ContactRef,
         digest: &[u8; 32],
         by: Seq,
         now: Timestamp,
@@ -40,7 +40,7 @@ impl Ledger {
             return Ok(false);
         }
         self.keep(&invitations)?;
-        self.stand(peer, Change::Admit, now)?;
+        self.stand(peer, ContactChange::Admit, now)?;
         Ok(true)
     }
 
@@ -63,7 +63,7 @@ impl Ledger {
     }
 
     fn keep(&mut self, invitations: &Invitations) -> Result<(), Fault> {
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         let key = records::invitations(Hash::of_name(&invitations.bot, ""));
         self.tree.replace(&mut changes, &key, &record::write(invitations)?)?;
         changes.insert(LAST.to_vec(), &self.last.0.to_be_bytes());
@@ -89,7 +89,7 @@ impl Ledger {
         let mut members = Vec::new();
         for (looked_at, entry) in self.tree.records_between(&first, b"r").enumerate() {
             let (key, record) = entry?;
-            let Kept { peer, standing } = record::decode(&record)?;
+            let ContactRecord { peer, standing } = record::decode(&record)?;
             // Under each of the names stands the same.
             let is_first =
                 peer.names.iter().next().map(|name| records::standing(Hash::of_name(bot, name))).as_ref() == Some(&key);

@@ -4,9 +4,9 @@ use super::{Fault, Known, Ledger};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey, Question};
 use crate::store::disk::records::{self, Hash};
-use crate::store::disk::tree::Changes;
-use crate::store::parts::{self, OnItsWay, Stir, Trace, advance, failed_code, take_apart};
-use crate::store::{FailedPart, Noted, Outgoing, OutgoingPart, PartState, SentPart};
+use crate::store::disk::tree::KeyChanges;
+use crate::store::parts::{self, OnItsWay, StatusEffect, Trace, advance, failed_code, take_apart};
+use crate::store::{FailedPart, Outgoing, OutgoingPart, PartState, SentPart, StatusOutcome};
 use crate::store::{question, record};
 
 impl Ledger {
@@ -18,7 +18,7 @@ impl Ledger {
         record: &[u8],
     ) -> Result<(), Fault> {
         let place = Hash::of_conversation(conversation);
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         let stays = |key: &PartKey| outgoing.parts.iter().any(|part| part.key == *key);
         if let Some(before) = self.outgoing(place)? {
             for part in before.parts.iter().filter(|part| !stays(&part.key)) {
@@ -53,7 +53,7 @@ impl Ledger {
         if let Some(decided) = outgoing.as_ref().and_then(|outgoing| outgoing.parts.get(part)) {
             holds = decided.state.clone();
         }
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         if let Some(outgoing) = &outgoing {
             self.tree.replace(&mut changes, &records::of_conversation(b'o', place), &record::encode(outgoing)?)?;
             if let PartState::Sent { message } = &holds {
@@ -70,7 +70,7 @@ impl Ledger {
         &mut self,
         statuses: &[DeliveryStatus],
         now: Timestamp,
-    ) -> Result<Vec<(Noted, Stir)>, Fault> {
+    ) -> Result<Vec<(StatusOutcome, StatusEffect)>, Fault> {
         let noted = statuses.iter().map(|status| self.note_one(status, now)).collect::<Result<_, _>>();
         noted.map_err(|fault| match fault {
             // What is written here was read from records, and can be written. Were it refused all the same, some
@@ -80,16 +80,16 @@ impl Ledger {
         })
     }
 
-    fn note_one(&mut self, status: &DeliveryStatus, now: Timestamp) -> Result<(Noted, Stir), Fault> {
-        const UNKNOWN: (Noted, Stir) = (Noted::Unknown, Stir::Nothing);
-        let mut changes = Changes::default();
+    fn note_one(&mut self, status: &DeliveryStatus, now: Timestamp) -> Result<(StatusOutcome, StatusEffect), Fault> {
+        const UNKNOWN: (StatusOutcome, StatusEffect) = (StatusOutcome::Unknown, StatusEffect::Nothing);
+        let mut changes = KeyChanges::default();
         let trace = self.trace_of(status)?.filter(|trace| trace.conversation().bot == status.bot);
         let (conversation, noted, failed) = match trace {
             None => return Ok(UNKNOWN),
             Some(Trace::Sent(mut sent)) => {
                 let noted = advance(&mut sent.stage, &status.stage);
-                if noted == Noted::Known {
-                    return Ok((noted, Stir::Nothing));
+                if noted == StatusOutcome::Known {
+                    return Ok((noted, StatusEffect::Nothing));
                 }
                 self.write_trace(&mut changes, &sent.key, &Trace::Sent(sent.clone()))?;
                 let failed = failed_code(&sent.stage).map(|code| FailedPart { sent: SentPart::clone(&sent), code });
@@ -108,13 +108,13 @@ impl Ledger {
                     let echo = parts::decide(&mut outgoing);
                     let record = record::write(&outgoing)?;
                     self.tree.replace(&mut changes, &records::of_conversation(b'o', place), &record)?;
-                    if reported.noted == Noted::Settled {
+                    if reported.noted == StatusOutcome::Settled {
                         name(&mut changes, &status.bot, &outgoing, &status.message, &key);
                     }
                     self.end_hold_back(&mut changes, place)?;
                     self.tree.stage(changes);
                     self.take_over(echo, now)?;
-                    return Ok((reported.noted, Stir::GoOn(conversation)));
+                    return Ok((reported.noted, StatusEffect::GoOn(conversation)));
                 }
                 (conversation, reported.noted, reported.failed)
             }
@@ -127,9 +127,9 @@ impl Ledger {
                     // It was swept out while what it had sent was still known.
                     self.write_known(&mut changes, place, &Known::new(conversation.clone(), now))?;
                 }
-                Stir::Failed(conversation)
+                StatusEffect::Failed(conversation)
             }
-            None => Stir::Nothing,
+            None => StatusEffect::Nothing,
         };
         self.tree.stage(changes);
         Ok((noted, stir))
@@ -144,7 +144,7 @@ impl Ledger {
     /// are failed parts left.
     pub(super) fn close_outgoing(
         &self,
-        changes: &mut Changes,
+        changes: &mut KeyChanges,
         conversation: &Conversation,
         sent: &[(usize, MessageId)],
         seen_to: usize,
@@ -186,7 +186,7 @@ impl Ledger {
     }
 
     /// Takes out a part that has left.
-    pub(super) fn forget_part(&self, changes: &mut Changes, key: &[u8], part: &SentPart) -> Result<(), Fault> {
+    pub(super) fn forget_part(&self, changes: &mut KeyChanges, key: &[u8], part: &SentPart) -> Result<(), Fault> {
         self.tree.take_out(changes, key)?;
         if let Some(message) = &part.message {
             self.unname(changes, &part.conversation.bot, message, &part.key)?;
@@ -221,12 +221,12 @@ impl Ledger {
         })
     }
 
-    pub(super) fn write_trace(&self, changes: &mut Changes, key: &PartKey, trace: &Trace) -> Result<(), Fault> {
+    pub(super) fn write_trace(&self, changes: &mut KeyChanges, key: &PartKey, trace: &Trace) -> Result<(), Fault> {
         self.tree.replace(changes, &records::part(Hash::of_part(key)), &record::write(trace)?)
     }
 
     /// Takes out what is kept of a part that is not on its way any longer.
-    fn lose(&self, changes: &mut Changes, conversation: &Conversation, part: &OutgoingPart) -> Result<(), Fault> {
+    fn lose(&self, changes: &mut KeyChanges, conversation: &Conversation, part: &OutgoingPart) -> Result<(), Fault> {
         if self.on_its_way(conversation, &part.key)?.is_some() {
             self.tree.take_out(changes, &records::part(Hash::of_part(&part.key)))?;
             if let PartState::Sent { message } = &part.state {
@@ -236,7 +236,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn add_failed(&self, changes: &mut Changes, place: Hash, failed: &[FailedPart]) -> Result<(), Fault> {
+    fn add_failed(&self, changes: &mut KeyChanges, place: Hash, failed: &[FailedPart]) -> Result<(), Fault> {
         if failed.is_empty() {
             return Ok(());
         }
@@ -247,7 +247,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn unname(&self, changes: &mut Changes, bot: &BotName, message: &MessageId, key: &PartKey) -> Result<(), Fault> {
+    fn unname(&self, changes: &mut KeyChanges, bot: &BotName, message: &MessageId, key: &PartKey) -> Result<(), Fault> {
         let name = records::name(Hash::of_message(bot, message));
         if self.tree.value(&name)?.is_some_and(|named| *named == Hash::of_part(key).0) {
             changes.remove(name);
@@ -257,7 +257,7 @@ impl Ledger {
 }
 
 /// Has a part found by the upstream's name for it, where that is what reports go by.
-fn name(changes: &mut Changes, bot: &BotName, outgoing: &Outgoing, message: &MessageId, key: &PartKey) {
+fn name(changes: &mut KeyChanges, bot: &BotName, outgoing: &Outgoing, message: &MessageId, key: &PartKey) {
     if !outgoing.reports_carry_key && !message.as_str().is_empty() {
         changes.insert(records::name(Hash::of_message(bot, message)), &Hash::of_part(key).0);
     }

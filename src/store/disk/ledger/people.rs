@@ -5,22 +5,22 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Fault, Known, Ledger, read_mark};
 use crate::clock::Timestamp;
-use crate::handler::Said;
+use crate::handler::HistoryEntry;
 use crate::message::{BotName, Conversation, MessageRef, PartKey};
 use crate::store::disk::records::{self, Hash};
-use crate::store::disk::tree::LeftOut;
+use crate::store::disk::tree::OmittedKeys;
 use crate::store::parts::Trace;
 use crate::store::people::Person;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
-use crate::store::standing::Kept;
+use crate::store::standing::ContactRecord;
 use crate::store::{DeadLetter, FailedPart, Forgotten, Outgoing, PartState, StoreError};
 
 /// What is to be erased.
 #[derive(Default)]
 pub(in crate::store::disk) struct Erasure {
     /// Where it stands.
-    pub(in crate::store::disk) left_out: LeftOut,
+    pub(in crate::store::disk) left_out: OmittedKeys,
     /// How much that is.
     pub(in crate::store::disk) forgotten: Forgotten,
     /// What is left to do in the conversations that change.
@@ -32,7 +32,7 @@ impl Ledger {
     pub(in crate::store::disk) fn erasure(&self, bot: &BotName, contact: &str) -> Result<Erasure, Fault> {
         let mut person = Person::new(contact).ok_or(StoreError::Invalid("nobody is named"))?;
         while self.learn(bot, &mut person)? {}
-        let mut search = Search { ledger: self, bot, person: &person, found: Found::default() };
+        let mut search = Search { ledger: self, bot, person: &person, found: ContactRecords::default() };
         search.conversations()?;
         search.waiting()?;
         search.outgoing()?;
@@ -53,7 +53,7 @@ impl Ledger {
             }
             Ok(())
         })?;
-        self.each::<Kept>(b"q", |_, kept| {
+        self.each::<ContactRecord>(b"q", |_, kept| {
             if kept.peer.bot == *bot {
                 new |= person.learn_all(&kept.peer.names);
             }
@@ -86,7 +86,7 @@ impl Ledger {
 
 /// What was found so far.
 #[derive(Default)]
-struct Found {
+struct ContactRecords {
     erasure: Erasure,
     /// The conversations that go as a whole.
     whole: HashMap<Hash, Conversation>,
@@ -104,7 +104,7 @@ struct Search<'a> {
     ledger: &'a Ledger,
     bot: &'a BotName,
     person: &'a Person,
-    found: Found,
+    found: ContactRecords,
 }
 
 impl Search<'_> {
@@ -190,7 +190,7 @@ impl Search<'_> {
 
     fn said(&mut self) -> Result<(), Fault> {
         let Self { ledger, person, found, .. } = self;
-        ledger.each::<Said>(b"h", |key, said| {
+        ledger.each::<HistoryEntry>(b"h", |key, said| {
             let place = records::hash(&key[1..])?;
             let theirs = said.who.is_some_and(|who| person.is(who.as_str()));
             if found.whole.contains_key(&place) || (theirs && found.groups.contains(&place)) {
@@ -239,7 +239,7 @@ impl Search<'_> {
 
     fn standings(&mut self) -> Result<(), Fault> {
         let Self { ledger, bot, person, found } = self;
-        ledger.each::<Kept>(b"q", |key, kept| {
+        ledger.each::<ContactRecord>(b"q", |key, kept| {
             if kept.peer.bot == **bot && person.is_any(&kept.peer.names) {
                 found.erasure.left_out.keys.insert(key);
             }
@@ -249,7 +249,7 @@ impl Search<'_> {
 
     /// Says which conversations have changed, and how.
     fn end(self) -> Result<Erasure, Fault> {
-        let Found { mut erasure, whole, touched, asked, left, .. } = self.found;
+        let ContactRecords { mut erasure, whole, touched, asked, left, .. } = self.found;
         for place in touched.union(&asked).filter(|place| !whole.contains_key(place)) {
             let Some(mut known) = self.ledger.known(*place)? else { continue };
             let work = left.get(place).copied().unwrap_or_default();

@@ -4,24 +4,29 @@ use super::{Fault, Ledger};
 use crate::clock::Timestamp;
 use crate::message::{ChatId, Echo};
 use crate::store::disk::records::{self, Hash};
-use crate::store::disk::tree::Changes;
-use crate::store::parts::{self, Overheard};
-use crate::store::standing::{self, Kept, PersonsWords};
-use crate::store::{Change, Echoed, KnownContact, Pause, Peer, Standing, Undecided, record};
+use crate::store::disk::tree::KeyChanges;
+use crate::store::parts::{self, EchoMatch};
+use crate::store::standing::{self, ContactRecord, PersonsWords};
+use crate::store::{ContactChange, ContactRef, ContactState, Echoed, KnownContact, Pause, Undecided, record};
 
 impl Ledger {
     /// What stands about somebody.
-    pub(in crate::store::disk) fn standing(&self, peer: &Peer) -> Result<Standing, Fault> {
-        Ok(self.kept(peer)?.iter().fold(Standing::default(), |standing, kept| standing.and(kept.standing)))
+    pub(in crate::store::disk) fn standing(&self, peer: &ContactRef) -> Result<ContactState, Fault> {
+        Ok(self.kept(peer)?.iter().fold(ContactState::default(), |standing, kept| standing.and(kept.standing)))
     }
 
     /// Changes it. Whether anything is different.
-    pub(in crate::store::disk) fn stand(&mut self, peer: &Peer, change: Change, now: Timestamp) -> Result<bool, Fault> {
+    pub(in crate::store::disk) fn stand(
+        &mut self,
+        peer: &ContactRef,
+        change: ContactChange,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
         let KnownContact { chats, peer, .. } = self.chats(peer)?;
         let Some(kept) = standing::change(&peer, self.kept(&peer)?, change, now) else { return Ok(false) };
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         self.keep_standing(&mut changes, &kept)?;
-        if let Change::Pause(_) = change {
+        if let ContactChange::Pause(_) = change {
             for conversation in chats {
                 self.hand_over(&mut changes, Hash::of_conversation(&conversation))?;
             }
@@ -35,7 +40,7 @@ impl Ledger {
     pub(in crate::store::disk) fn echo(
         &mut self,
         echo: &Echo,
-        peer: &Peer,
+        peer: &ContactRef,
         pause: Pause,
         now: Timestamp,
     ) -> Result<Echoed, Fault> {
@@ -46,15 +51,15 @@ impl Ledger {
             let place = Hash::of_conversation(&conversation);
             let Some(mut outgoing) = self.outgoing(place)? else { continue };
             let echoed = match parts::overhear(&mut outgoing, &echo.message, echo.words.as_deref()) {
-                Overheard::Other => continue,
-                Overheard::Ours => return Ok(Echoed::Ours),
-                Overheard::Settles => Echoed::Settled,
-                Overheard::Undecided => {
+                EchoMatch::Other => continue,
+                EchoMatch::Ours => return Ok(Echoed::Ours),
+                EchoMatch::Settles => Echoed::Settled,
+                EchoMatch::Undecided => {
                     outgoing.keep_undecided(echo, peer, pause);
                     Echoed::Undecided
                 }
             };
-            let mut changes = Changes::default();
+            let mut changes = KeyChanges::default();
             self.tree.replace(&mut changes, &records::of_conversation(b'o', place), &record::write(&outgoing)?)?;
             if echoed == Echoed::Settled {
                 self.end_hold_back(&mut changes, place)?;
@@ -62,13 +67,13 @@ impl Ledger {
             self.tree.stage(changes);
             return Ok(echoed);
         }
-        let changed = self.stand(peer, Change::Pause(pause), now)?;
+        let changed = self.stand(peer, ContactChange::Pause(pause), now)?;
         self.recall(peer, echo.chat.as_ref(), PersonsWords::of(echo))?;
         Ok(if changed { Echoed::TakenOver } else { Echoed::Known })
     }
 
     /// Keeps what a person of the business wrote with what was said in the chat, once.
-    fn recall(&mut self, peer: &Peer, chat: Option<&ChatId>, wrote: PersonsWords) -> Result<(), Fault> {
+    fn recall(&mut self, peer: &ContactRef, chat: Option<&ChatId>, wrote: PersonsWords) -> Result<(), Fault> {
         let chats = self.chats(peer)?.chats;
         let Some(conversation) = standing::chat_of(&chats, chat) else { return Ok(()) };
         let place = Hash::of_conversation(conversation);
@@ -77,7 +82,7 @@ impl Ledger {
         }
         let newest = self.history(conversation, PersonsWords::LOOKED_AT)?;
         let Some(said) = wrote.unless_among(&newest) else { return Ok(()) };
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         self.write_said(&mut changes, place, &[record::encode(&said)?])?;
         self.tree.stage(changes);
         Ok(())
@@ -86,14 +91,14 @@ impl Ledger {
     /// Pauses by an echo that turned out to be a person's.
     pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) -> Result<(), Fault> {
         if let Some(Undecided { peer, pause, message, words, told, chat }) = echo {
-            self.stand(&peer, Change::Pause(pause), now)?;
+            self.stand(&peer, ContactChange::Pause(pause), now)?;
             let told = told.or(words);
             self.recall(&peer, chat.as_ref(), PersonsWords { message, told, time: pause.since })?;
         }
         Ok(())
     }
 
-    pub(super) fn kept(&self, peer: &Peer) -> Result<Vec<Kept>, Fault> {
+    pub(super) fn kept(&self, peer: &ContactRef) -> Result<Vec<ContactRecord>, Fault> {
         let mut all = Vec::new();
         for name in peer.names.iter() {
             if let Some(record) = self.tree.record(&records::standing(Hash::of_name(&peer.bot, name)))? {

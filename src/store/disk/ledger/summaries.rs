@@ -4,15 +4,15 @@ use super::{Fault, Ledger};
 use crate::handler::Summary;
 use crate::message::Conversation;
 use crate::store::disk::records::{self, Hash};
-use crate::store::disk::tree::Changes;
-use crate::store::{Peer, record};
+use crate::store::disk::tree::KeyChanges;
+use crate::store::{ContactRef, record};
 
 impl Ledger {
     /// The summary of a conversation.
     pub(in crate::store::disk) fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, Fault> {
         let mut chats = vec![conversation.clone()];
         if let Some(known) = self.known(Hash::of_conversation(conversation))?.filter(|known| !known.people.is_empty())
-            && let Some(peer) = Peer::new(&conversation.bot, known.names())
+            && let Some(peer) = ContactRef::new(&conversation.bot, known.names())
         {
             chats.extend(self.chats(&peer)?.chats);
         }
@@ -37,7 +37,7 @@ impl Ledger {
         let place = Hash::of_conversation(conversation);
         // Of one that is not known, it would never be swept out.
         if self.known(place)?.is_some() {
-            let mut changes = Changes::default();
+            let mut changes = KeyChanges::default();
             self.tree.replace(&mut changes, &records::of_conversation(b's', place), record)?;
             self.tree.stage(changes);
         }

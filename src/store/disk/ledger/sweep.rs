@@ -3,13 +3,13 @@
 use super::age::KEPT_ALONE_EVERY;
 use super::{Fault, Ledger};
 use crate::clock::Timestamp;
-use crate::handler::Said;
+use crate::handler::HistoryEntry;
 use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash};
-use crate::store::disk::tree::Changes;
+use crate::store::disk::tree::KeyChanges;
 use crate::store::parts::Trace;
 use crate::store::record;
-use crate::store::standing::Kept;
+use crate::store::standing::ContactRecord;
 use crate::store::{DeadLetter, Retention, Swept};
 
 /// How many records are looked at in one step.
@@ -32,7 +32,7 @@ impl Ledger {
     pub(in crate::store::disk) fn sweep(&mut self, retention: &Retention, moment: Moment) -> Result<Swept, Fault> {
         let now = moment.now;
         let mut swept = Swept::default();
-        let mut changes = Changes::default();
+        let mut changes = KeyChanges::default();
         for _ in 0..STEP {
             if swept.round || changes.len() >= MOST_CHANGES {
                 break;
@@ -69,7 +69,7 @@ impl Ledger {
     /// Whether this conversation is done with; else it goes on in the next step.
     fn sweep_conversation(
         &self,
-        changes: &mut Changes,
+        changes: &mut KeyChanges,
         key: &[u8],
         retention: &Retention,
         now: Timestamp,
@@ -81,7 +81,7 @@ impl Ledger {
         if let Some(newest) = self.newest(b'h', place)?
             && let Some(record) = self.tree.record(&records::said(place, newest))?
         {
-            last_word = last_word.max(record::decode::<Said>(&record)?.time);
+            last_word = last_word.max(record::decode::<HistoryEntry>(&record)?.time);
         }
         if now.since(last_word) < retention.history || self.has_work(place)? {
             return Ok(true);
@@ -102,7 +102,7 @@ impl Ledger {
 
     fn sweep_part(
         &self,
-        changes: &mut Changes,
+        changes: &mut KeyChanges,
         key: &[u8],
         retention: &Retention,
         now: Timestamp,
@@ -122,9 +122,9 @@ impl Ledger {
     }
 
     /// A pause that lasts until somebody ends it stays, however long that takes.
-    fn sweep_standing(&self, changes: &mut Changes, key: &[u8], now: Timestamp) -> Result<bool, Fault> {
+    fn sweep_standing(&self, changes: &mut KeyChanges, key: &[u8], now: Timestamp) -> Result<bool, Fault> {
         if let Some(record) = self.tree.record(key)?
-            && record::decode::<Kept>(&record)?.standing.is_over(now)
+            && record::decode::<ContactRecord>(&record)?.standing.is_over(now)
         {
             self.tree.take_out(changes, key)?;
         }
@@ -133,7 +133,7 @@ impl Ledger {
 
     fn sweep_letter(
         &self,
-        changes: &mut Changes,
+        changes: &mut KeyChanges,
         key: &[u8],
         retention: &Retention,
         now: Timestamp,

@@ -5,16 +5,16 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
-use crate::store::disk::engine::{Change, Engine, Pairs};
+use crate::store::disk::engine::{KeyChange, KvEngine, Pairs};
 use crate::store::disk::fault::Fault;
 use crate::store::disk::guard::{self, Guarded};
 use crate::store::disk::ledger::Ledger;
 use crate::store::disk::tree::Tree;
-use crate::store::disk::{Disk, Settings};
+use crate::store::disk::{Disk, DiskSettings};
 
 /// An engine whose write or sync number `fails` fails.
 pub(super) struct Failing {
-    engine: Box<dyn Engine>,
+    engine: Box<dyn KvEngine>,
     fails: usize,
     calls: Arc<AtomicUsize>,
     /// Only syncs count, or all calls that reach the disk.
@@ -24,17 +24,17 @@ pub(super) struct Failing {
 }
 
 /// Opens a store whose write or sync number `fails` fails; its calls are counted in `calls`.
-pub(super) fn open(settings: &Settings, fails: usize, syncs_only: bool, calls: &Arc<AtomicUsize>) -> Arc<Disk> {
+pub(super) fn open(settings: &DiskSettings, fails: usize, syncs_only: bool, calls: &Arc<AtomicUsize>) -> Arc<Disk> {
     start(settings, |engine| Failing { engine, fails, calls: calls.clone(), syncs_only, still: None })
 }
 
 /// Opens a store whose disk stands still until the other end of `still` is gone.
-pub(super) fn open_still(settings: &Settings, still: Receiver<()>) -> Arc<Disk> {
+pub(super) fn open_still(settings: &DiskSettings, still: Receiver<()>) -> Arc<Disk> {
     let (fails, calls, still) = (usize::MAX, Arc::default(), Some(Mutex::new(still)));
     start(settings, |engine| Failing { engine, fails, calls, syncs_only: false, still })
 }
 
-fn start(settings: &Settings, double: impl FnOnce(Box<dyn Engine>) -> Failing) -> Arc<Disk> {
+fn start(settings: &DiskSettings, double: impl FnOnce(Box<dyn KvEngine>) -> Failing) -> Arc<Disk> {
     let guarded = guard::open(settings, Clock::System.now()).unwrap();
     let Guarded { ledger, found, .. } = guarded;
     let failing = double(ledger.tree.into_engine());
@@ -50,7 +50,7 @@ impl Failing {
     }
 }
 
-impl Engine for Failing {
+impl KvEngine for Failing {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         self.engine.get(key)
     }
@@ -59,7 +59,7 @@ impl Engine for Failing {
         self.engine.range(first, end)
     }
 
-    fn apply(&mut self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), Fault> {
+    fn apply(&mut self, changes: &mut dyn Iterator<Item = KeyChange>) -> Result<(), Fault> {
         if !self.syncs_only {
             self.call()?;
         }

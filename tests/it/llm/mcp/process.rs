@@ -16,7 +16,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use threedots::handler::Handler;
-use threedots::handler::llm::{Around, Llm, LlmConfig, May, Mcp, McpConfig};
+use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig, ToolPermission};
 use threedots::message::Content;
 use threedots::sandbox::Upstream;
 use tokio::time::{Instant, sleep, timeout};
@@ -131,7 +131,7 @@ fn with_process(config: McpConfig, stub: &Stub) -> Llm {
     let mut environment: Vec<_> = config.env.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     environment.push(("TOOL_KEY".into(), "a fetched secret".to_owned().into()));
     let mcp = vec![Mcp { config, token: None, environment }];
-    let around = Around { mcp, ..around(vec![patient(&stub.base_url)]) };
+    let around = LlmContext { mcp, ..around(vec![patient(&stub.base_url)]) };
     Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
@@ -298,9 +298,11 @@ fn a_runtime_that_ends_takes_it_down_too() {
 
 #[tokio::test]
 async fn its_results_ask_of_the_turn_what_its_settings_say() {
-    for (may, replies, stopped) in
-        [(vec![], vec!["done"], false), (vec![May::Beat], vec!["done"], true), (vec![May::Handover], vec![], true)]
-    {
+    for (may, replies, stopped) in [
+        (vec![], vec!["done"], false),
+        (vec![ToolPermission::Beat], vec!["done"], true),
+        (vec![ToolPermission::Handover], vec![], true),
+    ] {
         let directory = tempfile::tempdir().expect("a directory");
         let config = McpConfig { may: may.clone(), ..clerk(&directory) };
         let (world, stub) = calling("clerk_ask", config, Upstream::Linq).await;
@@ -350,7 +352,7 @@ fn what_cannot_be_used_is_told_with_its_key() {
     let refused = |config: Value| {
         let config: McpConfig = serde_json::from_value(config).expect("the right form");
         let mcp = vec![Mcp { config, token: None, environment: Vec::new() }];
-        let made = Llm::new(LlmConfig::default(), Around { mcp, ..around(Vec::new()) });
+        let made = Llm::new(LlmConfig::default(), LlmContext { mcp, ..around(Vec::new()) });
         made.err().unwrap_or_default().into_iter().map(|problem| problem.key).collect::<Vec<_>>()
     };
     assert_eq!(refused(json!({ "name": "x", "command": "cat" })), [""; 0]);

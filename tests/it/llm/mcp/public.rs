@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use threedots::handler::WaysOut;
-use threedots::handler::llm::{Around, Llm, LlmConfig, Mcp, McpConfig};
+use threedots::handler::Egress;
+use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig};
 use threedots::http::{Client, Shared, Transport};
 
 use crate::llm::stub::{Does, Stub, results};
@@ -55,7 +55,7 @@ async fn a_public_server_tells_a_turn_the_time_in_another_city() {
         ..McpConfig::default()
     };
     let mcp = vec![Mcp { config, token: None, environment: Vec::new() }];
-    let llm = Llm::new(LlmConfig::default(), Around { mcp, ..around(vec![patient(&stub.base_url)]) });
+    let llm = Llm::new(LlmConfig::default(), LlmContext { mcp, ..around(vec![patient(&stub.base_url)]) });
     let world = Setup::new(llm.unwrap_or_else(|problems| panic!("{problems:?}"))).start();
     say(&world, "It is noon in Berlin. What time is it in Tokyo?").await;
     assert_eq!(world.replies(), ["It is evening there"]);
@@ -121,8 +121,8 @@ async fn a_public_sdks_server_is_restarted_in_the_middle_of_a_conversation() {
         McpConfig { name: "shop".into(), url, private: true, timeout: long, list_wait: long, ..McpConfig::default() };
     let mcp = vec![Mcp { config, token: None, environment: Vec::new() }];
     let client: Arc<dyn Transport> = Client::new().expect("a client");
-    let ways_out = WaysOut { anywhere: Arc::clone(&client), public: client, models: Shared::default() };
-    let llm = Llm::new(LlmConfig::default(), Around { mcp, ways_out, ..around(vec![patient(&stub.base_url)]) });
+    let ways_out = Egress { anywhere: Arc::clone(&client), public: client, models: Shared::default() };
+    let llm = Llm::new(LlmConfig::default(), LlmContext { mcp, ways_out, ..around(vec![patient(&stub.base_url)]) });
     let world = Setup::new(llm.unwrap_or_else(|problems| panic!("{problems:?}"))).start();
     say(&world, "Where is my order?").await;
     let told = results(&stub.requests()[2]);

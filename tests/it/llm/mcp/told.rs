@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use threedots::handler::llm::{Around, Llm, LlmConfig, Mcp, McpConfig};
-use threedots::handler::{Handler, WaysOut};
-use threedots::http::{Answer, Body, Call, CallError, Shared, Transport};
+use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig};
+use threedots::handler::{Egress, Handler};
+use threedots::http::{Body, Call, CallError, Shared, Transport, UpstreamResponse};
 use threedots::telemetry::{self, LogLevel};
 use tokio::time::{sleep, timeout};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -20,14 +20,14 @@ struct Lists(Result<Value, u16>);
 
 #[async_trait]
 impl Transport for Lists {
-    async fn call(&self, call: Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError> {
         let asked: Value = match &call.body {
             Body::Json(body) => serde_json::from_slice(body).expect("JSON"),
             _ => Value::Null,
         };
         let whole = |status: u16, body: &Value| {
             let headers = [("content-type", "application/json")].into_iter().collect();
-            Ok(Answer::whole(status, headers, body.to_string().into()))
+            Ok(UpstreamResponse::whole(status, headers, body.to_string().into()))
         };
         let result = match (&self.0, asked["method"].as_str()) {
             (Err(status), _) => return whole(*status, &json!({ "detail": "WORDS OF ITS OWN" })),
@@ -40,9 +40,9 @@ impl Transport for Lists {
 }
 
 fn started(config: McpConfig, transport: Arc<dyn Transport>) -> Llm {
-    let ways_out = WaysOut { anywhere: Arc::clone(&transport), public: transport, models: Shared::default() };
+    let ways_out = Egress { anywhere: Arc::clone(&transport), public: transport, models: Shared::default() };
     let mcp = vec![Mcp { config, token: None, environment: Vec::new() }];
-    let llm = Llm::new(LlmConfig::default(), Around { mcp, ways_out, ..around(Vec::new()) });
+    let llm = Llm::new(LlmConfig::default(), LlmContext { mcp, ways_out, ..around(Vec::new()) });
     let llm = llm.unwrap_or_else(|problems| panic!("{problems:?}"));
     llm.start();
     llm

@@ -7,7 +7,7 @@ use threedots::config::Config;
 use threedots::http::Client;
 use threedots::message::reply::{Media, MediaSource};
 use threedots::message::{BotName, ChatId, ContactId, MediaKind, MediaRef, MessageRef, Part, PartKey, Payload};
-use threedots::provider::{Around, Provider};
+use threedots::provider::{Provider, ProviderContext};
 use threedots::sandbox::phone::Body;
 use threedots::sandbox::{Draft, Page, configure, on_connect};
 
@@ -86,7 +86,7 @@ fn adapter(world: &Nx, base_url: &str) -> Arc<dyn Provider> {
     let (config, problems) = Config::parse("the sandbox's table", &text, []);
     assert_eq!(problems, []);
     let transport = Client::new().expect("a client");
-    let around = Around { bot: BotName::new("shop"), transport, clock: Clock::System };
+    let around = ProviderContext { bot: BotName::new("shop"), transport, clock: Clock::System };
     let provider = config.bots["shop"].provider.as_ref().expect("a provider");
     provider.connect(&|name| world.sandbox.settings().secret(name), around).unwrap_or_else(|wrong| panic!("{wrong:?}"))
 }

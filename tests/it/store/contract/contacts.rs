@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use threedots::Inbound;
 use threedots::clock::Timestamp;
-use threedots::handler::{Said, Summary};
+use threedots::handler::{HistoryEntry, Summary};
 use threedots::message::{Address, BotName, ChatId, ContactId, MessageRef, Renamed};
-use threedots::store::{By, Change, Ending, Forgotten, Opted, Pause, Peer, Settlement};
+use threedots::store::{By, ContactChange, ContactRef, Ending, Forgotten, Opted, Pause, Settlement};
 
 use crate::store::bench::{Bench, conversation, message, said};
 
@@ -19,17 +19,17 @@ fn shop() -> BotName {
     BotName::new("shop")
 }
 
-fn peer(name: &str) -> Peer {
-    Peer::named(&shop(), name).unwrap()
+fn peer(name: &str) -> ContactRef {
+    ContactRef::named(&shop(), name).unwrap()
 }
 
-fn opt(out: bool, since: u64) -> Change {
-    Change::Opt(Opted { out, since: Timestamp(since), by: threedots::store::OptedBy::Person })
+fn opt(out: bool, since: u64) -> ContactChange {
+    ContactChange::Opt(Opted { out, since: Timestamp(since), by: threedots::store::OptedBy::Person })
 }
 
-fn pause(bench: &Bench, hours: u64) -> Change {
+fn pause(bench: &Bench, hours: u64) -> ContactChange {
     let since = bench.clock.now();
-    Change::Pause(Pause { since, until: Some(since.plus(Duration::from_hours(hours))), by: By::Operator })
+    ContactChange::Pause(Pause { since, until: Some(since.plus(Duration::from_hours(hours))), by: By::Operator })
 }
 
 /// A message in a chat from somebody who has a number, and perhaps another name.
@@ -46,11 +46,10 @@ async fn tell(bench: &Bench, mut message: Inbound, seconds: u64) {
     bench.accept(message).await;
     let claim = bench.claim().await;
     let at = |waiting: &threedots::store::Waiting| waiting.inbound.at.clone();
-    let heard = claim
-        .messages
-        .iter()
-        .map(at)
-        .map(|MessageRef { message, time, .. }| Said { time, ..said(&format!("words of {}", message.as_str())) });
+    let heard = claim.messages.iter().map(at).map(|MessageRef { message, time, .. }| HistoryEntry {
+        time,
+        ..said(&format!("words of {}", message.as_str()))
+    });
     let said = heard.collect();
     let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
     let done = Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 };
@@ -91,7 +90,7 @@ pub(in crate::store) async fn what_stands_under_two_names_is_one_once_they_meet(
     store.stand(&peer("99@lid"), opt(true, 1)).await.unwrap();
     store.stand(&peer(SHORT), opt(true, 2)).await.unwrap();
     store.stand(&peer(SHORT), opt(false, 3)).await.unwrap();
-    store.stand(&peer(SHORT), Change::Admit).await.unwrap();
+    store.stand(&peer(SHORT), ContactChange::Admit).await.unwrap();
     bench.accept(from("99@lid", "1", Some(SHORT), None)).await;
     for name in ["99@lid", SHORT, LONG] {
         let standing = store.standing(&peer(name)).await.unwrap();
@@ -101,8 +100,8 @@ pub(in crate::store) async fn what_stands_under_two_names_is_one_once_they_meet(
     }
     // From then on, a change by one name is a change by all.
     store.stand(&peer("99@lid"), opt(false, 4)).await.unwrap();
-    store.stand(&peer(LONG), Change::Resume).await.unwrap();
-    store.stand(&peer(LONG), Change::Expel).await.unwrap();
+    store.stand(&peer(LONG), ContactChange::Resume).await.unwrap();
+    store.stand(&peer(LONG), ContactChange::Expel).await.unwrap();
     for name in ["99@lid", SHORT, LONG] {
         let standing = store.standing(&peer(name)).await.unwrap();
         assert_eq!((standing.opted_out(), standing.admitted), (None, None), "{name}");
@@ -118,7 +117,7 @@ pub(in crate::store) async fn a_pause_by_any_name_ends_what_holds_the_chat_back(
         assert!(bench.is_idle());
         bench.store.stand(&peer(name), pause(bench, 1)).await.unwrap();
         assert!(!bench.is_idle(), "{name}");
-        bench.store.stand(&peer(name), Change::Resume).await.unwrap();
+        bench.store.stand(&peer(name), ContactChange::Resume).await.unwrap();
     }
 }
 
@@ -155,7 +154,7 @@ pub(in crate::store) async fn a_new_name_takes_along_what_stands_and_what_was_sa
     tell(bench, from("US.1", "1", Some("15550100021"), None), 1).await;
     let summary = Summary { words: "they like blue".into(), until: bench.clock.now() };
     store.summarise(&conversation("US.1"), &summary).await.unwrap();
-    for change in [opt(true, 1), pause(bench, 3), Change::Admit] {
+    for change in [opt(true, 1), pause(bench, 3), ContactChange::Admit] {
         store.stand(&peer("15550100021"), change).await.unwrap();
     }
     // The identifier first, then the number: WhatsApp tells of each by itself.
@@ -188,7 +187,7 @@ pub(in crate::store) async fn a_new_name_takes_along_what_stands_and_what_was_sa
 pub(in crate::store) async fn a_name_that_was_given_up_is_somebody_elses(bench: &Bench) {
     let store = &bench.store;
     tell(bench, message("15550100021", "1"), 1).await;
-    for change in [opt(true, 1), pause(bench, 3), Change::Admit] {
+    for change in [opt(true, 1), pause(bench, 3), ContactChange::Admit] {
         store.stand(&peer("15550100021"), change).await.unwrap();
     }
     store.rename(&renamed(&["15550100021"], "15550100022", None)).await.unwrap();
@@ -201,8 +200,8 @@ pub(in crate::store) async fn a_name_that_was_given_up_is_somebody_elses(bench: 
     assert_eq!(told(bench, "15550100022").await, ["words of 1"]);
     let there = store.whereabouts(&shop(), "15550100021").await.unwrap().unwrap().address;
     assert_eq!(there.chat, ChatId::new("15550100021"));
-    store.stand(&peer("15550100021"), Change::Admit).await.unwrap();
-    store.stand(&peer("15550100022"), Change::Expel).await.unwrap();
+    store.stand(&peer("15550100021"), ContactChange::Admit).await.unwrap();
+    store.stand(&peer("15550100022"), ContactChange::Expel).await.unwrap();
     assert!(store.standing(&peer("15550100021")).await.unwrap().admitted.is_some());
     assert!(store.standing(&peer("15550100022")).await.unwrap().admitted.is_none());
 }
@@ -220,7 +219,7 @@ pub(in crate::store) async fn what_is_being_answered_under_an_old_name_is_found_
     let claim = bench.claim().await;
     bench.store.rename(&renamed(&["US.1"], "US.2", None)).await.unwrap();
     let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
-    let said = vec![Said { time: Timestamp::from_secs(1_800_000_000), ..said("words of 2") }];
+    let said = vec![HistoryEntry { time: Timestamp::from_secs(1_800_000_000), ..said("words of 2") }];
     let done = Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 };
     bench.store.settle(claim, done).await.unwrap();
     assert_eq!(told(bench, "US.2").await, ["words of 1", "words of 2"]);

@@ -5,28 +5,29 @@ use std::time::Duration;
 use threedots::Part;
 use threedots::message::{Address, BotName, ChatId, ContactId, MessageId, PartKey};
 use threedots::store::{
-    Asked, Claim, Commission, Commissioned, Ending, Errand, Outgoing, PartState, Receipt, Retention, StoreError,
+    Claim, Ending, Enqueued, IdempotencyKey, NewProactive, Outgoing, PartState, ProactiveMessage, Receipt, Retention,
+    StoreError,
 };
 
 use crate::store::bench::{Bench, conversation, group_message, ids, let_others_run, message, outgoing};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-fn asked(key: &str, fingerprint: u8) -> Asked {
-    Asked { bot: BotName::new("shop"), key: key.into(), fingerprint: [fingerprint; 16] }
+fn asked(key: &str, fingerprint: u8) -> IdempotencyKey {
+    IdempotencyKey { bot: BotName::new("shop"), key: key.into(), fingerprint: [fingerprint; 16] }
 }
 
 /// So many words to somebody, known by a key.
-pub(in crate::store) fn commission(key: &str, chat: &str, words: &[&str]) -> Commission {
+pub(in crate::store) fn commission(key: &str, chat: &str, words: &[&str]) -> NewProactive {
     let (sender, phone) = (ContactId::new(chat), None);
     let to = Address { chat: ChatId::new(chat), group: false, sender, phone };
     let parts = words.iter().map(|words| Part::text(*words)).collect();
-    Commission { asked: asked(key, 1), to, errand: Errand { parts, unless_paused: false, name: None } }
+    NewProactive { asked: asked(key, 1), to, errand: ProactiveMessage { parts, unless_paused: false, name: None } }
 }
 
-async fn taken(bench: &Bench, commission: &Commission) -> Receipt {
+async fn taken(bench: &Bench, commission: &NewProactive) -> Receipt {
     match bench.store.commission(commission).await.unwrap() {
-        Commissioned::New(receipt) => receipt,
+        Enqueued::New(receipt) => receipt,
         other => panic!("{other:?}"),
     }
 }
@@ -56,11 +57,11 @@ pub(in crate::store) async fn an_errand_is_taken_in_once_for_its_key_and_for_as_
     let receipt = taken(bench, &first).await;
     assert_eq!((receipt.parts, receipt.accepted), (2, bench.clock.now()));
     for _ in 0..2 {
-        assert_eq!(store.commission(&first).await, Ok(Commissioned::Known(receipt)));
-        assert_eq!(store.commissioned(&first.asked).await, Ok(Some(Commissioned::Known(receipt))));
-        let other = Commission { asked: asked("k", 2), ..first.clone() };
-        assert_eq!(store.commission(&other).await, Ok(Commissioned::Taken));
-        assert_eq!(store.commissioned(&other.asked).await, Ok(Some(Commissioned::Taken)));
+        assert_eq!(store.commission(&first).await, Ok(Enqueued::Known(receipt)));
+        assert_eq!(store.commissioned(&first.asked).await, Ok(Some(Enqueued::Known(receipt))));
+        let other = NewProactive { asked: asked("k", 2), ..first.clone() };
+        assert_eq!(store.commission(&other).await, Ok(Enqueued::Taken));
+        assert_eq!(store.commissioned(&other.asked).await, Ok(Some(Enqueued::Taken)));
         tokio::time::advance(Duration::from_hours(7 * 24)).await;
         if bench.store.backlog().messages == 1 {
             let claim = bench.claim().await;
@@ -77,7 +78,7 @@ pub(in crate::store) async fn an_errand_is_taken_in_once_for_its_key_and_for_as_
     // Another bot's key is another key, and no message's name is one.
     let mut elsewhere = first.clone();
     elsewhere.asked.bot = BotName::new("bank");
-    assert!(matches!(store.commission(&elsewhere).await, Ok(Commissioned::New(_))));
+    assert!(matches!(store.commission(&elsewhere).await, Ok(Enqueued::New(_))));
     bench.accept_new([message("ann", "k")]).await;
 }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use threedots::message::BotName;
-use threedots::store::{Change, MOST_INVITATIONS, Peer, Seq};
+use threedots::store::{ContactChange, ContactRef, MOST_INVITATIONS, Seq};
 
 use crate::store::bench::Bench;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-fn peer(name: &str) -> Peer {
-    Peer::named(&BotName::new("shop"), name).unwrap()
+fn peer(name: &str) -> ContactRef {
+    ContactRef::named(&BotName::new("shop"), name).unwrap()
 }
 
 pub(in crate::store) async fn an_invitation_is_taken_up_once_and_by_one_message(bench: &Bench) {
@@ -35,8 +35,8 @@ pub(in crate::store) async fn an_invitation_is_taken_up_once_and_by_one_message(
     let (members, next) = store.members(&bot, None, 99).await.unwrap();
     assert_eq!((members.len(), &members[0].names[0], next), (1, &format!("customer {first}"), None));
     assert_eq!(store.members(&BotName::new("bank"), None, 99).await, Ok((vec![], None)));
-    assert_eq!(store.stand(&winner, Change::Expel).await, Ok(true));
-    assert_eq!(store.stand(&winner, Change::Expel).await, Ok(false));
+    assert_eq!(store.stand(&winner, ContactChange::Expel).await, Ok(true));
+    assert_eq!(store.stand(&winner, ContactChange::Expel).await, Ok(false));
     assert_eq!(store.members(&bot, None, 99).await, Ok((vec![], None)));
 }
 
@@ -61,10 +61,10 @@ pub(in crate::store) async fn invitations_end_are_taken_back_and_are_only_so_man
 pub(in crate::store) async fn members_are_listed_page_by_page_each_once(bench: &Bench) {
     let (bot, store) = (BotName::new("shop"), &bench.store);
     for number in 0..25 {
-        store.stand(&peer(&format!("customer {number}")), Change::Admit).await.unwrap();
+        store.stand(&peer(&format!("customer {number}")), ContactChange::Admit).await.unwrap();
         let pause =
             threedots::store::Pause { since: bench.clock.now(), until: None, by: threedots::store::By::Operator };
-        store.stand(&peer(&format!("other {number}")), Change::Pause(pause)).await.unwrap();
+        store.stand(&peer(&format!("other {number}")), ContactChange::Pause(pause)).await.unwrap();
     }
     let (mut all, mut after) = (Vec::new(), None);
     loop {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use threedots::clock::Timestamp;
 
 use threedots::message::{BotName, MessageId, Stage};
-use threedots::store::{Noted, Outgoing, PartState};
+use threedots::store::{Outgoing, PartState, StatusOutcome};
 
 use crate::store::bench::{Bench, ids, key, message, outgoing, report};
 
@@ -27,7 +27,7 @@ fn sent(name: &str) -> PartState {
 pub(in crate::store) async fn a_report_settles_what_nobody_knew(bench: &Bench) {
     unknown(bench, true).await;
     assert!(bench.is_idle());
-    assert_eq!(bench.note("a", Stage::Delivered).await, Noted::Settled);
+    assert_eq!(bench.note("a", Stage::Delivered).await, StatusOutcome::Settled);
     assert!(!bench.is_idle(), "the hold-back is over");
     let claim = bench.claim().await;
     assert_eq!(claim.outgoing.as_ref().unwrap().parts[0].state, sent("a"));
@@ -57,7 +57,7 @@ pub(in crate::store) async fn reports_that_come_together_are_taken_in_one_after_
         report("d", None, Stage::Failed(None)),
     ];
     let noted = bench.store.note(reports).await.unwrap();
-    use Noted::{Failed, Known, Moved, Settled, Unknown};
+    use StatusOutcome::{Failed, Known, Moved, Settled, Unknown};
     assert_eq!(noted, [Settled, Unknown, Moved, Failed, Moved, Settled, Known, Known]);
     assert_eq!(bench.stage("d").await, Some(Stage::Delivered));
     let claim = bench.claim().await;
@@ -79,16 +79,16 @@ pub(in crate::store) async fn a_report_of_a_failure_settles_what_nobody_knew(ben
         bench.store.intend(&claim, &outgoing(&claim, &[words])).await.unwrap();
         bench.store.mark(&claim, 0, PartState::Unknown { attempts: 1, since: Timestamp(7) }).await.unwrap();
         bench.later(claim, HOUR).await;
-        assert_eq!(bench.note(words, Stage::Failed(code)).await, Noted::Failed);
+        assert_eq!(bench.note(words, Stage::Failed(code)).await, StatusOutcome::Failed);
         let claim = bench.claim().await;
         let state = PartState::Failed { reason: reason.to_owned() };
         assert_eq!(claim.outgoing.as_ref().unwrap().parts[0].state, state);
         assert_eq!(claim.failed, []);
-        assert_eq!(bench.note(words, Stage::Read).await, Noted::Known);
+        assert_eq!(bench.note(words, Stage::Read).await, StatusOutcome::Known);
         assert_eq!(bench.store.mark(&claim, 0, sent("late")).await, Ok(state));
         bench.answer(claim).await;
         assert_eq!(bench.stage(words).await, None, "it never left");
-        assert_eq!(bench.note(words, Stage::Read).await, Noted::Unknown);
+        assert_eq!(bench.note(words, Stage::Read).await, StatusOutcome::Unknown);
         assert!(bench.is_idle());
     }
 }
@@ -101,7 +101,7 @@ pub(in crate::store) async fn a_mark_takes_nothing_back(bench: &Bench) {
     let mark = async |part, state| bench.store.mark(&claim, part, state).await.unwrap();
     // Ahead of the answer to the send.
     assert_eq!(mark(0, PartState::Sending { attempts: 0 }).await, PartState::Sending { attempts: 0 });
-    assert_eq!(bench.note("a", Stage::Sent).await, Noted::Settled);
+    assert_eq!(bench.note("a", Stage::Sent).await, StatusOutcome::Settled);
     for state in [
         PartState::Unknown { attempts: 1, since: Timestamp(7) },
         PartState::Waiting { attempts: 1 },
@@ -114,7 +114,7 @@ pub(in crate::store) async fn a_mark_takes_nothing_back(bench: &Bench) {
     assert_eq!(mark(1, PartState::Sending { attempts: 1 }).await, sent("b"));
     assert_eq!(mark(2, failed()).await, failed());
     assert_eq!(mark(2, sent("c")).await, failed());
-    assert_eq!(bench.note("c", Stage::Delivered).await, Noted::Known);
+    assert_eq!(bench.note("c", Stage::Delivered).await, StatusOutcome::Known);
     drop(claim);
     let claim = bench.claim().await;
     let states: Vec<_> = claim.outgoing.unwrap().parts.into_iter().map(|part| part.state).collect();
@@ -125,7 +125,7 @@ pub(in crate::store) async fn a_report_leaves_a_claim_alone(bench: &Bench) {
     bench.accept(message("ann", "1")).await;
     let claim = bench.claim().await;
     bench.store.intend(&claim, &outgoing(&claim, &["a"])).await.unwrap();
-    assert_eq!(bench.note("a", Stage::Sent).await, Noted::Settled);
+    assert_eq!(bench.note("a", Stage::Sent).await, StatusOutcome::Settled);
     assert!(bench.is_idle(), "somebody holds it");
     bench.answer_with(claim, &[], 0).await;
     assert_eq!(bench.stage("a").await, Some(Stage::Sent));
@@ -151,7 +151,7 @@ pub(in crate::store) async fn parts_that_have_left_are_kept_when_their_reply_is_
             assert_eq!(kept.sent, bench.clock.now());
         }
         assert_eq!(bench.store.part(&key(&c)).await.unwrap(), None, "it never left");
-        assert_eq!(bench.note(&c, Stage::Sent).await, Noted::Unknown);
+        assert_eq!(bench.note(&c, Stage::Sent).await, StatusOutcome::Unknown);
     }
 }
 
@@ -160,16 +160,20 @@ pub(in crate::store) async fn reports_without_a_key_find_a_part_by_its_name(benc
     let claim = bench.claim().await;
     let reply = Outgoing { reports_carry_key: false, ..outgoing(&claim, &["a", "b"]) };
     bench.store.intend(&claim, &reply).await.unwrap();
-    assert_eq!(bench.note_by_name("first", Stage::Delivered).await, Noted::Unknown);
+    assert_eq!(bench.note_by_name("first", Stage::Delivered).await, StatusOutcome::Unknown);
     bench.store.mark(&claim, 0, sent("first")).await.unwrap();
-    assert_eq!(bench.note_by_name("first", Stage::Delivered).await, Noted::Moved, "while the second is on its way");
+    assert_eq!(
+        bench.note_by_name("first", Stage::Delivered).await,
+        StatusOutcome::Moved,
+        "while the second is on its way"
+    );
     bench.answer_with(claim, &[(1, "second")], 0).await;
     assert_eq!(bench.stage("a").await, Some(Stage::Delivered));
-    assert_eq!(bench.note_by_name("first", Stage::Read).await, Noted::Moved);
-    assert_eq!(bench.note_by_name("second", Stage::Sent).await, Noted::Known);
-    assert_eq!(bench.note_by_name("second", Stage::Delivered).await, Noted::Moved);
+    assert_eq!(bench.note_by_name("first", Stage::Read).await, StatusOutcome::Moved);
+    assert_eq!(bench.note_by_name("second", Stage::Sent).await, StatusOutcome::Known);
+    assert_eq!(bench.note_by_name("second", Stage::Delivered).await, StatusOutcome::Moved);
     assert_eq!([bench.stage("a").await, bench.stage("b").await], [Some(Stage::Read), Some(Stage::Delivered)]);
-    assert_eq!(bench.note_by_name("third", Stage::Read).await, Noted::Unknown);
+    assert_eq!(bench.note_by_name("third", Stage::Read).await, StatusOutcome::Unknown);
 }
 
 pub(in crate::store) async fn a_report_of_another_bot_is_about_another_part(bench: &Bench) {
@@ -178,9 +182,9 @@ pub(in crate::store) async fn a_report_of_another_bot_is_about_another_part(benc
     for words in ["a", "b"] {
         let mut foreign = report(words, Some(words), Stage::Failed(None));
         foreign.bot = BotName::new("help");
-        assert_eq!(bench.store.note(vec![foreign.clone()]).await, Ok(vec![Noted::Unknown]));
+        assert_eq!(bench.store.note(vec![foreign.clone()]).await, Ok(vec![StatusOutcome::Unknown]));
         foreign.key = None;
-        assert_eq!(bench.store.note(vec![foreign]).await, Ok(vec![Noted::Unknown]));
+        assert_eq!(bench.store.note(vec![foreign]).await, Ok(vec![StatusOutcome::Unknown]));
         assert_eq!(bench.stage(words).await, Some(Stage::Sent));
     }
 }
@@ -190,9 +194,9 @@ pub(in crate::store) async fn parts_that_were_replaced_are_not_known(bench: &Ben
     let claim = bench.claim().await;
     bench.store.intend(&claim, &outgoing(&claim, &["a", "b"])).await.unwrap();
     bench.store.intend(&claim, &outgoing(&claim, &["b", "c"])).await.unwrap();
-    assert_eq!(bench.note("a", Stage::Sent).await, Noted::Unknown);
-    assert_eq!(bench.note("b", Stage::Sent).await, Noted::Settled);
-    assert_eq!(bench.note("c", Stage::Sent).await, Noted::Settled);
+    assert_eq!(bench.note("a", Stage::Sent).await, StatusOutcome::Unknown);
+    assert_eq!(bench.note("b", Stage::Sent).await, StatusOutcome::Settled);
+    assert_eq!(bench.note("c", Stage::Sent).await, StatusOutcome::Settled);
     drop(claim);
     let claim = bench.claim().await;
     assert_eq!(ids(&claim), ["1"]);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use threedots::Inbound;
 use threedots::message::{BotName, ContactId, MessageId, Stage};
-use threedots::store::{Accepted, Ending, Forgotten, Noted, Outgoing, PartState, Retention, Settlement, StoreError};
+use threedots::store::{
+    Accepted, Ending, Forgotten, Outgoing, PartState, Retention, Settlement, StatusOutcome, StoreError,
+};
 
 use crate::store::bench::{Bench, conversation, group_message, ids, key, message, outgoing, said};
 
@@ -31,7 +33,7 @@ async fn talk(bench: &Bench, group: bool) {
         .iter()
         .map(|waiting| {
             let at = &waiting.inbound.at;
-            threedots::handler::Said { who: group.then(|| at.sender.clone()), ..said(at.message.as_str()) }
+            threedots::handler::HistoryEntry { who: group.then(|| at.sender.clone()), ..said(at.message.as_str()) }
         })
         .collect();
     words.push(said("answer"));
@@ -47,7 +49,7 @@ pub(in crate::store) async fn a_person_is_forgotten_with_all_that_is_theirs(benc
     let claim = bench.claim().await;
     bench.bury(claim).await;
     bench.converse("ann", "parts", &["a", "b"], false).await;
-    assert_eq!(bench.note_by_name("b", Stage::Failed(None)).await, Noted::Failed);
+    assert_eq!(bench.note_by_name("b", Stage::Failed(None)).await, StatusOutcome::Failed);
     bench.accept_new(["1", "2"].map(|id| from("ann", id, "ann", None))).await;
     let claim = bench.claim().await;
     bench.store.intend(&claim, &outgoing(&claim, &["c"])).await.unwrap();
@@ -71,8 +73,8 @@ pub(in crate::store) async fn a_person_is_forgotten_with_all_that_is_theirs(benc
     assert_eq!(bench.store.history(&conversation("ann"), 9).await, Ok(Vec::new()));
     for words in ["a", "b", "c"] {
         assert_eq!(bench.store.part(&key(words)).await, Ok(None));
-        assert_eq!(bench.note(words, Stage::Read).await, Noted::Unknown);
-        assert_eq!(bench.note_by_name(words, Stage::Read).await, Noted::Unknown);
+        assert_eq!(bench.note(words, Stage::Read).await, StatusOutcome::Unknown);
+        assert_eq!(bench.note_by_name(words, Stage::Read).await, StatusOutcome::Unknown);
     }
     let dead = bench.store.dead(None, 9).await.unwrap();
     assert_eq!(dead.iter().map(|letter| letter.message.inbound.at.chat.as_str()).collect::<Vec<_>>(), ["ben"]);
@@ -80,7 +82,7 @@ pub(in crate::store) async fn a_person_is_forgotten_with_all_that_is_theirs(benc
     tokio::time::advance(MINUTE).await;
     let backlog = bench.store.backlog();
     assert_eq!((backlog.messages, backlog.conversations), (1, 1));
-    assert_eq!(bench.note_by_name("d", Stage::Read).await, Noted::Moved);
+    assert_eq!(bench.note_by_name("d", Stage::Read).await, StatusOutcome::Moved);
     for id in ["1", "2", "dead"] {
         assert!(matches!(bench.accept(message("ann", id)).await, Accepted::New(_)), "the mark of {id} is gone");
     }
@@ -163,7 +165,7 @@ pub(in crate::store) async fn a_person_is_forgotten_in_groups_and_the_group_goes
     assert_eq!(bench.settle(claim, Vec::new()).await, Err(StoreError::Fenced), "it still holds their words");
     let history = bench.store.history(&conversation("group"), 9).await.unwrap();
     assert_eq!(history.iter().map(|said| said.words.as_str()).collect::<Vec<_>>(), ["2", "answer"]);
-    assert_eq!(bench.note_by_name("a", Stage::Read).await, Noted::Unknown);
+    assert_eq!(bench.note_by_name("a", Stage::Read).await, StatusOutcome::Unknown);
     let claim = bench.claim().await;
     assert_eq!((ids(&claim), &claim.outgoing), (vec!["5"], &None));
     bench.answer(claim).await;
@@ -179,7 +181,7 @@ pub(in crate::store) async fn a_person_is_forgotten_in_groups_and_the_group_goes
     let sent = vec![(0, MessageId::new("c"))];
     let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent, failed: 0 };
     bench.store.settle(claim, done).await.unwrap();
-    assert_eq!(bench.note("c", Stage::Failed(None)).await, Noted::Failed);
+    assert_eq!(bench.note("c", Stage::Failed(None)).await, StatusOutcome::Failed);
     assert_eq!(forget(bench, "+4917").await, Forgotten { sent: 1, dead: 1, ..Forgotten::default() });
     assert!(bench.is_idle(), "there is no failed part left to see to");
     assert_eq!(bench.store.backlog().conversations, 0);

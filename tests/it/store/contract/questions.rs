@@ -5,7 +5,9 @@ use std::time::Duration;
 use threedots::clock::Timestamp;
 use threedots::message::reply::Choice;
 use threedots::message::{BotName, Content, MessageId, Part, PartKey};
-use threedots::store::{By, Change, Claim, Outgoing, OutgoingPart, PartState, Pause, Peer, Retention, Seq, StoreError};
+use threedots::store::{
+    By, Claim, ContactChange, ContactRef, Outgoing, OutgoingPart, PartState, Pause, Retention, Seq, StoreError,
+};
 
 use crate::store::bench::{Bench, group_message, message, message_saying, new, outgoing};
 
@@ -78,9 +80,9 @@ pub(in crate::store) async fn a_question_ends_when_a_person_takes_over(bench: &B
     bench.accept(message("ann", "1")).await;
     answer(bench, &[("colour?", &["red"])], 1).await;
     let since = bench.clock.now();
-    let peer = Peer::named(&BotName::new("shop"), "ann").unwrap();
+    let peer = ContactRef::named(&BotName::new("shop"), "ann").unwrap();
     let pause = Pause { since, until: Some(since.plus(Duration::from_secs(60))), by: By::Handler };
-    bench.store.stand(&peer, Change::Pause(pause)).await.unwrap();
+    bench.store.stand(&peer, ContactChange::Pause(pause)).await.unwrap();
     tokio::time::advance(Duration::from_secs(61)).await;
     bench.accept(message("ann", "2")).await;
     assert_eq!(open(bench).await, [""; 0]);

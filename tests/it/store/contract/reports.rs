@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use threedots::message::{MessageId, Stage};
-use threedots::store::{FailedPart, MOST_CLAIMED, Noted, PartState, StoreError};
+use threedots::store::{FailedPart, MOST_CLAIMED, PartState, StatusOutcome, StoreError};
 
 use crate::store::bench::{Bench, ids, key, message, outgoing, report, wait_for_claims, within};
 
@@ -15,19 +15,33 @@ pub(in crate::store) async fn a_part_that_has_left_moves_forward_and_never_back(
     let steps = [
         (
             "in order",
-            vec![(Sent, Noted::Known), (Delivered, Noted::Moved), (Read, Noted::Moved), (Played, Noted::Moved)],
+            vec![
+                (Sent, StatusOutcome::Known),
+                (Delivered, StatusOutcome::Moved),
+                (Read, StatusOutcome::Moved),
+                (Played, StatusOutcome::Moved),
+            ],
         ),
         (
             "out of order",
-            vec![(Read, Noted::Moved), (Delivered, Noted::Known), (Read, Noted::Known), (Sent, Noted::Known)],
+            vec![
+                (Read, StatusOutcome::Moved),
+                (Delivered, StatusOutcome::Known),
+                (Read, StatusOutcome::Known),
+                (Sent, StatusOutcome::Known),
+            ],
         ),
         (
             "delivered, so not failed",
-            vec![(Delivered, Noted::Moved), (Failed(code), Noted::Known), (Read, Noted::Moved)],
+            vec![(Delivered, StatusOutcome::Moved), (Failed(code), StatusOutcome::Known), (Read, StatusOutcome::Moved)],
         ),
         (
             "failed, so not read",
-            vec![(Failed(code), Noted::Failed), (Read, Noted::Known), (Failed(None), Noted::Known)],
+            vec![
+                (Failed(code), StatusOutcome::Failed),
+                (Read, StatusOutcome::Known),
+                (Failed(None), StatusOutcome::Known),
+            ],
         ),
     ];
     for (words, reports) in steps {
@@ -35,7 +49,7 @@ pub(in crate::store) async fn a_part_that_has_left_moves_forward_and_never_back(
         let mut furthest = Sent;
         for (stage, noted) in reports {
             assert_eq!(bench.note(words, stage.clone()).await, noted, "{words}: {stage:?}");
-            if noted != Noted::Known {
+            if noted != StatusOutcome::Known {
                 furthest = stage;
             }
             assert_eq!(bench.stage(words).await, Some(furthest.clone()), "{words}");
@@ -46,8 +60,8 @@ pub(in crate::store) async fn a_part_that_has_left_moves_forward_and_never_back(
 }
 
 pub(in crate::store) async fn a_report_about_nothing_known_changes_nothing(bench: &Bench) {
-    assert_eq!(bench.note("a", Stage::Failed(None)).await, Noted::Unknown);
-    assert_eq!(bench.note_by_name("a", Stage::Failed(None)).await, Noted::Unknown);
+    assert_eq!(bench.note("a", Stage::Failed(None)).await, StatusOutcome::Unknown);
+    assert_eq!(bench.note_by_name("a", Stage::Failed(None)).await, StatusOutcome::Unknown);
     assert_eq!(bench.store.part(&key("a")).await, Ok(None));
     assert!(bench.is_idle());
 }
@@ -55,7 +69,7 @@ pub(in crate::store) async fn a_report_about_nothing_known_changes_nothing(bench
 pub(in crate::store) async fn a_part_that_fails_after_all_is_for_the_next_claim(bench: &Bench) {
     bench.converse("ann", "1", &["a", "b"], true).await;
     let mut waiting = wait_for_claims(bench, 1).await;
-    assert_eq!(bench.note("b", Stage::Failed(Some(131_047))).await, Noted::Failed);
+    assert_eq!(bench.note("b", Stage::Failed(Some(131_047))).await, StatusOutcome::Failed);
     let claim = within(waiting.remove(0)).await.unwrap().unwrap();
     assert!(claim.messages.is_empty() && claim.outgoing.is_none());
     let sent = bench.store.part(&key("b")).await.unwrap().unwrap();
@@ -70,7 +84,7 @@ pub(in crate::store) async fn a_part_that_fails_after_all_is_for_the_next_claim(
     let claim = bench.claim().await;
     bench.answer_with(claim, &[], 1).await;
     assert!(bench.is_idle());
-    assert_eq!(bench.note("b", Stage::Failed(Some(131_047))).await, Noted::Known);
+    assert_eq!(bench.note("b", Stage::Failed(Some(131_047))).await, StatusOutcome::Known);
     assert!(bench.is_idle(), "a failure is seen to once");
 }
 
@@ -79,7 +93,7 @@ pub(in crate::store) async fn of_many_failed_parts_a_claim_holds_the_first(bench
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     bench.converse("ann", "1", &words, true).await;
     let reports = words.iter().map(|words| report(words, Some(words), Stage::Failed(None))).collect();
-    assert_eq!(bench.store.note(reports).await.unwrap(), vec![Noted::Failed; words.len()]);
+    assert_eq!(bench.store.note(reports).await.unwrap(), vec![StatusOutcome::Failed; words.len()]);
     for expected in [&words[..MOST_CLAIMED], &words[MOST_CLAIMED..]] {
         let claim = bench.claim().await;
         let keys = claim.failed.iter().map(|part| &part.sent.key);
@@ -114,7 +128,7 @@ pub(in crate::store) async fn a_failure_does_not_end_a_hold_back(bench: &Bench) 
     bench.accept(message("ann", "2")).await;
     let claim = bench.claim().await;
     bench.later(claim, HOUR).await;
-    assert_eq!(bench.note("a", Stage::Failed(None)).await, Noted::Failed);
+    assert_eq!(bench.note("a", Stage::Failed(None)).await, StatusOutcome::Failed);
     assert!(bench.is_idle());
     tokio::time::advance(HOUR).await;
     let claim = bench.claim().await;
@@ -129,8 +143,8 @@ pub(in crate::store) async fn a_part_that_fails_while_others_of_its_reply_are_se
     bench.store.intend(&claim, &outgoing(&claim, &["a", "b"])).await.unwrap();
     let sent = PartState::Sent { message: MessageId::new("a") };
     bench.store.mark(&claim, 0, sent.clone()).await.unwrap();
-    assert_eq!(bench.note("a", Stage::Failed(Some(1))).await, Noted::Failed);
-    assert_eq!(bench.note("a", Stage::Failed(Some(1))).await, Noted::Known);
+    assert_eq!(bench.note("a", Stage::Failed(Some(1))).await, StatusOutcome::Failed);
+    assert_eq!(bench.note("a", Stage::Failed(Some(1))).await, StatusOutcome::Known);
     assert_eq!(bench.store.mark(&claim, 0, PartState::Sending { attempts: 0 }).await, Ok(sent));
     bench.answer_with(claim, &[(1, "b")], 0).await;
     let claim = bench.claim().await;
@@ -144,7 +158,7 @@ pub(in crate::store) async fn a_part_that_fails_ahead_of_its_sends_answer_is_for
     let claim = bench.claim().await;
     bench.store.intend(&claim, &outgoing(&claim, &["a"])).await.unwrap();
     bench.store.mark(&claim, 0, PartState::Sending { attempts: 0 }).await.unwrap();
-    assert_eq!(bench.note("a", Stage::Failed(Some(2))).await, Noted::Failed);
+    assert_eq!(bench.note("a", Stage::Failed(Some(2))).await, StatusOutcome::Failed);
     // Whoever sent it has not asked since, and takes it for sent.
     bench.answer_with(claim, &[(0, "a")], 0).await;
     let claim = bench.claim().await;

@@ -6,7 +6,9 @@ use futures_util::FutureExt;
 use threedots::clock::Timestamp;
 use threedots::handler::Speaker;
 use threedots::message::{BotName, ChatId, ContactId, Echo, MessageId};
-use threedots::store::{By, Change, Echoed, Opted, OptedBy, PartState, Pause, Peer, Retention, Settlement};
+use threedots::store::{
+    By, ContactChange, ContactRef, Echoed, Opted, OptedBy, PartState, Pause, Retention, Settlement,
+};
 
 use crate::store::bench::{Bench, conversation, ids, message, outgoing, within};
 
@@ -16,14 +18,14 @@ fn shop() -> BotName {
     BotName::new("shop")
 }
 
-fn peer(name: &str) -> Peer {
-    Peer::named(&shop(), name).unwrap()
+fn peer(name: &str) -> ContactRef {
+    ContactRef::named(&shop(), name).unwrap()
 }
 
 /// A pause from now on, for an hour.
-fn pause(bench: &Bench) -> Change {
+fn pause(bench: &Bench) -> ContactChange {
     let since = bench.clock.now();
-    Change::Pause(Pause { since, until: Some(since.plus(HOUR)), by: By::Operator })
+    ContactChange::Pause(Pause { since, until: Some(since.plus(HOUR)), by: By::Operator })
 }
 
 fn echo(bench: &Bench, chat: &str, id: &str, words: &str) -> Echo {
@@ -54,17 +56,17 @@ pub(in crate::store) async fn a_pause_ends_by_itself_or_when_somebody_has_the_bo
     assert!(bench.store.stand(&peer("+49 1"), pause(bench)).await.unwrap());
     assert!(paused(bench, "49 1").await);
     assert!(!paused(bench, "50").await);
-    assert!(!bench.store.stand(&peer("50"), Change::Resume).await.unwrap(), "nobody answers there");
+    assert!(!bench.store.stand(&peer("50"), ContactChange::Resume).await.unwrap(), "nobody answers there");
     tokio::time::advance(HOUR).await;
     assert!(!paused(bench, "49 1").await);
     bench.store.stand(&peer("50"), pause(bench)).await.unwrap();
-    assert!(bench.store.stand(&peer("50"), Change::Resume).await.unwrap());
+    assert!(bench.store.stand(&peer("50"), ContactChange::Resume).await.unwrap());
     assert!(!paused(bench, "50").await);
 }
 
 pub(in crate::store) async fn a_pause_is_made_no_shorter_by_another(bench: &Bench) {
     let since = bench.clock.now();
-    let forever = Change::Pause(Pause { since, until: None, by: By::Operator });
+    let forever = ContactChange::Pause(Pause { since, until: None, by: By::Operator });
     bench.store.stand(&peer("ann"), forever).await.unwrap();
     bench.store.stand(&peer("ann"), pause(bench)).await.unwrap();
     tokio::time::advance(HOUR * 1000).await;
@@ -74,11 +76,11 @@ pub(in crate::store) async fn a_pause_is_made_no_shorter_by_another(bench: &Benc
 pub(in crate::store) async fn a_pause_holds_under_every_name_and_so_does_its_end(bench: &Bench) {
     let mut at = message("chat", "1").at;
     (at.sender, at.phone) = (ContactId::new("person"), Some(ContactId::new("491")));
-    bench.store.stand(&Peer::of(&at), pause(bench)).await.unwrap();
+    bench.store.stand(&ContactRef::of(&at), pause(bench)).await.unwrap();
     for name in ["chat", "person", "+491"] {
         assert!(paused(bench, name).await, "{name}");
     }
-    bench.store.stand(&peer("+491"), Change::Resume).await.unwrap();
+    bench.store.stand(&peer("+491"), ContactChange::Resume).await.unwrap();
     for name in ["chat", "person", "+491"] {
         assert!(!paused(bench, name).await, "{name}");
     }
@@ -154,7 +156,7 @@ pub(in crate::store) async fn a_message_from_before_the_bot_was_told_to_go_on_pa
     let repeated = echo(bench, "ann", "e", "I am here");
     bench.store.echo(&repeated, None).await.unwrap();
     tokio::time::advance(Duration::from_secs(5)).await;
-    bench.store.stand(&peer("ann"), Change::Resume).await.unwrap();
+    bench.store.stand(&peer("ann"), ContactChange::Resume).await.unwrap();
     assert_eq!(bench.store.echo(&repeated, None).await.unwrap(), Echoed::Known);
     assert!(!paused(bench, "ann").await);
     tokio::time::advance(Duration::from_secs(5)).await;
@@ -228,10 +230,10 @@ pub(in crate::store) async fn an_echo_with_the_words_of_a_part_that_may_have_lef
 pub(in crate::store) async fn a_pause_goes_with_the_person_and_when_it_is_over(bench: &Bench) {
     let all = Retention { history: HOUR, sent: HOUR, dead: HOUR };
     let since = bench.clock.now();
-    let forever = Change::Pause(Pause { since, until: None, by: By::Handler });
+    let forever = ContactChange::Pause(Pause { since, until: None, by: By::Handler });
     let mut at = message("chat", "1").at;
     at.phone = Some(ContactId::new("491"));
-    bench.store.stand(&Peer::of(&at), forever).await.unwrap();
+    bench.store.stand(&ContactRef::of(&at), forever).await.unwrap();
     bench.store.stand(&peer("ben"), pause(bench)).await.unwrap();
     tokio::time::advance(HOUR * 24 * 400).await;
     while !bench.store.sweep(&all).await.unwrap().round {}
@@ -242,7 +244,7 @@ pub(in crate::store) async fn a_pause_goes_with_the_person_and_when_it_is_over(b
 }
 
 pub(in crate::store) async fn what_a_person_said_last_about_being_written_to_stays(bench: &Bench) {
-    let opt = |out: bool, since: u64| Change::Opt(Opted { out, since: Timestamp(since), by: OptedBy::Person });
+    let opt = |out: bool, since: u64| ContactChange::Opt(Opted { out, since: Timestamp(since), by: OptedBy::Person });
     let standing = async || bench.store.standing(&peer("ann")).await.unwrap().opted_out();
     assert!(!bench.store.stand(&peer("ann"), opt(false, 5)).await.unwrap(), "nothing has changed");
     assert!(bench.store.stand(&peer("ann"), opt(true, 10)).await.unwrap());
@@ -250,7 +252,7 @@ pub(in crate::store) async fn what_a_person_said_last_about_being_written_to_sta
     assert!(!bench.store.stand(&peer("ann"), opt(false, 9)).await.unwrap(), "that was before");
     // Neither a pause nor time changes anything about it.
     bench.store.stand(&peer("ann"), pause(bench)).await.unwrap();
-    bench.store.stand(&peer("ann"), Change::Resume).await.unwrap();
+    bench.store.stand(&peer("ann"), ContactChange::Resume).await.unwrap();
     tokio::time::advance(HOUR * 24 * 400).await;
     while !bench.store.sweep(&Retention::default()).await.unwrap().round {}
     assert_eq!(standing().await, Some(Timestamp(10)));

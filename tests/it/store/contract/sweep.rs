@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use threedots::clock::Timestamp;
 use threedots::message::Stage;
-use threedots::store::{Ending, Noted, Retention, Settlement, Swept};
+use threedots::store::{Ending, Retention, Settlement, StatusOutcome, Swept};
 
 use crate::store::bench::{Bench, conversation, key, message, said};
 
@@ -69,7 +69,7 @@ pub(in crate::store) async fn a_conversation_with_something_to_do_is_kept(bench:
         say(bench, chat, chat, 1).await;
     }
     bench.converse("failed", "f", &["f"], true).await;
-    assert_eq!(bench.note("f", Stage::Failed(None)).await, Noted::Failed);
+    assert_eq!(bench.note("f", Stage::Failed(None)).await, StatusOutcome::Failed);
     bench.accept_new(["waiting", "outgoing", "held"].map(|chat| message(chat, &format!("{chat} again")))).await;
     let mut claims = Vec::new();
     for _ in 0..4 {
@@ -112,15 +112,15 @@ pub(in crate::store) async fn parts_are_kept_from_the_time_they_left(bench: &Ben
     bench.converse("ann", "1", &["a", "b"], true).await;
     tokio::time::advance(4 * DAY).await;
     bench.converse("ann", "2", &["c", "d"], false).await;
-    assert_eq!(bench.note("a", Stage::Read).await, Noted::Moved);
+    assert_eq!(bench.note("a", Stage::Read).await, StatusOutcome::Moved);
     tokio::time::advance(4 * DAY).await;
     assert_eq!(sweep(bench, &retention).await.0, swept(0, 2, 0));
     assert_eq!(bench.store.part(&key("a")).await, Ok(None));
-    assert_eq!(bench.note("b", Stage::Failed(None)).await, Noted::Unknown);
-    assert_eq!(bench.note_by_name("c", Stage::Read).await, Noted::Moved);
+    assert_eq!(bench.note("b", Stage::Failed(None)).await, StatusOutcome::Unknown);
+    assert_eq!(bench.note_by_name("c", Stage::Read).await, StatusOutcome::Moved);
     tokio::time::advance(4 * DAY).await;
     assert_eq!(sweep(bench, &retention).await.0, swept(0, 2, 0));
-    assert_eq!(bench.note_by_name("d", Stage::Read).await, Noted::Unknown);
+    assert_eq!(bench.note_by_name("d", Stage::Read).await, StatusOutcome::Unknown);
 }
 
 pub(in crate::store) async fn a_part_may_fail_after_its_conversation_has_been_swept_out(bench: &Bench) {
@@ -128,7 +128,7 @@ pub(in crate::store) async fn a_part_may_fail_after_its_conversation_has_been_sw
     bench.converse("ann", "1", &["a"], true).await;
     tokio::time::advance(DAY).await;
     assert_eq!(sweep(bench, &retention).await.0, swept(1, 0, 0));
-    assert_eq!(bench.note("a", Stage::Failed(None)).await, Noted::Failed);
+    assert_eq!(bench.note("a", Stage::Failed(None)).await, StatusOutcome::Failed);
     assert_eq!(sweep(bench, &retention).await.0, swept(0, 0, 0));
     let claim = bench.claim().await;
     assert_eq!(claim.failed.len(), 1);

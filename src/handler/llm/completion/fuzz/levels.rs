@@ -2,12 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::mutate::{Chance, Changed, Meaning, chunk, content, ends};
-use super::seeds::Event;
+use super::mutate::{Meaning, MutatedStream, SeededRandom, chunk, content, ends};
+use super::seeds::SeedEvent;
 
-impl Changed {
+impl MutatedStream {
     /// Changes a field on which nothing depends.
-    pub(super) fn trivial(&mut self, chance: &mut Chance, change: impl Fn(&mut Chance) -> Option<Value>) -> bool {
+    pub(super) fn trivial(
+        &mut self,
+        chance: &mut SeededRandom,
+        change: impl Fn(&mut SeededRandom) -> Option<Value>,
+    ) -> bool {
         let is_error = |chunk: &&mut Value| chunk.to_string().contains("zqERRORqz");
         let chunks: Vec<&mut Value> =
             self.stream.events.iter_mut().filter_map(chunk).filter(|chunk| !is_error(chunk)).collect();
@@ -27,7 +31,7 @@ impl Changed {
         }
     }
 
-    pub(super) fn add_field(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn add_field(&mut self, chance: &mut SeededRandom) -> bool {
         let name =
             *chance.one(&["x_new", "provider", "logprobs", "reasoning_content", "thinking", "audio", "annotations"]);
         let empty = *chance.one(&["error", "refusal", "function_call", "tool_calls"]);
@@ -47,7 +51,7 @@ impl Changed {
         true
     }
 
-    pub(super) fn add_empty(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn add_empty(&mut self, chance: &mut SeededRandom) -> bool {
         let empties = [
             json!({}),
             json!({ "choices": [] }),
@@ -80,10 +84,10 @@ impl Changed {
             json!(1),
         ];
         let empty = chance.one(&empties).clone();
-        self.insert(chance, Event::Chunk(empty))
+        self.insert(chance, SeedEvent::Chunk(empty))
     }
 
-    pub(super) fn add_usage(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn add_usage(&mut self, chance: &mut SeededRandom) -> bool {
         let usages = [
             json!({}),
             json!(null),
@@ -100,10 +104,10 @@ impl Changed {
         ];
         let usage = chance.one(&usages).clone();
         let choices = chance.one(&[json!([]), json!(null), json!([{ "delta": {} }])]).clone();
-        self.insert(chance, Event::Chunk(json!({ "choices": choices, "usage": usage })))
+        self.insert(chance, SeedEvent::Chunk(json!({ "choices": choices, "usage": usage })))
     }
 
-    pub(super) fn parts(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn parts(&mut self, chance: &mut SeededRandom) -> bool {
         let Some((at, words)) = self.pick(chance) else { return false };
         let half = words.floor_char_boundary(words.len() / 2);
         let (first, second) = words.split_at(half);
@@ -126,7 +130,7 @@ impl Changed {
         true
     }
 
-    pub(super) fn choices_as_object(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn choices_as_object(&mut self, chance: &mut SeededRandom) -> bool {
         let form = chance.below(3);
         self.each(chance, |chunk| {
             let Some(choice @ Value::Object(_)) = chunk.pointer("/choices/0").cloned() else { return false };
@@ -142,7 +146,7 @@ impl Changed {
         })
     }
 
-    pub(super) fn other_delta(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn other_delta(&mut self, chance: &mut SeededRandom) -> bool {
         let as_text = chance.below(2) == 0;
         self.each(chance, |chunk| {
             let Some(Value::Object(choice)) = chunk.pointer_mut("/choices/0") else { return false };
@@ -166,7 +170,7 @@ impl Changed {
         })
     }
 
-    pub(super) fn no_reason(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn no_reason(&mut self, chance: &mut SeededRandom) -> bool {
         let none = chance.one(&[None, Some(Value::Null), Some("".into())]).clone();
         // An error behind the reason would be one before the end.
         if self.had("junk behind the reason") {
@@ -183,7 +187,7 @@ impl Changed {
         found
     }
 
-    pub(super) fn other_reason(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn other_reason(&mut self, chance: &mut SeededRandom) -> bool {
         let reason = chance
             .one(&[
                 json!("end_turn"),
@@ -205,7 +209,7 @@ impl Changed {
         })
     }
 
-    pub(super) fn error(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn error(&mut self, chance: &mut SeededRandom) -> bool {
         let Some(end) = self.stream.events.iter().position(ends) else { return false };
         let at = chance.below(end + 1);
         let errors = [
@@ -219,9 +223,9 @@ impl Changed {
         let error = chance.one(&errors).clone();
         self.meaning = Meaning::Nothing;
         if self.stream.whole {
-            self.stream.events[0] = Event::Chunk(error);
+            self.stream.events[0] = SeedEvent::Chunk(error);
         } else {
-            self.stream.events.insert(at, Event::Chunk(error));
+            self.stream.events.insert(at, SeedEvent::Chunk(error));
         }
         true
     }
@@ -270,7 +274,7 @@ fn trivial_places(value: &Value, place: &str, is_free: bool, places: &mut Vec<St
 }
 
 /// A value of any type.
-pub(super) fn anything(chance: &mut Chance) -> Value {
+pub(super) fn anything(chance: &mut SeededRandom) -> Value {
     let deep = (0..40).fold(json!("zqJUNKqz"), |inner, _| json!([{ "a": inner }]));
     chance
         .one(&[

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::mutate::{Chance, Changed, Meaning, chunk, content, says};
-use super::seeds::Event;
+use super::mutate::{Meaning, MutatedStream, SeededRandom, chunk, content, says};
+use super::seeds::SeedEvent;
 
-impl Changed {
-    pub(super) fn thought(&mut self, chance: &mut Chance) -> bool {
+impl MutatedStream {
+    pub(super) fn thought(&mut self, chance: &mut SeededRandom) -> bool {
         let forms = [
             ("<think>", "</think>"),
             ("<think>\n", "\n</think>\n\n"),
@@ -37,7 +37,7 @@ impl Changed {
     }
 
     /// Where there is a blank anyway.
-    pub(super) fn thought_inside(&mut self, chance: &mut Chance, thought: &str) -> bool {
+    pub(super) fn thought_inside(&mut self, chance: &mut SeededRandom, thought: &str) -> bool {
         let Some((at, words)) = self.pick(chance) else { return false };
         let Some(blank) = words.find(' ') else { return false };
         let words = format!("{}{thought}{}", &words[..blank], &words[blank..]);
@@ -45,7 +45,7 @@ impl Changed {
         true
     }
 
-    pub(super) fn endless_thought(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn endless_thought(&mut self, chance: &mut SeededRandom) -> bool {
         let open = *chance.one(&[
             "<think>",
             "<think>\n",
@@ -66,7 +66,7 @@ impl Changed {
         true
     }
 
-    pub(super) fn call_as_words(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn call_as_words(&mut self, chance: &mut SeededRandom) -> bool {
         if !self.stream.calls.is_empty() || self.had("a thought without end") || self.had("a call as words") {
             return false;
         }
@@ -128,7 +128,7 @@ impl Changed {
         true
     }
 
-    pub(super) fn leak(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn leak(&mut self, chance: &mut SeededRandom) -> bool {
         let token = *chance.one(&[
             "<|im_end|>",
             "<|eot_id|>",
@@ -142,7 +142,7 @@ impl Changed {
     }
 
     /// Calls of tools, in the forms that servers give them.
-    pub(super) fn calls(&mut self, chance: &mut Chance) -> bool {
+    pub(super) fn calls(&mut self, chance: &mut SeededRandom) -> bool {
         let form = chance.below(8);
         if self.stream.whole || self.stream.calls.is_empty() {
             return false;
@@ -192,7 +192,7 @@ impl Changed {
     }
 
     /// Words before all others.
-    pub(super) fn prepend(&mut self, chance: &mut Chance, words: &str) -> bool {
+    pub(super) fn prepend(&mut self, chance: &mut SeededRandom, words: &str) -> bool {
         if self.stream.whole {
             let Some(Value::String(known)) = content(&mut self.stream.events[0]) else { return false };
             known.insert_str(0, words);
@@ -206,7 +206,7 @@ impl Changed {
             let (piece, others) = rest.split_at(length);
             self.stream
                 .events
-                .insert(at, Event::Chunk(json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] })));
+                .insert(at, SeedEvent::Chunk(json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] })));
             (rest, at) = (others, at + 1);
         }
         true

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::levels::anything;
-use super::seeds::{Event, Stream};
+use super::seeds::{SeedEvent, Stream};
 
 /// Numbers that look like chance, the same for the same seed (SplitMix64).
-pub(super) struct Chance(u64);
+pub(super) struct SeededRandom(u64);
 
-impl Chance {
+impl SeededRandom {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -44,7 +44,7 @@ pub(super) enum Meaning {
 
 /// How a stream is written.
 #[derive(Debug)]
-pub(super) struct Style {
+pub(super) struct StreamStyle {
     newline: &'static str,
     after_colon: &'static str,
     /// Line ends behind each event.
@@ -60,52 +60,52 @@ pub(super) struct Style {
 
 /// A stream that was changed.
 #[derive(Debug)]
-pub(super) struct Changed {
+pub(super) struct MutatedStream {
     pub(super) stream: Stream,
     pub(super) meaning: Meaning,
-    pub(super) style: Style,
+    pub(super) style: StreamStyle,
     /// What was done.
     pub(super) done: Vec<&'static str>,
 }
 
-type Mutation = (&'static str, fn(&mut Changed, &mut Chance) -> bool);
+type Mutation = (&'static str, fn(&mut MutatedStream, &mut SeededRandom) -> bool);
 
 const MUTATIONS: [Mutation; 34] = [
     ("a field dropped", |it, chance| it.trivial(chance, |_| None)),
     ("a field null", |it, chance| it.trivial(chance, |_| Some(Value::Null))),
     ("a field of another type", |it, chance| it.trivial(chance, |chance| Some(anything(chance)))),
     ("a field of another type", |it, chance| it.trivial(chance, |chance| Some(anything(chance)))),
-    ("a field added", Changed::add_field),
-    ("an empty level", Changed::add_empty),
-    ("an empty level", Changed::add_empty),
-    ("a usage", Changed::add_usage),
-    ("words split", Changed::split),
-    ("words merged", Changed::merge),
-    ("an event twice", Changed::duplicate),
-    ("two events exchanged", Changed::exchange),
-    ("words as parts", Changed::parts),
-    ("words as parts", Changed::parts),
-    ("choices as an object", Changed::choices_as_object),
-    ("a message or text for a delta", Changed::other_delta),
-    ("lines of other kinds", Changed::add_lines),
+    ("a field added", MutatedStream::add_field),
+    ("an empty level", MutatedStream::add_empty),
+    ("an empty level", MutatedStream::add_empty),
+    ("a usage", MutatedStream::add_usage),
+    ("words split", MutatedStream::split),
+    ("words merged", MutatedStream::merge),
+    ("an event twice", MutatedStream::duplicate),
+    ("two events exchanged", MutatedStream::exchange),
+    ("words as parts", MutatedStream::parts),
+    ("words as parts", MutatedStream::parts),
+    ("choices as an object", MutatedStream::choices_as_object),
+    ("a message or text for a delta", MutatedStream::other_delta),
+    ("lines of other kinds", MutatedStream::add_lines),
     ("line ends", |it, chance| it.restyle(|style| style.newline = *chance.one::<&str>(&["\r\n", "\r", "\n"]))),
     ("no blank", |it, chance| it.restyle(|style| style.after_colon = *chance.one::<&str>(&["", "  ", "\t"]))),
     ("empty lines", |it, chance| it.restyle(|style| style.blank = *chance.one(&[1, 3, 6]))),
     ("a beginning", |it, chance| {
         it.restyle(|style| style.before = *chance.one::<&str>(&["\u{feff}", "\n\n", ": hello\n\n"]))
     }),
-    ("another end", Changed::other_done),
-    ("no reason", Changed::no_reason),
-    ("another reason", Changed::other_reason),
-    ("junk behind the reason", Changed::junk),
-    ("an error", Changed::error),
-    ("a damaged chunk", Changed::damage),
-    ("a thought", Changed::thought),
-    ("a thought", Changed::thought),
-    ("a thought without end", Changed::endless_thought),
-    ("a call as words", Changed::call_as_words),
-    ("a token of the template", Changed::leak),
-    ("calls in another form", Changed::calls),
+    ("another end", MutatedStream::other_done),
+    ("no reason", MutatedStream::no_reason),
+    ("another reason", MutatedStream::other_reason),
+    ("junk behind the reason", MutatedStream::junk),
+    ("an error", MutatedStream::error),
+    ("a damaged chunk", MutatedStream::damage),
+    ("a thought", MutatedStream::thought),
+    ("a thought", MutatedStream::thought),
+    ("a thought without end", MutatedStream::endless_thought),
+    ("a call as words", MutatedStream::call_as_words),
+    ("a token of the template", MutatedStream::leak),
+    ("calls in another form", MutatedStream::calls),
     ("the stream cut", |it, chance| {
         it.style.kept = chance.below(1000);
         it.style.breaks = chance.below(2) == 0;
@@ -113,12 +113,12 @@ const MUTATIONS: [Mutation; 34] = [
     }),
 ];
 
-impl Changed {
+impl MutatedStream {
     /// Up to four changes.
-    pub(super) fn new(seeds: &[Stream], chance: &mut Chance) -> Self {
+    pub(super) fn new(seeds: &[Stream], chance: &mut SeededRandom) -> Self {
         let stream = chance.one(seeds).clone();
         let pieces = [1, 7, 64, 1000, usize::MAX];
-        let style = Style {
+        let style = StreamStyle {
             newline: "\n",
             after_colon: " ",
             blank: 2,
@@ -142,13 +142,13 @@ impl Changed {
     }
 
     /// Its bytes as they come, and what they say.
-    pub(super) fn written(&self, chance: &mut Chance) -> (Vec<Vec<u8>>, Meaning) {
+    pub(super) fn written(&self, chance: &mut SeededRandom) -> (Vec<Vec<u8>>, Meaning) {
         let style = &self.style;
         let mut bytes = Vec::new();
         // From here on nothing is missing; before there, something is.
         let (mut all, mut begun) = (None, 0);
         if self.stream.whole {
-            let Some(Event::Chunk(document)) = self.stream.events.first() else { unreachable!("one document") };
+            let Some(SeedEvent::Chunk(document)) = self.stream.events.first() else { unreachable!("one document") };
             bytes.extend_from_slice(document.to_string().as_bytes());
             (all, begun) = (Some(bytes.len()), bytes.len());
         } else {
@@ -159,13 +159,13 @@ impl Changed {
             let settled = settled.or_else(|| events.iter().rposition(ends));
             for (at, event) in events.iter().enumerate() {
                 let line = match event {
-                    Event::Chunk(chunk) => format!("data:{}{chunk}", style.after_colon),
-                    Event::Data(data) => format!("data:{}{data}", style.after_colon),
-                    Event::Line(line) => line.clone(),
+                    SeedEvent::Chunk(chunk) => format!("data:{}{chunk}", style.after_colon),
+                    SeedEvent::Data(data) => format!("data:{}{data}", style.after_colon),
+                    SeedEvent::Line(line) => line.clone(),
                 };
                 let start = bytes.len();
                 bytes.extend_from_slice(line.as_bytes());
-                let blank = if matches!(event, Event::Line(_)) { 1 } else { style.blank };
+                let blank = if matches!(event, SeedEvent::Line(_)) { 1 } else { style.blank };
                 let end_of_line = bytes.len();
                 bytes.extend_from_slice(style.newline.repeat(blank).as_bytes());
                 if Some(at) == settled {
@@ -196,12 +196,12 @@ impl Changed {
         (pieces, meaning)
     }
 
-    fn restyle(&mut self, change: impl FnOnce(&mut Style)) -> bool {
+    fn restyle(&mut self, change: impl FnOnce(&mut StreamStyle)) -> bool {
         change(&mut self.style);
         !self.stream.whole
     }
 
-    fn split(&mut self, chance: &mut Chance) -> bool {
+    fn split(&mut self, chance: &mut SeededRandom) -> bool {
         let Some((at, words)) = self.pick(chance) else { return false };
         let cuts: Vec<usize> = words.char_indices().map(|(cut, _)| cut).collect();
         let (first, second) = words.split_at(*chance.one(&cuts));
@@ -223,12 +223,12 @@ impl Changed {
         true
     }
 
-    fn merge(&mut self, chance: &mut Chance) -> bool {
+    fn merge(&mut self, chance: &mut SeededRandom) -> bool {
         let Some((at, words)) = self.pick(chance) else { return false };
         let Some(next) = self.stream.events.get_mut(at + 1) else { return false };
         // Nothing but words may get lost.
         let holds = |chunk: &Value| ["tool_calls", "zqERRORqz"].iter().any(|it| chunk.to_string().contains(it));
-        let says_more = matches!(next, Event::Chunk(chunk) if holds(chunk));
+        let says_more = matches!(next, SeedEvent::Chunk(chunk) if holds(chunk));
         let ends = ends(next);
         let Some(Value::String(more)) = content(next) else { return false };
         if ends || says_more || self.stream.whole {
@@ -240,21 +240,21 @@ impl Changed {
         true
     }
 
-    fn duplicate(&mut self, chance: &mut Chance) -> bool {
+    fn duplicate(&mut self, chance: &mut SeededRandom) -> bool {
         let at = chance.below(self.stream.events.len());
         let event = self.stream.events[at].clone();
-        if self.stream.whole || says(&event) || matches!(event, Event::Data(ref data) if data.starts_with('{')) {
+        if self.stream.whole || says(&event) || matches!(event, SeedEvent::Data(ref data) if data.starts_with('{')) {
             return false;
         }
         self.stream.events.insert(at, event);
         true
     }
 
-    fn exchange(&mut self, chance: &mut Chance) -> bool {
+    fn exchange(&mut self, chance: &mut SeededRandom) -> bool {
         let at = chance.below(self.stream.events.len());
-        let fits = |event: Option<&Event>| match event {
-            Some(Event::Chunk(chunk)) => {
-                !says(&Event::Chunk(chunk.clone())) && !chunk.to_string().contains("zqERRORqz")
+        let fits = |event: Option<&SeedEvent>| match event {
+            Some(SeedEvent::Chunk(chunk)) => {
+                !says(&SeedEvent::Chunk(chunk.clone())) && !chunk.to_string().contains("zqERRORqz")
             }
             _ => false,
         };
@@ -270,7 +270,7 @@ impl Changed {
         self.done.contains(&name)
     }
 
-    pub(super) fn insert(&mut self, chance: &mut Chance, event: Event) -> bool {
+    pub(super) fn insert(&mut self, chance: &mut SeededRandom, event: SeedEvent) -> bool {
         if self.stream.whole {
             return false;
         }
@@ -280,7 +280,7 @@ impl Changed {
     }
 
     /// Changes one chunk, or all.
-    pub(super) fn each(&mut self, chance: &mut Chance, change: impl Fn(&mut Value) -> bool) -> bool {
+    pub(super) fn each(&mut self, chance: &mut SeededRandom, change: impl Fn(&mut Value) -> bool) -> bool {
         let all = chance.below(2) == 0;
         let mut chunks: Vec<&mut Value> = self.stream.events.iter_mut().filter_map(chunk).collect();
         if all {
@@ -291,8 +291,8 @@ impl Changed {
     }
 
     /// An event with words, and these.
-    pub(super) fn pick(&mut self, chance: &mut Chance) -> Option<(usize, String)> {
-        let words = |event: &mut Event| match content(event) {
+    pub(super) fn pick(&mut self, chance: &mut SeededRandom) -> Option<(usize, String)> {
+        let words = |event: &mut SeedEvent| match content(event) {
             Some(Value::String(words)) if !words.is_empty() => Some(words.clone()),
             _ => None,
         };
@@ -302,14 +302,14 @@ impl Changed {
     }
 }
 
-pub(super) fn chunk(event: &mut Event) -> Option<&mut Value> {
+pub(super) fn chunk(event: &mut SeedEvent) -> Option<&mut Value> {
     match event {
-        Event::Chunk(chunk) => Some(chunk),
+        SeedEvent::Chunk(chunk) => Some(chunk),
         _ => None,
     }
 }
 
-pub(super) fn content(event: &mut Event) -> Option<&mut Value> {
+pub(super) fn content(event: &mut SeedEvent) -> Option<&mut Value> {
     let chunk = chunk(event)?;
     let place = ["/choices/0/delta/content", "/choices/0/message/content"];
     let place = place.into_iter().find(|place| chunk.pointer(place).is_some())?;
@@ -317,7 +317,7 @@ pub(super) fn content(event: &mut Event) -> Option<&mut Value> {
 }
 
 /// Whether words, or calls, are in it.
-pub(super) fn says(event: &Event) -> bool {
+pub(super) fn says(event: &SeedEvent) -> bool {
     fn any(value: &Value) -> bool {
         match value {
             Value::Array(values) => values.iter().any(any),
@@ -335,13 +335,13 @@ pub(super) fn says(event: &Event) -> bool {
         }
     }
     match event {
-        Event::Chunk(chunk) => chunk.get("choices").is_some_and(|choices| any(&json!({ "choices": choices }))),
+        SeedEvent::Chunk(chunk) => chunk.get("choices").is_some_and(|choices| any(&json!({ "choices": choices }))),
         _ => false,
     }
 }
 
 /// Whether it says why the answer ends.
-pub(super) fn reasons(event: &Event) -> bool {
+pub(super) fn reasons(event: &SeedEvent) -> bool {
     fn any(value: &Value) -> bool {
         match value {
             Value::Array(values) => values.iter().any(any),
@@ -353,7 +353,7 @@ pub(super) fn reasons(event: &Event) -> bool {
             _ => false,
         }
     }
-    matches!(event, Event::Chunk(chunk) if any(chunk))
+    matches!(event, SeedEvent::Chunk(chunk) if any(chunk))
 }
 
 pub(super) fn is_done(data: &str) -> bool {
@@ -361,6 +361,6 @@ pub(super) fn is_done(data: &str) -> bool {
 }
 
 /// Whether a stream is complete with it.
-pub(super) fn ends(event: &Event) -> bool {
-    reasons(event) || matches!(event, Event::Data(data) if is_done(data))
+pub(super) fn ends(event: &SeedEvent) -> bool {
+    reasons(event) || matches!(event, SeedEvent::Data(data) if is_done(data))
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// One thing in a stream.
 #[derive(Clone, Debug)]
-pub(super) enum Event {
+pub(super) enum SeedEvent {
     /// `data:` and JSON.
     Chunk(Value),
     /// `data:` and text.
@@ -17,7 +17,7 @@ pub(super) enum Event {
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) name: &'static str,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<SeedEvent>,
     /// Whether it is one JSON document and no stream.
     pub(super) whole: bool,
     /// Whether its words rightly hold what looks like thoughts or calls.
@@ -51,14 +51,14 @@ fn deltas(
     choice: &Value,
     deltas: impl IntoIterator<Item = Value>,
     reason: &str,
-) -> Vec<Event> {
+) -> Vec<SeedEvent> {
     let one = |delta: Value, reason: Value| {
         let mut choice = choice.clone();
         choice["delta"] = delta;
         choice["finish_reason"] = reason;
-        Event::Chunk(frame(json!([choice])))
+        SeedEvent::Chunk(frame(json!([choice])))
     };
-    let mut events: Vec<Event> = deltas.into_iter().map(|delta| one(delta, Value::Null)).collect();
+    let mut events: Vec<SeedEvent> = deltas.into_iter().map(|delta| one(delta, Value::Null)).collect();
     events.push(one(json!({}), reason.into()));
     events
 }
@@ -67,8 +67,8 @@ fn said(words: &str, size: usize) -> impl Iterator<Item = Value> {
     tokens(words, size).into_iter().map(|piece| json!({ "content": piece }))
 }
 
-fn stream(name: &'static str, mut events: Vec<Event>, words: &str, calls: &[(&str, Value)]) -> Stream {
-    events.push(Event::Data("[DONE]".into()));
+fn stream(name: &'static str, mut events: Vec<SeedEvent>, words: &str, calls: &[(&str, Value)]) -> Stream {
+    events.push(SeedEvent::Data("[DONE]".into()));
     let calls = calls.iter().map(|(name, arguments)| ((*name).to_owned(), arguments.clone())).collect();
     Stream { name, events, whole: false, holds_marks: false, words: words.into(), calls }
 }
@@ -103,7 +103,7 @@ fn texts() -> Vec<Stream> {
         deltas(openai, &json!({ "index": 0, "logprobs": null }), [role].into_iter().chain(said(HOURS, 4)), "stop");
     let usage = json!({ "prompt_tokens": 30, "completion_tokens": 17, "total_tokens": 47,
         "prompt_tokens_details": { "cached_tokens": 0 }, "completion_tokens_details": { "reasoning_tokens": 0 } });
-    one.push(Event::Chunk(
+    one.push(SeedEvent::Chunk(
         json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage }),
     ));
 
@@ -113,7 +113,7 @@ fn texts() -> Vec<Stream> {
     };
     let role = json!({ "role": "assistant", "content": null });
     let mut native = deltas(llama, &plain, [role.clone()].into_iter().chain(said(UMLAUTS, 3)), "stop");
-    if let Some(Event::Chunk(last)) = native.last_mut() {
+    if let Some(SeedEvent::Chunk(last)) = native.last_mut() {
         last["timings"] = json!({ "prompt_n": 30, "prompt_ms": 71.5, "predicted_n": 17,
             "predicted_per_second": 41.2 });
     }
@@ -137,7 +137,7 @@ fn texts() -> Vec<Stream> {
                 "stream_options": { "include_usage": true } })
     };
     let mut proxied = deltas(litellm, &plain, said(HOURS, 6), "stop");
-    proxied.push(Event::Chunk(
+    proxied.push(SeedEvent::Chunk(
         json!({ "id": "chatcmpl-c", "object": "chat.completion.chunk", "choices": [{ "index": 0, "delta": {} }],
         "usage": { "completion_tokens": 17, "prompt_tokens": 30, "total_tokens": 47 } }),
     ));
@@ -158,12 +158,12 @@ fn texts() -> Vec<Stream> {
     let pieces = tokens(HOURS, 20);
     let gemini = pieces.iter().enumerate().map(|(number, piece)| {
         let reason = (number + 1 == pieces.len()).then_some("stop");
-        Event::Chunk(json!({ "choices": [{ "delta": { "content": piece, "role": "assistant" },
+        SeedEvent::Chunk(json!({ "choices": [{ "delta": { "content": piece, "role": "assistant" },
             "finish_reason": reason, "index": 0 }],
             "created": 1_764_550_005, "id": "Ab1", "model": "gemini-3-flash", "object": "chat.completion.chunk",
             "usage": { "completion_tokens": 17, "prompt_tokens": 30, "total_tokens": 47 } }))
     });
-    let gemini: Vec<Event> = gemini.collect();
+    let gemini: Vec<SeedEvent> = gemini.collect();
 
     let deepseek = |choices: Value| {
         json!({ "id": "e", "object": "chat.completion.chunk", "created": 1_764_550_006,
@@ -174,7 +174,7 @@ fn texts() -> Vec<Stream> {
     let thoughts = thoughts.map(|piece| json!({ "content": null, "reasoning_content": piece }));
     let words = tokens(LIST, 4).into_iter().map(|piece| json!({ "content": piece, "reasoning_content": null }));
     let mut deepseek = deltas(deepseek, &json!({ "index": 0, "logprobs": null }), thoughts.chain(words), "stop");
-    if let Some(Event::Chunk(last)) = deepseek.last_mut() {
+    if let Some(SeedEvent::Chunk(last)) = deepseek.last_mut() {
         last["usage"] = json!({ "prompt_tokens": 30, "completion_tokens": 40, "total_tokens": 70,
             "prompt_cache_hit_tokens": 0, "prompt_cache_miss_tokens": 30 });
     }
@@ -204,7 +204,7 @@ fn texts() -> Vec<Stream> {
     let thought = json!({ "channel": "analysis", "reasoning": "zqTHOUGHTqz" });
     let mut groq =
         deltas(groq, &json!({ "index": 0, "logprobs": null }), [thought].into_iter().chain(said(HOURS, 5)), "stop");
-    if let Some(Event::Chunk(last)) = groq.last_mut() {
+    if let Some(SeedEvent::Chunk(last)) = groq.last_mut() {
         last["x_groq"] =
             json!({ "id": "req_1", "usage": { "queue_time": 0.1, "prompt_tokens": 30, "completion_tokens": 17 } });
     }
@@ -224,7 +224,7 @@ fn texts() -> Vec<Stream> {
     );
     azure.insert(
         0,
-        Event::Chunk(json!({ "choices": [], "created": 0, "id": "", "model": "", "object": "",
+        SeedEvent::Chunk(json!({ "choices": [], "created": 0, "id": "", "model": "", "object": "",
         "prompt_filter_results": [{ "prompt_index": 0,
             "content_filter_results": { "violence": { "filtered": false } } }] })),
     );
@@ -246,8 +246,8 @@ fn texts() -> Vec<Stream> {
             "format": "unknown" }] });
     let choice = json!({ "index": 0, "native_finish_reason": null, "logprobs": null });
     let mut router = deltas(router, &choice, [thought].into_iter().chain(said(HOURS, 3)), "stop");
-    router.insert(0, Event::Line(": OPENROUTER PROCESSING".into()));
-    router.insert(1, Event::Line(String::new()));
+    router.insert(0, SeedEvent::Line(": OPENROUTER PROCESSING".into()));
+    router.insert(1, SeedEvent::Line(String::new()));
 
     // It says all of it again beside each piece.
     let mut so_far = String::new();
@@ -256,12 +256,12 @@ fn texts() -> Vec<Stream> {
         let choice = json!({ "index": 0, "finish_reason": null, "message": { "role": "assistant",
             "content": so_far },
             "delta": { "role": "assistant", "content": piece } });
-        Event::Chunk(json!({ "id": "j", "model": "sonar", "object": "chat.completion.chunk",
+        SeedEvent::Chunk(json!({ "id": "j", "model": "sonar", "object": "chat.completion.chunk",
                 "citations": ["https://a.example/"],
             "choices": [choice] }))
     });
-    let mut searching: Vec<Event> = searching.collect();
-    searching.push(Event::Chunk(json!({ "id": "j", "choices": [{ "index": 0, "finish_reason": "stop",
+    let mut searching: Vec<SeedEvent> = searching.collect();
+    searching.push(SeedEvent::Chunk(json!({ "id": "j", "choices": [{ "index": 0, "finish_reason": "stop",
             "delta": {} }] })));
 
     let marked = deltas(openai, &plain, said(CODE, 6), "stop");
@@ -339,7 +339,7 @@ fn tools() -> Vec<Stream> {
 fn whole() -> Vec<Stream> {
     let usage = json!({ "prompt_tokens": 30, "completion_tokens": 17, "total_tokens": 47 });
     let answer = |message: Value, reason: &str| {
-        Event::Chunk(
+        SeedEvent::Chunk(
             json!({ "id": "chatcmpl-l", "object": "chat.completion", "created": 1_764_550_013, "model": "some",
             "choices": [{ "index": 0, "message": message, "logprobs": null, "finish_reason": reason }],
                 "usage": usage }),

@@ -20,7 +20,7 @@ use super::lenient::TOO_LONG;
 use super::listener::Listener;
 use super::process::Program;
 use super::trouble::Trouble;
-use super::wire::Wire;
+use super::wire::McpWire;
 use crate::handler::llm::config::McpConfig;
 
 /// A session that has lasted for so long did not end early.
@@ -45,7 +45,7 @@ pub(super) fn pause_after(failures: u32) -> Duration {
 /// How a server is spoken to.
 pub(super) enum Way {
     /// At its address.
-    Http { wire: Wire, token: Option<SecretString> },
+    Http { wire: McpWire, token: Option<SecretString> },
     /// As a process of ours.
     Process(Program),
 }
@@ -64,7 +64,7 @@ type Session = RunningService<RoleClient, Listener>;
 pub(super) struct Connection {
     pub(super) config: McpConfig,
     way: Way,
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
     /// Told when what was listed may be right no longer.
     pub(super) stale: Arc<Notify>,
     /// Told when a session has begun: what could not be listed may be there again.
@@ -72,7 +72,7 @@ pub(super) struct Connection {
 }
 
 #[derive(Default)]
-struct State {
+struct ConnectionState {
     session: Option<Session>,
     /// How the process of the session has ended.
     ended: Arc<OnceLock<ExitStatus>>,
@@ -84,7 +84,7 @@ struct State {
     rests_until: Option<Instant>,
 }
 
-impl State {
+impl ConnectionState {
     /// Notes a failure, and how long the server is left alone for it.
     fn fail(&mut self, way: &Way) {
         self.failures = self.failures.saturating_add(1);

@@ -34,7 +34,7 @@ pub(super) struct Listed {
 /// slowly each time while it cannot be had. The last list that was there stays.
 pub(super) async fn keep(connection: Arc<Connection>, listed: watch::Sender<Listed>) {
     let config = &connection.config;
-    let mut reader = Reader { names: ToolNames::of(&config.name), told: BTreeMap::new() };
+    let mut reader = ListingReader { names: ToolNames::of(&config.name), told: BTreeMap::new() };
     let mut failures = 0_u32;
     loop {
         match connection.list().await {
@@ -83,13 +83,13 @@ async fn begun(connection: &Connection) {
 }
 
 /// Makes of a server's tools what a model is offered.
-struct Reader {
+struct ListingReader {
     names: ToolNames,
     /// What the log has been told of a tool: it is told once.
     told: BTreeMap<String, &'static str>,
 }
 
-impl Reader {
+impl ListingReader {
     fn read(&mut self, connection: &Arc<Connection>, tools: Vec<Tool>) -> Vec<Arc<Ready>> {
         let config = &connection.config;
         let own: BTreeSet<String> = tools.iter().map(|tool| tool.name.to_string()).collect();

@@ -29,7 +29,7 @@ use super::lenient;
 use super::wire::AROUND;
 use crate::handler::llm::config::McpConfig;
 use crate::json::{self, WholeReader};
-use lines::{Line, LineReader};
+use lines::{LineReader, OutputLine};
 
 /// What it gets of our own environment.
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -159,10 +159,10 @@ impl Drop for Group {
 
 impl Process {
     /// Reads a line's messages. What is none, as a banner, is passed over.
-    fn take_in(&mut self, line: &Line) {
+    fn take_in(&mut self, line: &OutputLine) {
         let messages = match line {
-            Line::Whole(line) => json::from_slice::<Value>(line).map(lenient::messages).unwrap_or_default(),
-            Line::TooLong(beginning) => {
+            OutputLine::Whole(line) => json::from_slice::<Value>(line).map(lenient::messages).unwrap_or_default(),
+            OutputLine::TooLong(beginning) => {
                 lenient::answered(beginning).map(|id| lenient::too_long(&id)).into_iter().collect()
             }
         };

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::trouble::Trouble;
 use super::*;
-use crate::http::{Answer, Body, CallError, Shared, Transport};
+use crate::http::{Body, CallError, Shared, Transport, UpstreamResponse};
 
 /// A request to the server: its method, its session, and its JSON.
 #[derive(Clone, Debug)]
@@ -30,12 +30,12 @@ impl Seen {
     }
 
     /// The answer with this result.
-    fn result(&self, result: Value) -> Answer {
+    fn result(&self, result: Value) -> UpstreamResponse {
         json_answer(200, &json!({ "jsonrpc": "2.0", "id": self.json["id"], "result": result }))
     }
 
     /// The answer to whatever every server has to know.
-    fn ordinary(&self, tools: &[&str]) -> Answer {
+    fn ordinary(&self, tools: &[&str]) -> UpstreamResponse {
         match self.method() {
             "initialize" => self.result(beginning("2025-06-18")),
             "tools/list" => self.result(json!({ "tools": tools.iter().map(|name| tool(name)).collect::<Vec<_>>() })),
@@ -53,28 +53,28 @@ fn tool(name: &str) -> Value {
     json!({ "name": name, "description": "Does it.", "inputSchema": { "type": "object" } })
 }
 
-fn answer(status: u16, kind: &str, body: &str) -> Answer {
+fn answer(status: u16, kind: &str, body: &str) -> UpstreamResponse {
     let headers = [("content-type", kind)].into_iter().filter(|(_, kind)| !kind.is_empty()).collect();
-    Answer::whole(status, headers, Bytes::copy_from_slice(body.as_bytes()))
+    UpstreamResponse::whole(status, headers, Bytes::copy_from_slice(body.as_bytes()))
 }
 
-fn json_answer(status: u16, json: &Value) -> Answer {
+fn json_answer(status: u16, json: &Value) -> UpstreamResponse {
     answer(status, "application/json", &json.to_string())
 }
 
 /// An answer as a stream of events.
-fn events(messages: &[Value]) -> Answer {
+fn events(messages: &[Value]) -> UpstreamResponse {
     let events: String = messages.iter().map(|message| format!("event: message\ndata: {message}\n\n")).collect();
     answer(200, "text/event-stream; charset=utf-8", &events)
 }
 
 /// The answer, with the identifier of a session that has begun.
-fn in_session(mut answer: Answer, session: &str) -> Answer {
+fn in_session(mut answer: UpstreamResponse, session: &str) -> UpstreamResponse {
     answer.headers = [("content-type", "application/json"), ("mcp-session-id", session)].into_iter().collect();
     answer
 }
 
-type Does = dyn Fn(&Seen) -> Option<Answer> + Send + Sync;
+type Does = dyn Fn(&Seen) -> Option<UpstreamResponse> + Send + Sync;
 
 /// The server. What it does not answer hangs.
 struct Stub {
@@ -83,7 +83,7 @@ struct Stub {
 }
 
 impl Stub {
-    fn new(does: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> Arc<Self> {
+    fn new(does: impl Fn(&Seen) -> Option<UpstreamResponse> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { does: Box::new(does), seen: Mutex::default() })
     }
 
@@ -99,7 +99,7 @@ impl Stub {
 
 #[async_trait]
 impl Transport for Stub {
-    async fn call(&self, call: crate::http::Call) -> Result<Answer, CallError> {
+    async fn call(&self, call: crate::http::Call) -> Result<UpstreamResponse, CallError> {
         let json = match &call.body {
             Body::Json(body) => crate::json::from_slice(body).expect("JSON"),
             _ => Value::Null,
@@ -128,7 +128,7 @@ fn config() -> McpConfig {
 
 fn connected(config: McpConfig, stub: &Arc<Stub>) -> Server {
     let transport: Arc<dyn Transport> = Arc::clone(stub) as _;
-    let ways_out = WaysOut { anywhere: Arc::clone(&transport), public: transport, models: Shared::default() };
+    let ways_out = Egress { anywhere: Arc::clone(&transport), public: transport, models: Shared::default() };
     let mcp = Mcp { config, token: None, environment: Vec::new() };
     Server::new(mcp, &ways_out).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
@@ -143,7 +143,7 @@ async fn call(server: &Server, tool: &str) -> Result<String, Failure> {
     let limit = server.connection.config.answer_limit;
     match server.connection.call(params).await {
         Ok(result) => outcome(result, limit, &[]).map(|outcome| outcome.told()),
-        Err(CallTrouble::Said(words)) => Ok(Outcome::failed(words, limit).told()),
+        Err(CallTrouble::Said(words)) => Ok(ToolResult::failed(words, limit).told()),
         Err(CallTrouble::Trouble(why)) => Err(why.into()),
     }
 }

@@ -19,7 +19,7 @@ use url::Url;
 use super::lenient;
 use crate::handler::llm::config::McpConfig;
 use crate::http::lines::{Lines, Longest};
-use crate::http::{Answer, Body, Call, CallError, HeaderName, HeaderValue, Transport};
+use crate::http::{Body, Call, CallError, HeaderName, HeaderValue, Transport, UpstreamResponse};
 use crate::json::{self, WholePieces};
 
 /// The header that a session is known by.
@@ -29,7 +29,7 @@ const SESSION: &str = "mcp-session-id";
 pub(super) const AROUND: u64 = 256 << 10;
 
 #[derive(Clone)]
-pub(super) struct Wire {
+pub(super) struct McpWire {
     url: Url,
     transport: Arc<dyn Transport>,
     in_clear: bool,
@@ -41,7 +41,7 @@ pub(super) struct Wire {
 
 pub(super) type Failed = StreamableHttpError<CallError>;
 
-impl Wire {
+impl McpWire {
     pub(super) fn new(url: Url, transport: Arc<dyn Transport>, config: &McpConfig, ended: Arc<Notify>) -> Self {
         let (in_clear, timeout) = (config.private, config.timeout);
         Self { url, transport, in_clear, timeout, limit: config.answer_limit.saturating_add(AROUND), ended }
@@ -67,7 +67,7 @@ impl Wire {
         session: Option<&str>,
         token: Option<String>,
         more: HashMap<HeaderName, HeaderValue>,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<UpstreamResponse, Failed> {
         let mut headers = vec![("accept".into(), "application/json, text/event-stream".to_owned())];
         headers.extend(session.map(|session| (SESSION.into(), session.to_owned())));
         headers.extend(token.map(|token| ("authorization".into(), format!("Bearer {token}"))));
@@ -89,7 +89,7 @@ fn is_of_request(status: u16) -> bool {
 /// parameters that do not fit.
 const OF_REQUEST: [i64; 2] = [-32601, -32602];
 
-impl StreamableHttpClient for Wire {
+impl StreamableHttpClient for McpWire {
     type Error = CallError;
 
     async fn post_message(
@@ -181,7 +181,7 @@ fn failed(status: u16) -> Failed {
     Failed::HttpStatus(HttpStatusError::new(status, None))
 }
 
-fn is_stream(answer: &Answer) -> bool {
+fn is_stream(answer: &UpstreamResponse) -> bool {
     answer.headers.get("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
@@ -226,9 +226,9 @@ fn mended(
 
 /// An answer's lines as they are complete, up to the limit, and until nobody waits for what they say any longer. They are
 /// events, which end with a line: what the SDK reads of them has no half of a pair in it.
-fn bytes(answer: Answer, limit: u64, until: Instant) -> BoxStream<'static, Result<bytes::Bytes, CallError>> {
+fn bytes(answer: UpstreamResponse, limit: u64, until: Instant) -> BoxStream<'static, Result<bytes::Bytes, CallError>> {
     let longest = Longest { event: usize::try_from(limit).unwrap_or(usize::MAX), stream: limit };
-    let next = move |(answer, mut lines, mut pieces): (Option<Answer>, Lines, WholePieces)| async move {
+    let next = move |(answer, mut lines, mut pieces): (Option<UpstreamResponse>, Lines, WholePieces)| async move {
         let mut answer = answer?;
         loop {
             let chunk = timeout_at(until, answer.chunk()).await.unwrap_or(Err(CallError::Unanswered("timed out")));

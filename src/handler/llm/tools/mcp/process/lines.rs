@@ -7,7 +7,7 @@ const BEGINNING: usize = 256;
 
 /// A line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum OutputLine {
     /// All of it.
     Whole(Vec<u8>),
     /// The beginning of one that is too long.
@@ -31,7 +31,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     }
 
     /// The next line; none at the end. Nothing is lost if this is dropped before it is there.
-    pub(super) async fn next(&mut self) -> Option<Line> {
+    pub(super) async fn next(&mut self) -> Option<OutputLine> {
         loop {
             let piece = self.reader.fill_buf().await.unwrap_or_default();
             if piece.is_empty() {
@@ -54,9 +54,9 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         }
     }
 
-    fn take(&mut self) -> Line {
+    fn take(&mut self) -> OutputLine {
         let line = std::mem::take(&mut self.held);
-        if std::mem::take(&mut self.too_long) { Line::TooLong(line) } else { Line::Whole(line) }
+        if std::mem::take(&mut self.too_long) { OutputLine::TooLong(line) } else { OutputLine::Whole(line) }
     }
 }
 
@@ -72,8 +72,8 @@ mod tests {
         while let Some(line) = lines.next().await {
             read.push(line);
         }
-        let whole = |text: &str| Line::Whole(text.into());
-        let beginning = |text: &str| Line::TooLong(text.repeat(BEGINNING).into());
+        let whole = |text: &str| OutputLine::Whole(text.into());
+        let beginning = |text: &str| OutputLine::TooLong(text.repeat(BEGINNING).into());
         let expected = [whole("one\n"), beginning("x"), whole("\n"), beginning("y"), whole("two\n"), whole("three")];
         assert_eq!(read, expected);
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 /// A server whose calls are answered so.
-fn answering(does: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Arc<Stub> {
+fn answering(does: impl Fn(&Seen) -> UpstreamResponse + Send + Sync + 'static) -> Arc<Stub> {
     Stub::new(move |seen| Some(if seen.method() == "tools/call" { does(seen) } else { seen.ordinary(&["count"]) }))
 }
 
-async fn told(does: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Result<String, Failure> {
+async fn told(does: impl Fn(&Seen) -> UpstreamResponse + Send + Sync + 'static) -> Result<String, Failure> {
     let stub = answering(does);
     let server = server(&stub);
     names(&server).await;

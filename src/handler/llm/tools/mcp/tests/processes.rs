@@ -39,7 +39,7 @@ fn script(script: &str, directory: &Path, more: &[(&str, &str)]) -> Server {
     environment.extend(more);
     let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned().into())).collect();
     let nowhere: Arc<dyn Transport> = Stub::new(|_| None);
-    let ways_out = WaysOut { anywhere: Arc::clone(&nowhere), public: nowhere, models: Shared::default() };
+    let ways_out = Egress { anywhere: Arc::clone(&nowhere), public: nowhere, models: Shared::default() };
     let mcp = Mcp { config, token: None, environment };
     Server::new(mcp, &ways_out).unwrap_or_else(|problems| panic!("{problems:?}"))
 }

@@ -7,7 +7,7 @@ use super::*;
 const SEVEN: &str = "<tool_result>\nseven\n</tool_result>";
 
 /// A server with sessions that says this of one that it does not know. Its generation is how often it was restarted.
-fn restartable(refuses: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> (Arc<Stub>, Arc<AtomicUsize>) {
+fn restartable(refuses: impl Fn(&Seen) -> UpstreamResponse + Send + Sync + 'static) -> (Arc<Stub>, Arc<AtomicUsize>) {
     let generation = Arc::new(AtomicUsize::new(0));
     let now = Arc::clone(&generation);
     let stub = Stub::new(move |seen| {
@@ -25,7 +25,7 @@ fn error(id: Value, code: i32) -> Value {
     json!({ "jsonrpc": "2.0", "error": { "code": code, "message": "Bad Request: no valid session" }, "id": id })
 }
 
-type Refuses = fn(&Seen) -> Answer;
+type Refuses = fn(&Seen) -> UpstreamResponse;
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_unknown_is_begun_anew_and_the_call_repeated_once() {
