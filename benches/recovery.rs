@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench recovery` fills a store for each engine with 1,000,000 conversations, of which 10,000 wait, and
 //! opens it twice: after it was closed, and after the process that had it open was killed. Then it reads everything, as
-//! `threedots store verify` does. `-- --conversations N` for another number. Each step runs in a process of its own, so that its memory is its own.
+//! `threedots store verify` does. `-- --conversations N` for another number. Each step runs in a process of its own, so
+//! that its memory is its own.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
@@ -107,7 +108,7 @@ async fn open(kind: EngineKind, path: PathBuf, waiting: usize, kill: bool) {
 
 fn verify(kind: EngineKind, path: PathBuf) {
     let began = Instant::now();
-    let report = threedots::store::disk::care::verify(&settings(kind, path)).unwrap();
+    let report = threedots::store::disk::maintenance::verify(&settings(kind, path)).unwrap();
     assert_eq!(report.damaged(), 0, "{report}");
     println!("in {:.2} s, {}", began.elapsed().as_secs_f64(), memory());
 }

@@ -1,7 +1,7 @@
 //! `cargo run --example custom_provider`: a provider of your own, from a signed webhook to cleared dots.
 //!
-//! "Pigeon Post" is a toy. Its loft runs in this program too, and says what it is asked for. All that threedots needs is
-//! in `Pigeon` and `PigeonConfig`: what a webhook proves and says, the calls, and what the upstream can do.
+//! "Pigeon Post" is a toy. Its loft runs in this program too, and says what it is asked for. All that threedots needs
+//! is in `Pigeon` and `PigeonConfig`: what a webhook proves and says, the calls, and what the upstream can do.
 
 use std::collections::BTreeSet;
 use std::error::Error;

@@ -122,8 +122,8 @@ impl App {
         let env = |name: &str| self.env.get(name).cloned();
         let later: Arc<dyn Handler> = Arc::new(Demo);
         let nowhere = Egress { anywhere: Arc::new(Nowhere), public: Arc::new(Nowhere), models: Shared::default() };
-        let (callbacks, notebook) = (CallbackListener::nowhere(), Arc::default());
-        let bots = parts(config, self.env(), nowhere, callbacks, notebook, Meters::default(), Some(later))
+        let (callbacks, conversation_state) = (CallbackListener::nowhere(), Arc::default());
+        let bots = parts(config, self.env(), nowhere, callbacks, conversation_state, Meters::default(), Some(later))
             .and_then(|(parts, problems)| bots(config, &parts, problems));
         let found = [bots.map(drop), assemble::operator_token(config, &env).map(drop)];
         let problems: Vec<Problem> = found.into_iter().filter_map(Result::err).flat_map(|found| found.0).collect();
@@ -144,9 +144,9 @@ impl App {
         std::env::var(CONFIG_VARIABLE).map_or_else(|_| Ok(Self::sandbox()), |path| Self::load(Path::new(&path)))
     }
 
-    /// A chat with the handler at `url` in a terminal: whoever types is the customer. What turns are signed with is taken
-    /// from the environment variable `HANDLER_SECRET`, if it is there. Ends with the input, once nothing is left to be
-    /// said.
+    /// A chat with the handler at `url` in a terminal: whoever types is the customer. What turns are signed with is
+    /// taken from the environment variable `HANDLER_SECRET`, if it is there. Ends with the input, once nothing is left
+    /// to be said.
     ///
     /// # Errors
     /// When the handler's address or secret cannot be used.
@@ -168,9 +168,9 @@ impl App {
         self
     }
 
-    /// Runs until a signal ends it: logs, serves, and on SIGTERM or SIGINT stops taking messages in, finishes turns
-    /// or gives them back, and takes the dots off. A second signal leaves at once. SIGHUP has it read the directory of bots
-    /// again.
+    /// Runs until a signal ends it: logs, serves, and on SIGTERM or SIGINT stops taking messages in, finishes turns or
+    /// gives them back, and takes the dots off. A second signal leaves at once. SIGHUP has it read the directory of
+    /// bots again.
     ///
     /// # Errors
     /// When it cannot start, or its store fails.
@@ -179,14 +179,14 @@ impl App {
         telemetry::start(&log);
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
-        let mut hang_up = signal(SignalKind::hangup()).map_err(RunError::Signals)?;
+        let mut reload_on_sighup = signal(SignalKind::hangup()).map_err(RunError::Signals)?;
         let mut running = self.start().await?;
         running.announce();
         let failure = loop {
             tokio::select! {
                 _ = terminate.recv() => break None,
                 _ = interrupt.recv() => break None,
-                _ = hang_up.recv() => running.host.hang_up().await,
+                _ = reload_on_sighup.recv() => running.host.reload_on_sighup().await,
                 failure = running.failed() => break Some(failure),
             }
         };
@@ -206,18 +206,18 @@ impl App {
     pub async fn start(self) -> Result<Running, StartError> {
         let env = self.env();
         let ways_out = Egress::open()?;
-        let notebook = Arc::new(LateState::default());
+        let conversation_state = Arc::new(LateState::default());
         match self.config {
             Some(config) => {
                 let comeback = CallbackListener::configured(&config)?;
                 let callbacks = Arc::clone(&comeback.callbacks);
                 let listener = bind("server.listen", &config.server.listen, config.server.backlog)?;
                 let operator = Operator::bind(&config, &*env)?;
-                let (meters, notes) = (Operator::meters(operator.as_ref()), Arc::clone(&notebook));
+                let (meters, notes) = (Operator::meters(operator.as_ref()), Arc::clone(&conversation_state));
                 let (parts, problems) =
                     parts(&config, Arc::clone(&env), ways_out, callbacks, notes, meters, self.handler)?;
                 let bots = bots(&config, &parts, problems)?;
-                Running::start(config, bots, parts, listener, operator, comeback, &notebook).await
+                Running::start(config, bots, parts, listener, operator, comeback, &conversation_state).await
             }
             None => {
                 let custom = self.handler.is_some();
@@ -227,12 +227,13 @@ impl App {
                 let callbacks = Arc::clone(&comeback.callbacks);
                 let secrets = ground.with_secrets(Arc::clone(&env));
                 let operator = Some(Operator::bind_for(&ground, &*env)?);
-                let (meters, notes) = (Operator::meters(operator.as_ref()), Arc::clone(&notebook));
+                let (meters, notes) = (Operator::meters(operator.as_ref()), Arc::clone(&conversation_state));
                 let (parts, problems) =
                     parts(&ground.config, secrets, ways_out, callbacks, notes, meters, self.handler)?;
                 let bots = bots(&ground.config, &parts, problems)?;
                 let mut running =
-                    Running::start(ground.config, bots, parts, ground.product, operator, comeback, &notebook).await?;
+                    Running::start(ground.config, bots, parts, ground.product, operator, comeback, &conversation_state)
+                        .await?;
                 running.add_sandboxes(ground.sandboxes, ground.listening, ground.directory);
                 Ok(running)
             }
@@ -260,12 +261,15 @@ fn parts(
     env: Env,
     ways_out: Egress,
     callbacks: Arc<Callbacks>,
-    notebook: Arc<LateState>,
+    conversation_state: Arc<LateState>,
     meters: Meters,
     handler: Option<Arc<dyn Handler>>,
 ) -> Result<(Assembly, Vec<Problem>), Problems> {
     let (templates, problems) = assemble::templates(config)?;
-    Ok((Assembly { env, ways_out, callbacks, notebook, templates, meters, clock: Clock::System, handler }, problems))
+    Ok((
+        Assembly { env, ways_out, callbacks, conversation_state, templates, meters, clock: Clock::System, handler },
+        problems,
+    ))
 }
 
 /// The bots, or all that is wrong.
@@ -325,12 +329,12 @@ impl Running {
         listener: TcpListener,
         operator: Option<Operator>,
         comeback: CallbackListener,
-        notebook: &LateState,
+        conversation_state: &LateState,
     ) -> Result<Self, StartError> {
         let (clock, meters) = (Clock::System, parts.meters.clone());
         let patience = disk::DiskSettings::default().lock_timeout;
         let store = open(config.store.clone(), clock, patience, meters.clone()).await?;
-        notebook.is(Arc::new(Arc::clone(&store)));
+        conversation_state.is(Arc::new(Arc::clone(&store)));
         let rosters = Rosters::default();
         let told = meters.clone();
         let worker = Worker::new(rosters.bots.clone(), Arc::clone(&store), clock, config.worker.clone(), told);

@@ -1,5 +1,5 @@
-//! How much memory what comes in may take: bytes are reserved before they are read, and given back once nothing that was
-//! made of them is held any longer. So a flood waits, or is turned back, and the memory has a ceiling.
+//! How much memory what comes in may take: bytes are reserved before they are read, and given back once nothing that
+//! was made of them is held any longer. So a flood waits, or is turned back, and the memory has a ceiling.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -56,7 +56,8 @@ impl MemoryBudget {
         Share { permit, tally: None, bell: Arc::clone(&self.bell) }
     }
 
-    /// The same for somebody who may share it with others: then he first waits until he leaves as much for them as he has.
+    /// The same for somebody who may share it with others: then he first waits until he leaves as much for them as he
+    /// has.
     pub async fn take_for(&self, tally: Option<&MemoryUse>, bytes: u64) -> Share {
         let Some(tally) = tally else { return self.take(bytes).await };
         loop {
@@ -162,8 +163,8 @@ impl MemoryUse {
 }
 
 impl Bell {
-    /// Whether somebody may go on; if not, it rings for them. They are asked again in case that something was given back
-    /// before it was known that they wait.
+    /// Whether somebody may go on; if not, it rings for them. They are asked again in case that something was given
+    /// back before it was known that they wait.
     pub fn ask(&self, may: impl Fn() -> bool) -> bool {
         may() || {
             self.wanted.store(true, Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! The operator's commands: dead letters, who answers a conversation, what a bot says unasked, who is let in to a private
-//! one, the erasure of a person, and the care of the store.
+//! The operator's commands: dead letters, who answers a conversation, what a bot says unasked, who is let in to a
+//! private one, the erasure of a person, and the care of the store.
 
 mod show;
 pub(crate) mod store;

@@ -103,8 +103,8 @@ const STALLED: Duration = Duration::from_secs(1);
 /// What has come meanwhile has so long to be noticed.
 const COMING_TO: Duration = Duration::from_secs(5);
 
-/// Waits for `future`, for `limit` at the most. If the process as a whole stood still meanwhile (stopped, or starved), the
-/// answer may have come and waits to be read: then it has a moment more.
+/// Waits for `future`, for `limit` at the most. If the process as a whole stood still meanwhile (stopped, or starved),
+/// the answer may have come and waits to be read: then it has a moment more.
 ///
 /// # Errors
 /// When the time is over.

@@ -203,7 +203,8 @@ impl Config {
         (source, config)
     }
 
-    /// The same process with one bot, which has a file of its own; what is wrong with it is noted and left at its default.
+    /// The same process with one bot, which has a file of its own; what is wrong with it is noted and left at its
+    /// default.
     pub fn with(&self, file: &BotFile) -> (Self, Vec<Problem>) {
         let BotFile { name, path, text } = file;
         let path = path.display().to_string();

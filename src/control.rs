@@ -1,7 +1,7 @@
 //! Control words: what a customer says to the bot itself, and not to its handler.
 //!
-//! They do not queue. A word that comes while a handler is at work cancels it, and one that comes while a reply waits to
-//! be sent calls the rest of that off. Whatever had come before the word in its conversation ends with it.
+//! They do not queue. A word that comes while a handler is at work cancels it, and one that comes while a reply waits
+//! to be sent calls the rest of that off. Whatever had come before the word in its conversation ends with it.
 
 mod languages;
 mod plain;
@@ -15,8 +15,8 @@ use plain::plain;
 /// Which words a bot obeys. The `control` table of a bot's configuration.
 ///
 /// A message is such a word if it says nothing else. Capital letters, accents, spaces, and marks around it and in it
-/// (`/stop`, "Stop!", `opt-out` for "opt out", `desabonner` for "désabonner") do not matter. A tap on a button counts by
-/// what the button said.
+/// (`/stop`, "Stop!", `opt-out` for "opt out", `desabonner` for "désabonner") do not matter. A tap on a button counts
+/// by what the button said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {

@@ -21,15 +21,15 @@ use crate::store::{Seq, Waiting};
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateConfig {
-    /// How late a message may come, by the upstream's clock. After an outage Meta repeats up to 7 days of messages. What
-    /// has come in time and has waited with us since is answered, however long that took. One that an operator has had
-    /// replayed may be older.
+    /// How late a message may come, by the upstream's clock. After an outage Meta repeats up to 7 days of messages.
+    /// What has come in time and has waited with us since is answered, however long that took. One that an operator has
+    /// had replayed may be older.
     #[serde(with = "in_words")]
     pub max_age: Duration,
     /// The kinds of message that are answered.
     pub kinds: Vec<ContentKind>,
-    /// If not empty, only these people are answered: phone numbers with their country codes, however they are written, or the
-    /// upstream's own identifiers.
+    /// If not empty, only these people are answered: phone numbers with their country codes, however they are written,
+    /// or the upstream's own identifiers.
     pub allow: Vec<String>,
     /// These people are not answered.
     pub block: Vec<String>,
@@ -42,8 +42,8 @@ pub struct GateConfig {
 }
 
 impl GateConfig {
-    /// What stands on the lists and names nobody: which list, the place in it, and why. `handles` says whether the upstream
-    /// knows people by names of any kind, such as short codes.
+    /// What stands on the lists and names nobody: which list, the place in it, and why. `handles` says whether the
+    /// upstream knows people by names of any kind, such as short codes.
     pub fn unusable(&self, handles: bool) -> Vec<(&'static str, usize, NotAContact)> {
         let lists = [("allow", &self.allow), ("block", &self.block)];
         let entries =
@@ -194,8 +194,8 @@ impl Gates {
         !self.allow.is_empty() || !self.block.is_empty()
     }
 
-    /// Whether a message may be what lets its sender in: from somebody alone with the bot who needs that, and who is not
-    /// to be kept out.
+    /// Whether a message may be what lets its sender in: from somebody alone with the bot who needs that, and who is
+    /// not to be kept out.
     pub fn may_knock(&self, waiting: &Waiting, members: &Members) -> bool {
         let at = &waiting.inbound.at;
         let is_listed = |list| members.is_listed(list, at);
@@ -206,8 +206,8 @@ impl Gates {
         !waiting.replayed && waiting.accepted.since(waiting.inbound.at.time) > self.config.max_age
     }
 
-    /// Lets a message pass, or says why not. Asked again about the same message, it answers the same. `members` are those
-    /// who have been let in.
+    /// Lets a message pass, or says why not. Asked again about the same message, it answers the same. `members` are
+    /// those who have been let in.
     ///
     /// # Errors
     /// The first gate that turned it away.

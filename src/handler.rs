@@ -18,10 +18,10 @@
 //! # is_handler(echo);
 //! ```
 
+mod conversation_state;
 pub mod demo;
 pub mod http;
 pub mod llm;
-mod notebook;
 pub mod route;
 mod sign;
 mod way_out;
@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, MessageId, Reply, rendering};
-pub use notebook::{ConversationState, ConversationStateError, Count, LateState, Summary};
+pub use conversation_state::{ConversationState, ConversationStateError, Count, LateState, Summary};
 pub use way_out::Egress;
 
 /// Turns a turn into a reply.
@@ -69,8 +69,8 @@ impl HandlerError {
         Self { reason: one_line(reason.as_ref()), may_pass: false }
     }
 
-    /// The same, of an error that may pass: the handler is asked again, after a back-off, while its time lasts. The dots
-    /// stay on meanwhile.
+    /// The same, of an error that may pass: the handler is asked again, after a back-off, while its time lasts. The
+    /// dots stay on meanwhile.
     pub fn temporary(reason: impl AsRef<str>) -> Self {
         Self { may_pass: true, ..Self::new(reason) }
     }
@@ -131,9 +131,10 @@ impl Turn {
         self.messages.last()
     }
 
-    /// The words of all waiting messages, a line each. Of a voice note that was transcribed, what is said in it: whether a
-    /// message's words are a transcript says its [`Content::transcript`](crate::message::Content::transcript). Of a place,
-    /// contact cards, a form, an order, a poll and a vote, what a model would be told of them: see [`rendering::text`].
+    /// The words of all waiting messages, a line each. Of a voice note that was transcribed, what is said in it:
+    /// whether a message's words are a transcript says its
+    /// [`Content::transcript`](crate::message::Content::transcript). Of a place, contact cards, a form, an order, a
+    /// poll and a vote, what a model would be told of them: see [`rendering::text`].
     pub fn text(&self) -> String {
         let words: Vec<_> = self.messages.iter().filter_map(|message| rendering::text(&message.content)).collect();
         words.join("\n")
@@ -152,7 +153,7 @@ pub struct HistoryEntry {
     /// By whom.
     pub by: Speaker,
     /// The words, with what else was in the message before them in square brackets, such as `[image]`: see
-    /// [`rendering`](crate::message::rendering).
+    /// [`rendering`].
     pub words: String,
     /// When.
     pub time: Timestamp,

@@ -1,4 +1,5 @@
-//! Whether a bot's upstream lets it work at all. One that it does not is left alone for a while, and so is the upstream.
+//! Whether a bot's upstream lets it work at all. One that it does not is left alone for a while, and so is the
+//! upstream.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,12 +1,12 @@
 //! Many bots in one process: which there are, and what each of them may take.
 //!
-//! Whoever has to know the bots holds a [`BotRegistry`]. It changes while others read it: what has been taken out of it goes on
-//! with what it is doing, since everybody who uses it holds it too.
+//! Whoever has to know the bots holds a [`BotRegistry`]. It changes while others read it: what has been taken out of it
+//! goes on with what it is doing, since everybody who uses it holds it too.
 //!
-//! What the process has of something (turns, memory, room for what waits) is for all bots. One that takes much of it may
-//! go on for as long as it leaves as much over for the others; then it waits, and they do not. So one that hangs, or is
-//! flooded, has half of it at the most, two of them have a third each, and nobody has to say beforehand how much is whose.
-//! Who is alone has all.
+//! What the process has of something (turns, memory, room for what waits) is for all bots. One that takes much of it
+//! may go on for as long as it leaves as much over for the others; then it waits, and they do not. So one that hangs,
+//! or is flooded, has half of it at the most, two of them have a third each, and nobody has to say beforehand how much
+//! is whose. Who is alone has all.
 
 mod allowed;
 
@@ -25,13 +25,13 @@ pub use allowed::{HostingConfig, PrivateHosts};
 pub struct ShareConfig {
     /// How many of its turns run at the same time; 0: as many as there is room for.
     pub turns: usize,
-    /// How many of its messages wait at the same time, past which its webhooks are answered with 503; 0: as many as there
-    /// is room for.
+    /// How many of its messages wait at the same time, past which its webhooks are answered with 503; 0: as many as
+    /// there is room for.
     pub waiting: usize,
 }
 
-/// Whether a bot that has taken so much may take `more` of it, where so much is `left`: if it leaves as much for the others
-/// as it has then, or has nothing yet.
+/// Whether a bot that has taken so much may take `more` of it, where so much is `left`: if it leaves as much for the
+/// others as it has then, or has nothing yet.
 pub fn leaves_enough(taken: u64, more: u64, left: u64) -> bool {
     taken == 0 || taken.saturating_add(more) <= left.saturating_sub(more)
 }

@@ -1,7 +1,7 @@
 //! Throws away what has been kept for long enough, in steps too small to notice, for as long as the process lives.
 //!
-//! It takes a fiftieth of the time at most: the larger a step turns out, or the busier the store is, the longer the pause
-//! behind it. So it keeps up with any inflow that the store keeps up with, and leaves a small store alone.
+//! It takes a fiftieth of the time at most: the larger a step turns out, or the busier the store is, the longer the
+//! pause behind it. So it keeps up with any inflow that the store keeps up with, and leaves a small store alone.
 
 use std::time::Duration;
 

@@ -32,8 +32,8 @@ pub trait Transport: Send + Sync + 'static {
     /// Makes one call.
     async fn call(&self, call: Call) -> Result<UpstreamResponse, CallError>;
 
-    /// Why no call to this address would ever leave, and what to do, if that can be said beforehand: in words that follow
-    /// the key of the setting.
+    /// Why no call to this address would ever leave, and what to do, if that can be said beforehand: in words that
+    /// follow the key of the setting.
     fn refuses(&self, _url: &Url) -> Option<&'static str> {
         None
     }
@@ -156,8 +156,8 @@ pub struct Download {
 }
 
 impl Download {
-    /// Reads `answer`, at most `limit` bytes of it, giving up when nothing comes for `patience`, or less than 8 KiB a second
-    /// after that.
+    /// Reads `answer`, at most `limit` bytes of it, giving up when nothing comes for `patience`, or less than 8 KiB a
+    /// second after that.
     pub fn new(answer: UpstreamResponse, limit: u64, patience: Duration) -> Self {
         let mime = answer.headers.get("content-type").map(str::to_owned);
         Self { mime, answer, limit, patience, began: Instant::now(), came: 0 }
@@ -323,8 +323,8 @@ pub(crate) type Bare = reqwest::Client;
 /// What such a call is answered with.
 pub(crate) type BareAnswer = reqwest::Response;
 
-/// A client with the settings that all of ours share, and without their rules on addresses: made when it is first needed,
-/// and the same for everybody. Each takes milliseconds and a hundred kilobytes. A clone is the same.
+/// A client with the settings that all of ours share, and without their rules on addresses: made when it is first
+/// needed, and the same for everybody. Each takes milliseconds and a hundred kilobytes. A clone is the same.
 #[derive(Clone)]
 pub struct Shared {
     anywhere: Arc<OnceLock<Bare>>,

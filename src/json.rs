@@ -1,9 +1,9 @@
 //! JSON that others write: the one place where it is read.
 //!
-//! JSON can hold half of a character outside the basic plane, `"\ud83d"` without the `\ude00` that belongs to it: whoever
-//! cuts text by UTF-16 units writes it, and many parsers take it. Rust's strings cannot hold it, and serde_json refuses the
-//! whole document. So each such half is read as U+FFFD, the replacement character. The two escapes have the same length,
-//! so that nothing else moves, and text without such a half is parsed where it stands.
+//! JSON can hold half of a character outside the basic plane, `"\ud83d"` without the `\ude00` that belongs to it:
+//! whoever cuts text by UTF-16 units writes it, and many parsers take it. Rust's strings cannot hold it, and serde_json
+//! refuses the whole document. So each such half is read as U+FFFD, the replacement character. The two escapes have the
+//! same length, so that nothing else moves, and text without such a half is parsed where it stands.
 
 mod reader;
 

@@ -18,13 +18,15 @@
 //! - [`gate`]: who is answered; [`handler`]: what answers; [`failure`]: what is said when nothing does
 //! - [`transcription`]: what is said in voice notes
 //! - [`people`]: when a person takes over, and the bot keeps silent; [`quiet`]: the hours in which it answers nobody
-//! - [`outbox`]: the way out, each part once; [`pace`]: how fast; [`provider`]: the upstreams; [`http`]: how calls leave
-//! - [`errand`]: what a bot says unasked
+//! - [`outbox`]: the way out, each part once; [`pace`]: how fast; [`provider`]: the upstreams; [`http`]: how calls
+//!   leave
+//! - [`proactive`]: what a bot says unasked
 //! - [`health`]: whether an upstream lets a bot work; [`housekeeping`]: what has been kept for long enough goes
 //! - [`operator`]: dead letters, replay and erasure, for whoever runs it
 //! - [`sandbox`]: the upstreams' other side and a phone, for a first evening, for tests, and for yours
 //! - [`json`]: what others write, read leniently in one respect
-//! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see; [`meters`]: what is counted
+//! - [`config`], [`secret`], [`templates`], [`telemetry`], [`clock`]: what a deployer sets, and what they see;
+//!   [`meters`]: what is counted
 //! - [`budget`]: why the memory has a ceiling; [`hosting`]: many bots in one process
 //! - [`app`]: puts it all together
 //!
@@ -46,7 +48,6 @@ pub mod callbacks;
 pub mod clock;
 pub mod config;
 pub mod control;
-pub mod errand;
 pub mod failure;
 pub mod gate;
 pub mod handler;
@@ -61,6 +62,7 @@ pub mod operator;
 pub mod outbox;
 pub mod pace;
 pub mod people;
+pub mod proactive;
 pub mod provider;
 pub mod quiet;
 pub mod sandbox;

@@ -102,7 +102,8 @@ pub struct Conversation {
 
 /// Everything any upstream needs in order to answer one message, to mark it as read, or to show "typing" for it.
 ///
-/// Some upstreams key these calls by message, others by chat, others by phone number, so the reference carries them all.
+/// Some upstreams key these calls by message, others by chat, others by phone number, so the reference carries them
+/// all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRef {
     /// The bot that received it.

@@ -1,5 +1,5 @@
-//! The operator's hand: dead letters and what becomes of them, the erasure of a person, which bots there are, how things
-//! stand.
+//! The operator's hand: dead letters and what becomes of them, the erasure of a person, which bots there are, how
+//! things stand.
 //!
 //! HTTP on a listener of its own, apart from the webhooks'. There is none without a token. JSON in and out:
 //!
@@ -26,10 +26,10 @@
 //! | `GET /metrics` | what has been counted, in the text format of OpenMetrics: METRICS.md says what there is |
 //! | `GET /v1/state` | [`StatusView`]: what waits, which bots are down, whether the store has failed |
 //!
-//! What a bot is to say unasked is a handler's whole answer, `text` or `parts`, as `openapi.json` has them; `contact` is a
-//! phone number or an identifier of the upstream's, and `chat` in its place a chat that the bot knows, such as a group. With
-//! `"unless_paused": true` it is not said while a person answers. It needs a header `idempotency-key`: for 8 days the same
-//! message under the same key is answered in the same way, and sent once. 202 says that it is durable.
+//! What a bot is to say unasked is a handler's whole answer, `text` or `parts`, as `openapi.json` has them; `contact`
+//! is a phone number or an identifier of the upstream's, and `chat` in its place a chat that the bot knows, such as a
+//! group. With `"unless_paused": true` it is not said while a person answers. It needs a header `idempotency-key`: for
+//! 8 days the same message under the same key is answered in the same way, and sent once. 202 says that it is durable.
 //!
 //! Every request carries `authorization: Bearer TOKEN`. What is refused is answered with `{"error": "…"}`:
 //!
@@ -48,14 +48,13 @@
 //!
 //! In the settings of a bot, `{"$secret": "…"}` stands where a secret goes: it is kept in a file of its own that only
 //! threedots may read, and never shown. What is shown in its place, `{"$secret": null}`, keeps it when it is put again.
-//! Files and commands of this machine cannot be named; variables of the environment, as `"env:NAME"`, and addresses of this
-//! machine's network only as far as the `hosting` table of the configuration allows
+//! Files and commands of this machine cannot be named; variables of the environment, as `"env:NAME"`, and addresses of
+//! this machine's network only as far as the `hosting` table of the configuration allows
 //! ([`HostingConfig`](crate::hosting::HostingConfig)), also after a restart.
 //!
 //! A conversation is named in the body, or by the number of a dead letter: no phone number stands in an address, which
-//! proxies log. Each replay, discard, pause, resumption, erasure, message, invitation, revocation and change of a bot writes
-//! one line of the log (`audit`), in numbers. A caller who hangs up in the
-//! middle changes nothing about that.
+//! proxies log. Each replay, discard, pause, resumption, erasure, message, invitation, revocation and change of a bot
+//! writes one line of the log (`audit`), in numbers. A caller who hangs up in the middle changes nothing about that.
 
 mod api;
 mod desk;

@@ -1,9 +1,9 @@
 //! Delivery: a reply's parts on their way to the upstream, each of them once.
 //!
-//! What is about to be sent is durable before it is sent, and what became of it is durable before the next part
-//! leaves. After a crash, or after an answer that never came, a part is *unknown*: never repeated blindly, but settled
-//! by the upstream's own means where it has some, else by the bot's policy ([`OnUnknown`]). A back-off is a conversation
-//! given back to the store until later, so it holds back that conversation alone and keeps no task busy.
+//! What is about to be sent is durable before it is sent, and what became of it is durable before the next part leaves.
+//! After a crash, or after an answer that never came, a part is *unknown*: never repeated blindly, but settled by the
+//! upstream's own means where it has some, else by the bot's policy ([`OnUnknown`]). A back-off is a conversation given
+//! back to the store until later, so it holds back that conversation alone and keeps no task busy.
 
 mod address;
 mod changes;
@@ -29,7 +29,7 @@ use crate::store::{
     By, Claim, ContactChange, ContactRef, Opted, OptedBy, Outgoing, OutgoingPart, PartState, Pause, Store, StoreError,
 };
 use crate::typing::{Indicator, SendPermit};
-pub use address::{AGAIN, address, again, errand, instead};
+pub use address::{AGAIN, address, again, instead, proactive};
 pub use changes::ShapeChanges;
 pub use prepare::{Prepared, Shaped, Unsendable, prepare, shape};
 pub use settings::{DeliveryConfig, WindowTemplate};
@@ -170,8 +170,8 @@ impl Outbox<'_> {
     /// Records the intent, then sends the parts in order.
     ///
     /// # Errors
-    /// When the store fails: whatever was sent by then is recorded, or unknown. When it takes no such record: nothing was
-    /// sent, and something else may be.
+    /// When the store fails: whatever was sent by then is recorded, or unknown. When it takes no such record: nothing
+    /// was sent, and something else may be.
     pub async fn deliver(
         &self,
         claim: &Claim,
@@ -371,7 +371,7 @@ impl Outbox<'_> {
     /// # Errors
     /// When the store fails.
     pub async fn called_off(&self, outgoing: &Outgoing, left: usize) -> Result<Option<Delivery>, StoreError> {
-        let standing = self.store.standing(&ContactRef::of(&outgoing.to)).await?;
+        let standing = self.store.contact_state(&ContactRef::of(&outgoing.to)).await?;
         let pause = standing.pause(self.clock.now());
         Ok(if pause.is_some_and(|pause| is_held_back_by(outgoing, &pause)) {
             Some(Delivery::TakenOver { left })
@@ -392,7 +392,8 @@ impl Outbox<'_> {
         Ok(self.pace.reserve(chat, now, &sent).into())
     }
 
-    /// When dots are to begin that precede what is ready for so long, since it could not leave behind them; none if now.
+    /// When dots are to begin that precede what is ready for so long, since it could not leave behind them; none if
+    /// now.
     ///
     /// # Errors
     /// When the store fails.
@@ -472,15 +473,15 @@ impl Outbox<'_> {
 
     /// An outage alone kills no good mail: both the attempts and the age must be there.
     fn is_enough(&self, attempts: u32, claim: &Claim) -> bool {
-        let oldest = claim.messages.first().into_iter().chain(claim.errands.first());
+        let oldest = claim.messages.first().into_iter().chain(claim.proactive_messages.first());
         let oldest = oldest.map(|waiting| waiting.accepted).min();
         let age = oldest.map(|accepted| self.clock.now().since(accepted)).unwrap_or_default();
         attempts >= self.config.attempts && age >= self.config.give_up_after
     }
 }
 
-/// Whether a reply may not leave while a person answers. What is said unasked may, as a rule. What tells the customer that one will, who has asked for that,
-/// may, until the person is there.
+/// Whether a reply may not leave while a person answers. What is said unasked may, as a rule. What tells the customer
+/// that one will, who has asked for that, may, until the person is there.
 pub fn is_held_back_by(outgoing: &Outgoing, pause: &Pause) -> bool {
     !(outgoing.despite_pause || outgoing.announces_person && pause.by == By::Customer)
 }
@@ -496,7 +497,7 @@ fn clears_dots(part: &OutgoingPart) -> bool {
 /// When the store fails.
 pub async fn heed_refusal(store: &dyn Store, peer: &ContactRef, now: Timestamp) -> Result<(), StoreError> {
     let opted = Opted { out: true, since: now, by: OptedBy::Upstream };
-    store.stand(peer, ContactChange::Opt(opted)).await.map(drop)
+    store.update_contact(peer, ContactChange::Opt(opted)).await.map(drop)
 }
 
 /// Nobody will ever know.

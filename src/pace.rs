@@ -9,9 +9,9 @@
 //! What was sent is known in memory alone. After a start, the times of what a conversation's history says of the bot
 //! stand for what an earlier process sent.
 //!
-//! A handler whose answer could not leave for a while is not asked yet, so that nobody looks at dots meanwhile: the time
-//! is booked beforehand. What an upstream refuses all the same moves the right rate: for as long as
-//! the upstream says, nobody sends, and after that more slowly for a while.
+//! A handler whose answer could not leave for a while is not asked yet, so that nobody looks at dots meanwhile: the
+//! time is booked beforehand. What an upstream refuses all the same moves the right rate: for as long as the upstream
+//! says, nobody sends, and after that more slowly for a while.
 
 mod line;
 mod meter;
@@ -115,8 +115,8 @@ impl Pace {
         unknown.then(|| most.unwrap_or_default().saturating_mul(2) as usize)
     }
 
-    /// Lets one message into this chat leave now, or says when. `sent` is when the bot has sent something into it before,
-    /// and is looked at only if [`Pace::recalls`] has asked.
+    /// Lets one message into this chat leave now, or says when. `sent` is when the bot has sent something into it
+    /// before, and is looked at only if [`Pace::recalls`] has asked.
     pub fn book(&self, chat: &ChatId, now: Timestamp, sent: &[Timestamp]) -> Slot {
         let mut state = self.lock();
         let now = state.at(now);

@@ -11,8 +11,8 @@ use crate::clock::{Timestamp, in_words};
 
 /// What follows when a person takes a conversation over. The `people` table of a bot's configuration.
 ///
-/// A person takes over by a handler's [`Reply::Handover`](crate::Reply::Handover), by a control word that asks for one, by
-/// the operator's hand, or by writing to the customer from the business's own phone.
+/// A person takes over by a handler's [`Reply::Handover`](crate::Reply::Handover), by a control word that asks for one,
+/// by the operator's hand, or by writing to the customer from the business's own phone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeopleConfig {

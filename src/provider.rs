@@ -103,8 +103,8 @@ pub trait Provider: Send + Sync + 'static {
     /// The limit that it breaks, in words for the handler's author.
     fn check(&self, part: &Part) -> Result<(), InvalidPart>;
 
-    /// Where somebody is written to who has never written, by a phone number as people write it or by an identifier of the
-    /// upstream's. None if that cannot be. Makes no call.
+    /// Where somebody is written to who has never written, by a phone number as people write it or by an identifier of
+    /// the upstream's. None if that cannot be. Makes no call.
     fn address(&self, contact: &str) -> Option<Address>;
 
     /// Sends one part in answer to `to`, or unasked to whom it names, and returns the upstream's name for it.
@@ -204,8 +204,8 @@ pub enum KeyedBy {
     Chat,
 }
 
-/// How many calls that take its indicator off a chat takes in one second. Wawp's page says so, for WhatsApp's sake; it is
-/// kept on every upstream that has such a call.
+/// How many calls that take its indicator off a chat takes in one second. Wawp's page says so, for WhatsApp's sake; it
+/// is kept on every upstream that has such a call.
 pub const STOPS_PER_SECOND: u32 = 3;
 
 /// How an indicator can be taken off by a call.

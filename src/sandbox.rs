@@ -189,8 +189,8 @@ impl Sandbox {
         Ok(id)
     }
 
-    /// A person writes to a customer on the business's own phone: it stands in the chat, and where the upstream tells of
-    /// that a webhook goes out. Returns its id.
+    /// A person writes to a customer on the business's own phone: it stands in the chat, and where the upstream tells
+    /// of that a webhook goes out. Returns its id.
     ///
     /// # Errors
     /// When there is no such customer.

@@ -45,7 +45,8 @@ impl SecretRef {
         self.0.strip_prefix("env:")
     }
 
-    /// Fetches a secret that travels in a header of HTTP, as tokens and keys do: one that no header can carry is refused.
+    /// Fetches a secret that travels in a header of HTTP, as tokens and keys do: one that no header can carry is
+    /// refused.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve), and what stands in the secret that cannot.
@@ -109,8 +110,8 @@ pub fn same_token(theirs: &str, ours: &str) -> bool {
     Sha256::digest(theirs).ct_eq(&Sha256::digest(ours)).into()
 }
 
-/// How many wrong secrets are looked at in one second: past that none is, not even the right one, else guessing would be as
-/// fast as ever.
+/// How many wrong secrets are looked at in one second: past that none is, not even the right one, else guessing would
+/// be as fast as ever.
 #[derive(Debug)]
 pub struct Guesses {
     most: usize,
@@ -158,8 +159,8 @@ pub fn random() -> String {
     hex::encode(bytes)
 }
 
-/// A word in hexadecimal digits that is made of `purpose` and `from`: the same after a restart, another for each purpose, and
-/// as hard to guess as what it is made of.
+/// A word in hexadecimal digits that is made of `purpose` and `from`: the same after a restart, another for each
+/// purpose, and as hard to guess as what it is made of.
 pub fn derived<'a>(purpose: &'a str, from: impl IntoIterator<Item = &'a str>) -> String {
     let mut digest = Sha256::new();
     for text in std::iter::once(purpose).chain(from) {

@@ -12,18 +12,18 @@
 
 mod age;
 mod allowance;
+mod contact;
 pub mod disk;
-mod errand;
 mod invitations;
 pub mod memory;
 mod parts;
 mod people;
+mod proactive;
 mod question;
 mod record;
 mod redb;
 mod schedule;
 mod sled;
-mod standing;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -39,11 +39,11 @@ use crate::message::{
     BotName, ChatId, Content, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey,
     Question, Renamed, Stage,
 };
-pub use errand::{Enqueued, IdempotencyKey, KnownAddress, NewProactive, ProactiveMessage, Receipt};
+pub use contact::KnownContact;
+pub use contact::{By, ContactChange, ContactRef, ContactState, Opted, OptedBy, Pause};
 pub use invitations::{Invitation, MOST_INVITATIONS, Member};
+pub use proactive::{Enqueued, IdempotencyKey, KnownAddress, NewProactive, ProactiveMessage, Receipt};
 pub use schedule::Lease;
-pub use standing::KnownContact;
-pub use standing::{By, ContactChange, ContactRef, ContactState, Opted, OptedBy, Pause};
 
 /// Where messages are kept. The `store` table of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,8 +59,8 @@ pub struct StoreConfig {
     pub max_waiting: usize,
     /// How many things said are kept of one conversation.
     pub history: usize,
-    /// How much of the disk stays free, in bytes, though a quarter of it at the most; 0: nobody looks. With less, nothing
-    /// new is taken in: what has begun is ended with it.
+    /// How much of the disk stays free, in bytes, though a quarter of it at the most; 0: nobody looks. With less,
+    /// nothing new is taken in: what has begun is ended with it.
     pub reserve: u64,
 }
 
@@ -101,32 +101,32 @@ pub trait Store: Send + Sync + 'static {
     /// least as long as the upstreams go on repeating themselves.
     async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Keeps messages that could not be read, or not be kept as they are, as dead letters, each at most once and for its
-    /// reason. The answers stand in their order. Durable when it returns; all of them, or none on an error.
+    /// Keeps messages that could not be read, or not be kept as they are, as dead letters, each at most once and for
+    /// its reason. The answers stand in their order. Durable when it returns; all of them, or none on an error.
     async fn bury(&self, messages: &[(Inbound, String)]) -> Result<Vec<Accepted>, StoreError>;
 
     /// Takes in something that is to be said unasked, at most once for its key: what it says is known for as long as a
-    /// message is. It waits in its conversation behind what waits there, but no hold-back keeps it, unless a reply is on
-    /// its way. Durable when it returns, whatever the answer.
-    async fn commission(&self, commission: &NewProactive) -> Result<Enqueued, StoreError>;
+    /// message is. It waits in its conversation behind what waits there, but no hold-back keeps it, unless a reply is
+    /// on its way. Durable when it returns, whatever the answer.
+    async fn enqueue(&self, new_proactive: &NewProactive) -> Result<Enqueued, StoreError>;
 
-    /// What [`Store::commission`] would say of an errand that is known by its key; none if it is not. What is known is
-    /// durable when it returns.
-    async fn commissioned(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError>;
+    /// What [`Store::enqueue`] would say of a proactive message that is known by its key; none if it is not. What
+    /// is known is durable when it returns.
+    async fn enqueued(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError>;
 
-    /// Where a chat of this name is written to, or the person who goes by it: a phone number, with or without a plus, or
-    /// one of the upstream's own identifiers. None if nobody of that name has written.
-    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError>;
+    /// Where a chat of this name is written to, or the person who goes by it: a phone number, with or without a plus,
+    /// or one of the upstream's own identifiers. None if nobody of that name has written.
+    async fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError>;
 
     /// Waits until a conversation has something to do that nobody else is doing, and leases it. A lease is how long a
     /// claim may go on without a sign of life: each of the claim's writes begins it anew.
     ///
-    /// Of a long queue the claim holds the oldest messages, [`MOST_CLAIMED`] and [`MOST_CLAIMED_BYTES`] at the most; the
-    /// others go on waiting, and are for the claims that follow.
+    /// Of a long queue the claim holds the oldest messages, [`MOST_CLAIMED`] and [`MOST_CLAIMED_BYTES`] at the most;
+    /// the others go on waiting, and are for the claims that follow.
     ///
-    /// Cancel-safe. A bot's conversations are served in the order in which they became ready; the bots take turns. One of
-    /// which `may` says no is passed over, and goes on waiting. Whoever waits here and says otherwise later asks again.
-    /// All who claim from one store say the same.
+    /// Cancel-safe. A bot's conversations are served in the order in which they became ready; the bots take turns. One
+    /// of which `may` says no is passed over, and goes on waiting. Whoever waits here and says otherwise later asks
+    /// again. All who claim from one store say the same.
     async fn claim_for(&self, lease: Duration, may: &MayClaim<'_>) -> Result<Claim, StoreError>;
 
     /// The same for all bots.
@@ -134,12 +134,12 @@ pub trait Store: Send + Sync + 'static {
         self.claim_for(lease, &|_| true).await
     }
 
-    /// How many messages of a bot's may wait at the same time; 0: as many as leave room for the other bots that were named
-    /// here; none: it is there no longer. Not durable: who opens the store says it.
+    /// How many messages of a bot's may wait at the same time; 0: as many as leave room for the other bots that were
+    /// named here; none: it is there no longer. Not durable: who opens the store says it.
     fn share(&self, bot: &BotName, waiting: Option<usize>);
 
-    /// The conversations that were ready when the store was opened, and have not been claimed since: an earlier process may
-    /// have been at work on them when it ended.
+    /// The conversations that were ready when the store was opened, and have not been claimed since: an earlier process
+    /// may have been at work on them when it ended.
     fn inherited(&self) -> Vec<Conversation>;
 
     /// How many messages of a bot's wait.
@@ -165,16 +165,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a conversation's hold-back, if it is held back: it is ready at once. Not durable: the next start knows of
     /// the hold-back again.
-    fn hurry(&self, conversation: &Conversation);
+    fn make_ready(&self, conversation: &Conversation);
 
     /// Keeps what is said in a voice note or a sound file that waits, with the message: it comes along with every later
-    /// claim, as a dead letter too, and goes with it. Of one that does not wait any longer, nothing is kept. Durable when it
-    /// returns.
+    /// claim, as a dead letter too, and goes with it. Of one that does not wait any longer, nothing is kept. Durable
+    /// when it returns.
     async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError>;
 
-    /// Keeps with a waiting message that its words choose this option of the conversation's open question: so it is for every
-    /// later claim, as a dead letter too, whatever is asked meanwhile. Of one that does not wait any longer, or is no text,
-    /// nothing is kept. Durable when it returns.
+    /// Keeps with a waiting message that its words choose this option of the conversation's open question: so it is for
+    /// every later claim, as a dead letter too, whatever is asked meanwhile. Of one that does not wait any longer, or
+    /// is no text, nothing is kept. Durable when it returns.
     async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError>;
 
     /// Records what is about to be sent. Durable when it returns. Replaces what the conversation had outgoing.
@@ -200,35 +200,35 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Takes effect at once. When it returns, the reports are durable if one of them settles a part or says that it has
     /// failed; else they are made so right behind. A report about nothing that is known is no error.
-    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError>;
+    async fn apply_statuses(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError>;
 
-    /// What stands about somebody, whatever is being said: under any of their names, in any form of a number. Where two say
-    /// otherwise, an opt-out counts, and the longer pause.
-    async fn standing(&self, peer: &ContactRef) -> Result<ContactState, StoreError>;
+    /// What stands about somebody, whatever is being said: under any of their names, in any form of a number. Where two
+    /// say otherwise, an opt-out counts, and the longer pause.
+    async fn contact_state(&self, peer: &ContactRef) -> Result<ContactState, StoreError>;
 
-    /// Changes what stands about somebody, under every name of theirs that is known. Whether anything is different then.
-    /// A pause ends the hold-back of the chat that goes by one of the names. Takes effect at once; durable when it
-    /// returns.
-    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError>;
+    /// Changes what stands about somebody, under every name of theirs that is known. Whether anything is different
+    /// then. A pause ends the hold-back of the chat that goes by one of the names. Takes effect at once; durable when
+    /// it returns.
+    async fn update_contact(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError>;
 
-    /// What chats there are with somebody, by every name that is known of theirs, and by what names: a number may have two forms,
-    /// and a person a chat for each of their names.
+    /// What chats there are with somebody, by every name that is known of theirs, and by what names: a number may have
+    /// two forms, and a person a chat for each of their names.
     async fn chats(&self, peer: &ContactRef) -> Result<KnownContact, StoreError>;
 
-    /// Takes in that somebody has a new number or identifier: what was said with them, what stands about them and the summary
-    /// go on under it, and whoever is forgotten by one of the names is forgotten by both. Under what they are not called any
-    /// longer nothing stays but an opt-out: the next one who is called so is somebody else. Whether anything was known, and
-    /// this was not. Durable when it returns.
+    /// Takes in that somebody has a new number or identifier: what was said with them, what stands about them and the
+    /// summary go on under it, and whoever is forgotten by one of the names is forgotten by both. Under what they are
+    /// not called any longer nothing stays but an opt-out: the next one who is called so is somebody else. Whether
+    /// anything was known, and this was not. Durable when it returns.
     async fn rename(&self, renamed: &Renamed) -> Result<bool, StoreError>;
 
-    /// Keeps an invitation to a bot, good until then, under the digest of its code. None if [`MOST_INVITATIONS`] of the bot
-    /// are open. Durable when it returns.
+    /// Keeps an invitation to a bot, good until then, under the digest of its code. None if [`MOST_INVITATIONS`] of the
+    /// bot are open. Durable when it returns.
     async fn invite(&self, bot: &BotName, digest: [u8; 32], until: Timestamp)
     -> Result<Option<Invitation>, StoreError>;
 
-    /// Takes up the invitation of this digest by a message, and lets whoever wrote it in: both, or neither. Whether there
-    /// is such an invitation; for the same message again, if it was taken up by that. Durable when it returns.
-    async fn take_up(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError>;
+    /// Takes up the invitation of this digest by a message, and lets whoever wrote it in: both, or neither. Whether
+    /// there is such an invitation; for the same message again, if it was taken up by that. Durable when it returns.
+    async fn redeem_invitation(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError>;
 
     /// A bot's invitations that are open.
     async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError>;
@@ -245,19 +245,19 @@ pub trait Store: Send + Sync + 'static {
         most: usize,
     ) -> Result<(Vec<Member>, Option<String>), StoreError>;
 
-    /// Waits until a person answers somebody in the bot's place, and returns the pause; at once if that is so. Waits for
-    /// ever if it never comes to that.
+    /// Waits until a person answers somebody in the bot's place, and returns the pause; at once if that is so. Waits
+    /// for ever if it never comes to that.
     ///
     /// Cancel-safe.
     async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError>;
 
-    /// Takes in a message that was sent from the business's own phone. Unless it is one of ours, a person has taken over,
-    /// for so long after it was written, or until somebody has the bot go on if none is given.
+    /// Takes in a message that was sent from the business's own phone. Unless it is one of ours, a person has taken
+    /// over, for so long after it was written, or until somebody has the bot go on if none is given.
     ///
     /// A part of ours is known by the upstream's name for it, where reports go by that, and while its reply is on its
-    /// way. An echo that comes while a part is being sent may be that part's: it is decided when the upstream's answer is
-    /// there, before anything else can leave. Of a part that may have been delivered, an echo with the same words says that
-    /// it was.
+    /// way. An echo that comes while a part is being sent may be that part's: it is decided when the upstream's answer
+    /// is there, before anything else can leave. Of a part that may have been delivered, an echo with the same words
+    /// says that it was.
     ///
     /// Takes effect at once; durable when it returns.
     async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError>;
@@ -279,17 +279,18 @@ pub trait Store: Send + Sync + 'static {
     /// [`MOST_RECALLED_BYTES`].
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<HistoryEntry>, StoreError>;
 
-    /// Adds to all of these counters, or to none: says which one, by its place, would be over its limit. One that is not
-    /// there begins at zero, and none goes below. Two of the same name that end at another time are two. Durable when it
-    /// returns.
+    /// Adds to all of these counters, or to none: says which one, by its place, would be over its limit. One that is
+    /// not there begins at zero, and none goes below. Two of the same name that end at another time are two. Durable
+    /// when it returns.
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, StoreError>;
 
-    /// The summary of a conversation, if there is one: its own, or that of another with the same person, whichever is newer.
+    /// The summary of a conversation, if there is one: its own, or that of another with the same person, whichever is
+    /// newer.
     async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, StoreError>;
 
-    /// Keeps the summary of a conversation, in the place of the one before; of one that is not known, nothing is kept. It
-    /// goes when the conversation's history goes. Whoever is forgotten takes the summaries of all the bot's groups along:
-    /// nobody can say whose words are in those. Durable when it returns.
+    /// Keeps the summary of a conversation, in the place of the one before; of one that is not known, nothing is kept.
+    /// It goes when the conversation's history goes. Whoever is forgotten takes the summaries of all the bot's groups
+    /// along: nobody can say whose words are in those. Durable when it returns.
     async fn summarise(&self, conversation: &Conversation, summary: &Summary) -> Result<(), StoreError>;
 
     /// Dead letters in the order of their numbers, beginning after `after`, `most` at most.
@@ -302,10 +303,10 @@ pub trait Store: Send + Sync + 'static {
     /// Throws a dead letter away. Whether there was one. Durable when it returns.
     async fn discard(&self, letter: Seq) -> Result<bool, StoreError>;
 
-    /// Erases a person from a bot's data: their direct conversation, whatever of theirs waits or is dead, what they said
-    /// in groups, and the marks of their messages. `contact` is a phone number, with or without a plus, or one of the
-    /// upstream's own identifiers. Then compacts, so that nothing of it can be found in the files; data that was moved
-    /// aside as damaged is left to the operator. Durable when it returns. A claim that somebody holds on such a
+    /// Erases a person from a bot's data: their direct conversation, whatever of theirs waits or is dead, what they
+    /// said in groups, and the marks of their messages. `contact` is a phone number, with or without a plus, or one of
+    /// the upstream's own identifiers. Then compacts, so that nothing of it can be found in the files; data that was
+    /// moved aside as damaged is left to the operator. Durable when it returns. A claim that somebody holds on such a
     /// conversation, or on a group in which something of the person's was to be done, is fenced. Writes wait meanwhile.
     ///
     /// What others said of the person, and a reply in a group that answers somebody else, is not theirs.
@@ -321,8 +322,8 @@ pub trait Store: Send + Sync + 'static {
     /// Why the store takes nothing in any longer, if it does not. It never recovers from that by itself.
     fn failure(&self) -> Option<String>;
 
-    /// Whether the disk has too little room for anything new, which is refused with [`StoreError::OutOfSpace`] until there
-    /// is more.
+    /// Whether the disk has too little room for anything new, which is refused with [`StoreError::OutOfSpace`] until
+    /// there is more.
     fn is_out_of_space(&self) -> bool;
 
     /// Makes everything durable and lets go of the data. Every later call fails with [`StoreError::Closed`].
@@ -362,8 +363,8 @@ pub struct Waiting {
     #[serde(default)]
     pub replayed: bool,
     /// What is to be said unasked, if it is no message: `inbound` then only says where it goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub errand: Option<ProactiveMessage>,
+    #[serde(default, rename = "errand", skip_serializing_if = "Option::is_none")]
+    pub proactive: Option<ProactiveMessage>,
 }
 
 /// One conversation, leased to whoever holds this. Dropped without [`Store::settle`], it is given back as it was.
@@ -375,7 +376,7 @@ pub struct Claim {
     /// outgoing, is to be said unasked, or has failed.
     pub messages: Vec<Waiting>,
     /// What waits to be said unasked, oldest first. Its numbers tell where it stands among the messages.
-    pub errands: Vec<Waiting>,
+    pub proactive_messages: Vec<Waiting>,
     /// What an earlier turn was sending when it stopped.
     pub outgoing: Option<Outgoing>,
     /// The question that was written out last, if nothing has been said since.
@@ -385,8 +386,9 @@ pub struct Claim {
     /// Parts that had been sent, and of which the upstream has reported since that they failed: the first of them, if
     /// there are more than one claim holds.
     pub failed: Vec<FailedPart>,
-    /// Whether the conversation was ready when the store was opened, and this is its first claim since: an earlier process
-    /// may have been at work on it when it ended. What that process had held back until later it had given back.
+    /// Whether the conversation was ready when the store was opened, and this is its first claim since: an earlier
+    /// process may have been at work on it when it ended. What that process had held back until later it had given
+    /// back.
     pub inherited: bool,
     /// How long all this is as it is stored, in bytes.
     pub size: usize,
@@ -409,11 +411,12 @@ pub struct Outgoing {
     /// Why the messages are dead all the same, if this is only a failure reply.
     #[serde(default)]
     pub failure: Option<String>,
-    /// Why the messages are dead letters although they are answered, if this takes the place of an answer that was not to be
-    /// had. Unlike a failure reply it is part of what was said.
+    /// Why the messages are dead letters although they are answered, if this takes the place of an answer that was not
+    /// to be had. Unlike a failure reply it is part of what was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
-    /// What was left out of it and why, if something was: the newest message is a dead letter then, although it is answered.
+    /// What was left out of it and why, if something was: the newest message is a dead letter then, although it is
+    /// answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
     /// Whether the upstream's reports carry our keys. Where they do not, a part is found by the upstream's own name.
@@ -422,11 +425,12 @@ pub struct Outgoing {
     /// How many of the conversation's failed parts this makes up for: they are dealt with when it has been sent.
     #[serde(default)]
     pub makes_up_for: usize,
-    /// Whether it tells the customer, who has asked for one, that a person will answer: then it is not held back by that.
+    /// Whether it tells the customer, who has asked for one, that a person will answer: then it is not held back by
+    /// that.
     #[serde(default)]
     pub announces_person: bool,
-    /// Whether it confirms to the customer that they have opted out: then it leaves although the upstream holds back what
-    /// is for such a person.
+    /// Whether it confirms to the customer that they have opted out: then it leaves although the upstream holds back
+    /// what is for such a person.
     #[serde(default)]
     pub confirms_opt_out: bool,
     /// Whether it is said unasked: then nothing of it leaves to somebody who has opted out.
@@ -638,7 +642,7 @@ pub struct FailedPart {
     pub code: Option<i64>,
 }
 
-/// What [`Store::note`] says of a report.
+/// What [`Store::apply_statuses`] says of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusOutcome {
     /// It is about nothing that is known.
@@ -771,15 +775,15 @@ pub const MOST_CLAIMED: usize = 100;
 /// longer, all. Some 60,000 tokens of a model's.
 pub const MOST_CLAIMED_BYTES: usize = 256 << 10;
 
-/// The longest claim, in bytes as it is stored: a message, a reply on its way out and a failed part, each as long as any
-/// record may be.
+/// The longest claim, in bytes as it is stored: a message, a reply on its way out and a failed part, each as long as
+/// any record may be.
 pub const LONGEST_CLAIM: usize = 3 * record::LIMIT;
 
 /// How many bytes of what was said are read at once, as they are stored; of the newest that is longer, all.
 pub const MOST_RECALLED_BYTES: usize = 128 << 10;
 
-/// How long a message is known for, by a clock that nobody can set. Meta repeats itself for up to seven days, longer than
-/// any other upstream.
+/// How long a message is known for, by a clock that nobody can set. Meta repeats itself for up to seven days, longer
+/// than any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
 
 #[async_trait]

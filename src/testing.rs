@@ -255,8 +255,8 @@ impl World {
         self.begin(setup);
     }
 
-    /// Kills the process in the middle of whatever it does, as `kill -9` does: nothing more of it reaches the store or the
-    /// upstream. Nothing works until [`World::begin`].
+    /// Kills the process in the middle of whatever it does, as `kill -9` does: nothing more of it reaches the store or
+    /// the upstream. Nothing works until [`World::begin`].
     pub fn kill(&mut self) {
         self.life.cancel();
         self.claims.take().inspect(tokio::task::JoinHandle::abort);

@@ -1,8 +1,8 @@
 //! What is said in voice notes: a server that speaks OpenAI's transcription API is asked, once for each.
 //!
 //! `POST {base_url}/audio/transcriptions`, a form with the file, the model, perhaps the language, and
-//! `response_format=json`; answered with `{"text": "…"}`. What may pass is tried again, while there is time. Nothing of what
-//! is said, and nothing of the server's own words, is in an error.
+//! `response_format=json`; answered with `{"text": "…"}`. What may pass is tried again, while there is time. Nothing of
+//! what is said, and nothing of the server's own words, is in an error.
 
 mod sound;
 
@@ -202,8 +202,8 @@ impl Transcriber {
         }
     }
 
-    /// What is said in `sound`: nothing but white space around it taken off, and cut where it is longer than is kept. Asks
-    /// again while an error may pass, and never after `until`.
+    /// What is said in `sound`: nothing but white space around it taken off, and cut where it is longer than is kept.
+    /// Asks again while an error may pass, and never after `until`.
     ///
     /// # Errors
     /// Why nobody knows.

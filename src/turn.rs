@@ -6,7 +6,6 @@
 
 mod ask;
 mod choice;
-mod errand;
 mod failed;
 mod history;
 mod interrupt;
@@ -16,6 +15,7 @@ mod night;
 mod pairing;
 mod person;
 mod precede;
+mod proactive;
 mod replayed;
 mod report;
 mod settings;
@@ -47,9 +47,9 @@ use crate::quiet::QuietHours;
 use crate::store::{Claim, ContactRef, Ending, Outgoing, Seq, Settlement, Store, StoreError, Waiting};
 use crate::transcription::Transcriber;
 use crate::typing::{Dots, Indicator, SendPermit};
-use errand::OPTED_OUT;
 use person::A_PERSON;
 use precede::Preceded;
+use proactive::OPTED_OUT;
 pub use report::{GiveBackReason, TurnOutcome, TurnReport};
 pub use settings::{MergeConfig, OnNewMessage, TurnConfig};
 use window::CLOSED;
@@ -112,9 +112,9 @@ pub struct Tools {
     pub meters: Meters,
 }
 
-/// Holds one turn: answers everything that is claimed of what the conversation has waiting. `room` is the memory that it
-/// takes, with [`MOST_RECALLED_BYTES`](crate::store::MOST_RECALLED_BYTES) for what was said before: it is given back as far as it turns out not to be needed,
-/// and at the end.
+/// Holds one turn: answers everything that is claimed of what the conversation has waiting. `room` is the memory that
+/// it takes, with [`MOST_RECALLED_BYTES`](crate::store::MOST_RECALLED_BYTES) for what was said before: it is given back
+/// as far as it turns out not to be needed, and at the end.
 ///
 /// # Errors
 /// When the store fails, or the claim's lease has ended. Nothing is lost by it: what was not settled is claimed again.
@@ -128,7 +128,7 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
         Box::pin(attempt.read_choices(&mut claim)).await?;
     }
     attempt.heed_wishes(&claim).await?;
-    if !Attempt::has_errands_alone(&claim) && attempt.pause(&mut claim).await?.is_some() {
+    if !Attempt::has_proactive_alone(&claim) && attempt.pause(&mut claim).await?.is_some() {
         return Box::pin(attempt.stand_aside(claim)).await;
     }
     if let Some(until) = bot.health.wait() {
@@ -152,10 +152,10 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
     if let Some(given) = attempt.order(&claim, None) {
         return Box::pin(attempt.obey(claim, given)).await;
     }
-    if Attempt::errand_is_first(&claim) {
-        return Box::pin(attempt.run_errand(claim)).await;
+    if Attempt::proactive_is_first(&claim) {
+        return Box::pin(attempt.send_proactive(claim)).await;
     }
-    Attempt::stop_at_errand(&mut claim);
+    Attempt::stop_at_proactive(&mut claim);
     if let Some(until) = bot.merge.wait_for_quiet(&claim.messages, now) {
         return attempt.give_back(claim, until, GiveBackReason::MoreMayCome).await;
     }
@@ -173,8 +173,8 @@ pub async fn run(bot: &Bot, tools: &Tools, mut claim: Claim, mut room: Share) ->
         return Box::pin(attempt.window_closed(claim, &batch)).await;
     }
     if let Some(night) = attempt.night() {
-        if !claim.errands.is_empty() {
-            return Box::pin(attempt.run_errand(claim)).await;
+        if !claim.proactive_messages.is_empty() {
+            return Box::pin(attempt.send_proactive(claim)).await;
         }
         return Box::pin(attempt.keep_quiet(claim, &batch, night)).await;
     }
@@ -502,9 +502,9 @@ fn endings(outgoing: &Outgoing, dead: Option<&str>) -> Vec<(Seq, Ending)> {
     answered.chain(outgoing.turned_away.iter().map(|seq| (*seq, Ending::Silent))).collect()
 }
 
-/// The answered messages end as answered. If something was left out of the reply, the newest is a dead letter all the same,
-/// and all of them are if it only took the place of an answer: so its operator sees what the customer has not got, and can
-/// ask again.
+/// The answered messages end as answered. If something was left out of the reply, the newest is a dead letter all the
+/// same, and all of them are if it only took the place of an answer: so its operator sees what the customer has not
+/// got, and can ask again.
 fn answered(outgoing: &Outgoing) -> Vec<(Seq, Ending)> {
     let mut endings = endings(outgoing, outgoing.fallback.as_deref());
     if outgoing.fallback.is_none()

@@ -8,8 +8,8 @@
 //!
 //! Two ideas carry it. **The task that lights the dots is the one that takes them off**: the guard only tells it
 //! "enough", so dropping it at any point (an early return, a panic, an abort, a lost `select!`) needs no runtime, no
-//! await and no spawn. And **only a [`SendPermit`] may send**: it can be had in one way, by waiting until no start is in
-//! flight, so a start that lands after the reply and lights the dots again is a type error and not a race.
+//! await and no spawn. And **only a [`SendPermit`] may send**: it can be had in one way, by waiting until no start is
+//! in flight, so a start that lands after the reply and lights the dots again is a type error and not a race.
 //!
 //! A start is never cut short by us: a call that is abandoned half-way may still arrive. It has its own short
 //! timeout instead, one call is in flight at most, and nothing here is ever retried by the HTTP client.
@@ -140,15 +140,15 @@ impl Dots {
         self.presence.clone()
     }
 
-    /// A newer message has come, and the answer will be to that one: it is marked as read, and the dots are its own from
-    /// now on, without having gone off in between.
+    /// A newer message has come, and the answer will be to that one: it is marked as read, and the dots are its own
+    /// from now on, without having gone off in between.
     pub fn turn_to(&self, message: &MessageRef) {
         self.guard.wish.send_modify(|wish| wish.newer = Some(message.clone()));
     }
 
     /// Lets no further start out and waits for the one in flight: at most one call's timeout. And at least as long as
-    /// the upstream wants dots to precede a message, or a beat or "recording" to be seen that was asked for. Asked for at
-    /// the last moment, "recording" is a start of its own before that, unless the one in flight took half its time.
+    /// the upstream wants dots to precede a message, or a beat or "recording" to be seen that was asked for. Asked for
+    /// at the last moment, "recording" is a start of its own before that, unless the one in flight took half its time.
     pub async fn quiet(self) -> SendPermit {
         self.guard.wish.send_modify(|wish| (wish.phase, wish.since) = (Phase::Quiet, Instant::now()));
         // An error means that the task has ended, which is as quiet as it gets.
@@ -156,15 +156,16 @@ impl Dots {
         SendPermit { guard: Some(self.guard) }
     }
 
-    /// Ends a turn that says nothing. Takes the dots off and waits until they are, or the upstream has refused that once, so
-    /// that the conversation's next turn finds none: at most the timeouts of the call in flight and of the one that takes
-    /// them off. The message was read, and is marked so if no call has done that yet.
+    /// Ends a turn that says nothing. Takes the dots off and waits until they are, or the upstream has refused that
+    /// once, so that the conversation's next turn finds none: at most the timeouts of the call in flight and of the one
+    /// that takes them off. The message was read, and is marked so if no call has done that yet.
     pub async fn off(self) {
         self.guard.wish.send_modify(|wish| wish.phase = Phase::Over);
         self.guard.off().await;
     }
 
-    /// Ends a turn that somebody else goes on with: the same, and a message that has not been marked as read is left so.
+    /// Ends a turn that somebody else goes on with: the same, and a message that has not been marked as read is left
+    /// so.
     pub async fn abandon(self) {
         self.guard.off().await;
     }
@@ -344,7 +345,8 @@ impl TypingTask {
         }
     }
 
-    /// Waits, where no call takes the dots off again, until it is likely that something follows them; says whether it is.
+    /// Waits, where no call takes the dots off again, until it is likely that something follows them; says whether it
+    /// is.
     async fn is_worth_lighting(&mut self) -> bool {
         let stays = self.provider.abilities().typing.stop.is_none() && self.shown == GroupTyping::Show;
         !stays || self.lit || self.config.delay.is_zero() || self.wait(self.lights_at).await
@@ -471,8 +473,8 @@ impl TypingTask {
         }
     }
 
-    /// Whether "recording" may take the place of "typing" although the reply is there: only where that is certain to work,
-    /// and does not keep the reply for much longer than a call may take.
+    /// Whether "recording" may take the place of "typing" although the reply is there: only where that is certain to
+    /// work, and does not keep the reply for much longer than a call may take.
     fn may_still_record(&self) -> bool {
         let can = self.provider.abilities().typing.recording && self.shown == GroupTyping::Show;
         let is_new = self.activity != Activity::Recording && self.lit && self.failures == 0 && !self.hopeless;

@@ -55,14 +55,14 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// How many connections are open at the same time.
     pub connections: usize,
-    /// How many more the system keeps until they are taken in, on this port and on those of handlers and the operator; it
-    /// may have a limit of its own (on Linux, `net.core.somaxconn`).
+    /// How many more the system keeps until they are taken in, on this port and on those of handlers and the operator;
+    /// it may have a limit of its own (on Linux, `net.core.somaxconn`).
     pub backlog: u32,
     /// How many bytes of bodies are being read or handled at the same time: the largest of what deliveries take memory
     /// for. Past that, they wait for two seconds, and are turned back.
     pub body_memory: u64,
-    /// How long a delivery may wait for the store to make it durable, before it is turned back. What the store does with
-    /// it afterwards does no harm: it comes again, and is known.
+    /// How long a delivery may wait for the store to make it durable, before it is turned back. What the store does
+    /// with it afterwards does no harm: it comes again, and is known.
     #[serde(with = "in_words")]
     pub store_timeout: Duration,
 }
@@ -215,14 +215,14 @@ impl Webhooks {
         let ordered: Vec<Conversation> = orders.map(|message| message.at.conversation()).collect();
         let reported = statuses.len();
         let stored = async {
-            let noted = self.store.note(statuses).await?;
-            let taken_over = self.hear(inlet, &echoes).await?;
-            let wished = self.heed(&wishes).await?;
+            let noted = self.store.apply_statuses(statuses).await?;
+            let taken_over = self.apply_echoes(inlet, &echoes).await?;
+            let wished = self.apply_preferences(&wishes).await?;
             // Before the messages: who wrote them may be met under the new name already.
             for renamed in &renamed {
                 self.store.rename(renamed).await?;
             }
-            let (accepted, unkept) = self.keep(&messages).await?;
+            let (accepted, unkept) = self.store_messages(&messages).await?;
             let letters: Vec<_> =
                 unread.into_iter().chain(unkept.iter().map(|message| unread::remains(message))).collect();
             let buried = if letters.is_empty() { Vec::new() } else { self.store.bury(&letters).await? };
@@ -235,7 +235,7 @@ impl Webhooks {
             Ok(Err(refused)) => return turned_back(bot, &refused),
             Err(_) => return turned_back(bot, "the store is too slow"),
         };
-        ordered.iter().for_each(|conversation| self.store.hurry(conversation));
+        ordered.iter().for_each(|conversation| self.store.make_ready(conversation));
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::New(_))).count();
         let provider = inlet.provider.name();
         for (what, count) in [("new", new), ("duplicate", accepted.len() - new), ("unkept", unkept)] {
@@ -289,7 +289,7 @@ impl Webhooks {
     }
 
     /// Takes in what was written from the business's own phone. Says how often a person has taken over by it.
-    async fn hear(&self, inlet: &WebhookEndpoint, echoes: &[Echo]) -> Result<usize, StoreError> {
+    async fn apply_echoes(&self, inlet: &WebhookEndpoint, echoes: &[Echo]) -> Result<usize, StoreError> {
         let mut taken_over = 0;
         for echo in echoes.iter().filter(|_| inlet.people.echoes) {
             let echoed = self.store.echo(echo, inlet.people.pause.duration()).await?;
@@ -299,25 +299,29 @@ impl Webhooks {
     }
 
     /// Takes in what people have told the upstream about being sent things unasked. Says how often somebody has.
-    async fn heed(&self, wishes: &[MarketingPreference]) -> Result<usize, StoreError> {
+    async fn apply_preferences(&self, wishes: &[MarketingPreference]) -> Result<usize, StoreError> {
         let mut told = 0;
         for wish in wishes {
             let Some(peer) = ContactRef::of_wish(wish) else { continue };
             let by = if wish.by_rule { OptedBy::Upstream } else { OptedBy::Person };
             // Most messages end what was never begun: that needs no write.
-            if wish.by_rule && !wish.opts_out && self.store.standing(&peer).await?.opted_out().is_none() {
+            if wish.by_rule && !wish.opts_out && self.store.contact_state(&peer).await?.opted_out().is_none() {
                 continue;
             }
             let opted = Opted { out: wish.opts_out, since: wish.time, by };
-            self.store.stand(&peer, ContactChange::Opt(opted)).await?;
+            self.store.update_contact(&peer, ContactChange::Opt(opted)).await?;
             told += 1;
         }
         Ok(told)
     }
 
     /// Makes messages durable: all of them, but for those that are too large to be kept, or could not be read again,
-    /// which are left over. Delivered again they would be just as they are, and their neighbours must not wait for that.
-    async fn keep<'a>(&self, messages: &'a [Inbound]) -> Result<(Vec<Accepted>, Vec<&'a Inbound>), StoreError> {
+    /// which are left over. Delivered again they would be just as they are, and their neighbours must not wait for
+    /// that.
+    async fn store_messages<'a>(
+        &self,
+        messages: &'a [Inbound],
+    ) -> Result<(Vec<Accepted>, Vec<&'a Inbound>), StoreError> {
         // Three of four deliveries are statuses: they have nothing to wait for.
         if messages.is_empty() {
             return Ok((Vec::new(), Vec::new()));

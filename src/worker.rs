@@ -38,11 +38,11 @@ pub struct WorkerConfig {
     /// At a shutdown, how long turns may go on before they are given back.
     #[serde(with = "in_words")]
     pub grace: Duration,
-    /// How many bytes of messages and of what was said before all turns hold, as they are stored. Past that, the next turn
-    /// waits for the end of another.
+    /// How many bytes of messages and of what was said before all turns hold, as they are stored. Past that, the next
+    /// turn waits for the end of another.
     pub memory: u64,
-    /// How many bytes of media all handlers hold that have fetched some into memory. Past that, a fetch waits for others,
-    /// and fails if that takes too long.
+    /// How many bytes of media all handlers hold that have fetched some into memory. Past that, a fetch waits for
+    /// others, and fails if that takes too long.
     pub media_memory: u64,
 }
 
@@ -159,7 +159,7 @@ impl Worker {
             let worker = Arc::clone(&self);
             let (place, memory) = self.shares.enter(&claim.conversation.bot);
             room.count_for(&memory);
-            let number = claim.messages.last().or(claim.errands.first()).map(|waiting| waiting.seq.0);
+            let number = claim.messages.last().or(claim.proactive_messages.first()).map(|waiting| waiting.seq.0);
             let number = number.unwrap_or_default();
             let span = info_span!("turn", turn.bot = %claim.conversation.bot, turn.seq = number);
             let serve = async move {
@@ -190,8 +190,8 @@ impl Worker {
         self.shares.look_again();
     }
 
-    /// Takes dots off that an earlier process may have left behind in a bot's conversations, where nobody has been at work
-    /// since. Waits for nothing.
+    /// Takes dots off that an earlier process may have left behind in a bot's conversations, where nobody has been at
+    /// work since. Waits for nothing.
     pub fn take_off_inherited(&self, bot: &Bot) {
         for Conversation { bot: name, chat } in self.tools.store.inherited() {
             if name == bot.name {
@@ -291,8 +291,12 @@ impl Worker {
         let settlement = if crashes >= MOST_CRASHES {
             self.crashes().remove(&claim.conversation);
             let dead = Ending::Dead { reason: "its turn could not be ended, again and again".into() };
-            let endings: Vec<_> =
-                claim.messages.iter().chain(&claim.errands).map(|waiting| (waiting.seq, dead.clone())).collect();
+            let endings: Vec<_> = claim
+                .messages
+                .iter()
+                .chain(&claim.proactive_messages)
+                .map(|waiting| (waiting.seq, dead.clone()))
+                .collect();
             self.tools.meters.tell(Fact::Died { bot: &claim.conversation.bot, count: endings.len() });
             Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 }
         } else {

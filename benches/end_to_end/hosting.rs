@@ -1,5 +1,5 @@
-//! Many bots in one process: how long it takes to start, what a bot takes of memory, what a change of bots costs while turns
-//! are under way, and what others notice of a bot whose model hangs.
+//! Many bots in one process: how long it takes to start, what a bot takes of memory, what a change of bots costs while
+//! turns are under way, and what others notice of a bot whose model hangs.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};

@@ -116,8 +116,8 @@ impl Drop for Side {
     }
 }
 
-/// The defaults, but for the addresses, for what keeps one sender from writing so much, and for the turns: of two bots, each
-/// may take half of them.
+/// The defaults, but for the addresses, for what keeps one sender from writing so much, and for the turns: of two bots,
+/// each may take half of them.
 fn configuration(listen: SocketAddr, directory: &Path, stubs: &Stubs) -> String {
     let bot = |name: &str, number: &str| {
         format!(

@@ -38,7 +38,7 @@ pub(super) struct Assembly {
     pub(super) env: Env,
     pub(super) ways_out: Egress,
     pub(super) callbacks: Arc<Callbacks>,
-    pub(super) notebook: Arc<dyn ConversationState>,
+    pub(super) conversation_state: Arc<dyn ConversationState>,
     pub(super) templates: Arc<Templates>,
     pub(super) meters: Meters,
     pub(super) clock: Clock,
@@ -263,10 +263,10 @@ fn make_llm(llm: &LlmConfig, parts: &Assembly) -> Result<Llm, Vec<(String, Strin
         }
         mcp.push(llm::Mcp { config: server.clone(), token, environment });
     }
-    let (ways_out, notebook, templates) =
-        (parts.ways_out.clone(), Arc::clone(&parts.notebook), Arc::clone(&parts.templates));
+    let (ways_out, conversation_state, templates) =
+        (parts.ways_out.clone(), Arc::clone(&parts.conversation_state), Arc::clone(&parts.templates));
     let (clock, meters) = (parts.clock, parts.meters.clone());
-    let around = llm::LlmContext { models, tools, mcp, ways_out, notebook, templates, clock, meters };
+    let around = llm::LlmContext { models, tools, mcp, ways_out, conversation_state, templates, clock, meters };
     let made = Llm::new(llm.clone(), around);
     match made {
         Ok(made) if problems.is_empty() => Ok(made),

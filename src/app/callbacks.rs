@@ -22,7 +22,8 @@ pub(super) struct CallbackListener {
 }
 
 impl CallbackListener {
-    /// Takes the port, if a bot has a handler that may come back, or may yet get one; `listen` takes it if the configured one need not be it.
+    /// Takes the port, if a bot has a handler that may come back, or may yet get one; `listen` takes it if the
+    /// configured one need not be it.
     pub(super) fn bind(
         config: &Config,
         listen: impl FnOnce(&str) -> Result<TcpListener, StartError>,

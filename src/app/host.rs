@@ -16,11 +16,11 @@ use tracing::{info, warn};
 
 use super::assemble::{self, Assembly};
 use crate::config::{self, BotFile, Config, Problem, Problems};
-use crate::errand::OutboundChannel;
 use crate::health::Health;
 use crate::hosting::BotRegistry;
 use crate::message::{BotName, Conversation};
 use crate::operator::{ApiError, Flaw, HostError, Reloaded};
+use crate::proactive::OutboundChannel;
 use crate::store::Store;
 use crate::turn::Bot;
 use crate::webhook::WebhookEndpoint;
@@ -108,8 +108,8 @@ impl Host {
         Arc::new(host)
     }
 
-    /// Tells the operator of bots that are not there, and for which something waits: whoever ended before this process may
-    /// have lit dots that nobody can take off.
+    /// Tells the operator of bots that are not there, and for which something waits: whoever ended before this process
+    /// may have lit dots that nobody can take off.
     fn tell_of_missing(&self) {
         let mut missing: BTreeMap<BotName, usize> = BTreeMap::new();
         for Conversation { bot, .. } in self.store.inherited() {
@@ -162,8 +162,8 @@ impl Host {
         self.worker.look_again();
     }
 
-    /// Has a bot work no longer. The turns that it has begun end as they would have; dots that an earlier process has left
-    /// behind, where no turn has begun since, it takes off before it goes.
+    /// Has a bot work no longer. The turns that it has begun end as they would have; dots that an earlier process has
+    /// left behind, where no turn has begun since, it takes off before it goes.
     fn take_out(&self, bot: &BotName) {
         let before = self.rosters.bots.get(bot);
         self.rosters.remove(bot);
@@ -294,8 +294,8 @@ impl crate::operator::BotHosting for HostHandle {
 pub(super) struct HostHandle(pub(super) Arc<Host>);
 
 impl Host {
-    /// What the directory says now, and the bots that are made of it: all of them, since what a secret's reference leads to
-    /// may have changed behind it.
+    /// What the directory says now, and the bots that are made of it: all of them, since what a secret's reference
+    /// leads to may have changed behind it.
     fn read_again(&self, directory: PathBuf) -> (Reloaded, Vec<(Bot, BotFile)>) {
         let (files, unreadable) = BotFile::all_in(&directory);
         let mut reloaded = Reloaded::default();
@@ -328,7 +328,7 @@ impl Host {
     }
 
     /// Reads the directory again because a signal says so.
-    pub(super) async fn hang_up(self: &Arc<Self>) {
+    pub(super) async fn reload_on_sighup(self: &Arc<Self>) {
         use crate::operator::BotHosting as _;
         match HostHandle(Arc::clone(self)).reload().await {
             Ok(reloaded) => {

@@ -11,11 +11,11 @@ use super::server::{self, Listening};
 use super::{StartError, assemble, bind};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::errand::{Errands, OutboundChannel};
 use crate::health::Health;
 use crate::hosting::BotRegistry;
 use crate::meters::Meters;
 use crate::operator::{self, Api};
+use crate::proactive::{OutboundChannel, ProactiveIntake};
 use crate::secret::random;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -65,9 +65,9 @@ impl Operator {
         voices: BotRegistry<OutboundChannel>,
         host: Arc<dyn operator::BotHosting>,
     ) -> Result<(Arc<Api>, Listening), StartError> {
-        let errands = Errands::new(voices, Arc::clone(&store), Clock::System);
+        let proactive_messages = ProactiveIntake::new(voices, Arc::clone(&store), Clock::System);
         let api = Api::new(store, bots, host, self.token, self.metrics, Clock::System);
-        let api = Arc::new(api.with_errands(errands));
+        let api = Arc::new(api.with_proactive(proactive_messages));
         let routes = operator::routes(Arc::clone(&api));
         let listening = server::serve(self.listener, CONNECTIONS, |_, _| {}, routes).map_err(StartError::Listen)?;
         let address = listening.address;

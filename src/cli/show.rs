@@ -146,7 +146,7 @@ pub(super) fn sent(EnqueuedView { message, parts }: &EnqueuedView) -> String {
     format!("taken in as {message}: what becomes of it says the operator's API at{}", parts.collect::<String>())
 }
 
-/// What a dead letter was: a kind of message, or an errand, which is something to be said unasked.
+/// What a dead letter was: a kind of message, or a proactive message, which is something to be said unasked.
 fn kind_of(letter: &Letter) -> String {
     if letter.unread {
         DeadLetter::UNREAD.to_owned()

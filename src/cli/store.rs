@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use threedots::App;
-use threedots::store::disk::care::{self, Migrated, Salvaged};
+use threedots::store::disk::maintenance::{self, Migrated, Salvaged};
 use threedots::store::disk::{DiskSettings, EngineKind};
 
 /// What to do.
@@ -51,20 +51,20 @@ pub(crate) fn run(task: StoreCommand) -> Result<String, String> {
     match task {
         StoreCommand::Verify { of } => {
             let settings = settings(&of.config)?;
-            let report = care::verify(&settings).map_err(|error| error.to_string())?;
+            let report = maintenance::verify(&settings).map_err(|error| error.to_string())?;
             let said = format!("{}\n{report}", settings.path.display());
             if report.damaged() == 0 { Ok(said) } else { Err(format!("{said}\nsee `threedots store salvage`")) }
         }
         StoreCommand::Migrate { of, to } => {
             let settings = settings(&of.config)?;
             let to = EngineKind::named(&to).ok_or("there is no such engine")?;
-            let migrated = care::migrate(&settings, to).map_err(|error| error.to_string())?;
+            let migrated = maintenance::migrate(&settings, to).map_err(|error| error.to_string())?;
             Ok(told_of_migration(&settings, to, migrated.as_ref(), &of.config))
         }
         StoreCommand::Salvage { of, from, to } => {
             let settings = settings(&of.config)?;
             let from = from.unwrap_or_else(|| settings.path.clone());
-            let salvaged = care::salvage(&from, &to, &settings).map_err(|error| error.to_string())?;
+            let salvaged = maintenance::salvage(&from, &to, &settings).map_err(|error| error.to_string())?;
             Ok(told_of_salvage(&salvaged, &to))
         }
     }

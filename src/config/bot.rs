@@ -58,7 +58,8 @@ pub struct BotConfig {
     pub failure_reply: FailureReplyConfig,
     /// What it may take of the process.
     pub share: ShareConfig,
-    /// Whether it was put over the operator's API: then it may name no more than [`hosting`](super::Config::hosting) allows.
+    /// Whether it was put over the operator's API: then it may name no more than [`hosting`](super::Config::hosting)
+    /// allows.
     pub put: bool,
 }
 

@@ -44,8 +44,8 @@ impl BotFile {
         toml::to_string(settings).ok().map(|settings| format!("{PUT}{settings}"))
     }
 
-    /// Whether it was put over the operator's API, and not written by the operator: its first line says so. Versions that
-    /// wrote no such line are known by the secrets that they keep for the bot.
+    /// Whether it was put over the operator's API, and not written by the operator: its first line says so. Versions
+    /// that wrote no such line are known by the secrets that they keep for the bot.
     pub fn is_put(&self) -> bool {
         let first = PUT.lines().next().unwrap_or_default();
         self.text.lines().next() == Some(first)
@@ -74,8 +74,8 @@ impl BotFile {
         directory.join(format!("{bot}.toml"))
     }
 
-    /// The files in a directory, in the order of the bots' names, and what is wrong with others. What begins with a dot is
-    /// nobody's business.
+    /// The files in a directory, in the order of the bots' names, and what is wrong with others. What begins with a dot
+    /// is nobody's business.
     pub fn all_in(directory: &Path) -> (Vec<Self>, Vec<Problem>) {
         let (mut files, mut problems) = (Vec::new(), Vec::new());
         let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);

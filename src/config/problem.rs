@@ -31,8 +31,8 @@ impl Problem {
     }
 }
 
-/// Adds what was found later to what was found in reading, but for what that has led to: a key that could not be read stands
-/// at its default, of which there is nothing to say.
+/// Adds what was found later to what was found in reading, but for what that has led to: a key that could not be read
+/// stands at its default, of which there is nothing to say.
 pub(crate) fn join(mut problems: Vec<Problem>, later: Vec<Problem>) -> Vec<Problem> {
     let later: Vec<Problem> = later.into_iter().filter(|new| !problems.iter().any(|old| old.covers(new))).collect();
     problems.extend(later);

@@ -1,13 +1,13 @@
-//! What may not stand in the settings of a bot that was put over the operator's API: references to the environment beyond
-//! what is allowed, and commands. Addresses are judged where they are made ways out of.
+//! What may not stand in the settings of a bot that was put over the operator's API: references to the environment
+//! beyond what is allowed, and commands. Addresses are judged where they are made ways out of.
 
 use toml::{Table, Value};
 
 use super::{Config, Problem};
 
 impl Config {
-    /// Says which variables of the environment a bot may name that was put over the operator's API. The operator's own token
-    /// is nobody's, whatever the patterns say.
+    /// Says which variables of the environment a bot may name that was put over the operator's API. The operator's own
+    /// token is nobody's, whatever the patterns say.
     pub fn may_name(&self) -> impl Fn(&str) -> bool + Send + Sync + 'static {
         let token = self.operator.token.as_ref().and_then(|token| token.variable()).map(str::to_owned);
         let hosting = self.hosting.clone();

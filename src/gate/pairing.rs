@@ -1,12 +1,12 @@
-//! Codes by which somebody is let in to a private bot: made by its operator, handed over by another way, and sent to the
-//! bot by the person themselves.
+//! Codes by which somebody is let in to a private bot: made by its operator, handed over by another way, and sent to
+//! the bot by the person themselves.
 //!
-//! It goes in this direction so that nobody who has not been invited is answered at all: a bot that shows strangers a code
-//! tells every one of them that it is there, and pays for it.
+//! It goes in this direction so that nobody who has not been invited is answered at all: a bot that shows strangers a
+//! code tells every one of them that it is there, and pays for it.
 //!
-//! A code is 50 random bits. What is kept of it is a digest; it is good for once, for a day if nothing else is said, and
-//! ten of a bot's are open at the most. Of one person five are looked at in an hour, of all who try 1,000: in a year that
-//! is one guess in a hundred thousand that hits, with ten codes open all the time.
+//! A code is 50 random bits. What is kept of it is a digest; it is good for once, for a day if nothing else is said,
+//! and ten of a bot's are open at the most. Of one person five are looked at in an hour, of all who try 1,000: in a
+//! year that is one guess in a hundred thousand that hits, with ten codes open all the time.
 
 use sha2::{Digest, Sha256};
 

@@ -92,7 +92,7 @@ pub struct LlmContext {
     /// Where tools may be called.
     pub ways_out: Egress,
     /// Where what is spent is counted, and summaries are kept.
-    pub notebook: Arc<dyn ConversationState>,
+    pub conversation_state: Arc<dyn ConversationState>,
     /// Where the prompt and the replies are.
     pub templates: Arc<Templates>,
     /// Where the time comes from.
@@ -108,7 +108,7 @@ pub struct Llm {
     toolbox: Toolbox,
     guard: Guardrails,
     budget: SpendingLimits,
-    notebook: Arc<dyn ConversationState>,
+    conversation_state: Arc<dyn ConversationState>,
     tokens: Tokens,
     meters: Meters,
     history_tokens: usize,
@@ -126,7 +126,7 @@ impl Llm {
     /// # Errors
     /// Everything in `config` that cannot be used, each with its key.
     pub fn new(mut config: LlmConfig, around: LlmContext) -> Result<Self, Vec<Unusable>> {
-        let LlmContext { models, tools, mcp, ways_out, notebook, templates, clock, meters } = around;
+        let LlmContext { models, tools, mcp, ways_out, conversation_state, templates, clock, meters } = around;
         // Nobody fetches what no model is shown.
         config.images &= models.iter().any(|model| model.config.vision);
         let mut problems = Vec::new();
@@ -135,7 +135,8 @@ impl Llm {
         let guard = Guardrails::new(&config, &models, &mut problems);
         let priced: Vec<&ModelConfig> = models.iter().map(|model| &model.config).collect();
         let time_zone = prompter.time_zone.clone();
-        let budget = SpendingLimits::new(config.budget, &priced, time_zone, Arc::clone(&notebook), &mut problems);
+        let budget =
+            SpendingLimits::new(config.budget, &priced, time_zone, Arc::clone(&conversation_state), &mut problems);
         let mut rungs = Vec::with_capacity(models.len());
         for (number, model) in models.into_iter().enumerate() {
             match Rung::new(model, number, clock, &ways_out) {
@@ -159,7 +160,7 @@ impl Llm {
             toolbox,
             guard,
             budget,
-            notebook,
+            conversation_state,
             tokens: Tokens::default(),
             meters,
             history_tokens: config.history_tokens,

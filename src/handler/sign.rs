@@ -1,7 +1,8 @@
 //! The signature of what leaves for a handler: the Standard Webhooks scheme, version 1, symmetric.
 //!
-//! The receiver computes HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}` with the secret's bytes, and compares
-//! the base64 of that with what follows `v1,` in `webhook-signature`. Libraries for it exist in most languages.
+//! The receiver computes HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}` with the secret's bytes, and
+//! compares the base64 of that with what follows `v1,` in `webhook-signature`. Libraries for it exist in most
+//! languages.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

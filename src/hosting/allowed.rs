@@ -1,5 +1,5 @@
-//! What a bot may name that was put over the operator's API. Whoever can put bots is not to be whoever has this machine:
-//! its environment, and what only it can reach.
+//! What a bot may name that was put over the operator's API. Whoever can put bots is not to be whoever has this
+//! machine: its environment, and what only it can reach.
 
 use std::fmt;
 
@@ -24,7 +24,8 @@ pub struct HostingConfig {
 pub enum PrivateHosts {
     /// All of them, or none.
     All(bool),
-    /// These: each with its port if it is not the scheme's own, as in `waha.internal:3000`; `*` stands for any characters.
+    /// These: each with its port if it is not the scheme's own, as in `waha.internal:3000`; `*` stands for any
+    /// characters.
     Named(Vec<String>),
 }
 

@@ -1,8 +1,8 @@
 //! Which addresses are out in the public: for calls whose address somebody else has chosen.
 //!
-//! Whoever can have us call an address of their choosing could reach what only we can: this machine, the network that it
-//! stands in, the cloud's metadata service. So a name is judged by what it leads to at the moment of the connection, and
-//! a literal address by its value, however it is written.
+//! Whoever can have us call an address of their choosing could reach what only we can: this machine, the network that
+//! it stands in, the cloud's metadata service. So a name is judged by what it leads to at the moment of the connection,
+//! and a literal address by its value, however it is written.
 
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

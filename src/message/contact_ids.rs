@@ -1,8 +1,8 @@
 //! Every name that one person is known by, and what counts as a name.
 //!
 //! A person is known to an upstream by a phone number, which may have two forms, by a hidden name (`…@lid`), by an
-//! identifier of the business's own (`US.1234`), by an e-mail address. Whoever looks for what stands about a person looks
-//! under all of them: what is the same name, and what is none, is decided here and in `phone` alone.
+//! identifier of the business's own (`US.1234`), by an e-mail address. Whoever looks for what stands about a person
+//! looks under all of them: what is the same name, and what is none, is decided here and in `phone` alone.
 
 use std::borrow::Cow;
 
@@ -56,8 +56,8 @@ pub enum NotAContact {
 }
 
 impl ContactIds {
-    /// Whoever goes by this name, as an upstream writes it: with a device behind it, with a plus, in any case. Nobody, if
-    /// it says nothing.
+    /// Whoever goes by this name, as an upstream writes it: with a device behind it, with a plus, in any case. Nobody,
+    /// if it says nothing.
     pub fn known_as(id: &str) -> Self {
         let mut ids = Self::default();
         ids.add(id);
@@ -133,8 +133,8 @@ impl ContactIds {
         self.0.iter().any(|id| other.0.contains(id))
     }
 
-    /// What the chat with the person may be called: by each name, and by a number as WhatsApp's own clients have it, if one of
-    /// the names is of theirs.
+    /// What the chat with the person may be called: by each name, and by a number as WhatsApp's own clients have it, if
+    /// one of the names is of theirs.
     pub(crate) fn chats(&self) -> Vec<String> {
         let is_whatsapps = |id: &&String| {
             id.split_once('@').is_some_and(|(_, server)| OF_NUMBERS.contains(&server) || OF_OTHERS.contains(&server))
@@ -160,9 +160,9 @@ impl ContactIds {
         self.0.is_empty()
     }
 
-    /// Whether this text, such as JSON that cannot be read, names the person by any name in any form: as a word of its own,
-    /// behind or before a server (`@lid`), as a number the way people write one, or inside one of WhatsApp's names for
-    /// messages (`wamid.…`), which hold the number.
+    /// Whether this text, such as JSON that cannot be read, names the person by any name in any form: as a word of its
+    /// own, behind or before a server (`@lid`), as a number the way people write one, or inside one of WhatsApp's names
+    /// for messages (`wamid.…`), which hold the number.
     pub fn named_in(&self, text: &str) -> bool {
         mention::is_named(&self.0, text)
     }
@@ -192,8 +192,8 @@ pub(crate) fn written(text: &str) -> Result<String, NotAContact> {
     phone::written(text)
 }
 
-/// Whether this has the form of an identifier: of WhatsApp's (`…@lid`, `…@c.us`, `…@g.us`), of a business's own (`US.1234`),
-/// an e-mail address, a UUID.
+/// Whether this has the form of an identifier: of WhatsApp's (`…@lid`, `…@c.us`, `…@g.us`), of a business's own
+/// (`US.1234`), an e-mail address, a UUID.
 fn is_identifier(text: &str) -> bool {
     if let Some((user, server)) = text.split_once('@') {
         let is_whatsapps = OF_NUMBERS.contains(&server) || OF_OTHERS.contains(&server);

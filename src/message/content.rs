@@ -38,7 +38,8 @@ pub enum Content {
         /// The cards.
         cards: Vec<ContactCard>,
     },
-    /// A tap on a button, or a choice from a list, that we had offered; or an answer to a question that was written out.
+    /// A tap on a button, or a choice from a list, that we had offered; or an answer to a question that was written
+    /// out.
     Choice {
         /// The identifier that we gave the option.
         id: String,

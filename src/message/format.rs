@@ -16,8 +16,8 @@ pub enum Format {
     /// What they mean in Markdown. The customer gets WhatsApp's marks, or words without marks where the upstream shows
     /// none. A text in which nothing is surely Markdown is taken for WhatsApp's.
     Markdown,
-    /// What they mean on WhatsApp: `*bold*`, `_italic_`, `~struck out~`, `` `code` ``. They are taken out where the upstream
-    /// shows none.
+    /// What they mean on WhatsApp: `*bold*`, `_italic_`, `~struck out~`, `` `code` ``. They are taken out where the
+    /// upstream shows none.
     WhatsApp,
 }
 
@@ -27,7 +27,8 @@ impl Format {
         *self == Self::Plain
     }
 
-    /// A text in this format as it is sent: with WhatsApp's marks, or without any where the upstream does not show them.
+    /// A text in this format as it is sent: with WhatsApp's marks, or without any where the upstream does not show
+    /// them.
     pub fn written(self, text: &str, shows_marks: bool) -> Cow<'_, str> {
         match (self, shows_marks) {
             (Self::Plain, _) | (Self::WhatsApp, true) => Cow::Borrowed(text),

@@ -1,9 +1,9 @@
 //! WhatsApp's marks, as its phones read them: `*bold*`, `_italic_`, `~struck out~`, `` `code` `` and fences of three
 //! backticks.
 //!
-//! A mark opens behind what is no letter and no digit, before something that is no blank, and closes the other way round, in
-//! the same line; a fence may hold several lines. There is no escape: a sign that has no partner is a sign. Addresses keep
-//! the signs that they hold.
+//! A mark opens behind what is no letter and no digit, before something that is no blank, and closes the other way
+//! round, in the same line; a fence may hold several lines. There is no escape: a sign that has no partner is a sign.
+//! Addresses keep the signs that they hold.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -107,7 +107,8 @@ impl<'t> Marked<'t> {
         }
     }
 
-    /// Cuts what stands behind byte `from` at byte `at`. `quoted` says whether `from` goes on with a line that is a quote.
+    /// Cuts what stands behind byte `from` at byte `at`. `quoted` says whether `from` goes on with a line that is a
+    /// quote.
     pub(crate) fn cut(&self, from: usize, at: usize, quoted: bool) -> Cut {
         let mut end = at;
         let open = loop {
@@ -177,7 +178,8 @@ impl<'t> Marked<'t> {
         signs
     }
 
-    /// Where the first words behind byte `from` begin, behind blanks and signs that open spans, and what opens those spans.
+    /// Where the first words behind byte `from` begin, behind blanks and signs that open spans, and what opens those
+    /// spans.
     pub(crate) fn first_words(&self, from: usize) -> (usize, String) {
         let (mut at, mut opening, mut spans) = (from, String::new(), &self.spans);
         loop {

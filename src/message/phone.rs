@@ -1,9 +1,9 @@
 //! What a phone number is, and which numbers are one number.
 //!
 //! A number is kept as its digits in the international form, without a plus. Upstreams write it so; people do not:
-//! [`written`] reads what they write, with the numbering plans of the `phonenumber` crate. Some countries' mobile numbers
-//! have two or three international forms, of which WhatsApp may know a person by any: [`forms`] gives them all. They serve
-//! to find a person; what is sent goes to the form that the upstream gave.
+//! [`written`] reads what they write, with the numbering plans of the `phonenumber` crate. Some countries' mobile
+//! numbers have two or three international forms, of which WhatsApp may know a person by any: [`forms`] gives them all.
+//! They serve to find a person; what is sent goes to the form that the upstream gave.
 
 use phonenumber::metadata::DATABASE;
 use phonenumber::{Mode, PhoneNumber, Type};
@@ -173,7 +173,8 @@ fn area_length(number: &str) -> usize {
     }
 }
 
-/// Mobile numbers were given the prefix of their network, which their second digit names. Fixed lines begin with 2 or 3.
+/// Mobile numbers were given the prefix of their network, which their second digit names. Fixed lines begin with 2 or
+/// 3.
 fn ivory_coast(national: &str) -> Option<String> {
     let prefix = |old: &str| match (old.len() == 8, old.as_bytes().first()?, old.as_bytes().get(1)?) {
         (false, _, _) | (_, b'1'..=b'3', _) => None,

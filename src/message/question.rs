@@ -16,7 +16,8 @@ use crate::clock::Timestamp;
 /// How long a question stays open, unless something else is said by us before.
 pub const STAYS_OPEN: Duration = Duration::from_hours(24);
 
-/// So many choices, and so many bytes of them, make a question that is remembered: a longer list is not answered by heart.
+/// So many choices, and so many bytes of them, make a question that is remembered: a longer list is not answered by
+/// heart.
 const MOST_CHOICES: usize = 100;
 const MOST_BYTES: usize = 16 << 10;
 
@@ -57,8 +58,8 @@ impl Question {
         self.choice(body).filter(|choice| !choice.id.is_empty())
     }
 
-    /// Whether a message can be about this question. Who quotes it means it, whoever that is; who quotes anything else does
-    /// not.
+    /// Whether a message can be about this question. Who quotes it means it, whoever that is; who quotes anything else
+    /// does not.
     fn is_meant_by(&self, message: &Inbound) -> bool {
         match &message.quotes {
             Some(quoted) if !self.messages.is_empty() => self.messages.iter().any(|asking| is_same(asking, quoted)),
@@ -90,8 +91,8 @@ fn plain(text: &str) -> String {
     letters.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a sign is one that people leave out: accents, and the vowels of Arabic and Hebrew. Marks without which a word is
-/// another (of Indian scripts and of Japanese) are not. A digit on a key is a digit and two signs behind it.
+/// Whether a sign is one that people leave out: accents, and the vowels of Arabic and Hebrew. Marks without which a
+/// word is another (of Indian scripts and of Japanese) are not. A digit on a key is a digit and two signs behind it.
 fn is_left_out(letter: char) -> bool {
     matches!(letter, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
         || matches!(letter, '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}')
@@ -130,8 +131,8 @@ fn digit(c: char) -> Option<usize> {
     value.and_then(|value| usize::try_from(value).ok())
 }
 
-/// Whether two names are one message's. Some upstreams write a name out in one place, with its chat, and shorten it to what
-/// tells it apart in another.
+/// Whether two names are one message's. Some upstreams write a name out in one place, with its chat, and shorten it to
+/// what tells it apart in another.
 fn is_same(one: &MessageId, other: &MessageId) -> bool {
     let core = |name: &str| -> String {
         let name = name.split('#').next().unwrap_or_default();

@@ -66,9 +66,9 @@ pub fn without_context(words: &str) -> &str {
     rest
 }
 
-/// The words of a message, for readers of text alone: what the customer wrote and said; of a place, cards, a form, an order,
-/// a poll and a vote, all of which are facts, how they are told. Nothing for a medium without a caption, a reaction, or
-/// what nobody has written.
+/// The words of a message, for readers of text alone: what the customer wrote and said; of a place, cards, a form, an
+/// order, a poll and a vote, all of which are facts, how they are told. Nothing for a medium without a caption, a
+/// reaction, or what nobody has written.
 pub fn text(content: &Content) -> Option<String> {
     match content {
         Content::Location { .. }

@@ -13,8 +13,8 @@ use super::{Format, MediaKind, MessageId};
 pub enum Reply {
     /// Something to send: one part or several, in order. Each part is one message, and upstreams bill by the message.
     Send(Vec<Part>),
-    /// Something to send in the place of an answer that was not to be had: the customer gets it, and the messages become dead
-    /// letters, so that they can be replayed.
+    /// Something to send in the place of an answer that was not to be had: the customer gets it, and the messages
+    /// become dead letters, so that they can be replayed.
     Fallback {
         /// What is sent.
         parts: Vec<Part>,
@@ -23,8 +23,8 @@ pub enum Reply {
     },
     /// Nothing, on purpose.
     Silence,
-    /// Nothing from the bot: a person takes over, and the bot keeps silent in this conversation for as long as its `people`
-    /// table says.
+    /// Nothing from the bot: a person takes over, and the bot keeps silent in this conversation for as long as its
+    /// `people` table says.
     Handover {
         /// For the person who takes over, and for the log: no customer's words in it.
         reason: String,
@@ -115,11 +115,12 @@ pub struct Part {
     /// Whether it quotes the message that is being answered.
     #[serde(default)]
     pub quote: bool,
-    /// The choices that its words write out, in the order of their numbers: who answers with one of them has chosen it. The
-    /// outbox writes them out; a handler leaves this empty.
+    /// The choices that its words write out, in the order of their numbers: who answers with one of them has chosen it.
+    /// The outbox writes them out; a handler leaves this empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offers: Vec<Choice>,
-    /// What the signs in its words mean: of a text, a caption, a question. The outbox writes them as the upstream shows them.
+    /// What the signs in its words mean: of a text, a caption, a question. The outbox writes them as the upstream shows
+    /// them.
     #[serde(default, skip_serializing_if = "Format::is_plain")]
     pub format: Format,
 }

@@ -23,11 +23,11 @@ use super::{Admin, LocalAdmin};
 use crate::body;
 use crate::budget::MemoryBudget;
 use crate::clock::Clock;
-use crate::errand::Errands;
 use crate::health::Health;
 use crate::hosting::BotRegistry;
 use crate::http::Headers;
 use crate::message::BotName;
+use crate::proactive::ProactiveIntake;
 use crate::store::{Backlog, Store};
 use crate::telemetry::metrics::{self, Metrics};
 
@@ -49,7 +49,7 @@ pub struct Api {
     bots: BotRegistry<Health>,
     host: Arc<dyn BotHosting>,
     /// What bots say unasked; none if nobody can have them do so.
-    errands: Option<Arc<Errands>>,
+    proactive_messages: Option<Arc<ProactiveIntake>>,
     memory: MemoryBudget,
     door: Door,
     metrics: Arc<Metrics>,
@@ -117,7 +117,7 @@ impl Api {
             desk,
             bots,
             host,
-            errands: None,
+            proactive_messages: None,
             memory: MemoryBudget::new(MESSAGE_MEMORY),
             door: Door::new(token),
             metrics,
@@ -129,8 +129,8 @@ impl Api {
 
     /// The same, and bots can be had to say things unasked.
     #[must_use]
-    pub fn with_errands(self, errands: Errands) -> Self {
-        Self { errands: Some(Arc::new(errands)), ..self }
+    pub fn with_proactive(self, proactive_messages: ProactiveIntake) -> Self {
+        Self { proactive_messages: Some(Arc::new(proactive_messages)), ..self }
     }
 
     /// Waits until everything that was begun is done. Call it when no more requests come.
@@ -218,9 +218,10 @@ impl Api {
 
     /// Takes in what a bot is to say.
     async fn send(&self, bot: &str, key: Option<&str>, body: Bytes) -> Result<EnqueuedView, ApiError> {
-        let errands = self.errands.clone().ok_or(NO_BOT)?;
+        let proactive_messages = self.proactive_messages.clone().ok_or(NO_BOT)?;
         let (bot, key) = (bot.to_owned(), key.map(str::to_owned));
-        self.see_through(|desk| async move { desk.take_in(&errands, &bot, key.as_deref(), &body).await }).await
+        self.see_through(|desk| async move { desk.take_in(&proactive_messages, &bot, key.as_deref(), &body).await })
+            .await
     }
 
     /// Does something that must come to its end, and to its line in the log, although the caller may hang up.

@@ -14,10 +14,10 @@ use super::views::{
     Whom,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::errand::{Errands, ProactiveError};
 use crate::health::Health;
 use crate::hosting::BotRegistry;
 use crate::message::{self, BotName, ContactIds, NotAContact, PartKey};
+use crate::proactive::{ProactiveError, ProactiveIntake};
 use crate::store::{Backlog, By, ContactChange, ContactRef, DeadLetter, Forgotten, Pause, Seq, Store};
 
 /// An operator with the store before him.
@@ -73,15 +73,15 @@ impl LocalAdmin {
     /// Why it was not taken in.
     pub async fn take_in(
         &self,
-        errands: &Errands,
+        proactive_messages: &ProactiveIntake,
         bot: &str,
         key: Option<&str>,
         body: &[u8],
     ) -> Result<EnqueuedView, ApiError> {
-        let taken = errands.take(bot, key, body).await;
+        let taken = proactive_messages.take(bot, key, body).await;
         info!(
             operator.action = "send",
-            operator.bot = errands.bot(bot).as_ref().map(BotName::as_str),
+            operator.bot = proactive_messages.bot(bot).as_ref().map(BotName::as_str),
             operator.message = taken.as_ref().ok().map(|receipt| receipt.seq.0),
             operator.parts = taken.as_ref().ok().map(|receipt| receipt.parts),
             operator.error = taken.as_ref().err().map(ProactiveError::code),
@@ -148,7 +148,7 @@ impl LocalAdmin {
     /// When there is no such letter, or the store fails.
     pub async fn pause_at(&self, letter: Seq, pause: PauseFor) -> Result<ContactView, ApiError> {
         let peer = self.peer_at(letter).await?;
-        self.stand(&peer, self.begin(pause)).await
+        self.update_contact(&peer, self.begin(pause)).await
     }
 
     /// Has the bot answer again in the conversation that a dead letter stands in.
@@ -157,7 +157,7 @@ impl LocalAdmin {
     /// When there is no such letter, or the store fails.
     pub async fn resume_at(&self, letter: Seq) -> Result<ContactView, ApiError> {
         let peer = self.peer_at(letter).await?;
-        self.stand(&peer, ContactChange::Resume).await
+        self.update_contact(&peer, ContactChange::Resume).await
     }
 
     /// Whether there is nothing in a letter that could be replayed.
@@ -179,8 +179,8 @@ impl LocalAdmin {
         found.ok_or(ApiError::new(404, "there is no such dead letter (any longer)"))
     }
 
-    /// Whom an operator means, who may write a phone number as people do. A bot that does not exist pauses nobody, and the
-    /// operator would never know.
+    /// Whom an operator means, who may write a phone number as people do. A bot that does not exist pauses nobody, and
+    /// the operator would never know.
     async fn known(&self, Whom { bot, contact }: &Whom) -> Result<ContactRef, ApiError> {
         let bot = self.bot(bot)?;
         self.peer(&bot, contact).await
@@ -190,7 +190,7 @@ impl LocalAdmin {
     pub(super) async fn peer(&self, bot: &BotName, contact: &str) -> Result<ContactRef, ApiError> {
         let ids = match ContactIds::written(contact) {
             Ok(ids) => ids,
-            Err(_) if self.store.whereabouts(bot, contact).await?.is_some() => ContactIds::known_as(contact),
+            Err(_) if self.store.resolve_address(bot, contact).await?.is_some() => ContactIds::known_as(contact),
             Err(why) => return Err(not_a_contact(why)),
         };
         ContactRef::new(bot, ids).ok_or(not_a_contact(NotAContact::Unknown))
@@ -211,8 +211,8 @@ impl LocalAdmin {
         ContactChange::Pause(Pause { since, until, by: By::Operator })
     }
 
-    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<ContactView, ApiError> {
-        let changed = self.store.stand(peer, change).await;
+    async fn update_contact(&self, peer: &ContactRef, change: ContactChange) -> Result<ContactView, ApiError> {
+        let changed = self.store.update_contact(peer, change).await;
         let action = if change == ContactChange::Resume { "resume" } else { "pause" };
         info!(
             operator.action = action,
@@ -222,7 +222,7 @@ impl LocalAdmin {
             "audit"
         );
         let changed = changed?;
-        let pause = self.store.standing(peer).await?.pause(self.clock.now());
+        let pause = self.store.contact_state(peer).await?.pause(self.clock.now());
         let until = pause.and_then(|pause| pause.until).map(Timestamp::to_utc);
         Ok(ContactView { paused: pause.is_some(), until, changed })
     }
@@ -258,11 +258,11 @@ impl Admin for LocalAdmin {
     }
 
     async fn pause(&self, whom: &Whom, pause: PauseFor) -> Result<ContactView, ApiError> {
-        self.stand(&self.known(whom).await?, self.begin(pause)).await
+        self.update_contact(&self.known(whom).await?, self.begin(pause)).await
     }
 
     async fn resume(&self, whom: &Whom) -> Result<ContactView, ApiError> {
-        self.stand(&self.known(whom).await?, ContactChange::Resume).await
+        self.update_contact(&self.known(whom).await?, ContactChange::Resume).await
     }
 
     async fn send(&self, _: &str, _: &str, _: &Value) -> Result<EnqueuedView, ApiError> {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::views::ApiError;
 use crate::message::BotName;
 
-/// Whoever can change which bots there are. One change at a time; none touches what another bot is doing, and a bot's own
-/// turns that have begun end as they began.
+/// Whoever can change which bots there are. One change at a time; none touches what another bot is doing, and a bot's
+/// own turns that have begun end as they began.
 #[async_trait]
 pub trait BotHosting: Send + Sync + 'static {
     /// A bot's settings, without its secrets; none if they do not stand in a file of its own.
@@ -80,8 +80,8 @@ pub struct Hosted {
     pub down: bool,
     /// How many of its messages wait for an answer.
     pub waiting: usize,
-    /// Its settings, with `{"$secret": null}` in the place of each secret, if they were asked for and stand in a file of
-    /// its own.
+    /// Its settings, with `{"$secret": null}` in the place of each secret, if they were asked for and stand in a file
+    /// of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<Map<String, Value>>,
 }

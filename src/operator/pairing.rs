@@ -143,7 +143,7 @@ impl LocalAdmin {
             Revoked::Number(number) => self.store.withdraw(bot, *number).await,
             Revoked::Contact(contact) => {
                 let peer = self.peer(bot, contact).await?;
-                self.store.stand(&peer, ContactChange::Expel).await
+                self.store.update_contact(&peer, ContactChange::Expel).await
             }
         };
         let number = match what {

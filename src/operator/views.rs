@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::errand::ProactiveError;
 use crate::message::{BotName, Content, ContentKind, Part, PartKey, Payload, Stage};
 use crate::people::Lasting;
+use crate::proactive::ProactiveError;
 use crate::store::{Backlog, DeadLetter, PartState, Receipt, SentPart, Seq, StoreError};
 
 /// Which dead letters to show.
@@ -106,11 +106,11 @@ impl Letter {
     pub(super) fn of(letter: DeadLetter, words: bool) -> Self {
         let DeadLetter { message, reason, since, unread } = letter;
         let parts = message.keys().iter().map(|key| key.as_str().to_owned()).collect();
-        let said = message.errand.as_ref().map(|errand| {
-            let words = errand.parts.iter().filter_map(|part| part.payload.words());
+        let said = message.proactive.as_ref().map(|proactive| {
+            let words = proactive.parts.iter().filter_map(|part| part.payload.words());
             words.collect::<Vec<_>>().join("\n")
         });
-        let is_errand = message.errand.is_some();
+        let is_proactive = message.proactive.is_some();
         let inbound = message.inbound;
         let at = inbound.at;
         let private = |content: Content| Private {
@@ -128,7 +128,7 @@ impl Letter {
             since: since.to_utc(),
             accepted: message.accepted.to_utc(),
             reason,
-            kind: (!is_errand).then(|| inbound.content.kind()),
+            kind: (!is_proactive).then(|| inbound.content.kind()),
             unread,
             parts,
             message: words.then(|| private(inbound.content)),
@@ -263,7 +263,7 @@ impl PartOfReply {
     pub(super) fn dead(key: &PartKey, letter: DeadLetter, words: bool) -> Option<Self> {
         let DeadLetter { message, reason, .. } = letter;
         let number = message.keys().iter().position(|known| known == key)?;
-        let Part { payload, .. } = message.errand?.parts.into_iter().nth(number)?;
+        let Part { payload, .. } = message.proactive?.parts.into_iter().nth(number)?;
         Some(Self {
             reason: Some(reason),
             letter: Some(message.seq),

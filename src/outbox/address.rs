@@ -33,11 +33,11 @@ pub fn address(newest: &Waiting, parts: Vec<Part>, first: usize, reports_carry_k
 }
 
 /// What is to be said unasked, by keys that are known since it was taken in; none if it is a message.
-pub fn errand(waiting: &Waiting, reports_carry_key: bool) -> Option<Outgoing> {
-    let errand = waiting.errand.as_ref()?;
-    let mut outgoing = address(waiting, errand.parts.clone(), 0, reports_carry_key);
+pub fn proactive(waiting: &Waiting, reports_carry_key: bool) -> Option<Outgoing> {
+    let proactive = waiting.proactive.as_ref()?;
+    let mut outgoing = address(waiting, proactive.parts.clone(), 0, reports_carry_key);
     outgoing.hold();
-    Some(Outgoing { unasked: true, despite_pause: !errand.unless_paused, ..outgoing })
+    Some(Outgoing { unasked: true, despite_pause: !proactive.unless_paused, ..outgoing })
 }
 
 /// One part in the place of all that has not left of `late`.

@@ -66,8 +66,8 @@ impl ChoiceQuestion {
         self.sections.iter().flat_map(|section| &section.rows)
     }
 
-    /// The question in the upstream's own form; none if that takes it in no form. `opener` opens a list that the handler
-    /// has not asked for.
+    /// The question in the upstream's own form; none if that takes it in no form. `opener` opens a list that the
+    /// handler has not asked for.
     pub(super) fn native(&self, abilities: &Abilities, opener: &str, changes: &mut ShapeChanges) -> Option<Native> {
         let limits = abilities.choices.as_ref()?;
         if self.opener.is_none() && self.rows().count() <= limits.buttons {

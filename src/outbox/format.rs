@@ -4,8 +4,8 @@ use crate::message::reply::{Choice, Media, Row, Section};
 use crate::message::{Format, Part, Payload};
 use crate::provider::Abilities;
 
-/// A part as it is sent: its words with WhatsApp's marks, or without any where the upstream does not show them. Nowhere are
-/// they shown in labels and in small print.
+/// A part as it is sent: its words with WhatsApp's marks, or without any where the upstream does not show them. Nowhere
+/// are they shown in labels and in small print.
 pub(super) fn written(part: Part, abilities: &Abilities) -> Part {
     let format = part.format;
     if format.is_plain() {

@@ -59,8 +59,8 @@ impl Prepared {
     }
 }
 
-/// Turns a handler's parts into ones that the upstream takes: [shaped](shape), and media in hand uploaded. `opener` opens
-/// a list that the handler has not asked for.
+/// Turns a handler's parts into ones that the upstream takes: [shaped](shape), and media in hand uploaded. `opener`
+/// opens a list that the handler has not asked for.
 ///
 /// # Errors
 /// When nothing is left that could be sent, or a medium cannot be uploaded for now.
@@ -99,8 +99,8 @@ pub async fn prepare(
 
 /// Gives a handler's parts the form that the upstream takes.
 ///
-/// Long texts and captions are split, too many buttons become a list, labels that are too long are shortened and stand in
-/// full above, and what the upstream has no form for at all is written out.
+/// Long texts and captions are split, too many buttons become a list, labels that are too long are shortened and stand
+/// in full above, and what the upstream has no form for at all is written out.
 pub fn shape(provider: &dyn Provider, parts: Vec<Part>, opener: &str) -> Shaped {
     let mut shaped = Shaped::default();
     for (number, part) in parts.into_iter().enumerate() {

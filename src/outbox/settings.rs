@@ -26,8 +26,8 @@ pub struct DeliveryConfig {
     /// How old a message is before its reply may be given up, if `attempts` have been made as well.
     #[serde(with = "in_words")]
     pub give_up_after: Duration,
-    /// What the button says that opens a list, where the handler has asked for buttons and there are too many of them: 1 to
-    /// 20 characters.
+    /// What the button says that opens a list, where the handler has asked for buttons and there are too many of them:
+    /// 1 to 20 characters.
     pub list_button: String,
     /// What is sent instead of a reply to a customer whose last message is too old for one; nothing if none.
     pub window_template: Option<WindowTemplate>,

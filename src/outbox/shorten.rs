@@ -9,8 +9,8 @@ use crate::message::marks::plain;
 /// Says that there was more.
 const MORE: &str = "…";
 
-/// `text` in at most `most` characters. What a person sees as one character is never cut, and no mark is left open: what is
-/// too long loses its marks.
+/// `text` in at most `most` characters. What a person sees as one character is never cut, and no mark is left open:
+/// what is too long loses its marks.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     if is_long(text, most) { cut_to(&plain(text), most, MORE) } else { text.to_owned() }
 }

@@ -14,7 +14,8 @@ const NARROW: usize = 16;
 const RETRIES: usize = 8;
 
 /// Cuts `text` into pieces of at most `limit` characters. Nothing but white space at the cuts is lost, and what a
-/// person sees as one character is never cut. Marks and quotes that are cut are closed, and opened again in the next piece.
+/// person sees as one character is never cut. Marks and quotes that are cut are closed, and opened again in the next
+/// piece.
 pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
     let text = with_room(text, limit);
     let marked = Marked::read(&text);
@@ -31,7 +32,8 @@ pub(super) fn split_first(text: &str, first: usize, limit: usize) -> (String, Ve
     (beginning.unwrap_or_default(), std::iter::from_fn(|| pieces.next(limit)).collect())
 }
 
-/// The end of `text`, as much as its last piece of `last` characters holds, and what goes ahead of it in pieces of `limit`.
+/// The end of `text`, as much as its last piece of `last` characters holds, and what goes ahead of it in pieces of
+/// `limit`.
 pub(super) fn split_last(text: &str, last: usize, limit: usize) -> Option<(Vec<String>, String)> {
     let text = with_room(text, last.min(limit));
     let marked = Marked::read(&text);

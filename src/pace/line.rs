@@ -91,8 +91,8 @@ impl SendQueue {
         Ok(())
     }
 
-    /// Books the next time for what a handler will have to say in this chat, if it is asked now. Not now, but at the time
-    /// that is returned, if nothing that it said could leave within `soon`.
+    /// Books the next time for what a handler will have to say in this chat, if it is asked now. Not now, but at the
+    /// time that is returned, if nothing that it said could leave within `soon`.
     pub(super) fn reserve(&mut self, chat: &ChatId, soon: Duration, now: Timestamp) -> Result<(), Timestamp> {
         if !self.has_limits(now) {
             return Ok(());

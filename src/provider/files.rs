@@ -19,8 +19,8 @@ pub(crate) fn upload_name(mime: &str) -> String {
     format!("{stem}.{}", ending(mime))
 }
 
-/// What a document is called that a customer gets: as its handler says, else as its address ends; with the ending of its
-/// type, where that is known. Without a name it would be "Untitled" on the customer's phone.
+/// What a document is called that a customer gets: as its handler says, else as its address ends; with the ending of
+/// its type, where that is known. Without a name it would be "Untitled" on the customer's phone.
 pub(crate) fn document_name(media: &Media) -> String {
     let given = media.filename.as_deref().map(clean).filter(|name| !name.is_empty());
     match (&media.source, given) {

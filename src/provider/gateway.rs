@@ -1,4 +1,5 @@
-//! WhatsApp Gateway: a self-hosted bridge to WhatsApp's own protocol, on whatsmeow (github.com/rama-adi/quick-whatsapp-gateway).
+//! WhatsApp Gateway: a self-hosted bridge to WhatsApp's own protocol, on whatsmeow
+//! (github.com/rama-adi/quick-whatsapp-gateway).
 //!
 //! | module | what it knows |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! Where a medium may be fetched from: the address comes out of a webhook or an answer, and must not lead anywhere else.
+//! Where a medium may be fetched from: the address comes out of a webhook or an answer, and must not lead anywhere
+//! else.
 
 use url::{Origin, Url};
 

@@ -23,8 +23,8 @@ pub trait ProviderConfig: DeserializeOwned + Default + Debug + Send + Sync + 'st
     /// The commented table as `threedots init --provider KIND` writes it: every setting, each with its default.
     const TEMPLATE: &'static str;
 
-    /// Whether people may be called anything at all, such as by a short code or a name that they give themselves, besides by a
-    /// phone number, an e-mail address or one of WhatsApp's identifiers.
+    /// Whether people may be called anything at all, such as by a short code or a name that they give themselves,
+    /// besides by a phone number, an e-mail address or one of WhatsApp's identifiers.
     const FREE_HANDLES: bool = true;
 
     /// How long one call may take.

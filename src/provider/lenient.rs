@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 use crate::json;
 
-/// The text of a delivery, if it is text. What is taken apart into text that is read later has to have been through this:
-/// half a character would be found only then.
+/// The text of a delivery, if it is text. What is taken apart into text that is read later has to have been through
+/// this: half a character would be found only then.
 pub(crate) fn whole(body: &[u8]) -> Option<Cow<'_, str>> {
     std::str::from_utf8(body).ok().map(json::whole)
 }

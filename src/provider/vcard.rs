@@ -3,7 +3,8 @@
 
 use crate::message::content::ContactCard;
 
-/// The name, the numbers, the addresses of every sort, and what the person does for whom; everything else on a card is left.
+/// The name, the numbers, the addresses of every sort, and what the person does for whom; everything else on a card is
+/// left.
 pub(super) fn read(vcard: &str) -> ContactCard {
     let unfolded = vcard.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
     let mut card = ContactCard::default();

@@ -178,8 +178,8 @@ impl Fault {
         self
     }
 
-    /// For so many calls in a hundred, picked as if by chance. Of all faults with a share one at most strikes a call, as
-    /// long as their shares are a hundred together.
+    /// For so many calls in a hundred, picked as if by chance. Of all faults with a share one at most strikes a call,
+    /// as long as their shares are a hundred together.
     pub fn share(mut self, percent: u8) -> Self {
         self.share = Some(percent);
         self

@@ -270,8 +270,8 @@ impl Phone {
         })
     }
 
-    /// The dots come on in `customer`'s chat, or say from now on that a voice message is being `recording`. Returns when
-    /// they will lapse; none if nothing showed, which is so before the customer has written anything.
+    /// The dots come on in `customer`'s chat, or say from now on that a voice message is being `recording`. Returns
+    /// when they will lapse; none if nothing showed, which is so before the customer has written anything.
     pub fn start_typing_in(&self, customer: &CustomerId, recording: bool) -> Option<Timestamp> {
         self.change(|state, now| {
             let newest = state.newest_of(customer)?;
@@ -290,8 +290,8 @@ impl Phone {
         newest.is_some_and(|newest| self.mark_read(&newest).is_ok())
     }
 
-    /// A message reaches `customer` that a person wrote on the business's own phone. The dots stay: on that phone nobody
-    /// knows of them. Returns when; none if there is no such customer.
+    /// A message reaches `customer` that a person wrote on the business's own phone. The dots stay: on that phone
+    /// nobody knows of them. Returns when; none if there is no such customer.
     pub fn person_writes(&self, customer: &CustomerId, id: &MessageId, words: &str) -> Option<Timestamp> {
         self.change(|state, now| {
             state.chats.get(customer)?;

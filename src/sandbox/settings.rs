@@ -37,8 +37,8 @@ pub struct SandboxSettings {
     pub auto_read: bool,
     /// Whether the upstream shows the dots by itself when it has marked a message as read, where it can. Default: no.
     pub presence_typing: bool,
-    /// Whether the upstream tells of the bot's messages as it does of a person's, where it can: WhatsApp Gateway, for who
-    /// has asked for the event `message.from_me`. Default: no.
+    /// Whether the upstream tells of the bot's messages as it does of a person's, where it can: WhatsApp Gateway, for
+    /// who has asked for the event `message.from_me`. Default: no.
     pub own_echoes: bool,
     /// Whether it takes messages only as often as the real upstream does. Default: no.
     pub limits: bool,

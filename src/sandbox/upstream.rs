@@ -106,7 +106,8 @@ pub(super) trait Wire: Send + Sync {
     /// The body of the webhook that carries the news of a message of the bot's; none if this upstream does not tell.
     fn status(&self, sandbox: &Sandbox, news: &News<'_>) -> Option<Bytes>;
 
-    /// The body of the webhook that carries a message from the business's own number; none if this upstream does not tell.
+    /// The body of the webhook that carries a message from the business's own number; none if this upstream does not
+    /// tell.
     fn echo(&self, sandbox: &Sandbox, echoed: &Echoed<'_>) -> Option<Bytes>;
 
     /// The headers of a webhook with this body that leaves now, its signature among them.

@@ -4,9 +4,9 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 
-/// Goes on from where it stood when the store was last open, as fast as time passes while the process runs: a time of day
-/// that jumps, forwards or back, moves it nowhere. So it falls behind the time of day by as long as nothing ran, and what
-/// ages by it is kept for longer, never shorter.
+/// Goes on from where it stood when the store was last open, as fast as time passes while the process runs: a time of
+/// day that jumps, forwards or back, moves it nowhere. So it falls behind the time of day by as long as nothing ran,
+/// and what ages by it is kept for longer, never shorter.
 #[derive(Clone, Copy)]
 pub(super) struct AgeClock {
     stood_at: Timestamp,

@@ -20,7 +20,6 @@
 //! Deleted is not gone: what was deleted stays readable in an engine's files until the space is used again. Whoever is
 //! to be forgotten is therefore left out as everything else is copied into new files.
 
-pub mod care;
 mod check;
 mod committer;
 pub(in crate::store) mod engine;
@@ -29,6 +28,7 @@ pub(in crate::store) mod fault;
 pub(in crate::store) mod files;
 mod guard;
 mod ledger;
+pub mod maintenance;
 mod open;
 mod rebuild;
 mod records;
@@ -67,7 +67,7 @@ use committer::{Committer, Moment, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::EngineKind;
 use fault::Fault;
 use guard::Guarded;
-use ledger::{Arriving, Commissioning, Done, Erasure, Ledger, Loaded};
+use ledger::{Arriving, Done, Enqueuing, Erasure, Ledger, Loaded};
 pub use open::{DiskSettings, OpenError, Opened, Quarantine};
 use room::DiskSpace;
 pub use room::{Space, SpaceProbe};
@@ -226,28 +226,28 @@ impl Store for Disk {
         self.write(now, When::Durable, bytes, move |ledger| ledger.bury(&letters, moment)).await
     }
 
-    async fn commission(&self, commission: &NewProactive) -> Result<Enqueued, StoreError> {
+    async fn enqueue(&self, new_proactive: &NewProactive) -> Result<Enqueued, StoreError> {
         let now = self.clock.now();
-        let errand = Commissioning::new(commission, now)?;
-        let (bytes, shared, moment) = (errand.size(), Arc::clone(&self.shared), self.moment(now));
+        let proactive = Enqueuing::new(new_proactive, now)?;
+        let (bytes, shared, moment) = (proactive.size(), Arc::clone(&self.shared), self.moment(now));
         let apply = move |ledger: &mut Ledger| {
-            let answer = ledger.commission(&errand, moment, |bots| shared.admit(bots))?;
+            let answer = ledger.enqueue(&proactive, moment, |bots| shared.admit(bots))?;
             if let Enqueued::New(_) = answer {
-                shared.schedule.commission(errand.conversation(), now);
+                shared.schedule.enqueue(proactive.conversation(), now);
             }
             Ok(answer)
         };
         self.write(now, When::Durable, bytes, apply).await
     }
 
-    async fn commissioned(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
+    async fn enqueued(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
         let (now, aged, asked) = (self.clock.now(), self.age.now(), asked.clone());
         // Through the committer: what it finds is durable when it answers.
-        self.write(now, When::Durable, 0, move |ledger| ledger.commissioned(&asked, aged)).await
+        self.write(now, When::Durable, 0, move |ledger| ledger.enqueued(&asked, aged)).await
     }
 
-    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
-        self.shared.read(|ledger| ledger.whereabouts(bot, name))
+    async fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
+        self.shared.read(|ledger| ledger.resolve_address(bot, name))
     }
 
     async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
@@ -278,11 +278,11 @@ impl Store for Disk {
             let loaded = self.shared.read(|ledger| ledger.load(&conversation))?;
             // Another's lease may have ended while its last write was on the way: then there is nothing left.
             if !loaded.is_nothing() {
-                let Loaded { messages, errands, outgoing, question, failure_replied, failed, size } = loaded;
+                let Loaded { messages, proactive_messages, outgoing, question, failure_replied, failed, size } = loaded;
                 return Ok(Claim {
                     conversation,
                     messages,
-                    errands,
+                    proactive_messages,
                     outgoing,
                     question,
                     failure_replied,
@@ -335,8 +335,8 @@ impl Store for Disk {
         schedule.check(claim.lease.held(schedule)?, Instant::now())
     }
 
-    fn hurry(&self, conversation: &Conversation) {
-        self.shared.schedule.hurry(conversation, self.clock.now());
+    fn make_ready(&self, conversation: &Conversation) {
+        self.shared.schedule.make_ready(conversation, self.clock.now());
     }
 
     async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
@@ -391,7 +391,7 @@ impl Store for Disk {
         self.write(now, When::Durable, 0, apply).await
     }
 
-    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
+    async fn apply_statuses(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
         if statuses.is_empty() {
             return Ok(Vec::new());
         }
@@ -401,7 +401,7 @@ impl Store for Disk {
         let apply = move |ledger: &mut Ledger| {
             shared.room.admit_repeatable()?;
             let (noted, stirs): (Vec<StatusOutcome>, Vec<StatusEffect>) =
-                ledger.note(&statuses, now)?.into_iter().unzip();
+                ledger.apply_statuses(&statuses, now)?.into_iter().unzip();
             stirs.iter().for_each(|stir| shared.schedule.stir(stir, now));
             // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it.
             let hangs_on_it = noted.iter().any(|noted| matches!(noted, StatusOutcome::Settled | StatusOutcome::Failed));
@@ -411,15 +411,15 @@ impl Store for Disk {
         self.queue(write, bytes, answered).await
     }
 
-    async fn standing(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
-        self.shared.read(|ledger| ledger.standing(peer))
+    async fn contact_state(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
+        self.shared.read(|ledger| ledger.contact_state(peer))
     }
 
-    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
+    async fn update_contact(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let (schedule, peer) = (self.shared.schedule.clone(), peer.clone());
         let apply = move |ledger: &mut Ledger| {
-            let changed = ledger.stand(&peer, change, now)?;
+            let changed = ledger.update_contact(&peer, change, now)?;
             if changed && matches!(change, ContactChange::Pause(_)) {
                 schedule.hand_over(&ledger.chats(&peer)?.chats, now);
             }
@@ -451,9 +451,9 @@ impl Store for Disk {
         self.write(now, When::Durable, 0, apply).await
     }
 
-    async fn take_up(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+    async fn redeem_invitation(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
         let (now, peer) = (self.clock.now(), peer.clone());
-        self.write(now, When::Durable, 0, move |ledger| ledger.take_up(&peer, &digest, by, now)).await
+        self.write(now, When::Durable, 0, move |ledger| ledger.redeem_invitation(&peer, &digest, by, now)).await
     }
 
     async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError> {
@@ -482,7 +482,7 @@ impl Store for Disk {
             let mut heard = pin!(ear.heard.notified());
             // Before the look at the ledger, so that nothing that comes after it goes unnoticed.
             heard.as_mut().enable();
-            if let Some(pause) = self.shared.read(|ledger| ledger.standing(peer))?.pause(self.clock.now()) {
+            if let Some(pause) = self.shared.read(|ledger| ledger.contact_state(peer))?.pause(self.clock.now()) {
                 return Ok(pause);
             }
             heard.await;

@@ -76,7 +76,7 @@ impl Invitations {
     /// Takes one up by a message; again by the same message, if that is looked at again. Whether there is such a one.
     ///
     /// All are compared, and each as a whole: how long it takes tells nothing about any.
-    pub(super) fn take_up(&mut self, digest: &[u8; 32], by: Seq, now: Timestamp) -> bool {
+    pub(super) fn redeem_invitation(&mut self, digest: &[u8; 32], by: Seq, now: Timestamp) -> bool {
         let mut found = None;
         for (place, kept) in self.all.iter().enumerate() {
             if bool::from(kept.digest.ct_eq(digest)) {

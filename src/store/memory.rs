@@ -3,14 +3,14 @@
 //! For tests, and for trying out a handler. It keeps to the same rules as the durable stores, down to the form and
 //! the limits of its records, so that what works here works there.
 
+mod contact_state;
 mod contacts;
 mod counts;
-mod errands;
 mod invitations;
 mod ledger;
 mod parts;
 mod people;
-mod standing;
+mod proactive;
 mod sweep;
 
 use std::collections::HashMap;
@@ -35,8 +35,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::handler::{Count, HistoryEntry, Summary};
 use crate::message::reply::Choice;
 use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey, Renamed};
-use errands::apart;
 use ledger::{Ledger, decode};
+use proactive::apart;
 
 /// The limits of a [`Memory`].
 #[derive(Clone, Debug)]
@@ -157,27 +157,27 @@ impl Store for Memory {
         Ok(answers)
     }
 
-    async fn commission(&self, commission: &NewProactive) -> Result<Enqueued, StoreError> {
+    async fn enqueue(&self, new_proactive: &NewProactive) -> Result<Enqueued, StoreError> {
         let now = self.clock.now();
         let (aged, mut ledger) = (self.age.now(), self.ledger()?);
         ledger.expire(aged);
-        if let Some(known) = ledger.commissioned(&commission.asked) {
+        if let Some(known) = ledger.enqueued(&new_proactive.asked) {
             return Ok(known);
         }
-        self.schedule.admit(&[&commission.asked.bot])?;
-        let (receipt, conversation) = ledger.commission(commission, now, aged)?;
-        self.schedule.commission(&conversation, now);
+        self.schedule.admit(&[&new_proactive.asked.bot])?;
+        let (receipt, conversation) = ledger.enqueue(new_proactive, now, aged)?;
+        self.schedule.enqueue(&conversation, now);
         Ok(Enqueued::New(receipt))
     }
 
-    async fn commissioned(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
+    async fn enqueued(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
         let mut ledger = self.ledger()?;
         ledger.expire(self.age.now());
-        Ok(ledger.commissioned(asked))
+        Ok(ledger.enqueued(asked))
     }
 
-    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
-        self.ledger()?.whereabouts(bot, name)
+    async fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
+        self.ledger()?.resolve_address(bot, name)
     }
 
     async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
@@ -195,13 +195,13 @@ impl Store for Memory {
             };
             let mut size = known.outgoing.as_ref().map_or(0, Vec::len);
             let (waiting, failed) = (known.first_waiting(Seq(0), &mut size)?, known.first_failed(&mut size)?);
-            let (messages, errands) = apart(waiting);
+            let (messages, proactive_messages) = apart(waiting);
             let (outgoing, failure_replied) = (known.outgoing()?, known.failure_replied);
             let question = known.question.clone();
             return Ok(Claim {
                 conversation,
                 messages,
-                errands,
+                proactive_messages,
                 outgoing,
                 question,
                 failure_replied,
@@ -250,8 +250,8 @@ impl Store for Memory {
         self.schedule.check(claim.lease.held(&self.schedule)?, Instant::now())
     }
 
-    fn hurry(&self, conversation: &Conversation) {
-        self.schedule.hurry(conversation, self.clock.now());
+    fn make_ready(&self, conversation: &Conversation) {
+        self.schedule.make_ready(conversation, self.clock.now());
     }
 
     async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
@@ -291,25 +291,25 @@ impl Store for Memory {
         ledger.mark(&held.conversation, part, state, now)
     }
 
-    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
+    async fn apply_statuses(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
         let mut note = |status| {
-            let (noted, stir) = ledger.note(status, now)?;
+            let (noted, stir) = ledger.apply_statuses(status, now)?;
             self.schedule.stir(&stir, now);
             Ok(noted)
         };
         statuses.iter().map(&mut note).collect()
     }
 
-    async fn standing(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
-        Ok(self.ledger()?.standing(peer))
+    async fn contact_state(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
+        Ok(self.ledger()?.contact_state(peer))
     }
 
-    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
+    async fn update_contact(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut ledger = self.ledger()?;
-        let changed = ledger.stand(peer, change, now);
+        let changed = ledger.update_contact(peer, change, now);
         if changed && matches!(change, ContactChange::Pause(_)) {
             self.schedule.hand_over(&ledger.chats(peer).chats, now);
         }
@@ -333,8 +333,8 @@ impl Store for Memory {
         Ok(self.ledger()?.invitations(bot).add(digest, until, self.clock.now()))
     }
 
-    async fn take_up(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
-        Ok(self.ledger()?.take_up(peer, &digest, by, self.clock.now()))
+    async fn redeem_invitation(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+        Ok(self.ledger()?.redeem_invitation(peer, &digest, by, self.clock.now()))
     }
 
     async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError> {
@@ -360,7 +360,7 @@ impl Store for Memory {
         loop {
             let mut heard = pin!(ear.heard.notified());
             heard.as_mut().enable();
-            if let Some(pause) = self.ledger()?.standing(peer).pause(self.clock.now()) {
+            if let Some(pause) = self.ledger()?.contact_state(peer).pause(self.clock.now()) {
                 return Ok(pause);
             }
             heard.await;

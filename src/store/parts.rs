@@ -24,9 +24,9 @@ pub(super) struct OnItsWay {
     /// How far it has come, by the upstream's reports.
     #[serde(default)]
     pub(super) reported: Option<Stage>,
-    /// The errand that it is of, while that waits for its turn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) errand: Option<Seq>,
+    /// The proactive message that it is of, while that waits for its turn.
+    #[serde(default, rename = "errand", skip_serializing_if = "Option::is_none")]
+    pub(super) proactive: Option<Seq>,
 }
 
 impl Trace {
@@ -56,11 +56,12 @@ pub(super) fn under_way(outgoing: Option<&Outgoing>, key: &PartKey) -> PartState
 impl OnItsWay {
     /// A part of which nothing has been reported.
     pub(super) fn new(key: &PartKey, conversation: &Conversation) -> Self {
-        Self { key: key.clone(), conversation: conversation.clone(), reported: None, errand: None }
+        Self { key: key.clone(), conversation: conversation.clone(), reported: None, proactive: None }
     }
 }
 
-/// Sets the state of one part of what is outgoing, and says what holds now: what has been sent, or has failed, stays so.
+/// Sets the state of one part of what is outgoing, and says what holds now: what has been sent, or has failed, stays
+/// so.
 pub(super) fn mark(
     outgoing: Option<&mut Outgoing>,
     part: usize,
@@ -144,8 +145,8 @@ fn is_sending(outgoing: &Outgoing) -> bool {
     outgoing.parts.iter().any(|part| matches!(part.state, PartState::Sending { .. }))
 }
 
-/// A part that may have been delivered is the echo that says the same. One that was tried and waits again may have been,
-/// too: where the upstream knows our keys, nobody asks before it is sent again.
+/// A part that may have been delivered is the echo that says the same. One that was tried and waits again may have
+/// been, too: where the upstream knows our keys, nobody asks before it is sent again.
 fn settle_by_words(outgoing: &mut Outgoing, message: &MessageId, words: Option<&str>) -> bool {
     let is_same = |part: &OutgoingPart| part.part.payload.words().map(str::trim) == words.map(str::trim);
     let may_be = |part: &&mut OutgoingPart| match part.state {

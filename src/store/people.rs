@@ -1,6 +1,6 @@
 //! Who is meant when somebody is to be forgotten.
 
-use super::standing::ContactRecord;
+use super::contact::ContactRecord;
 use super::{ContactRef, ContactState, Opted};
 use crate::message::{Address, BotName, ChatId, ContactId, ContactIds, MessageRef};
 
@@ -24,7 +24,8 @@ impl Person {
         of_writer.map(ContactId::as_str).any(|id| self.is(id)) || (!at.group && self.is(at.chat.as_str()))
     }
 
-    /// Whether one of the person's identifiers stands in what nobody could read, by itself and not as a part of another.
+    /// Whether one of the person's identifiers stands in what nobody could read, by itself and not as a part of
+    /// another.
     pub(super) fn is_named_in(&self, raw: &str) -> bool {
         self.0.named_in(raw)
     }
@@ -64,8 +65,8 @@ pub(super) const HEARD: usize = 50;
 pub(super) struct Succession {
     /// What stands under the names that the person has now; nothing if nothing stood.
     pub(super) now: Option<ContactRecord>,
-    /// What stays under the names that they have given up, which somebody else may get: that nothing is to be sent there
-    /// unasked, if they had said so.
+    /// What stays under the names that they have given up, which somebody else may get: that nothing is to be sent
+    /// there unasked, if they had said so.
     pub(super) left: Option<ContactRecord>,
 }
 
@@ -83,7 +84,8 @@ impl Succession {
     }
 }
 
-/// Puts together what stands under the names of somebody of whom a further name was learnt; nothing if it stands so already.
+/// Puts together what stands under the names of somebody of whom a further name was learnt; nothing if it stands so
+/// already.
 pub(super) fn unite(bot: &BotName, names: &ContactIds, kept: &[ContactRecord]) -> Option<ContactRecord> {
     let first = kept.first()?;
     let is_whole = kept.len() == names.iter().count() && kept.iter().all(|kept| kept.standing == first.standing);

@@ -5,8 +5,8 @@ use super::parts::Left;
 use crate::message::PartKey;
 use crate::message::question::{Question, are_choices};
 
-/// Whatever has left of a reply ends the question before; the last question in it is the open one then. Whether anything
-/// has changed.
+/// Whatever has left of a reply ends the question before; the last question in it is the open one then. Whether
+/// anything has changed.
 pub(super) fn settle(open: &mut Option<Question>, outgoing: &Outgoing, left: &Left) -> bool {
     let Some(last) = left.sent.last() else { return false };
     let has_left = |key: &PartKey| left.sent.iter().any(|sent| sent.key == *key);

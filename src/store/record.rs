@@ -55,26 +55,27 @@ pub(super) struct Arrival<'a> {
     #[serde(default)]
     pub(super) replayed: bool,
     /// What is to be said unasked, if it is no message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) errand: Option<Cow<'a, ProactiveMessage>>,
+    #[serde(default, rename = "errand", skip_serializing_if = "Option::is_none")]
+    pub(super) proactive: Option<Cow<'a, ProactiveMessage>>,
 }
 
 impl<'a> Arrival<'a> {
     /// A message as it comes in.
     pub(super) fn new(inbound: &'a Inbound, accepted: Timestamp) -> Self {
-        Self { accepted, inbound: Cow::Borrowed(inbound), replayed: false, errand: None }
+        Self { accepted, inbound: Cow::Borrowed(inbound), replayed: false, proactive: None }
     }
 
-    /// An errand as it comes in, and where it goes.
-    pub(super) fn of_errand(errand: &'a ProactiveMessage, to: &'a Inbound, accepted: Timestamp) -> Self {
-        Self { errand: Some(Cow::Borrowed(errand)), ..Self::new(to, accepted) }
+    /// A proactive message as it comes in, and where it goes.
+    pub(super) fn of_proactive(proactive: &'a ProactiveMessage, to: &'a Inbound, accepted: Timestamp) -> Self {
+        Self { proactive: Some(Cow::Borrowed(proactive)), ..Self::new(to, accepted) }
     }
 
     /// A message that was dead, as it comes in again.
     pub(super) fn again(letter: DeadLetter, accepted: Timestamp) -> Self {
         let name = letter.message.name();
-        let errand = letter.message.errand.map(|errand| Cow::Owned(ProactiveMessage { name: Some(name), ..errand }));
-        Self { accepted, inbound: Cow::Owned(letter.message.inbound), replayed: true, errand }
+        let proactive =
+            letter.message.proactive.map(|proactive| Cow::Owned(ProactiveMessage { name: Some(name), ..proactive }));
+        Self { accepted, inbound: Cow::Owned(letter.message.inbound), replayed: true, proactive }
     }
 
     /// Adds what is said in it, if it is a medium.
@@ -91,8 +92,8 @@ impl<'a> Arrival<'a> {
 
     /// The message, under its number.
     pub(super) fn numbered(self, seq: Seq) -> Waiting {
-        let (inbound, errand) = (self.inbound.into_owned(), self.errand.map(Cow::into_owned));
-        Waiting { seq, accepted: self.accepted, inbound, replayed: self.replayed, errand }
+        let (inbound, proactive) = (self.inbound.into_owned(), self.proactive.map(Cow::into_owned));
+        Waiting { seq, accepted: self.accepted, inbound, replayed: self.replayed, proactive }
     }
 }
 

@@ -138,8 +138,8 @@ impl Schedule {
         }
     }
 
-    /// Whether a new message of each of these bots may wait besides those that do already; a bot stands there as often as it
-    /// has one.
+    /// Whether a new message of each of these bots may wait besides those that do already; a bot stands there as often
+    /// as it has one.
     pub(super) fn admit(&self, bots: &[&BotName]) -> Result<(), StoreError> {
         let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let line = self.line();
@@ -165,13 +165,13 @@ impl Schedule {
         self.change(now, |line| line.add(conversation, messages, now));
     }
 
-    /// Something more is to be said unasked in a conversation. That ends a hold-back, but not the one of a reply that is
-    /// on its way.
-    pub(super) fn commission(&self, conversation: &Conversation, now: Timestamp) {
+    /// Something more is to be said unasked in a conversation. That ends a hold-back, but not the one of a reply that
+    /// is on its way.
+    pub(super) fn enqueue(&self, conversation: &Conversation, now: Timestamp) {
         self.change(now, |line| {
             line.add(conversation, 1, now);
             if !line.is_outgoing(conversation) {
-                line.hurry(conversation);
+                line.make_ready(conversation);
             }
         });
     }
@@ -180,7 +180,7 @@ impl Schedule {
     pub(super) fn stir(&self, stir: &StatusEffect, now: Timestamp) {
         match stir {
             StatusEffect::Nothing => {}
-            StatusEffect::GoOn(conversation) => self.hurry(conversation, now),
+            StatusEffect::GoOn(conversation) => self.make_ready(conversation, now),
             StatusEffect::Failed(conversation) => self.change(now, |line| {
                 line.add(conversation, 0, now);
                 line.set_failed(conversation, true);
@@ -245,13 +245,13 @@ impl Schedule {
     }
 
     /// Ends a hold-back.
-    pub(super) fn hurry(&self, conversation: &Conversation, now: Timestamp) {
-        self.change(now, |line| line.hurry(conversation));
+    pub(super) fn make_ready(&self, conversation: &Conversation, now: Timestamp) {
+        self.change(now, |line| line.make_ready(conversation));
     }
 
     /// Ends the hold-back of a chat in which a person answers: what waits to be sent there is called off.
     pub(super) fn hand_over(&self, chats: &[Conversation], now: Timestamp) {
-        chats.iter().for_each(|conversation| self.hurry(conversation, now));
+        chats.iter().for_each(|conversation| self.make_ready(conversation, now));
     }
 
     /// Somebody has written into a chat from the business's own phone.

@@ -2,7 +2,8 @@
 //!
 //! Only threedots' own events are written in detail. Other crates' are let through as warnings at most: at their finer
 //! levels libraries print what they carry, bodies and headers included. Two crates are never let through: the OpenAI
-//! client, which warns with the answer's text, and the HTTP server, to which every stranger's broken request is an error.
+//! client, which warns with the answer's text, and the HTTP server, to which every stranger's broken request is an
+//! error.
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;

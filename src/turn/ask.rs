@@ -53,7 +53,7 @@ impl Attempt<'_> {
             let end = match interruption {
                 Interruption::Order => Some(GiveBackReason::ControlWord),
                 Interruption::TakenOver => Some(GiveBackReason::Person),
-                Interruption::More(arrived) => Box::pin(self.take_up(claim, batch, arrived, dots)).await?,
+                Interruption::More(arrived) => Box::pin(self.absorb(claim, batch, arrived, dots)).await?,
             };
             if let Some(why) = end {
                 return Ok(Answer::GivenBack(why));

@@ -1,5 +1,5 @@
-//! Where a question was written out as text, its answer is text too: it is read as the choice that it is, before anything
-//! else looks at it.
+//! Where a question was written out as text, its answer is text too: it is read as the choice that it is, before
+//! anything else looks at it.
 
 use super::Attempt;
 use crate::message::reply::Choice;
@@ -13,7 +13,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         if let Some(peer) = ContactRef::of_claim(claim)
-            && self.tools.store.standing(&peer).await?.pause(self.tools.clock.now()).is_some()
+            && self.tools.store.contact_state(&peer).await?.pause(self.tools.clock.now()).is_some()
         {
             // A person answers, and may have asked something else.
             return Ok(());

@@ -39,8 +39,8 @@ impl Attempt<'_> {
         self.send_unanswered(claim, outgoing).await
     }
 
-    /// What is sent in the place of a failed part: a medium as a link, for example, or the same again once a bot that was
-    /// not allowed to send is; nothing where the customer cannot be reached at all.
+    /// What is sent in the place of a failed part: a medium as a link, for example, or the same again once a bot that
+    /// was not allowed to send is; nothing where the customer cannot be reached at all.
     fn instead_of(&self, failed: &FailedPart) -> Option<(FailedPart, Part)> {
         // Whatever fails again and again is left at that.
         if failed.sent.key.as_str().matches(outbox::AGAIN).count() >= MOST_TIMES {

@@ -7,7 +7,8 @@ use crate::message::{ContactId, ContactIds, Inbound, MessageId, Quoted, renderin
 use crate::store::{Claim, Outgoing, PartState, Seq, StoreError, Waiting};
 
 impl Attempt<'_> {
-    /// The upstream's names for the parts of a reply that have left. `unrecorded` are those that the store does not know.
+    /// The upstream's names for the parts of a reply that have left. `unrecorded` are those that the store does not
+    /// know.
     pub(super) async fn named(
         &self,
         outgoing: &Outgoing,
@@ -61,8 +62,8 @@ pub(super) fn heard(claim: &Claim, counts: impl Fn(Seq) -> bool) -> Vec<HistoryE
         .collect()
 }
 
-/// Adds the words of messages that are quoted, or that a reaction, a vote, an edit or a revocation is about, and who wrote
-/// them, where the upstream has not told that and the history, or a message that waits as well, has it.
+/// Adds the words of messages that are quoted, or that a reaction, a vote, an edit or a revocation is about, and who
+/// wrote them, where the upstream has not told that and the history, or a message that waits as well, has it.
 pub(super) fn look_up_quotes(messages: &mut [Waiting], history: &[HistoryEntry]) {
     for number in 0..messages.len() {
         let inbound = &messages[number].inbound;
@@ -120,8 +121,8 @@ fn name_of(sender: &ContactId, messages: &[Waiting], history: &[HistoryEntry]) -
     })
 }
 
-/// Puts what a person of the business wrote behind what it answers: a customer's message enters the history once its turn
-/// has ended, and a person may have been quicker. Both times are of the upstream's clock.
+/// Puts what a person of the business wrote behind what it answers: a customer's message enters the history once its
+/// turn has ended, and a person may have been quicker. Both times are of the upstream's clock.
 pub(super) fn put_in_order(history: &mut [HistoryEntry]) {
     let is_early = |one: &HistoryEntry, next: &HistoryEntry| {
         one.by == Speaker::Person && next.by == Speaker::Customer && next.time <= one.time
@@ -177,7 +178,7 @@ mod tests {
             referral: None,
             product: None,
         };
-        Waiting { seq: Seq(1), inbound, accepted: Timestamp(1), replayed: false, errand: None }
+        Waiting { seq: Seq(1), inbound, accepted: Timestamp(1), replayed: false, proactive: None }
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub(super) async fn interruption(
 /// Waits for a message that changes what the handler should do; for ever if none can.
 async fn message(bot: &Bot, tools: &Tools, claim: &Claim, may_restart: bool) -> Result<Interruption, StoreError> {
     // What has come behind something that is to be said unasked is for a turn after that.
-    let may_restart = may_restart && bot.turn.on_new_message == OnNewMessage::Restart && claim.errands.is_empty();
+    let may_restart =
+        may_restart && bot.turn.on_new_message == OnNewMessage::Restart && claim.proactive_messages.is_empty();
     let Some(last) = claim.messages.last().filter(|_| may_restart || !bot.controls.is_empty()) else {
         return pending().await;
     };
@@ -121,8 +122,8 @@ impl Attempt<'_> {
         self.send_unanswered(claim, outgoing).await
     }
 
-    /// Leaves unsent what has not left of a reply, all but its first parts, so many. A control word, or what is said to a
-    /// person, is for the next turn.
+    /// Leaves unsent what has not left of a reply, all but its first parts, so many. A control word, or what is said to
+    /// a person, is for the next turn.
     pub(super) async fn call_off(
         self,
         claim: Claim,
@@ -146,9 +147,9 @@ impl Attempt<'_> {
         self.settle(claim, TurnOutcome::Silent, Some(why.to_owned()), done).await
     }
 
-    /// Takes what has come into the turn, together with what comes while it is not quiet yet. Says why the turn is given
-    /// back instead, if it is.
-    pub(super) async fn take_up(
+    /// Takes what has come into the turn, together with what comes while it is not quiet yet. Says why the turn is
+    /// given back instead, if it is.
+    pub(super) async fn absorb(
         &mut self,
         claim: &mut Claim,
         batch: &mut Batch,

@@ -1,8 +1,8 @@
 //! Dots that show although no turn holds them: a turn that neither answers nor lights any takes them off as it ends.
 //!
-//! Nothing of this is recorded. That a conversation was ready when the store was opened says that a process which died may
-//! have lit its dots; a message that has just arrived, that the upstream may have; a part that is reported as failed, that
-//! nothing took them off.
+//! Nothing of this is recorded. That a conversation was ready when the store was opened says that a process which died
+//! may have lit its dots; a message that has just arrived, that the upstream may have; a part that is reported as
+//! failed, that nothing took them off.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Attempt<'_> {
 
     /// The turn ends here: nothing is left to show, unless something that is claimed is for the turn that follows.
     pub(super) fn settle_dots(&self, claim: &Claim, endings: &[(Seq, Ending)]) {
-        let mut all = claim.messages.iter().chain(&claim.errands);
+        let mut all = claim.messages.iter().chain(&claim.proactive_messages);
         if all.all(|waiting| endings.iter().any(|(seq, _)| *seq == waiting.seq)) {
             self.take_off_leftover(claim);
         }
@@ -53,7 +53,7 @@ impl Attempt<'_> {
 
 /// A message in the chat of what is claimed.
 fn chat(claim: &Claim) -> Option<&MessageRef> {
-    let waiting = claim.messages.last().or(claim.errands.last()).map(|waiting| &waiting.inbound.at);
+    let waiting = claim.messages.last().or(claim.proactive_messages.last()).map(|waiting| &waiting.inbound.at);
     let outgoing = claim.outgoing.as_ref().map(|outgoing| &outgoing.to);
     waiting.or(outgoing).or(claim.failed.last().map(|failed| &failed.sent.to))
 }

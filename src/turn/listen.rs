@@ -38,8 +38,8 @@ impl Attempt<'_> {
         tasks
     }
 
-    /// Has the voice notes transcribed, oldest first. What was found out is durable when it is in the batch: neither another
-    /// go at this turn, nor a later one, asks and pays for it again. What cannot be had stays as it was.
+    /// Has the voice notes transcribed, oldest first. What was found out is durable when it is in the batch: neither
+    /// another go at this turn, nor a later one, asks and pays for it again. What cannot be had stays as it was.
     pub(super) async fn listen(
         &mut self,
         claim: &Claim,

@@ -25,7 +25,8 @@ pub(super) async fn members(bot: &Bot, tools: &Tools, waiting: &[Waiting]) -> Re
     if bot.gates.is_private() {
         for waiting in waiting {
             let at = &waiting.inbound.at;
-            if !members.has(&at.sender) && tools.store.standing(&ContactRef::writer(at)).await?.admitted.is_some() {
+            if !members.has(&at.sender) && tools.store.contact_state(&ContactRef::writer(at)).await?.admitted.is_some()
+            {
                 members.add(at.sender.clone());
             }
         }
@@ -62,11 +63,11 @@ impl Attempt<'_> {
                 return Ok(false);
             }
         }
-        self.tools.store.take_up(&ContactRef::of(at), digest, waiting.seq).await
+        self.tools.store.redeem_invitation(&ContactRef::of(at), digest, waiting.seq).await
     }
 
-    /// Says so to somebody who has been let in, if the bot is set to. The code is no part of what was said, and what they
-    /// wrote before it stays unseen.
+    /// Says so to somebody who has been let in, if the bot is set to. The code is no part of what was said, and what
+    /// they wrote before it stays unseen.
     pub(super) async fn welcome(mut self, mut claim: Claim, by: Seq) -> Result<TurnReport, StoreError> {
         claim.messages.retain(|waiting| waiting.seq <= by);
         self.report.reason = Some(LET_IN.to_owned());

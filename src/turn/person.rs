@@ -22,12 +22,12 @@ impl Attempt<'_> {
     pub(super) async fn pause(&self, claim: &mut Claim) -> Result<Option<Pause>, StoreError> {
         self.decide_about_echoes(claim).await?;
         let Some(peer) = ContactRef::of_claim(claim) else { return Ok(None) };
-        let pause = self.tools.store.standing(&peer).await?.pause(self.tools.clock.now());
+        let pause = self.tools.store.contact_state(&peer).await?.pause(self.tools.clock.now());
         Ok(pause.filter(|pause| claim.outgoing.as_ref().is_none_or(|outgoing| is_held_back_by(outgoing, pause))))
     }
 
-    /// A process that ended in the middle of a send cannot say any more whether an echo is of that: it is decided by the
-    /// words.
+    /// A process that ended in the middle of a send cannot say any more whether an echo is of that: it is decided by
+    /// the words.
     async fn decide_about_echoes(&self, claim: &mut Claim) -> Result<(), StoreError> {
         let Some(mut outgoing) = claim.outgoing.take() else { return Ok(()) };
         if !outgoing.undecided.is_empty() {
@@ -75,7 +75,7 @@ impl Attempt<'_> {
         let Some(peer) = ContactRef::of_claim(claim) else { return Ok(()) };
         let since = self.tools.clock.now();
         let pause = Pause { since, until: self.bot.people.pause.until(since), by };
-        self.tools.store.stand(&peer, ContactChange::Pause(pause)).await.map(drop)
+        self.tools.store.update_contact(&peer, ContactChange::Pause(pause)).await.map(drop)
     }
 }
 

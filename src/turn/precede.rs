@@ -1,9 +1,9 @@
 //! Dots before what answers nothing of this moment, on upstreams that want them before every text.
 //!
-//! What a handler answers has its turn's dots, also if it is held back after them. What is said unasked, and what is sent in
-//! the place of a part that failed after all, has them shown for as long as the upstream wants them to precede a text, by
-//! the same guard. What has been tried already is not announced again. Nor is what the bot itself says to a control word or
-//! a code, or in quiet hours: whoever says "stop" sees no dots begin.
+//! What a handler answers has its turn's dots, also if it is held back after them. What is said unasked, and what is
+//! sent in the place of a part that failed after all, has them shown for as long as the upstream wants them to precede
+//! a text, by the same guard. What has been tried already is not announced again. Nor is what the bot itself says to a
+//! control word or a code, or in quiet hours: whoever says "stop" sees no dots begin.
 
 use super::{Attempt, GiveBackReason, person};
 use crate::clock::Timestamp;

@@ -1,5 +1,5 @@
-//! What was said once and is in the history twice: a message that was answered by a fallback, or for a part, is in it, and
-//! again once it has been replayed.
+//! What was said once and is in the history twice: a message that was answered by a fallback, or for a part, is in it,
+//! and again once it has been replayed.
 
 use super::history::heard;
 use crate::handler::{HistoryEntry, Speaker};

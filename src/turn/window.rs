@@ -23,8 +23,8 @@ impl Attempt<'_> {
         self.open_until.is_some_and(|until| until <= self.tools.clock.now())
     }
 
-    /// Nothing that the handler could say would reach the customer: it is not asked, and nobody sees "read" or "typing".
-    /// The bot's approved template goes out if it has one; else the messages are dead.
+    /// Nothing that the handler could say would reach the customer: it is not asked, and nobody sees "read" or
+    /// "typing". The bot's approved template goes out if it has one; else the messages are dead.
     pub(super) async fn window_closed(self, claim: Claim, batch: &Batch) -> Result<TurnReport, StoreError> {
         let Some(template) = &self.bot.delivery.window_template else {
             return self.bury(claim, batch, CLOSED.to_owned()).await;

@@ -1,5 +1,5 @@
-//! Who says that they want nothing sent to them unasked is heeded before anything else, whatever becomes of the message:
-//! while a person answers, and where no gate lets it through.
+//! Who says that they want nothing sent to them unasked is heeded before anything else, whatever becomes of the
+//! message: while a person answers, and where no gate lets it through.
 
 use super::Attempt;
 use crate::control::ControlCommand;
@@ -16,7 +16,10 @@ impl Attempt<'_> {
                 Some(ControlCommand::Stop | ControlCommand::Human) | None => continue,
             };
             let opted = Opted { out, since: waiting.inbound.at.time, by: OptedBy::Person };
-            self.tools.store.stand(&ContactRef::writer(&waiting.inbound.at), ContactChange::Opt(opted)).await?;
+            self.tools
+                .store
+                .update_contact(&ContactRef::writer(&waiting.inbound.at), ContactChange::Opt(opted))
+                .await?;
         }
         Ok(())
     }

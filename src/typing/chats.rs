@@ -1,4 +1,5 @@
-//! What is known of the dots in each chat: until when they may show, which calls took them off, and what has come since.
+//! What is known of the dots in each chat: until when they may show, which calls took them off, and what has come
+//! since.
 //!
 //! It is kept in memory, and for chats alone whose dots a call can take off. A call that takes dots off belongs to a
 //! [`Ticket`]: it is void as soon as something else lights or clears the chat.
@@ -69,7 +70,8 @@ pub(super) enum StopSlot<'a> {
     At(Instant),
     /// Not before another such call has ended.
     Behind(OwnedNotified),
-    /// Never: the dots are off, something has lit or cleared the chat since, or somebody else is about to make the call.
+    /// Never: the dots are off, something has lit or cleared the chat since, or somebody else is about to make the
+    /// call.
     Never,
 }
 
@@ -114,8 +116,8 @@ impl Chats {
         self.with(chat, |chat| chat.lit = chat.lit.max(Some(until)));
     }
 
-    /// A start leaves: whoever is about to take the chat's dots off lets it be. Returns what to wait for, if such a call
-    /// is in flight.
+    /// A start leaves: whoever is about to take the chat's dots off lets it be. Returns what to wait for, if such a
+    /// call is in flight.
     pub(super) fn starts(&self, chat: &ChatId) -> Option<OwnedNotified> {
         self.with(chat, |chat| {
             chat.change();
@@ -138,8 +140,8 @@ impl Chats {
         }
     }
 
-    /// The message of this key never arrived: the dots that it should have taken off show on, unless something came after
-    /// it.
+    /// The message of this key never arrived: the dots that it should have taken off show on, unless something came
+    /// after it.
     pub(super) fn uncover(&self, chat: &ChatId, key: &PartKey) {
         if let Some(chat) = self.open().chats.get_mut(chat)
             && let Some((_, until)) = chat.hidden.take_if(|(hiding, _)| hiding == key)
@@ -170,8 +172,8 @@ impl Chats {
         Ticket { number: all.tickets, changes }
     }
 
-    /// Books a time for taking dots off that no turn holds; none if there are none, if they lapse before that time, or if
-    /// somebody is about to take them off.
+    /// Books a time for taking dots off that no turn holds; none if there are none, if they lapse before that time, or
+    /// if somebody is about to take them off.
     pub(super) fn book(&self, chat: &ChatId) -> Option<(Instant, Ticket)> {
         let (mut all, now) = (self.open(), Instant::now());
         let All { chats, tickets, free, .. } = &mut *all;

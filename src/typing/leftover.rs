@@ -1,8 +1,8 @@
-//! Dots that no turn of this process holds: those of a process that died, those that an upstream has lit by itself under a
-//! message which nobody answers, and those whose reply was taken and never arrived.
+//! Dots that no turn of this process holds: those of a process that died, those that an upstream has lit by itself
+//! under a message which nobody answers, and those whose reply was taken and never arrived.
 //!
-//! They are marked here as they are met, and [`Indicator::settle`] takes off what shows as a turn ends. A start or a reply
-//! that comes before that makes them the business of whoever sends it.
+//! They are marked here as they are met, and [`Indicator::settle`] takes off what shows as a turn ends. A start or a
+//! reply that comes before that makes them the business of whoever sends it.
 
 use std::sync::Arc;
 use std::time::Duration;

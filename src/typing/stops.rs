@@ -54,8 +54,8 @@ impl Stops {
         }
     }
 
-    /// How long dots may show that nothing takes off. What an upstream says is a rule of thumb: one call too many does less
-    /// harm than one too few.
+    /// How long dots may show that nothing takes off. What an upstream says is a rule of thumb: one call too many does
+    /// less harm than one too few.
     pub(super) fn longest(&self) -> Duration {
         self.provider.abilities().typing.lifetime * 3 / 2
     }

@@ -1,7 +1,7 @@
 //! Webhooks that reach no bot, or are refused: their operator is told of each kind once a minute, however many come.
 //!
-//! What stands in a path is a stranger's. It is shown if a bot could have it for a name, and so many kinds are told apart
-//! that a stranger fills neither the memory nor the log.
+//! What stands in a path is a stranger's. It is shown if a bot could have it for a name, and so many kinds are told
+//! apart that a stranger fills neither the memory nor the log.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -111,8 +111,8 @@ impl<K> Default for Once<K> {
 }
 
 impl<K: Eq + Hash + Clone> Once<K> {
-    /// Whether it is time to tell of this kind, and how often it has come since it was told last, this time included. The
-    /// inner none is all the kinds that are too many.
+    /// Whether it is time to tell of this kind, and how often it has come since it was told last, this time included.
+    /// The inner none is all the kinds that are too many.
     fn tell(&self, kind: K) -> Option<(Option<K>, u64)> {
         let (mut all, now) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
         let mut kind = Some(kind);

@@ -1,5 +1,5 @@
-//! Messages that have no place among those that wait: they could not be read, or not be kept as they are. They become dead
-//! letters, so that nobody's message is gone without a trace.
+//! Messages that have no place among those that wait: they could not be read, or not be kept as they are. They become
+//! dead letters, so that nobody's message is gone without a trace.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};

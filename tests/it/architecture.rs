@@ -56,13 +56,13 @@ const MAY_IMPORT: [(&str, &[&str]); 38] = [
     ("webhook", &["budget", "control", "hosting", "http", "people", "provider", "store"]),
     ("callbacks", &["body", "handler", "secret"]),
     // What is said unasked has a handler's form, and the limits of a reply.
-    ("errand", &["handler", "hosting", "outbox", "provider", "store"]),
+    ("proactive", &["handler", "hosting", "outbox", "provider", "store"]),
     (
         "operator",
         &[
             "body",
             "budget",
-            "errand",
+            "proactive",
             "gate",
             "health",
             "hosting",

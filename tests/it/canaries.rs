@@ -177,7 +177,7 @@ async fn no_value_that_is_printed_shows_a_canary() {
             accepted: Timestamp(0),
             inbound: inbound.clone(),
             replayed: false,
-            errand: None,
+            proactive: None,
         })
         .collect();
     shown.push(format!("{:?}", store.accept(&events.messages).await));

@@ -6,13 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use threedots::clock::Timestamp;
-use threedots::errand::{Errands, OutboundChannel};
 use threedots::handler::route::{Route, RouteConfig, Router};
 use threedots::hosting::BotRegistry;
 use threedots::message::reply::Choice;
 use threedots::message::{
     BotName, ChatId, Contact, ContactId, Content, Inbound, MessageId, MessageRef, Part, Question,
 };
+use threedots::proactive::{OutboundChannel, ProactiveIntake};
 use threedots::sandbox::{Draft, Upstream};
 use threedots::turn::OnNewMessage;
 use threedots::{Handler, HandlerError, Reply, Turn};
@@ -223,10 +223,13 @@ async fn a_question_that_is_asked_unasked_is_answered_too_and_ends_the_one_befor
             list_button: "Options".into(),
         };
         let bots = BotRegistry::from_iter([(BotName::new(BOT), Arc::new(voice))]);
-        let errands = Errands::new(bots, Arc::clone(&world.store), world.clock);
+        let proactive_messages = ProactiveIntake::new(bots, Arc::clone(&world.store), world.clock);
         let take = async |key: &str, part: serde_json::Value| {
             let body = json!({ "contact": "+1 555 010 0001", "parts": [part] }).to_string();
-            errands.take(BOT, Some(key), body.as_bytes()).await.unwrap_or_else(|refused| panic!("{name}: {refused}"));
+            proactive_messages
+                .take(BOT, Some(key), body.as_bytes())
+                .await
+                .unwrap_or_else(|refused| panic!("{name}: {refused}"));
             world.pass(60).await;
         };
         let buttons = json!([{ "id": "y", "title": "Yes" }, { "id": "n", "title": "No" }]);

@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bot;
-mod errands;
 mod killing;
 mod mixed;
+mod proactive;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

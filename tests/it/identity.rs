@@ -1,4 +1,5 @@
-//! One person, several names: a table of the ways in which a person appears on each upstream, and of what stands about them.
+//! One person, several names: a table of the ways in which a person appears on each upstream, and of what stands about
+//! them.
 //!
 //! | upstream | how a person appears, and by what else they are found |
 //! |---|---|
@@ -9,8 +10,8 @@
 //! | Gateway | a hidden name with the number beside it, a number with the hidden name, one of their devices |
 //! | Linq | a number, an address of e-mail in any case |
 //!
-//! Each row is held against each of [`columns`]: pause, opt-out, membership, lists, history, erasure, the address of what is
-//! said unasked, and its key.
+//! Each row is held against each of [`columns`]: pause, opt-out, membership, lists, history, erasure, the address of
+//! what is said unasked, and its key.
 
 mod columns;
 mod rows;

@@ -366,8 +366,8 @@ fn the_invariants_hold_on_the_timeline_of_any_interleaving() {
     });
 }
 
-/// Tries a script again and again, so often or as often as the environment asks for; what a customer saw is told with what
-/// is wrong.
+/// Tries a script again and again, so often or as often as the environment asks for; what a customer saw is told with
+/// what is wrong.
 pub(crate) fn try_cases<S: Strategy>(most: u32, script: &S, case: impl AsyncFn(&S::Value) -> (TestCaseResult, World)) {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(most);
     let config = Config { failure_persistence: None, ..Config::with_cases(cases) };

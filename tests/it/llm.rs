@@ -55,8 +55,8 @@ fn with(config: LlmConfig, models: Vec<ModelConfig>) -> Llm {
     made_with(config, models, Arc::new(LateState::default()))
 }
 
-fn made_with(config: LlmConfig, models: Vec<ModelConfig>, notebook: Arc<dyn ConversationState>) -> Llm {
-    let around = LlmContext { notebook, ..around(models) };
+fn made_with(config: LlmConfig, models: Vec<ModelConfig>, conversation_state: Arc<dyn ConversationState>) -> Llm {
+    let around = LlmContext { conversation_state, ..around(models) };
     Llm::new(config, around).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn around_models(models: Vec<Model>) -> LlmContext {
             public: nowhere,
             models: threedots::http::Shared::default(),
         },
-        notebook: Arc::new(LateState::default()),
+        conversation_state: Arc::new(LateState::default()),
         templates: Arc::new(Templates::built_in().expect("the built-in templates")),
         clock: Clock::tokio(),
         meters: Meters::default(),

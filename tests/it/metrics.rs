@@ -282,7 +282,7 @@ async fn a_store_on_disk_tells_how_long_its_commits_take() {
     let peer = ContactRef::named(&BotName::new(BOT), "15550100001").expect("a name");
     for out in [true, false] {
         let opted = Opted { out, since: Clock::System.now(), by: OptedBy::Person };
-        store.stand(&peer, ContactChange::Opt(opted)).await.expect("a change");
+        store.update_contact(&peer, ContactChange::Opt(opted)).await.expect("a change");
     }
     let commits = counted.lines()["threedots_store_commit_duration_seconds_count"];
     store.close().await;

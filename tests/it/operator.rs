@@ -516,7 +516,7 @@ async fn a_part_is_found_by_its_key() {
         stage: Stage::Failed(Some(131_026)),
         time: world.clock.now(),
     };
-    world.store.note(vec![status]).await.expect("noted");
+    world.store.apply_statuses(vec![status]).await.expect("noted");
     let (_, part) = get(&api, &path).await;
     assert_eq!((&part["stage"], &part["code"]), (&json!("failed"), &json!(131_026)));
 }

@@ -232,18 +232,22 @@ async fn who_was_let_in_stays_in_over_a_restart_until_they_are_forgotten() {
         let digest = pairing::digest(&bot, invited["code"].as_str().expect("a code")).expect("one");
         store.close().await;
         let store = open();
-        assert_eq!(store.take_up(&peer, [7; 32], Seq(1)).await, Ok(false), "{kind:?}");
-        assert_eq!(store.take_up(&peer, digest, Seq(2)).await, Ok(true), "{kind:?}");
+        assert_eq!(store.redeem_invitation(&peer, [7; 32], Seq(1)).await, Ok(false), "{kind:?}");
+        assert_eq!(store.redeem_invitation(&peer, digest, Seq(2)).await, Ok(true), "{kind:?}");
         store.close().await;
         let store = open();
-        assert!(store.standing(&peer).await.expect("a standing").admitted.is_some(), "{kind:?}");
+        assert!(store.contact_state(&peer).await.expect("a standing").admitted.is_some(), "{kind:?}");
         assert_eq!(store.invitations(&bot).await, Ok(vec![]), "{kind:?}");
-        assert_eq!(store.take_up(&peer, digest, Seq(2)).await, Ok(true), "{kind:?}: the same message, looked at again");
-        assert_eq!(store.take_up(&peer, digest, Seq(3)).await, Ok(false), "{kind:?}");
+        assert_eq!(
+            store.redeem_invitation(&peer, digest, Seq(2)).await,
+            Ok(true),
+            "{kind:?}: the same message, looked at again"
+        );
+        assert_eq!(store.redeem_invitation(&peer, digest, Seq(3)).await, Ok(false), "{kind:?}");
         let (members, next) = store.members(&bot, None, 9).await.expect("a list");
         assert_eq!((members.len(), next), (1, None), "{kind:?}");
         store.forget(&bot, "+15550100001").await.expect("forgotten");
-        assert_eq!(store.standing(&peer).await.expect("a standing").admitted, None, "{kind:?}");
+        assert_eq!(store.contact_state(&peer).await.expect("a standing").admitted, None, "{kind:?}");
         assert_eq!(store.members(&bot, None, 9).await, Ok((vec![], None)), "{kind:?}");
         store.close().await;
         // Nothing of the code is in the files, nor of the person.

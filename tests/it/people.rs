@@ -27,13 +27,13 @@ fn peer() -> ContactRef {
 async fn pause(world: &World) -> Option<Pause> {
     let bot = BotName::new(BOT);
     // Linq knows the chat by a name of its own.
-    let there = world.store.whereabouts(&bot, "15550100001").await.expect("the store works");
+    let there = world.store.resolve_address(&bot, "15550100001").await.expect("the store works");
     let peer = there.map_or_else(peer, |there| ContactRef::at(&bot, &there.address));
-    world.store.standing(&peer).await.expect("the store works").pause(world.clock.now())
+    world.store.contact_state(&peer).await.expect("the store works").pause(world.clock.now())
 }
 
 async fn resume(world: &World) {
-    world.store.stand(&peer(), ContactChange::Resume).await.expect("the store works");
+    world.store.update_contact(&peer(), ContactChange::Resume).await.expect("the store works");
 }
 
 /// What was said, as the next turn's handler is told.
@@ -229,7 +229,7 @@ async fn that_a_person_comes_is_not_said_once_the_person_is_there() {
 
 /// Whether nothing may be sent to the customer unasked.
 async fn opted_out(world: &World) -> bool {
-    world.store.standing(&peer()).await.expect("the store works").opted_out().is_some()
+    world.store.contact_state(&peer()).await.expect("the store works").opted_out().is_some()
 }
 
 #[tokio::test(start_paused = true)]

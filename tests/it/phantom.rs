@@ -48,7 +48,8 @@ fn as_in_the_sandbox(mut setup: Setup) -> Setup {
     setup
 }
 
-/// How long dots showed that lapsed with no word of the bot's before the customer wrote again, in seconds, for each turn.
+/// How long dots showed that lapsed with no word of the bot's before the customer wrote again, in seconds, for each
+/// turn.
 fn phantom(world: &World) -> f64 {
     let seen = world.phone().seen(&world.customer);
     let turns = seen.iter().filter(|moment| matches!(moment.what, What::CustomerWrote { .. })).count();

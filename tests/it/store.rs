@@ -29,7 +29,6 @@ macro_rules! for_each_engine {
 }
 
 mod bench;
-mod care;
 mod clocks;
 mod contract;
 mod crash;
@@ -37,6 +36,7 @@ mod damage;
 mod durable;
 mod forgetting;
 mod labourer;
+mod maintenance;
 mod model;
 mod power;
 mod space;
@@ -195,13 +195,13 @@ contract! {
     an_invitation_is_taken_up_once_and_by_one_message
     invitations_end_are_taken_back_and_are_only_so_many
     members_are_listed_page_by_page_each_once
-    an_errand_is_taken_in_once_for_its_key_and_for_as_long_as_a_message
-    an_errand_waits_apart_from_messages_and_keeps_its_place_among_them
+    a_proactive_message_is_taken_in_once_for_its_key_and_for_as_long_as_a_message
+    a_proactive_message_waits_apart_from_messages_and_keeps_its_place_among_them
     a_part_that_waits_is_known_until_it_has_left_or_never_will
-    an_errand_ends_a_hold_back_but_not_that_of_a_reply_on_its_way
+    a_proactive_message_ends_a_hold_back_but_not_that_of_a_reply_on_its_way
     somebody_is_found_by_every_name_that_they_have_written_under
-    what_is_forgotten_of_an_errand_is_all_of_it
-    an_errand_too_long_or_one_too_many_is_not_taken_in
+    what_is_forgotten_of_a_proactive_message_is_all_of_it
+    a_proactive_message_too_long_or_one_too_many_is_not_taken_in
     a_transcript_stays_with_its_message_until_that_ends
     whoever_does_not_hold_a_claim_adds_no_transcript
     whoever_is_forgotten_takes_along_what_they_said_aloud

@@ -1,5 +1,6 @@
-//! Where the bots stand that are put: a file for each, and below `.secrets` a directory for each, with a file for each of
-//! its secrets, which nobody else may read. What is written is durable, and takes the place of what was there in one step.
+//! Where the bots stand that are put: a file for each, and below `.secrets` a directory for each, with a file for each
+//! of its secrets, which nobody else may read. What is written is durable, and takes the place of what was there in one
+//! step.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};

@@ -81,8 +81,8 @@ impl SettingsReader<'_, '_> {
                 (None, Some(number)) => Some(number.into()),
                 _ => self.flaw(at, "is too large a number"),
             },
-            // It may name any file of this machine's. What stands there already is no exception: beside another address it
-            // would be sent there.
+            // It may name any file of this machine's. What stands there already is no exception: beside another address
+            // it would be sent there.
             Value::String(text) if text.starts_with("file:") => {
                 self.flaw(at, "names a file, which cannot be done here: send {\"$secret\": \"…\"} in its place")
             }

@@ -1,6 +1,7 @@
 //! What handlers come back for while a turn goes on: to answer later, to steer the dots, to fetch a medium.
 //!
-//! All of it is in memory: a turn that a crash cuts short is held again, under the same identifier and with a new token.
+//! All of it is in memory: a turn that a crash cuts short is held again, under the same identifier and with a new
+//! token.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -20,8 +20,8 @@ use crate::message::Reply;
 /// Reads a stream until its reply.
 ///
 /// # Errors
-/// When it ends without one, nothing comes for as long as `patience`, more than `limit` bytes come, or the reply is not of
-/// the right form.
+/// When it ends without one, nothing comes for as long as `patience`, more than `limit` bytes come, or the reply is not
+/// of the right form.
 pub(super) async fn read(
     mut answer: UpstreamResponse,
     presence: &Presence,

@@ -1,7 +1,7 @@
 //! What may be spent in a day: set aside before a call, and settled after it.
 //!
-//! The counters are the notebook's, which adds to all of them or to none, durably: that holds for any number of turns at
-//! the same time, and across a restart. What a crash leaves set aside stays spent until midnight.
+//! The counters are the notebook's, which adds to all of them or to none, durably: that holds for any number of turns
+//! at the same time, and across a restart. What a crash leaves set aside stays spent until midnight.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const PARTS: f64 = 1_000_000.0;
 pub(super) struct SpendingLimits {
     config: BudgetConfig,
     time_zone: TimeZone,
-    notebook: Arc<dyn ConversationState>,
+    conversation_state: Arc<dyn ConversationState>,
 }
 
 /// Tokens and money.
@@ -90,7 +90,7 @@ impl SpendingLimits {
         config: BudgetConfig,
         models: &[&ModelConfig],
         time_zone: TimeZone,
-        notebook: Arc<dyn ConversationState>,
+        conversation_state: Arc<dyn ConversationState>,
         problems: &mut Vec<Unusable>,
     ) -> Self {
         for (key, money) in [("contact_money", config.contact_money), ("bot_money", config.bot_money)] {
@@ -110,7 +110,7 @@ impl SpendingLimits {
                 problems.push(Unusable::new(format!("models[{number}].{key}"), problem));
             }
         }
-        Self { config, time_zone, notebook }
+        Self { config, time_zone, conversation_state }
     }
 
     /// Whether there is any limit.
@@ -137,7 +137,7 @@ impl SpendingLimits {
             most: Some(counter.most).filter(|most| *most > 0),
             ..counter.count(until)
         });
-        match self.notebook.count(counts.collect()).await? {
+        match self.conversation_state.count(counts.collect()).await? {
             None => Ok(Some(SetAside { cost, until })),
             // By its place among them.
             Some(place) => {
@@ -167,7 +167,7 @@ impl SpendingLimits {
             by: signed(counter.of(used)) - signed(counter.of(set_aside.cost)),
             ..counter.count(set_aside.until)
         });
-        self.notebook.count(counts.into()).await.map(drop)
+        self.conversation_state.count(counts.into()).await.map(drop)
     }
 
     /// Whether the customer is to be told that the limit has been reached.
@@ -177,7 +177,7 @@ impl SpendingLimits {
         }
         let name = format!("{}/told", contact(turn));
         let told = Count { name, by: 1, most: Some(1), until: self.midnight(turn.now) };
-        Ok(self.notebook.count(vec![told]).await?.is_none())
+        Ok(self.conversation_state.count(vec![told]).await?.is_none())
     }
 
     fn counters(&self, turn: &Turn) -> [Counter; 4] {

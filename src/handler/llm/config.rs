@@ -37,17 +37,19 @@ pub struct LlmConfig {
     pub mcp: Vec<McpConfig>,
     /// How often a model may call tools before it has to answer; several calls at once are one time.
     pub max_steps: usize,
-    /// How models write. Markdown becomes WhatsApp's way of writing, or words without marks where the upstream shows none.
+    /// How models write. Markdown becomes WhatsApp's way of writing, or words without marks where the upstream shows
+    /// none.
     pub format: Format,
-    /// How long a reply may be, in characters; a longer one is cut where a sentence or a word ends. 0: as long as it is.
+    /// How long a reply may be, in characters; a longer one is cut where a sentence or a word ends. 0: as long as it
+    /// is.
     pub max_reply: usize,
-    /// Where links in a reply may lead: hosts, or `*.` and a domain, with a port if it is not the usual one. Everything else
-    /// that a chat client may make a link of is taken out. If empty, nothing is.
+    /// Where links in a reply may lead: hosts, or `*.` and a domain, with a port if it is not the usual one. Everything
+    /// else that a chat client may make a link of is taken out. If empty, nothing is.
     pub links: Vec<String>,
     /// After so many canned replies in a row a person takes over; 0: nobody does.
     pub handover_after: usize,
-    /// For how long models are asked again that failed in a way that may pass, from where none of them has answered on, and
-    /// within the turn's time. Zero: the canned reply comes at once.
+    /// For how long models are asked again that failed in a way that may pass, from where none of them has answered on,
+    /// and within the turn's time. Zero: the canned reply comes at once.
     #[serde(with = "in_words")]
     pub retry_for: Duration,
     /// How much may be spent.
@@ -88,7 +90,8 @@ impl Default for LlmConfig {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The address that `/chat/completions` is added to, unless its path ends so already. A query stays behind the path.
+    /// The address that `/chat/completions` is added to, unless its path ends so already. A query stays behind the
+    /// path.
     pub base_url: String,
     /// Whether the address may be plain http on another machine: for a model in a network of one's own.
     pub plain_http: bool,
@@ -96,8 +99,8 @@ pub struct ModelConfig {
     pub model: String,
     /// The key, if the address wants one.
     pub api_key: Option<SecretRef>,
-    /// The header that the key stands in, alone. Empty: `authorization`, as a bearer token, or `api-key` where the address
-    /// has an `api-version` in its query, as Azure's have.
+    /// The header that the key stands in, alone. Empty: `authorization`, as a bearer token, or `api-key` where the
+    /// address has an `api-version` in its query, as Azure's have.
     pub key_header: String,
     /// How the longest answer is called.
     pub token_parameter: TokenParameter,
@@ -161,8 +164,8 @@ pub enum TokenParameter {
 
 /// How much may be spent in a day, from midnight to midnight in the handler's time zone. Zero: as much as it takes.
 ///
-/// What a call may cost is set aside before it is made, and what it did cost is counted after: however many turns go on at
-/// the same time, no limit is passed, and no restart forgets what was spent.
+/// What a call may cost is set aside before it is made, and what it did cost is counted after: however many turns go on
+/// at the same time, no limit is passed, and no restart forgets what was spent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetConfig {
@@ -195,8 +198,8 @@ pub struct ToolConfig {
     pub name: String,
     /// What it does, for the model.
     pub description: String,
-    /// The JSON schema of its arguments, as a table, as JSON text, or as "file:PATH". Arguments that do not fit it never
-    /// reach the tool.
+    /// The JSON schema of its arguments, as a table, as JSON text, or as "file:PATH". Arguments that do not fit it
+    /// never reach the tool.
     pub parameters: Value,
     /// Where calls are posted.
     pub url: String,
@@ -209,7 +212,8 @@ pub struct ToolConfig {
     pub private: bool,
     /// How long an answer may be, in bytes; a longer one is thrown away.
     pub answer_limit: u64,
-    /// What its answers may ask of the turn. Nothing, unless it stands here: what a tool answers may be anybody's words.
+    /// What its answers may ask of the turn. Nothing, unless it stands here: what a tool answers may be anybody's
+    /// words.
     pub may: Vec<ToolPermission>,
 }
 

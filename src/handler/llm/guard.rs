@@ -38,9 +38,9 @@ pub(super) struct Guardrails {
 }
 
 impl Guardrails {
-    /// Everything that cannot be used is added to `problems`. The words of the prompt that nobody else knows are made of
-    /// the models' keys: they are the same after a restart, so that servers remember how a prompt begins. Where no model
-    /// has a key they are made of the instructions and the addresses.
+    /// Everything that cannot be used is added to `problems`. The words of the prompt that nobody else knows are made
+    /// of the models' keys: they are the same after a restart, so that servers remember how a prompt begins. Where no
+    /// model has a key they are made of the instructions and the addresses.
     pub(super) fn new(config: &LlmConfig, models: &[Model], problems: &mut Vec<Unusable>) -> Self {
         let keys = models.iter().filter_map(|model| model.api_key.as_ref()).map(ExposeSecret::expose_secret);
         let mut from: Vec<_> = keys.collect();
@@ -72,8 +72,8 @@ impl Guardrails {
         )
     }
 
-    /// Whether a model gives away what it was told: in its words, or to a tool. Small models leave some of the canary out,
-    /// so that half of it in one piece is enough.
+    /// Whether a model gives away what it was told: in its words, or to a tool. Small models leave some of the canary
+    /// out, so that half of it in one piece is enough.
     pub(super) fn is_given_away_by(&self, said: &Said) -> bool {
         let pieces: Vec<&str> = (0..=CANARY / 2).map(|at| &self.canary[at..at + CANARY / 2]).collect();
         let holds = |text: &str| {
@@ -132,7 +132,8 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The first `most` characters at the most, up to the end of a sentence or of a word. Marks that are open there are closed.
+/// The first `most` characters at the most, up to the end of a sentence or of a word. Marks that are open there are
+/// closed.
 fn shortened(words: &str, most: usize) -> String {
     if words.chars().count() <= most {
         return words.to_owned();

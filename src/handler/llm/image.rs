@@ -1,4 +1,5 @@
-//! Which images a model can be shown: JPEG, PNG, GIF and WebP. A model's server refuses the whole conversation for any other.
+//! Which images a model can be shown: JPEG, PNG, GIF and WebP. A model's server refuses the whole conversation for any
+//! other.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,8 @@ pub(super) const CANNOT_BE_SHOWN: &str = "[The image is in a form that cannot be
 
 const SHOWN: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 
-/// The MIME type as which a model can be shown it, if it can. What the bytes say counts more than what the upstream says.
+/// The MIME type as which a model can be shown it, if it can. What the bytes say counts more than what the upstream
+/// says.
 pub(super) fn shown_as(image: &Fetched) -> Option<&'static str> {
     match form(&image.data) {
         Form::Shown(mime) => Some(mime),

@@ -1,7 +1,7 @@
 //! Lines as strict templates want them: the roles take turns, and what follows `system` is the customer's.
 //!
-//! Templates of Mistral's and Gemma's refuse everything else, and a refused line would stand in the history for ever. So
-//! what one role says in a row is one line, whatever the model is: none is the worse for it.
+//! Templates of Mistral's and Gemma's refuse everything else, and a refused line would stand in the history for ever.
+//! So what one role says in a row is one line, whatever the model is: none is the worse for it.
 
 use std::borrow::Cow;
 

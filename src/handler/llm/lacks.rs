@@ -145,7 +145,8 @@ impl Lacks {
         (self.token_parameter() == Some(name)).then_some(max_tokens)
     }
 
-    /// The lines as this server takes them, which is the one of this rung: what another model has sent stays away from it.
+    /// The lines as this server takes them, which is the one of this rung: what another model has sent stays away from
+    /// it.
     pub(super) fn fit<'a>(&self, lines: &'a [ChatMessage<'a>], rung: usize) -> Cow<'a, [ChatMessage<'a>]> {
         let mut lines = Cow::Borrowed(lines);
         let is_taken = |name: &str| !self.has(&Lack::Field(name.to_owned()));

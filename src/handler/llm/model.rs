@@ -101,8 +101,8 @@ impl Rung {
 
     /// What makes one call.
     fn client(&self, overheard: &Arc<AnswerFacts>) -> Client<Endpoint> {
-        // Under the bare service: async-openai's own would repeat a call that the next model should have, and its errors
-        // do not carry the header that says for how long.
+        // Under the bare service: async-openai's own would repeat a call that the next model should have, and its
+        // errors do not carry the header that says for how long.
         let (bare, resting, clock) = (ReqwestService::new(self.http.clone()), Arc::clone(&self.rest), self.clock);
         let (lane, overheard) = (self.lane.clone(), Arc::clone(overheard));
         let service = service_fn(move |request: HttpRequestFactory| {
@@ -135,9 +135,9 @@ impl Rung {
         self.rest.left()
     }
 
-    /// Asks it, and listens until it has said all; `patience` at the most, and its own time. What its server refuses of the
-    /// request is left out of another one, and remembered once that was answered. Tools are left out only if no other
-    /// model can be asked, and none has been called in the turn.
+    /// Asks it, and listens until it has said all; `patience` at the most, and its own time. What its server refuses of
+    /// the request is left out of another one, and remembered once that was answered. Tools are left out only if no
+    /// other model can be asked, and none has been called in the turn.
     pub(super) async fn ask(
         &self,
         asked: &ModelRequest<'_>,
@@ -163,8 +163,8 @@ impl Rung {
                 }
                 Err(why) => (why, overheard.refused.lock().unwrap_or_else(PoisonError::into_inner).take()),
             };
-            // Servers that fail before the first event cannot say why in a stream: llama-cpp-python does. Asked for all at
-            // once, they do, or they answer.
+            // Servers that fail before the first event cannot say why in a stream: llama-cpp-python does. Asked for all
+            // at once, they do, or they answer.
             if why == Unanswered::Silent && repeats < MOST_LACKS && !tried.has(&Lack::Stream) {
                 tried.add(Lack::Stream);
                 lacks.add(Lack::Stream);
@@ -182,8 +182,8 @@ impl Rung {
                 why => why == Unanswered::BrokeOff,
             };
             let lack = is_refusal.then(|| asked.lack(&tried, &self.config, &refused)).flatten();
-            // Servers that never heard of images fail at them, and say no word of why. Only for this turn, as it is a guess;
-            // a 500 may be anything, and has to come twice.
+            // Servers that never heard of images fail at them, and say no word of why. Only for this turn, as it is a
+            // guess; a 500 may be anything, and has to come twice.
             let may_be_images = is_refusal && (why != Unanswered::Status(500) || chance.is_again);
             let lack = lack.or_else(|| (may_be_images && asked.shows_images(&tried)).then_some(Lack::TheseImages));
             let Some(lack) = lack.filter(|_| repeats < MOST_LACKS) else { return Err(why) };
@@ -252,8 +252,8 @@ impl Rung {
         timeout(patience, listened).await.unwrap_or(Err(Unanswered::TimedOut))
     }
 
-    /// Sends a request, and has the answer as it begins. The client makes the request; its own reader of streams waits for
-    /// no comment, takes one form of each field, and cannot tell `[DONE]` from a connection that is lost.
+    /// Sends a request, and has the answer as it begins. The client makes the request; its own reader of streams waits
+    /// for no comment, takes one form of each field, and cannot tell `[DONE]` from a connection that is lost.
     async fn open(&self, request: ChatRequest<'_>, overheard: &Arc<AnswerFacts>) -> Result<BareAnswer, Unanswered> {
         let client = self.client(overheard);
         let opened = client.chat().create_stream_byot::<_, IgnoredAny>(request).await;

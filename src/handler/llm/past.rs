@@ -36,7 +36,7 @@ impl Llm {
         if self.summary_tokens == 0 || budget == 0 {
             return Ok(Past { summary: None, said: within(&self.tokens, budget, &turn.history) });
         }
-        let summary = self.notebook.summary(&conversation).await.unwrap_or_else(|error| {
+        let summary = self.conversation_state.summary(&conversation).await.unwrap_or_else(|error| {
             warn!(%error, "what was said before could not be had: the model is given the rest");
             None
         });
@@ -106,7 +106,7 @@ impl Llm {
         self.summary_pauses.succeeded(conversation);
         debug!(llm.summarised = said.len(), "what was said before was summarised");
         let summary = Summary { words: words.clone(), until };
-        if let Err(error) = self.notebook.summarise(conversation, summary).await {
+        if let Err(error) = self.conversation_state.summarise(conversation, summary).await {
             warn!(%error, "a summary could not be kept: it is made again in the next turn");
         }
         Ok(Some(words))
@@ -136,8 +136,8 @@ fn fits(tokens: &Tokens, budget: usize, history: &[HistoryEntry]) -> usize {
     fits.count()
 }
 
-/// The newest things said that fit into `budget` tokens. Where that is not all, they do not begin with the bot's own words:
-/// nobody knows what those answered.
+/// The newest things said that fit into `budget` tokens. Where that is not all, they do not begin with the bot's own
+/// words: nobody knows what those answered.
 fn within<'a>(tokens: &Tokens, budget: usize, history: &'a [HistoryEntry]) -> &'a [HistoryEntry] {
     let mut kept = &history[history.len() - fits(tokens, budget, history)..];
     if kept.len() == history.len() {

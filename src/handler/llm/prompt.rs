@@ -103,8 +103,8 @@ impl Prompter {
         Ok(if self.has_tools { format!("{prompt}\n\n{RULE}") } else { prompt })
     }
 
-    /// The time of day. It stands with the newest messages: servers remember how a prompt begins, and read anew what stands
-    /// behind the first change.
+    /// The time of day. It stands with the newest messages: servers remember how a prompt begins, and read anew what
+    /// stands behind the first change.
     fn time_of_day(&self, now: Timestamp, guard: &Guardrails) -> String {
         let time = now.in_zone(&self.time_zone).strftime("%H:%M");
         format!("{} It is {time} in the time zone {}.", guard.clock(), self.zone_name)

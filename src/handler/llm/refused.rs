@@ -1,9 +1,10 @@
-//! Why a model's server has refused a request, as far as that can be read from what it says: which part of the request it
-//! does not take.
+//! Why a model's server has refused a request, as far as that can be read from what it says: which part of the request
+//! it does not take.
 //!
-//! There is no one form: OpenAI says `error.param`, FastAPI `detail[].loc`, Google wraps it into a list, proxies put the text
-//! of one into the text of another, gateways write plain text. So names and words are looked for, in whatever is
-//! a message; what repeats the request (`input`) is not looked at. Nothing of it is logged: it may hold a customer's words.
+//! There is no one form: OpenAI says `error.param`, FastAPI `detail[].loc`, Google wraps it into a list, proxies put
+//! the text of one into the text of another, gateways write plain text. So names and words are looked for, in whatever
+//! is a message; what repeats the request (`input`) is not looked at. Nothing of it is logged: it may hold a customer's
+//! words.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What was called in a turn, told in another way: for templates that know no such lines, or identifiers of one form alone.
+//! What was called in a turn, told in another way: for templates that know no such lines, or identifiers of one form
+//! alone.
 
 use std::collections::HashMap;
 

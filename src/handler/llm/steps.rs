@@ -116,9 +116,9 @@ impl Llm {
         Ok(End::Nothing("too_many_steps"))
     }
 
-    /// Goes down the ladder, from `rung` on, until a model answers; else it says in a word why the last one did not. Once
-    /// the ladder is through, those that failed in a way that may pass are asked again, after a pause that grows, and not
-    /// before their rest is over: while there is time, and so often at the most.
+    /// Goes down the ladder, from `rung` on, until a model answers; else it says in a word why the last one did not.
+    /// Once the ladder is through, those that failed in a way that may pass are asked again, after a pause that grows,
+    /// and not before their rest is over: while there is time, and so often at the most.
     pub(super) async fn ask(
         &self,
         turn: &Turn,

@@ -1,5 +1,5 @@
-//! A summary that could not be made is not asked for in every turn: each costs time and money, and what fails now fails in a
-//! minute, too.
+//! A summary that could not be made is not asked for in every turn: each costs time and money, and what fails now fails
+//! in a minute, too.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -1,8 +1,9 @@
 //! How many tokens words are, by the vocabulary of OpenAI's newer models (o200k). Other models' differ by a little, and
 //! whoever counts money leaves room for that.
 //!
-//! The vocabulary is compiled in: nothing is fetched. It takes a third of a second and some 40 MB once it is used, and a
-//! text takes about as long as storing it does: so nothing is counted that need not be, and what was said is counted once.
+//! The vocabulary is compiled in: nothing is fetched. It takes a third of a second and some 40 MB once it is used, and
+//! a text takes about as long as storing it does: so nothing is counted that need not be, and what was said is counted
+//! once.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

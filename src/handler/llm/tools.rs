@@ -2,8 +2,8 @@
 //!
 //! A model's words are data, and so are a tool's: arguments are held against the tool's schema before anything is
 //! called, whose conversation it is comes from the turn and never from the model, a call has its time and a result its
-//! length, and what comes back stands in a frame that it cannot end. What goes wrong is told to the model, so that it can
-//! mend it or say so.
+//! length, and what comes back stands in a frame that it cannot end. What goes wrong is told to the model, so that it
+//! can mend it or say so.
 
 mod frame;
 mod http;
@@ -96,8 +96,8 @@ impl ToolResult {
         }
     }
 
-    /// Takes in what a tool that may ask for something asks for: by `true`, or by a text. Its words go nowhere: a tool's
-    /// own are in no log.
+    /// Takes in what a tool that may ask for something asks for: by `true`, or by a text. Its words go nowhere: a
+    /// tool's own are in no log.
     fn heed(&mut self, may: &[ToolPermission], asked: impl Fn(ToolPermission) -> Option<Value>) {
         let wants = |what: ToolPermission| {
             may.contains(&what) && matches!(asked(what), Some(Value::Bool(true) | Value::String(_)))

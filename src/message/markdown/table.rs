@@ -13,8 +13,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Two columns are a line for each row; more of them are a line for each cell, behind what heads its column. `line` is
-    /// what each line but the first begins with; `longest` is how long the whole may become in bytes with the heads
+    /// Two columns are a line for each row; more of them are a line for each cell, behind what heads its column. `line`
+    /// is what each line but the first begins with; `longest` is how long the whole may become in bytes with the heads
     /// repeated, else they stand once.
     pub(super) fn lines(self, line: &str, longest: usize) -> Vec<Run> {
         let heads: usize = self.header.iter().map(|cell| length(cell)).sum();

@@ -10,7 +10,8 @@ pub fn told(inbound: &Inbound) -> String {
     with_context(inbound, body)
 }
 
-/// What a handler is given of a message that was said before: the words of what was spoken stand as they were understood.
+/// What a handler is given of a message that was said before: the words of what was spoken stand as they were
+/// understood.
 pub fn said(inbound: &Inbound) -> String {
     let content = &inbound.content;
     let body = match content.transcript().is_some_and(|words| !words.is_empty()) {

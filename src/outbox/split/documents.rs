@@ -1,5 +1,5 @@
-//! Whole documents, from a model's Markdown to the pieces on a phone. The phone here reads marks by rules of its own: it
-//! shares no code with what writes and cuts them.
+//! Whole documents, from a model's Markdown to the pieces on a phone. The phone here reads marks by rules of its own:
+//! it shares no code with what writes and cuts them.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -96,8 +96,8 @@ fn numbered(text: &str, letter: char) -> Vec<usize> {
     words.filter_map(|word| word.strip_prefix(letter)?.parse().ok()).collect()
 }
 
-/// A document that is being written: `w1`, `w2` … are its words in order, `t1` … those in tables, `a1` … its addresses, and
-/// `c1` … the lines of its code.
+/// A document that is being written: `w1`, `w2` … are its words in order, `t1` … those in tables, `a1` … its addresses,
+/// and `c1` … the lines of its code.
 #[derive(Default)]
 struct Document {
     words: usize,

@@ -1,5 +1,5 @@
-//! What a refused call means: by the gateway's code, which is made to be branched on, and by HTTP's status where a proxy
-//! in front of it has answered instead.
+//! What a refused call means: by the gateway's code, which is made to be branched on, and by HTTP's status where a
+//! proxy in front of it has answered instead.
 //!
 //! | code | status | a reply | the indicator |
 //! |---|---|---|---|

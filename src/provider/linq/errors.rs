@@ -63,8 +63,8 @@ impl LinqRefusal {
         }
     }
 
-    /// Whether it says of a typing call that there is no such thing in this chat: with 2005 too, which is what Linq's page
-    /// shows for a group. The codes that forbid for another reason say nothing about typing.
+    /// Whether it says of a typing call that there is no such thing in this chat: with 2005 too, which is what Linq's
+    /// page shows for a group. The codes that forbid for another reason say nothing about typing.
     pub(super) fn is_no_typing(&self) -> bool {
         self.status == 403 && !matches!(self.code, Some(2004 | 2008 | 2024 | 2026 | 2027))
     }

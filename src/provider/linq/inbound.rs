@@ -132,8 +132,8 @@ impl LinqReader<'_> {
         Some(())
     }
 
-    /// A message from our side that does not go by a key of ours: somebody has written it with another client of Linq's. A
-    /// voice memo of ours has no key either, and is known by its name.
+    /// A message from our side that does not go by a key of ours: somebody has written it with another client of
+    /// Linq's. A voice memo of ours has no key either, and is known by its name.
     fn echo(&self, event: &LinqEvent<'_>, id: &str, when: &str) -> Echo {
         let parts = content::read(event.message.list("parts"));
         let words = parts.as_ref().and_then(|said| said.first.words().map(str::to_owned));

@@ -6,8 +6,8 @@
 
 use crate::message::{Address, ChatId, ContactId, MessageId, MessageRef};
 
-/// Where somebody is written to who has not written, by phone number or e-mail. Until Linq has said what it calls the chat,
-/// it goes by that.
+/// Where somebody is written to who has not written, by phone number or e-mail. Until Linq has said what it calls the
+/// chat, it goes by that.
 pub(super) fn address(contact: &str) -> Option<Address> {
     let contact = contact.trim();
     let digits: String = contact.chars().filter(|c| !c.is_whitespace() && !"+-()./".contains(*c)).collect();

@@ -112,7 +112,8 @@ impl MetaReader<'_> {
         Some(Echo { bot, chat, phone: number, message: id, words, told, time })
     }
 
-    /// What somebody has chosen in WhatsApp's own menu. The inner none is something else than whether to be sent offers.
+    /// What somebody has chosen in WhatsApp's own menu. The inner none is something else than whether to be sent
+    /// offers.
     fn wish(&self, wish: Object<'_>) -> Option<Option<MarketingPreference>> {
         let opts_out = match (wish.text("category")?.as_str(), wish.text("value")?.as_str()) {
             ("marketing_messages", "stop") => true,

@@ -1,7 +1,7 @@
 //! What a callback carries: messages or statuses in one flat object, or an event of the account's, which has a `field`.
 //!
-//! Two generations of callbacks are about, an old one in the manner of WhatsApp's on-premises API and one that passes on
-//! what Meta's Cloud API says: what differs between them is read either way.
+//! Two generations of callbacks are about, an old one in the manner of WhatsApp's on-premises API and one that passes
+//! on what Meta's Cloud API says: what differs between them is read either way.
 
 use crate::clock::Timestamp;
 use crate::message::{BotName, DeliveryStatus, MessageId, PartKey};
@@ -75,8 +75,8 @@ impl NxcloudReader<'_> {
         let id = status.text("id")?;
         let reason = status.objects("errors").next().and_then(reason);
         let Some(stage) = stage(&status.text("status")?, reason) else { return Some(None) };
-        // A message of ours is called by the key that we gave it, if NXCloud took it over. Meta's own names are no keys:
-        // there are phone numbers in them.
+        // A message of ours is called by the key that we gave it, if NXCloud took it over. Meta's own names are no
+        // keys: there are phone numbers in them.
         let ours = || Some(id.clone()).filter(|id| id.starts_with(PartKey::PREFIX));
         let key = status.text("biz_opaque_callback_data").or_else(ours).map(PartKey::new);
         let time = time(status, self.received);

@@ -1,5 +1,5 @@
-//! What NXCloud calls its calls, and the headers of its callbacks. Not all of it is written where everybody can read it,
-//! so all of it can be set.
+//! What NXCloud calls its calls, and the headers of its callbacks. Not all of it is written where everybody can read
+//! it, so all of it can be set.
 
 use serde::{Deserialize, Serialize};
 

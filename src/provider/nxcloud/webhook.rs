@@ -24,8 +24,8 @@ pub(super) struct NxcloudVerifier {
 }
 
 impl NxcloudVerifier {
-    /// Whether a callback shows the token, if there is one, and is signed over exactly the bytes that arrived, if it has
-    /// to be or says that it is.
+    /// Whether a callback shows the token, if there is one, and is signed over exactly the bytes that arrived, if it
+    /// has to be or says that it is.
     pub(super) fn verify(&self, request: &WebhookRequest) -> Result<(), WebhookError> {
         if let Some(token) = &self.token
             && !shown(&request.query).is_some_and(|shown| same_token(&shown, token.expose_secret()))

@@ -16,8 +16,8 @@ use crate::provider::{Elsewhere, Events, Unread, WebhookError};
 /// Times from here on, in seconds, lie in the year 5138: they are milliseconds.
 const NO_SECONDS: f64 = 1e11;
 
-/// Where engines have the other name of whoever writes to us, of a group's member who does, and of whom we write to. GOWS calls
-/// it so in `_data.Info`, NOWEB in `_data.key`.
+/// Where engines have the other name of whoever writes to us, of a group's member who does, and of whom we write to.
+/// GOWS calls it so in `_data.Info`, NOWEB in `_data.key`.
 const FROM: [&str; 4] = ["SenderAlt", "remoteJidAlt", "senderPn", "senderLid"];
 const PARTICIPANT: [&str; 4] = ["SenderAlt", "participantAlt", "participantPn", "participantLid"];
 const TO: [&str; 3] = ["RecipientAlt", "remoteJidAlt", "recipientPn"];
@@ -43,7 +43,8 @@ struct EventContext {
 }
 
 impl EventContext {
-    /// What else the engine calls somebody, wherever it says so: their number beside a hidden name, or the other way round.
+    /// What else the engine calls somebody, wherever it says so: their number beside a hidden name, or the other way
+    /// round.
     fn others(&self, payload: Object<'_>, keys: &[&str]) -> Vec<String> {
         let data = payload.object("_data");
         let places = [data.and_then(|data| data.object("Info")), data.and_then(|data| data.object("key")), data];

@@ -3,8 +3,8 @@
 use super::sender;
 use crate::message::{Address, ChatId, ContactId};
 
-/// By phone number, or by an identifier of the business's own: two letters of a country, a dot, and what WhatsApp has put
-/// behind it.
+/// By phone number, or by an identifier of the business's own: two letters of a country, a dot, and what WhatsApp has
+/// put behind it.
 pub(crate) fn address(contact: &str) -> Option<Address> {
     let contact = contact.trim();
     let phone = sender::phone(contact).filter(|digits| (7..=15).contains(&digits.len()));

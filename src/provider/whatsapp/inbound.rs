@@ -121,8 +121,8 @@ pub(crate) fn each(list: Option<Vec<&str>>, events: &mut Events, read: impl Fn(&
     }
 }
 
-/// Reads the messages of a list, and has those kept that make no sense; so is a list that is none. A message is known under
-/// one of `ids`.
+/// Reads the messages of a list, and has those kept that make no sense; so is a list that is none. A message is known
+/// under one of `ids`.
 pub(crate) fn each_message(
     value: &Shallow<'_>,
     ids: &[&str],

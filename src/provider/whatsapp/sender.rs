@@ -51,9 +51,9 @@ impl Sender {
         self.parent.iter().map(|parent| ContactId::new(parent.as_str())).collect()
     }
 
-    /// Whom a notice of WhatsApp's names from now on who was this person, and what they were called; none if it tells of no
-    /// new name. Both ways to write it are about: the number that was is `from`, or `customer` as well; the one that is,
-    /// `wa_id` or `new_wa_id`.
+    /// Whom a notice of WhatsApp's names from now on who was this person, and what they were called; none if it tells
+    /// of no new name. Both ways to write it are about: the number that was is `from`, or `customer` as well; the one
+    /// that is, `wa_id` or `new_wa_id`.
     pub(crate) fn renamed(&self, notice: Object<'_>) -> Option<(Self, Vec<ContactId>)> {
         let kind = notice.text("type")?;
         let (user_id, number) = (notice.text("user_id"), notice.text("wa_id").or_else(|| notice.text("new_wa_id")));

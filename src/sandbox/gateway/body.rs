@@ -1,5 +1,5 @@
-//! Reading a JSON body against the gateway's schema: a field that it does not know is an error, as is one of a type that
-//! it is not.
+//! Reading a JSON body against the gateway's schema: a field that it does not know is an error, as is one of a type
+//! that it is not.
 
 use serde_json::{Map, Value};
 

@@ -182,7 +182,8 @@ impl Desk<'_> {
     }
 }
 
-/// Since when a person is sent nothing; none if they are. Whatever else they write ends it, and groups are never held back.
+/// Since when a person is sent nothing; none if they are. Whatever else they write ends it, and groups are never held
+/// back.
 pub(super) fn opted_out(sandbox: &Sandbox, customer: &Customer) -> Option<Timestamp> {
     let messages = sandbox.phone().messages(&customer.id);
     let last = messages.into_iter().rfind(|message| message.from == Side::Customer)?;

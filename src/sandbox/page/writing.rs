@@ -9,7 +9,8 @@
 //! | `- ` or `* ` there | a bullet |
 //! | `1. ` there | a row with its number |
 //!
-//! The phone reads by itself: what the product takes for a mark is not asked, so that the page shows where the two differ.
+//! The phone reads by itself: what the product takes for a mark is not asked, so that the page shows where the two
+//! differ.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! The state behind the phones, and its steps. Each step leaves it whole; the lock around it is [`Phone`](super::Phone)'s.
+//! The state behind the phones, and its steps. Each step leaves it whole; the lock around it is
+//! [`Phone`](super::Phone)'s.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -15,10 +15,10 @@ use super::ledger::{self, Known};
 use super::records::{self, Hash, is_chunked, without_chunk};
 use super::tree::{behind, join};
 use crate::handler::{HistoryEntry, Summary};
+use crate::store::contact::ContactRecord;
 use crate::store::invitations::Invitations;
 use crate::store::parts::Trace;
 use crate::store::record::{self, Arrival};
-use crate::store::standing::ContactRecord;
 use crate::store::{DeadLetter, FailedPart, Outgoing};
 
 /// What there is of everything, in the order in which it is told.

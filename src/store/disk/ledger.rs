@@ -3,14 +3,14 @@
 //! There is one writer, so a write may read first. It stages its changes, all of them or none.
 
 mod age;
+mod contact_state;
 mod contacts;
 mod counts;
 mod dead;
-mod errands;
 mod invitations;
 mod parts;
 mod people;
-mod standing;
+mod proactive;
 mod summaries;
 mod sweep;
 
@@ -29,18 +29,18 @@ use crate::handler::HistoryEntry;
 use crate::message::reply::Choice;
 use crate::message::{BotName, ChatId, ContactId, Conversation, Inbound, MessageId, MessageRef, Question};
 use crate::store::allowance::Allowance;
+use crate::store::contact::Notices;
 use crate::store::parts::decide_in_the_end;
 use crate::store::record::{self, Arrival};
-use crate::store::standing::Notices;
 use crate::store::{
     Accepted, DEDUPLICATED_FOR, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, MOST_RECALLED_BYTES, Outgoing,
     Seq, StoreError, Waiting,
 };
 use age::KEPT_EVERY;
 pub(super) use age::stood_at;
-pub(super) use errands::Commissioning;
-use errands::apart;
 pub(super) use people::Erasure;
+pub(super) use proactive::Enqueuing;
+use proactive::apart;
 use sweep::Cursor;
 
 /// How many old marks are forgotten at a time; each is two keys.
@@ -111,7 +111,7 @@ pub(super) struct Known {
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) messages: Vec<Waiting>,
-    pub(super) errands: Vec<Waiting>,
+    pub(super) proactive_messages: Vec<Waiting>,
     pub(super) outgoing: Option<Outgoing>,
     pub(super) question: Option<Question>,
     pub(super) failure_replied: Option<Timestamp>,
@@ -132,7 +132,10 @@ pub(super) struct Done {
 impl Loaded {
     /// Whether there is nothing to do.
     pub(super) fn is_nothing(&self) -> bool {
-        self.messages.is_empty() && self.errands.is_empty() && self.outgoing.is_none() && self.failed.is_empty()
+        self.messages.is_empty()
+            && self.proactive_messages.is_empty()
+            && self.outgoing.is_none()
+            && self.failed.is_empty()
     }
 }
 
@@ -232,14 +235,14 @@ impl Ledger {
         // All of it may have been forgotten since it was leased.
         let Some(known) = self.known(place)? else { return Ok(Loaded::default()) };
         let mut size = 0;
-        let (messages, errands) = apart(self.first_waiting(place, Seq(0), &mut size)?);
+        let (messages, proactive_messages) = apart(self.first_waiting(place, Seq(0), &mut size)?);
         let outgoing = self.tree.record(&records::of_conversation(b'o', place))?;
         size += outgoing.as_ref().map_or(0, Vec::len);
         let outgoing = outgoing.map(|record| record::decode(&record)).transpose()?;
         let failed = self.tree.records_under(&records::of_conversation(b'f', place));
         let failed = first_of(failed, &mut size, |_, record| Ok(record::decode(record)?))?;
         let Known { question, failure_replied, .. } = known;
-        Ok(Loaded { messages, errands, outgoing, question, failure_replied, failed, size })
+        Ok(Loaded { messages, proactive_messages, outgoing, question, failure_replied, failed, size })
     }
 
     /// The oldest of what waits in a conversation, from behind a number on, as many as one claim holds.
@@ -482,7 +485,7 @@ fn write_mark(seq: Seq, aged: Timestamp) -> Vec<u8> {
 /// Reads a mark's value: the number, and since when it ages.
 pub(super) fn read_mark(value: &[u8]) -> Result<(Seq, Timestamp), Fault> {
     match value.as_chunks() {
-        // An errand's, too, and one from before there was a clock for this.
+        // A proactive message's, too, and one from before there was a clock for this.
         ([seq, aged] | [seq, aged, _, _, _] | [seq, _, _, _, _, aged], []) => {
             Ok((Seq(u64::from_be_bytes(*seq)), Timestamp(u64::from_be_bytes(*aged))))
         }

@@ -28,8 +28,8 @@ use crate::store::record::VERSION;
 /// How long threads of an engine's may go on after their owner has let go of its files.
 const LETTING_GO: Duration = Duration::from_secs(10);
 
-/// How much room the opening of a copy may take, beside what it replaces: a disk that has no more than the copy itself would
-/// end the store in between.
+/// How much room the opening of a copy may take, beside what it replaces: a disk that has no more than the copy itself
+/// would end the store in between.
 pub(super) const OPENING: u64 = 16 << 20;
 
 /// Copies a tree without what is left out. Durable when it returns, and `has_room` for being opened.
@@ -108,8 +108,8 @@ fn open(directory: &Path, settings: &DiskSettings) -> Result<Box<dyn KvEngine>, 
     settings.kind.open(directory, settings.cache_bytes, &(Arc::new(|| {}) as _))
 }
 
-/// sled's threads may hold its files for a moment longer than its owner does. However long a command waits for others: these
-/// are our own.
+/// sled's threads may hold its files for a moment longer than its owner does. However long a command waits for others:
+/// these are our own.
 fn wait_until_closed(place: &StorePaths, tree: &Path) -> Result<(), Fault> {
     match place.lock(&tree.join("db"), LETTING_GO) {
         Ok(_) => Ok(()),

@@ -17,12 +17,12 @@
 //! | `a` name | the direct conversation with somebody, by a name of theirs that is not the chat's |
 //! | `w` bot | the bot's invitations |
 //! | `i` name | a part's key, by the upstream's name for it, where reports do not carry the key |
-//! | `d` mark | a message that was accepted: its number, and since when the mark ages; of an errand also what was asked |
+//! | `d` mark | a message that was accepted: its number, and since when the mark ages; of a proactive message also what was asked |
 //! | `e` hour, mark | the same by the hour, so that old marks are found without a walk |
 //! | `n` hour, name | a counter, by the hour in which it ends |
 //!
-//! Conversations, marks, keys and names of any kind stand as hashes of 16 bytes, numbers with their highest byte first. Each of the
-//! keys of `m`, `o`, `c`, `h`, `s`, `x`, `p`, `f`, `q` and `w` goes on with the number of a chunk.
+//! Conversations, marks, keys and names of any kind stand as hashes of 16 bytes, numbers with their highest byte first.
+//! Each of the keys of `m`, `o`, `c`, `h`, `s`, `x`, `p`, `f`, `q` and `w` goes on with the number of a chunk.
 
 use sha2::{Digest, Sha256};
 
@@ -115,7 +115,7 @@ pub(super) fn name(name: Hash) -> Vec<u8> {
 }
 
 /// What stands about somebody, by one of their names.
-pub(super) fn standing(name: Hash) -> Vec<u8> {
+pub(super) fn contact_state(name: Hash) -> Vec<u8> {
     of_conversation(b'q', name)
 }
 

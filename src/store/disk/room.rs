@@ -1,16 +1,17 @@
-//! How much room there is on the disk: a reserve of it stays free, so that a full disk is met before an engine meets it.
+//! How much room there is on the disk: a reserve of it stays free, so that a full disk is met before an engine meets
+//! it.
 //!
 //! | free | what is refused |
 //! |---|---|
 //! | the reserve, and more | nothing |
-//! | less | what is new: messages, errands, replays, invitations |
+//! | less | what is new: messages, proactive messages, replays, invitations |
 //! | less than a quarter of it | reports and echoes too, which come again; and no turn begins |
 //!
-//! What ends what has begun is never refused: that is what the reserve is for. There is room again once there is a quarter
-//! more than was too little, or twice as much before turns begin again: so nothing flutters.
+//! What ends what has begun is never refused: that is what the reserve is for. There is room again once there is a
+//! quarter more than was too little, or twice as much before turns begin again: so nothing flutters.
 //!
-//! The committer looks before each batch, which is [`QUEUE_BYTES`](super::committer::QUEUE_BYTES) at the most: a look costs
-//! a microsecond, and what follows it a sync.
+//! The committer looks before each batch, which is [`QUEUE_BYTES`](super::committer::QUEUE_BYTES) at the most: a look
+//! costs a microsecond, and what follows it a sync.
 
 use std::fmt;
 use std::io;

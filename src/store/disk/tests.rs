@@ -137,7 +137,7 @@ async fn reports_that_come_together_are_made_durable_by_one_sync_if_anything_han
         let claim = store.claim(Duration::from_mins(1)).await.unwrap();
         store.intend(&claim, &outgoing(&claim, &keys)).await.unwrap();
         let before = calls.load(SeqCst);
-        let settled = store.note(keys.iter().map(|key| delivered(key)).collect()).await.unwrap();
+        let settled = store.apply_statuses(keys.iter().map(|key| delivered(key)).collect()).await.unwrap();
         assert_eq!(settled, vec![StatusOutcome::Settled; 100]);
         assert_eq!(calls.load(SeqCst) - before, 2, "{kind:?}: one write, one sync");
         store.close().await;
@@ -158,7 +158,7 @@ async fn if_the_disk_fails_none_of_the_reports_that_came_together_counts() {
 
     let store = double::open(&settings, 0, false, &Arc::default());
     let reports = keys.iter().map(|key| delivered(key)).collect();
-    assert!(matches!(store.note(reports).await, Err(StoreError::Failed(_))));
+    assert!(matches!(store.apply_statuses(reports).await, Err(StoreError::Failed(_))));
     store.close().await;
     let store = Disk::open(settings, Clock::System).unwrap();
     let claim = store.claim(Duration::from_mins(1)).await.unwrap();

@@ -1,4 +1,5 @@
-//! Who is who: which conversations are with one person, and what becomes of it all when an upstream tells of a new name.
+//! Who is who: which conversations are with one person, and what becomes of it all when an upstream tells of a new
+//! name.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +7,8 @@ use super::ledger::{Known, Ledger, decode};
 use crate::clock::Timestamp;
 use crate::handler::{HistoryEntry, Speaker, Summary};
 use crate::message::{BotName, ChatId, ContactId, ContactIds, Conversation, MessageRef, Renamed};
+use crate::store::contact::ContactRecord;
 use crate::store::people::{HEARD, MOST_FOLLOWED, MOST_KEPT, Succession, unite};
-use crate::store::standing::ContactRecord;
 use crate::store::{ContactRef, KnownContact, StoreError};
 
 impl Ledger {
@@ -38,8 +39,8 @@ impl Ledger {
         }
     }
 
-    /// The conversation that a name leads to, of several the one in which the customer was heard, and the newest of those: where
-    /// nobody was heard, the name is what somebody else has written.
+    /// The conversation that a name leads to, of several the one in which the customer was heard, and the newest of
+    /// those: where nobody was heard, the name is what somebody else has written.
     pub(super) fn addressed(&self, bot: &BotName, name: &str) -> Result<Option<Conversation>, StoreError> {
         let names = ContactIds::known_as(name);
         let listed = names.iter().filter_map(|form| self.people.get(&key(bot, form)).cloned());
@@ -135,7 +136,8 @@ impl Ledger {
         summaries.rev().max_by_key(|summary| summary.until)
     }
 
-    /// Hands what is known of somebody on to the name that they have now. Whether anything was, and had not been before.
+    /// Hands what is known of somebody on to the name that they have now. Whether anything was, and had not been
+    /// before.
     pub(super) fn rename(
         &mut self,
         renamed: &Renamed,

@@ -15,10 +15,10 @@ impl Ledger {
     }
 
     /// Takes an invitation up, and lets somebody in.
-    pub(super) fn take_up(&mut self, peer: &ContactRef, digest: &[u8; 32], by: Seq, now: Timestamp) -> bool {
-        let found = self.invitations(peer.bot()).take_up(digest, by, now);
+    pub(super) fn redeem_invitation(&mut self, peer: &ContactRef, digest: &[u8; 32], by: Seq, now: Timestamp) -> bool {
+        let found = self.invitations(peer.bot()).redeem_invitation(digest, by, now);
         if found {
-            self.stand(peer, ContactChange::Admit, now);
+            self.update_contact(peer, ContactChange::Admit, now);
         }
         found
     }

@@ -10,12 +10,12 @@ use crate::clock::Timestamp;
 use crate::handler::Summary;
 use crate::message::{BotName, ChatId, ContactId, Conversation, MessageId, MessageRef, PartKey, Question};
 use crate::store::allowance::Allowance;
-use crate::store::errand;
+use crate::store::contact::{ContactRecord, Notices};
 use crate::store::invitations::Invitations;
 use crate::store::parts::Trace;
+use crate::store::proactive;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
-use crate::store::standing::{ContactRecord, Notices};
 use crate::store::{
     DEDUPLICATED_FOR, DeadLetter, Ending, FailedPart, MOST_CLAIMED, MOST_CLAIMED_BYTES, Outgoing, Seq, StoreError,
     Waiting,
@@ -27,7 +27,7 @@ pub(super) struct Ledger {
     pub(super) last: Seq,
     pub(super) marks: HashMap<Mark, Seq>,
     /// What was asked to be said unasked, by what it is known by.
-    pub(super) errands: HashMap<Mark, errand::KeyRecord>,
+    pub(super) proactive_messages: HashMap<Mark, proactive::KeyRecord>,
     /// The marks in the order in which they were set.
     pub(super) expiry: VecDeque<(Timestamp, Mark)>,
     pub(super) conversations: BTreeMap<Conversation, Known>,
@@ -89,7 +89,7 @@ impl Ledger {
     pub(super) fn expire(&mut self, now: Timestamp) {
         while let Some((_, mark)) = self.expiry.pop_front_if(|(set, _)| now.since(*set) >= DEDUPLICATED_FOR) {
             self.marks.remove(&mark);
-            self.errands.remove(&mark);
+            self.proactive_messages.remove(&mark);
         }
     }
 

@@ -58,7 +58,7 @@ impl Ledger {
     }
 
     /// Takes in a report.
-    pub(super) fn note(
+    pub(super) fn apply_statuses(
         &mut self,
         status: &DeliveryStatus,
         now: Timestamp,

@@ -70,10 +70,10 @@ impl Ledger {
         for at in erased {
             let mark = (at.bot, at.message);
             self.marks.remove(&mark);
-            self.errands.remove(&mark);
+            self.proactive_messages.remove(&mark);
         }
-        let (marks, errands) = (&self.marks, &self.errands);
-        self.expiry.retain(|(_, mark): &(_, Mark)| marks.contains_key(mark) || errands.contains_key(mark));
+        let (marks, proactive_messages) = (&self.marks, &self.proactive_messages);
+        self.expiry.retain(|(_, mark): &(_, Mark)| marks.contains_key(mark) || proactive_messages.contains_key(mark));
         Ok((forgotten, changed))
     }
 

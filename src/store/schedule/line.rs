@@ -329,7 +329,7 @@ impl ReadyQueue {
     }
 
     /// Ends a hold-back.
-    pub(super) fn hurry(&mut self, conversation: &Conversation) {
+    pub(super) fn make_ready(&mut self, conversation: &Conversation) {
         if let Some(QueueEntry { place: QueuePosition::HeldBack(end), .. }) = self.entries.get(conversation) {
             self.hold_backs.remove(end);
             self.line_up(conversation);

@@ -111,8 +111,8 @@ impl Bot {
         Ends { account, answered, silent, dead }
     }
 
-    /// No part came twice but those that the log names: `again` are this bot's parts that were sent again by policy, and
-    /// how often. Returns how many did.
+    /// No part came twice but those that the log names: `again` are this bot's parts that were sent again by policy,
+    /// and how often. Returns how many did.
     pub(super) fn check_doubles(&self, account: &Account, again: &[&(Part, usize)]) -> usize {
         let bot = self.upstream.bot;
         assert!(again.is_empty() || is_blind(self.kind()), "{bot} has better means than a policy");

@@ -1,8 +1,9 @@
-//! kill -9 of the real binary with a bot on each upstream, whose handlers answer in one part or in several, keep silent,
-//! fail, hang and panic: every message that was acknowledged is answered, or silent, or dead, and none of them is two.
+//! kill -9 of the real binary with a bot on each upstream, whose handlers answer in one part or in several, keep
+//! silent, fail, hang and panic: every message that was acknowledged is answered, or silent, or dead, and none of them
+//! is two.
 //!
-//! No part comes twice where its upstream knows our keys or reports them. Where it does neither, one may that was on its
-//! way when nobody could know what became of it, and then the log says so under that part's key.
+//! No part comes twice where its upstream knows our keys or reports them. Where it does neither, one may that was on
+//! its way when nobody could know what became of it, and then the log says so under that part's key.
 
 use std::collections::BTreeMap;
 use std::fs;

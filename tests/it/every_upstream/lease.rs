@@ -76,7 +76,8 @@ async fn a_process_that_stands_still_in_the_middle_of_a_send_sends_nothing_twice
         world.write("tell me all");
         // Some parts have left, and one is on its way.
         world.pass(100).await;
-        // All timers are over at once: that of the lease, had it one, that of the send, and whatever the pace waits for.
+        // All timers are over at once: that of the lease, had it one, that of the send, and whatever the pace waits
+        // for.
         tokio::time::advance(Duration::from_mins(10)).await;
         world.pass(LONG).await;
         assert_eq!(world.replies(), words(), "{}", upstream.name());
@@ -143,8 +144,8 @@ fn a_lease_that_is_too_short_for_all_the_parts_of_a_models_reply_is_refused() {
         assert_eq!(problems("5m", 4000), [], "{}", kind.name);
         assert_eq!(problems("5m", 0), [], "{}", kind.name);
         let [problem] = &problems("5m", 120_000)[..] else { panic!("{}: no problem", kind.name) };
-        // Linq takes 10,000 characters at a time, the others 4,096: a piece holds more than a third of that, but for the marks
-        // that are closed and opened around it.
+        // Linq takes 10,000 characters at a time, the others 4,096: a piece holds more than a third of that, but for
+        // the marks that are closed and opened around it.
         let parts = if kind.name == "linq" { 37 } else { 89 };
         assert!(problem.text.contains(&format!("(here {parts})")), "{}: {}", kind.name, problem.text);
         assert!(problem.text.contains("handler.max_reply"), "{}", problem.text);

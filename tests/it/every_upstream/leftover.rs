@@ -34,7 +34,7 @@ async fn killed(upstream: Upstream, words: &str) -> World {
 async fn pause(world: &World) {
     let peer = ContactRef::named(&BotName::new(BOT), "15550100001").expect("somebody");
     let pause = Pause { since: world.clock.now(), until: None, by: By::Operator };
-    assert!(world.store.stand(&peer, ContactChange::Pause(pause)).await.expect("the store works"));
+    assert!(world.store.update_contact(&peer, ContactChange::Pause(pause)).await.expect("the store works"));
 }
 
 /// A span of the day, by this machine's clock: what a setup needs for quiet hours that have begun.

@@ -111,13 +111,13 @@ async fn a_start_ends_the_tries() {
 /// Has something said unasked to the customer who has written.
 async fn say_unasked(world: &World, key: &str) {
     let bot = BotName::new(BOT);
-    let there = world.store.whereabouts(&bot, "15550100001").await.expect("the store works");
+    let there = world.store.resolve_address(&bot, "15550100001").await.expect("the store works");
     let to = there.expect("somebody who has written").address;
     let asked = IdempotencyKey { bot, key: key.to_owned(), fingerprint: [7; 16] };
-    let errand =
+    let proactive =
         ProactiveMessage { parts: vec![Part::text("Your parcel has left.")], unless_paused: false, name: None };
-    let commission = NewProactive { asked, to, errand };
-    let done = world.store.commission(&commission).await.expect("the store works");
+    let new_proactive = NewProactive { asked, to, proactive };
+    let done = world.store.enqueue(&new_proactive).await.expect("the store works");
     assert!(matches!(done, Enqueued::New(_)));
 }
 

@@ -26,8 +26,8 @@ use crate::real::{PATIENCE, until};
 /// ARCHITECTURE.md says how it is made up.
 const CEILING: usize = 1 << 30;
 
-/// Longer than any caller keeps an idle connection: one that is closed under a call has its turn answered with the canned
-/// reply, which holds no number.
+/// Longer than any caller keeps an idle connection: one that is closed under a call has its turn answered with the
+/// canned reply, which holds no number.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
 /// The length of a long message, in bytes.

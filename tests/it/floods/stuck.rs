@@ -67,16 +67,16 @@ impl Store for Stuck {
         self.store.bury(messages).await
     }
 
-    async fn commission(&self, commission: &NewProactive) -> Result<Enqueued, StoreError> {
-        self.store.commission(commission).await
+    async fn enqueue(&self, new_proactive: &NewProactive) -> Result<Enqueued, StoreError> {
+        self.store.enqueue(new_proactive).await
     }
 
-    async fn commissioned(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
-        self.store.commissioned(asked).await
+    async fn enqueued(&self, asked: &IdempotencyKey) -> Result<Option<Enqueued>, StoreError> {
+        self.store.enqueued(asked).await
     }
 
-    async fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
-        self.store.whereabouts(bot, name).await
+    async fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
+        self.store.resolve_address(bot, name).await
     }
 
     async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
@@ -111,19 +111,19 @@ impl Store for Stuck {
         self.store.renew(claim)
     }
 
-    fn hurry(&self, conversation: &Conversation) {
-        self.store.hurry(conversation);
+    fn make_ready(&self, conversation: &Conversation) {
+        self.store.make_ready(conversation);
     }
 
-    async fn standing(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
+    async fn contact_state(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
         if self.intended.swap(false, Ordering::SeqCst) {
             tokio::time::sleep(self.dawdles).await;
         }
-        self.store.standing(peer).await
+        self.store.contact_state(peer).await
     }
 
-    async fn stand(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
-        self.store.stand(peer, change).await
+    async fn update_contact(&self, peer: &ContactRef, change: ContactChange) -> Result<bool, StoreError> {
+        self.store.update_contact(peer, change).await
     }
 
     async fn chats(&self, peer: &ContactRef) -> Result<KnownContact, StoreError> {
@@ -143,8 +143,8 @@ impl Store for Stuck {
         self.store.invite(bot, digest, until).await
     }
 
-    async fn take_up(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
-        self.store.take_up(peer, digest, by).await
+    async fn redeem_invitation(&self, peer: &ContactRef, digest: [u8; 32], by: Seq) -> Result<bool, StoreError> {
+        self.store.redeem_invitation(peer, digest, by).await
     }
 
     async fn invitations(&self, bot: &BotName) -> Result<Vec<Invitation>, StoreError> {
@@ -193,8 +193,8 @@ impl Store for Stuck {
         self.store.mark(claim, part, state).await
     }
 
-    async fn note(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
-        self.store.note(statuses).await
+    async fn apply_statuses(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
+        self.store.apply_statuses(statuses).await
     }
 
     async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {

@@ -1,5 +1,5 @@
-//! What a bot may name that is put over the operator's API: neither the operator's environment nor what only this machine
-//! can reach, unless the configuration says so.
+//! What a bot may name that is put over the operator's API: neither the operator's environment nor what only this
+//! machine can reach, unless the configuration says so.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,15 +1,16 @@
-//! The columns: what stands about somebody, done by a name that an operator uses, and looked at by what the upstream gave.
+//! The columns: what stands about somebody, done by a name that an operator uses, and looked at by what the upstream
+//! gave.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use threedots::errand::{Errands, OutboundChannel, ProactiveError};
 use threedots::gate::{GateConfig, Gates, Members, TurnedAway};
 use threedots::health::Health;
 use threedots::hosting::BotRegistry;
 use threedots::message::{ContactIds, Conversation};
 use threedots::operator::{Admin, LocalAdmin, PauseFor, Revoked, Whom};
+use threedots::proactive::{OutboundChannel, ProactiveError, ProactiveIntake};
 use threedots::store::{ContactChange, ContactRef, Opted, Pause, Seq, Waiting};
 
 use super::rows::Appeared;
@@ -28,20 +29,20 @@ impl Appeared {
         Whom { bot: self.bot.as_str().to_owned(), contact: name.to_owned() }
     }
 
-    fn errands(&self) -> Errands {
+    fn proactive_messages(&self) -> ProactiveIntake {
         let (provider, patience) = (Arc::clone(&self.world.provider), Duration::from_secs(20));
         let voice = OutboundChannel { provider, patience, list_button: "Choose".into() };
         let bots = BotRegistry::from_iter([(self.bot.clone(), Arc::new(voice))]);
-        Errands::new(bots, Arc::clone(&self.world.store), self.world.clock)
+        ProactiveIntake::new(bots, Arc::clone(&self.world.store), self.world.clock)
     }
 
     /// What stands about whoever has written, by what their newest message says.
-    async fn standing(&self) -> threedots::store::ContactState {
-        self.world.store.standing(&ContactRef::of(self.at())).await.expect("the store works")
+    async fn contact_state(&self) -> threedots::store::ContactState {
+        self.world.store.contact_state(&ContactRef::of(self.at())).await.expect("the store works")
     }
 
     async fn pause(&self) -> Option<Pause> {
-        self.standing().await.pause(self.world.clock.now())
+        self.contact_state().await.pause(self.world.clock.now())
     }
 
     /// Asks for something to be said to a name.
@@ -52,7 +53,7 @@ impl Appeared {
             json!({ "type": "text", "text": "an offer" })
         };
         let body = json!({ "contact": name, "parts": [part] }).to_string();
-        Ok(self.errands().take(self.bot.as_str(), Some(key), body.as_bytes()).await?.seq)
+        Ok(self.proactive_messages().take(self.bot.as_str(), Some(key), body.as_bytes()).await?.seq)
     }
 }
 
@@ -73,31 +74,41 @@ pub(super) async fn an_opt_out_by_any_name_is_the_persons(appeared: &Appeared, n
     appeared
         .world
         .store
-        .stand(&ContactRef::writer(appeared.at()), ContactChange::Opt(opted))
+        .update_contact(&ContactRef::writer(appeared.at()), ContactChange::Opt(opted))
         .await
         .expect("the store works");
     assert_eq!(appeared.say("k", name).await, Err(ProactiveError::OptedOut));
     // The other way round: WhatsApp's menu may know them by one name only.
     let opted = Opted { out: false, ..opted };
-    appeared.world.store.stand(&peer(appeared, name), ContactChange::Opt(opted)).await.expect("the store works");
-    assert_eq!(appeared.standing().await.opted_out(), None);
+    appeared
+        .world
+        .store
+        .update_contact(&peer(appeared, name), ContactChange::Opt(opted))
+        .await
+        .expect("the store works");
+    assert_eq!(appeared.contact_state().await.opted_out(), None);
     let opted = Opted { out: true, ..opted };
-    appeared.world.store.stand(&peer(appeared, name), ContactChange::Opt(opted)).await.expect("the store works");
-    assert!(appeared.standing().await.opted_out().is_some());
+    appeared
+        .world
+        .store
+        .update_contact(&peer(appeared, name), ContactChange::Opt(opted))
+        .await
+        .expect("the store works");
+    assert!(appeared.contact_state().await.opted_out().is_some());
 }
 
 pub(super) async fn a_membership_is_found_and_ended_by_any_name(appeared: &Appeared, name: &str) {
     appeared
         .world
         .store
-        .stand(&ContactRef::writer(appeared.at()), ContactChange::Admit)
+        .update_contact(&ContactRef::writer(appeared.at()), ContactChange::Admit)
         .await
         .expect("the store works");
-    assert!(appeared.standing().await.admitted.is_some());
+    assert!(appeared.contact_state().await.admitted.is_some());
     let desk = appeared.desk();
     let revoked = desk.revoke(appeared.bot.as_str(), &Revoked::Contact(name.to_owned())).await.expect("an answer");
     assert!(revoked.changed);
-    assert_eq!(appeared.standing().await.admitted, None);
+    assert_eq!(appeared.contact_state().await.admitted, None);
 }
 
 pub(super) async fn a_list_means_the_person_by_any_name(appeared: &Appeared, name: &str) {
@@ -106,7 +117,7 @@ pub(super) async fn a_list_means_the_person_by_any_name(appeared: &Appeared, nam
     let mut members = Members::default();
     members.know(&inbound.at.sender, known.peer.names().iter().chain(known.former.iter()));
     let accepted = inbound.at.time;
-    let waiting = Waiting { seq: Seq(1), accepted, inbound, replayed: false, errand: None };
+    let waiting = Waiting { seq: Seq(1), accepted, inbound, replayed: false, proactive: None };
     let admits = |allow: &[&str], block: &[&str]| {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Gates::new(GateConfig { allow: list(allow), block: list(block), ..GateConfig::default() })
@@ -135,7 +146,7 @@ pub(super) async fn an_erasure_by_any_name_leaves_nothing(appeared: &Appeared, n
     appeared
         .world
         .store
-        .stand(&ContactRef::writer(appeared.at()), ContactChange::Opt(opted))
+        .update_contact(&ContactRef::writer(appeared.at()), ContactChange::Opt(opted))
         .await
         .expect("the store works");
     let forgotten = appeared.desk().forget(&appeared.whom(name)).await.expect("an erasure");
@@ -143,9 +154,9 @@ pub(super) async fn an_erasure_by_any_name_leaves_nothing(appeared: &Appeared, n
     for message in &appeared.messages {
         let chat = Conversation { bot: appeared.bot.clone(), chat: message.at.chat.clone() };
         assert_eq!(appeared.world.store.history(&chat, 99).await.expect("the store works"), []);
-        let standing = appeared.world.store.standing(&ContactRef::of(&message.at)).await.expect("the store works");
+        let standing = appeared.world.store.contact_state(&ContactRef::of(&message.at)).await.expect("the store works");
         assert_eq!(standing.opted_out(), None);
-        let there = appeared.world.store.whereabouts(&appeared.bot, message.at.chat.as_str()).await;
+        let there = appeared.world.store.resolve_address(&appeared.bot, message.at.chat.as_str()).await;
         assert_eq!(there.expect("the store works"), None);
     }
 }
@@ -153,7 +164,7 @@ pub(super) async fn an_erasure_by_any_name_leaves_nothing(appeared: &Appeared, n
 pub(super) async fn what_is_said_unasked_goes_where_the_person_writes(appeared: &Appeared, name: &str) {
     appeared.say("k", name).await.expect("it is taken in");
     let claim = appeared.world.store.claim(Duration::from_secs(9)).await.expect("it waits");
-    let to = &claim.errands[0].inbound.at;
+    let to = &claim.proactive_messages[0].inbound.at;
     assert_eq!((&to.chat, &to.sender), (&appeared.at().chat, &appeared.at().sender));
     // The number, too, is the one that the upstream gave: Meta is written to by it.
     if let Some(phone) = &appeared.at().phone {

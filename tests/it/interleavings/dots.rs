@@ -5,9 +5,9 @@
 //! | Meta, NXCloud | what is left of 25 s: there is no call that takes them off |
 //! | all others | the call that takes them off, at once; a second where three were made in the last one; two where it fails |
 //!
-//! Something is behind them while a handler is at work, while a message is on its way, and until the upstream has said that
-//! one has failed. What an upstream refuses three times, or a dead process had asked for, is nobody's to take off; nor is
-//! what it had refused once when the process died, if the turn had ended by then.
+//! Something is behind them while a handler is at work, while a message is on its way, and until the upstream has said
+//! that one has failed. What an upstream refuses three times, or a dead process had asked for, is nobody's to take off;
+//! nor is what it had refused once when the process died, if the turn had ended by then.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -126,8 +126,8 @@ pub(super) fn judge(script: &Script, played: &Played, log: &Log, customer: &Cust
         // What is sent is on its way; and three refusals, or two seconds, are the end of it.
         let took = stops.first().zip(stops.last()).map(|(first, last)| last.since(*first));
         let is_over = stops_refused >= 3 || took.is_some_and(|took| took >= TRIED) && stops_refused >= 2;
-        // Nor does anybody know, after a crash between two tries, that a message which has ended without a word showed any.
-        // Nor, by which name a message was taken whose failure is reported before anybody has noted that.
+        // Nor does anybody know, after a crash between two tries, that a message which has ended without a word showed
+        // any. Nor, by which name a message was taken whose failure is reported before anybody has noted that.
         let is_forgotten = (stops_refused > 0 || has_failed) && crashed.iter().any(|at| from <= *at && *at <= to);
         // A message that comes while the conversation is held back is looked at when that is over, and not before.
         let is_held_back = is_lit_outside(script) && is_served_later;

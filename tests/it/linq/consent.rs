@@ -104,15 +104,15 @@ fn a_message_from_our_side_is_a_persons_unless_it_goes_by_our_key() {
     }
 }
 
-async fn standing(world: &World) -> ContactState {
+async fn contact_state(world: &World) -> ContactState {
     let bot = BotName::new(BOT);
     let there =
-        world.store.whereabouts(&bot, "15550100001").await.expect("the store works").expect("they have written");
-    world.store.standing(&ContactRef::at(&bot, &there.address)).await.expect("the store works")
+        world.store.resolve_address(&bot, "15550100001").await.expect("the store works").expect("they have written");
+    world.store.contact_state(&ContactRef::at(&bot, &there.address)).await.expect("the store works")
 }
 
 async fn opted_out(world: &World) -> bool {
-    standing(world).await.opted_out().is_some()
+    contact_state(world).await.opted_out().is_some()
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,10 +201,14 @@ async fn a_person_who_answers_with_another_client_takes_over_and_the_bots_own_me
         let world = setup.start();
         world.write("one");
         world.pass(60).await;
-        assert_eq!(standing(&world).await.paused, None, "{version}: its own answer is no person's");
+        assert_eq!(contact_state(&world).await.paused, None, "{version}: its own answer is no person's");
         world.write_as_person("This is Ben");
         world.pass(5).await;
-        assert_eq!(standing(&world).await.pause(world.clock.now()).map(|pause| pause.by), Some(By::Phone), "{version}");
+        assert_eq!(
+            contact_state(&world).await.pause(world.clock.now()).map(|pause| pause.by),
+            Some(By::Phone),
+            "{version}"
+        );
         world.write("two");
         world.pass(60).await;
         assert_eq!(world.replies(), ["You said: one"], "{version}");

@@ -1,4 +1,5 @@
-//! A failure that passes: whoever failed so is asked again within the turn's time. What stays unanswered can be replayed.
+//! A failure that passes: whoever failed so is asked again within the turn's time. What stays unanswered can be
+//! replayed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,9 +154,10 @@ async fn a_limit_that_is_reached_is_no_dead_letter() {
     let stub = Stub::start().await;
     let mut config = LlmConfig::default();
     config.budget.contact_tokens = 1;
-    let notebook = Arc::new(LateState::default());
-    let world = Setup::new(made_with(config, vec![patient(&stub.base_url)], Arc::clone(&notebook) as _)).start();
-    notebook.is(Arc::new(Arc::clone(&world.store)));
+    let conversation_state = Arc::new(LateState::default());
+    let world =
+        Setup::new(made_with(config, vec![patient(&stub.base_url)], Arc::clone(&conversation_state) as _)).start();
+    conversation_state.is(Arc::new(Arc::clone(&world.store)));
     say(&world, "hello").await;
     assert!(world.dead().await.is_empty() && stub.requests().is_empty());
 }

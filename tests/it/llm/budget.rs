@@ -63,10 +63,10 @@ async fn stub() -> Stub {
     Stub::always(Does::Costs("Yes", 50, 200)).await
 }
 
-fn handler(stub: &Stub, budget: BudgetConfig, notebook: Arc<dyn ConversationState>) -> Llm {
+fn handler(stub: &Stub, budget: BudgetConfig, conversation_state: Arc<dyn ConversationState>) -> Llm {
     let config = LlmConfig { budget, max_tokens: 200, retry_for: Duration::ZERO, ..LlmConfig::default() };
     let model = ModelConfig { input_price: 1000.0, output_price: 2000.0, ..patient(&stub.base_url) };
-    made_with(config, vec![model], notebook)
+    made_with(config, vec![model], conversation_state)
 }
 
 fn open(directory: &Path) -> Arc<dyn Store> {

@@ -1,6 +1,6 @@
-//! A real language model, whichever runs behind `LOCAL_LLM` (an OpenAI-compatible base URL; `LOCAL_LLM_MODEL`, the model's
-//! name there): what a stub cannot get wrong in the way that a server does. What is said is not looked at: a small model
-//! says anything.
+//! A real language model, whichever runs behind `LOCAL_LLM` (an OpenAI-compatible base URL; `LOCAL_LLM_MODEL`, the
+//! model's name there): what a stub cannot get wrong in the way that a server does. What is said is not looked at: a
+//! small model says anything.
 //!
 //! `LOCAL_LLM=http://127.0.0.1:8000/v1 cargo test --test it llm::local -- --ignored --nocapture --test-threads 1`
 

@@ -32,7 +32,7 @@ fn with_tool(
     way_out: Option<Arc<dyn Transport>>,
 ) -> Llm {
     let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::System, MemorySettings::default()));
-    let mut around = LlmContext { notebook: Arc::new(store), meters: counted.meters(), ..around(models) };
+    let mut around = LlmContext { conversation_state: Arc::new(store), meters: counted.meters(), ..around(models) };
     if let Some(way_out) = way_out {
         around.ways_out =
             Egress { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };

@@ -129,8 +129,8 @@ async fn a_model_that_sees_nothing_is_told_of_the_image_in_words() {
     }
 }
 
-/// Does what llama-cpp-python does with a request that it cannot work on: a stream ends before it begins, and only an answer
-/// in one piece says why.
+/// Does what llama-cpp-python does with a request that it cannot work on: a stream ends before it begins, and only an
+/// answer in one piece says why.
 async fn silent_in_streams(has: &'static str, why: &'static str) -> Stub {
     let script = move |request: &Value, number: usize| match request["stream"].as_bool() {
         _ if !request.to_string().contains(has) => Does::Says(format!("Answer {number}")),
@@ -265,9 +265,10 @@ async fn a_server_that_cannot_stream_or_count_is_asked_for_a_whole_answer() {
     let stub = Stub::scripted(script).await;
     let budget = BudgetConfig { contact_tokens: 1_000_000, ..BudgetConfig::default() };
     let config = LlmConfig { budget, ..LlmConfig::default() };
-    let notebook = Arc::new(LateState::default());
-    let world = Setup::new(made_with(config, vec![patient(&stub.base_url)], Arc::clone(&notebook) as _)).start();
-    notebook.is(Arc::new(Arc::clone(&world.store)));
+    let conversation_state = Arc::new(LateState::default());
+    let world =
+        Setup::new(made_with(config, vec![patient(&stub.base_url)], Arc::clone(&conversation_state) as _)).start();
+    conversation_state.is(Arc::new(Arc::clone(&world.store)));
     say(&world, "hello").await;
     assert_eq!((world.replies(), stub.requests().len()), (vec!["All at once.".to_owned()], 3));
 }

@@ -1,5 +1,5 @@
-//! Whatever calls out on a turn's behalf (handlers over HTTP, tools, MCP servers of both kinds, transcription) and fails in
-//! each of its ways: the lines of it hold no secret, no body, no phone number and no identifier.
+//! Whatever calls out on a turn's behalf (handlers over HTTP, tools, MCP servers of both kinds, transcription) and
+//! fails in each of its ways: the lines of it hold no secret, no body, no phone number and no identifier.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,8 +14,8 @@ use crate::product::{Given, NUMBER, Seen, Upstream};
 /// Ways to fail, as a server does; and one to succeed, with everything in the answer that must not be logged.
 const WAYS: [&str; 9] = ["broken", "limited", "refused", "moved", "odd", "other", "long", "reset", "fine"];
 
-/// Bots whose handler is over HTTP, whose tool is, whose MCP server is, and whose voice notes are listened to, each of them
-/// with every way; and bots whose MCP server is a process.
+/// Bots whose handler is over HTTP, whose tool is, whose MCP server is, and whose voice notes are listened to, each of
+/// them with every way; and bots whose MCP server is a process.
 const KINDS: [&str; 4] = ["handler", "tool", "mcp", "ears"];
 const PROCESSES: [&str; 8] = ["ends", "babbles", "count", "fail", "refuse", "die", "whisper_too_long", "hang"];
 

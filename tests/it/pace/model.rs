@@ -195,8 +195,8 @@ proptest! {
     }
 }
 
-/// Chats that come in at their times, whose handlers work for so many milliseconds and then have something to say, or not.
-/// When each of those that did left.
+/// Chats that come in at their times, whose handlers work for so many milliseconds and then have something to say, or
+/// not. When each of those that did left.
 fn run_with_handlers(pace: &Pace, chats: &[(u64, u64, bool)]) -> Vec<Timestamp> {
     let mut queue: BinaryHeap<Reverse<(Timestamp, usize, usize, bool)>> = BinaryHeap::new();
     for (number, (comes, ..)) in chats.iter().enumerate() {

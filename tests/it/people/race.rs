@@ -20,8 +20,8 @@ use crate::world::{Setup, World};
 
 /// How many cases an ordinary run tries; `PROPTEST_CASES` asks for more.
 const CASES: u32 = 1_000;
-/// A typing call lands within its own timeout, and so does the one that takes the dots off behind it, once there is room for
-/// one more in its second; each of them may be slow to act besides.
+/// A typing call lands within its own timeout, and so does the one that takes the dots off behind it, once there is
+/// room for one more in its second; each of them may be slow to act besides.
 const LATE: Duration = Duration::from_secs(10);
 
 /// What happens in one case. Times are in tenths of a second.

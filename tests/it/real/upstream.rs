@@ -123,8 +123,8 @@ impl Upstream {
         self.config(directory, &self.handler(&["echo"], ""), rest)
     }
 
-    /// A handler that asks these of our models, one after the other, whose replies may be as long as they are. `rest` is
-    /// what else there is to say of it.
+    /// A handler that asks these of our models, one after the other, whose replies may be as long as they are. `rest`
+    /// is what else there is to say of it.
     pub(crate) fn handler(&self, models: &[&str], rest: &str) -> String {
         let Self { bot, address, .. } = self;
         let table = |model: &&str| {
@@ -133,8 +133,8 @@ impl Upstream {
         format!("kind = \"llm\"\nmax_reply = 0\n{rest}{}", models.iter().map(table).collect::<String>())
     }
 
-    /// The tables of its bot. Nothing holds it back: neither the gates nor the upstream's limits. Its upstreams take the
-    /// same text as one message.
+    /// The tables of its bot. Nothing holds it back: neither the gates nor the upstream's limits. Its upstreams take
+    /// the same text as one message.
     pub(crate) fn tables(&self, directory: &Path, handler: &str) -> String {
         let Self { bot, address, sandbox, .. } = self;
         let settings = sandbox.settings();

@@ -137,12 +137,12 @@ impl Bench {
 
     /// Notes a report about a part by its key.
     pub(super) async fn note(&self, words: &str, stage: Stage) -> StatusOutcome {
-        self.store.note(vec![report(words, Some(words), stage)]).await.unwrap()[0]
+        self.store.apply_statuses(vec![report(words, Some(words), stage)]).await.unwrap()[0]
     }
 
     /// Notes a report about a part by the upstream's name for it.
     pub(super) async fn note_by_name(&self, name: &str, stage: Stage) -> StatusOutcome {
-        self.store.note(vec![report(name, None, stage)]).await.unwrap()[0]
+        self.store.apply_statuses(vec![report(name, None, stage)]).await.unwrap()[0]
     }
 
     /// How far a part has come, if it is known.

@@ -8,7 +8,7 @@ use threedots::store::disk::EngineKind;
 use threedots::store::{Accepted, Enqueued, Retention};
 
 use super::bench::{Bench, MAX_WAITING, ids, message};
-use super::contract::commission;
+use super::contract::new_proactive;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -25,15 +25,15 @@ async fn write(bench: &Bench, name: &str) {
 
 async fn is_known(bench: &Bench) -> bool {
     let message = matches!(bench.accept(message("ann", "1")).await, Accepted::Duplicate(_));
-    let errand = bench.store.commissioned(&commission("key", "ben", &["a"]).asked).await.unwrap();
-    assert_eq!(message, errand.is_some(), "a key is known for as long as a message is");
+    let proactive = bench.store.enqueued(&new_proactive("key", "ben", &["a"]).asked).await.unwrap();
+    assert_eq!(message, proactive.is_some(), "a key is known for as long as a message is");
     message
 }
 
 async fn meet(bench: &Bench) {
     bench.accept(message("ann", "1")).await;
-    let commissioned = bench.store.commission(&commission("key", "ben", &["a"])).await.unwrap();
-    assert!(matches!(commissioned, Enqueued::New(_)));
+    let enqueued = bench.store.enqueue(&new_proactive("key", "ben", &["a"])).await.unwrap();
+    assert!(matches!(enqueued, Enqueued::New(_)));
 }
 
 async fn marks_age_however_the_clock_is_set(bench: &Bench, by: &AtomicI64) {

@@ -141,14 +141,14 @@ async fn a_pause_is_there_again_after_a_restart(kind: EngineKind) {
     let mut bench = Bench::disk(kind);
     let (since, peer) = (bench.clock.now(), ContactRef::named(&BotName::new("shop"), "+491").unwrap());
     let pause = Pause { since, until: Some(since.plus(MINUTE)), by: By::Handler };
-    bench.store.stand(&peer, ContactChange::Pause(pause)).await.unwrap();
+    bench.store.update_contact(&peer, ContactChange::Pause(pause)).await.unwrap();
     bench.restart().await;
-    assert_eq!(bench.store.standing(&peer).await.unwrap().pause(since), Some(pause));
+    assert_eq!(bench.store.contact_state(&peer).await.unwrap().pause(since), Some(pause));
     // And none of it is left once it is over.
     tokio::time::advance(MINUTE).await;
     while !bench.store.sweep(&Retention::default()).await.unwrap().round {}
     bench.restart().await;
-    assert_eq!(bench.store.standing(&peer).await.unwrap(), ContactState::default());
+    assert_eq!(bench.store.contact_state(&peer).await.unwrap(), ContactState::default());
 }
 
 async fn it_is_known_after_a_restart_since_when_the_oldest_message_waits(kind: EngineKind) {

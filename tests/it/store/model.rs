@@ -250,7 +250,7 @@ impl Subject {
                     let word = word(*part)?;
                     Some(report(word, Some(word.as_str()).filter(|_| !by_name), reported(*stage)))
                 });
-                let noted = store.note(statuses.collect()).await;
+                let noted = store.apply_statuses(statuses.collect()).await;
                 let mut parts = Vec::new();
                 for word in reports.iter().filter_map(|(part, ..)| word(*part)) {
                     parts.push(store.part(&key(word)).await);
@@ -270,7 +270,7 @@ impl Subject {
                     None => ContactChange::Resume,
                     until => ContactChange::Pause(Pause { since, until, by: By::Operator }),
                 };
-                format!("{:?} {:?}", store.stand(&peer, change).await, store.standing(&peer).await)
+                format!("{:?} {:?}", store.update_contact(&peer, change).await, store.contact_state(&peer).await)
             }
             Step::Echo { chat, part, ours, words, seconds } => {
                 let known = self.parts.get(part % self.parts.len().max(1)).filter(|_| *ours);
@@ -290,7 +290,7 @@ impl Subject {
                 };
                 let peer = ContactRef::of_echo(&echo).unwrap();
                 let echoed = store.echo(&echo, Some(Duration::from_secs(*seconds))).await;
-                format!("{echoed:?} {:?}", store.standing(&peer).await)
+                format!("{echoed:?} {:?}", store.contact_state(&peer).await)
             }
             Step::Replay { letter } => format!("{:?}", store.replay(Seq(*letter)).await),
             Step::Discard { letter } => format!("{:?}", store.discard(Seq(*letter)).await),

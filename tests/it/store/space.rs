@@ -17,7 +17,7 @@ use threedots::store::{Accepted, Enqueued, PartState, Retention, Seq, Store, Sto
 use threedots::webhook::{ServerConfig, Webhooks};
 
 use super::bench::{Bench, let_others_run, message, outgoing, report, wait_for_claims, within};
-use super::contract::commission;
+use super::contract::new_proactive;
 use crate::real::load::{self, batch, write};
 use crate::world;
 
@@ -48,15 +48,15 @@ async fn a_disk_that_is_almost_full_takes_nothing_new_in_until_there_is_room(kin
     let (bench, free) = bench(kind);
     bench.accept(message("ann", "1")).await;
     bench.accept(message("ben", "2")).await;
-    let known = commission("known", "cid", &["a"]);
-    assert!(matches!(bench.store.commission(&known).await, Ok(Enqueued::New(_))));
+    let known = new_proactive("known", "cid", &["a"]);
+    assert!(matches!(bench.store.enqueue(&known).await, Ok(Enqueued::New(_))));
     let dead = bench.claim().await;
     bench.bury(dead).await;
 
     set(&free, RESERVE - 1);
     assert!(is_out_of_space(&bench.store.accept(&[message("ann", "3")]).await));
     assert!(is_out_of_space(&bench.store.accept(&[message("ann", "1"), message("ann", "3")]).await), "or all, or none");
-    assert!(is_out_of_space(&bench.store.commission(&commission("new", "cid", &["a"])).await));
+    assert!(is_out_of_space(&bench.store.enqueue(&new_proactive("new", "cid", &["a"])).await));
     assert!(is_out_of_space(&bench.store.replay(Seq(1)).await));
     let bot = BotName::new("shop");
     assert!(is_out_of_space(&bench.store.invite(&bot, [1; 32], bench.clock.now()).await));
@@ -64,7 +64,7 @@ async fn a_disk_that_is_almost_full_takes_nothing_new_in_until_there_is_room(kin
     assert_eq!(bench.store.failure(), None, "it works");
     // What is known needs no room.
     assert!(matches!(bench.accept(message("ann", "1")).await, Accepted::Duplicate(_)));
-    assert!(matches!(bench.store.commission(&known).await, Ok(Enqueued::Known(_))));
+    assert!(matches!(bench.store.enqueue(&known).await, Ok(Enqueued::Known(_))));
     // What has begun is ended, and what waits is answered.
     let claim = bench.claim().await;
     bench.store.intend(&claim, &outgoing(&claim, &["a", "b"])).await.unwrap();
@@ -90,7 +90,7 @@ async fn the_last_of_the_room_is_for_turns_that_have_begun(kind: EngineKind) {
     bench.accept(message("ben", "2")).await;
     set(&free, RESERVE / 4 - 1);
     assert!(bench.store.is_out_of_space());
-    assert!(is_out_of_space(&bench.store.note(vec![report("x", None, Stage::Read)]).await), "it comes again");
+    assert!(is_out_of_space(&bench.store.apply_statuses(vec![report("x", None, Stage::Read)]).await), "it comes again");
     let mut waiting = wait_for_claims(&bench, 1).await;
     tokio::time::advance(Duration::from_mins(5)).await;
     let_others_run().await;

@@ -1,5 +1,5 @@
-//! Where no call takes the dots off again: they are lit after a delay, and what is decided before that is marked as read
-//! without them. One call either way.
+//! Where no call takes the dots off again: they are lit after a delay, and what is decided before that is marked as
+//! read without them. One call either way.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The usual document of a stream: one piece of text, and nothing that a reader has to look at. Nine of ten are, and it is
-//! read without a tree of values. Anything else is left to [`Chunk`](super::chunk::Chunk), which takes every form.
+//! The usual document of a stream: one piece of text, and nothing that a reader has to look at. Nine of ten are, and it
+//! is read without a tree of values. Anything else is left to [`Chunk`](super::chunk::Chunk), which takes every form.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -1,8 +1,8 @@
 //! What a chat client may turn into a link, rather once too often than once too seldom.
 //!
-//! Clients do not agree on what a link is, and what they show as one is what a customer touches. So text is brought into one
-//! form first: compatibility forms composed (NFKC), what cannot be seen taken out, ideographic stops and their like made
-//! dots, what is percent-encoded decoded. Then whatever any of these finds is a link:
+//! Clients do not agree on what a link is, and what they show as one is what a customer touches. So text is brought
+//! into one form first: compatibility forms composed (NFKC), what cannot be seen taken out, ideographic stops and their
+//! like made dots, what is percent-encoded decoded. Then whatever any of these finds is a link:
 //!
 //! - `linkify`, which knows addresses with a scheme, and of mail;
 //! - `://`, a scheme that needs no `//`, `//` before a host, `www.`;

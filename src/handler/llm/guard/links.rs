@@ -1,8 +1,8 @@
 //! The rail that says where links may lead.
 //!
-//! A link stays if it is surely one of those that may: written plainly in ASCII, over http or https or without a scheme, to a
-//! host of the list and its usual port, with no credentials. Whatever else a client may take for a link is taken out. Words
-//! that only lack a space (`Hello.How`) are given one.
+//! A link stays if it is surely one of those that may: written plainly in ASCII, over http or https or without a
+//! scheme, to a host of the list and its usual port, with no credentials. Whatever else a client may take for a link is
+//! taken out. Words that only lack a space (`Hello.How`) are given one.
 
 use url::{Host, Url};
 
@@ -115,7 +115,8 @@ impl Links {
         if !before.is_empty() {
             self.piece(before, kept);
         }
-        // What touches it and is not ASCII could be taken for a part of its host; what is not seen, as if it were not there.
+        // What touches it and is not ASCII could be taken for a part of its host; what is not seen, as if it were not
+        // there.
         let is_glued = !link.contains("://") && is_label_end(kept);
         if is_glued || kept.ends_with(|c| c == '@' || is_unseen(c)) {
             kept.push(' ');
@@ -139,7 +140,8 @@ impl Links {
         kept.push_str(&piece[end..]);
     }
 
-    /// Where in a piece a link stands that surely leads where it may; nothing else in ASCII touches it but a sentence's signs.
+    /// Where in a piece a link stands that surely leads where it may; nothing else in ASCII touches it but a sentence's
+    /// signs.
     fn surely_allowed(&self, piece: &str) -> Option<(usize, usize)> {
         let mut start = 0;
         for run in piece.split_inclusive(|c: char| !c.is_ascii()) {
@@ -226,8 +228,8 @@ fn word_end(text: &str) -> usize {
     }
 }
 
-/// A word, taken apart at each character that `parts` it, which is told what stands before it and behind it. Each of them is
-/// a piece of its own.
+/// A word, taken apart at each character that `parts` it, which is told what stands before it and behind it. Each of
+/// them is a piece of its own.
 fn parted(word: &str, parts: impl Fn(char, &str, &str) -> bool) -> Vec<&str> {
     let (mut pieces, mut start) = (Vec::new(), 0);
     for (at, c) in word.char_indices() {
@@ -242,8 +244,8 @@ fn parted(word: &str, parts: impl Fn(char, &str, &str) -> bool) -> Vec<&str> {
     pieces
 }
 
-/// Whether a stop that reads as a dot ends a sentence: between words that are not in ASCII, and before what is no top-level
-/// domain.
+/// Whether a stop that reads as a dot ends a sentence: between words that are not in ASCII, and before what is no
+/// top-level domain.
 fn ends_sentence(stop: char, before: &str, behind: &str) -> bool {
     let is_text = |c: Option<char>| c.is_none_or(|c| !c.is_ascii());
     is_stop(stop)

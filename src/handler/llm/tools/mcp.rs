@@ -11,13 +11,13 @@
 //! | `lenient` | its messages, made into what the SDK takes |
 //! | `content` | a result in words |
 //!
-//! The server is connected to, or started, when its bot begins to serve. Its tools are listed then, and again every now and
-//! then; a turn is given the last list, and waits only for the first one, for a moment. Whose conversation a call is about
-//! stands in the call's `_meta`, where the model has no say. A server's schemas and descriptions are a stranger's words: as
-//! much of them is taken as has the right form.
+//! The server is connected to, or started, when its bot begins to serve. Its tools are listed then, and again every now
+//! and then; a turn is given the last list, and waits only for the first one, for a moment. Whose conversation a call
+//! is about stands in the call's `_meta`, where the model has no say. A server's schemas and descriptions are a
+//! stranger's words: as much of them is taken as has the right form.
 //!
-//! What a result may ask of the turn stands in its `_meta`, as the scope does in the call's: `"threedots/beat": true`, and
-//! `"threedots/handover": true`. It counts if the server's settings say that it may.
+//! What a result may ask of the turn stands in its `_meta`, as the scope does in the call's: `"threedots/beat": true`,
+//! and `"threedots/handover": true`. It counts if the server's settings say that it may.
 
 mod connection;
 mod content;

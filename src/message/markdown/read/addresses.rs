@@ -1,5 +1,5 @@
-//! Addresses that stand among the words. A reader of Markdown finds marks in them; a phone makes links of them, and a link
-//! without its `_` leads elsewhere.
+//! Addresses that stand among the words. A reader of Markdown finds marks in them; a phone makes links of them, and a
+//! link without its `_` leads elsewhere.
 
 use std::ops::Range;
 

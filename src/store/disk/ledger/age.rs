@@ -13,11 +13,11 @@ pub(super) const KEPT_EVERY: Duration = Duration::from_mins(10);
 pub(super) const KEPT_ALONE_EVERY: Duration = Duration::from_hours(1);
 const KEPT_AT_CLOSE_EVERY: Duration = Duration::from_millis(1);
 
-/// How long an errand's mark is up to the time since when it ages, in bytes.
-const ERRANDS_MARK: usize = 40;
+/// How long a proactive message's mark is up to the time since when it ages, in bytes.
+const PROACTIVE_MARK: usize = 40;
 
-/// Where the clock stood when that was last kept. In a store from before there was one it begins with the time of day, but
-/// at no later time than that of the newest mark: whatever made the time of day jump meanwhile ages nothing.
+/// Where the clock stood when that was last kept. In a store from before there was one it begins with the time of day,
+/// but at no later time than that of the newest mark: whatever made the time of day jump meanwhile ages nothing.
 pub(in crate::store::disk) fn stood_at(tree: &Tree, now: Timestamp) -> Result<Timestamp, Fault> {
     if let Some(kept) = kept(tree)? {
         return Ok(kept);
@@ -32,15 +32,15 @@ fn kept(tree: &Tree) -> Result<Option<Timestamp>, Fault> {
 }
 
 impl Ledger {
-    /// Lets marks age from now on that were set ahead of their clock, by a time of day that was wrong: they would stay for
-    /// as long as it was wrong.
+    /// Lets marks age from now on that were set ahead of their clock, by a time of day that was wrong: they would stay
+    /// for as long as it was wrong.
     pub(super) fn bring_back(&self, changes: &mut KeyChanges, aged: Timestamp) -> Result<(), Fault> {
         let ahead = records::expiry_hour(records::hour(aged).saturating_add(2));
         for key in self.tree.keys(&ahead, b"f", EXPIRED_AT_ONCE)? {
             let mark = records::hash(key.get(5..).unwrap_or_default())?;
             changes.remove(key);
             if let Some(mut value) = self.tree.value(&records::mark(mark))? {
-                let place = if value.len() > ERRANDS_MARK { ERRANDS_MARK } else { 8 };
+                let place = if value.len() > PROACTIVE_MARK { PROACTIVE_MARK } else { 8 };
                 value.splice(place..place + 8, aged.0.to_be_bytes());
                 changes.insert(records::mark(mark), &value);
                 changes.insert(records::expiry(records::hour(aged), mark), &[]);

@@ -1,4 +1,5 @@
-//! Who is who: which conversations are with one person, and what becomes of it all when an upstream tells of a new name.
+//! Who is who: which conversations are with one person, and what becomes of it all when an upstream tells of a new
+//! name.
 
 use std::collections::HashSet;
 
@@ -6,10 +7,10 @@ use super::{Fault, Known, Ledger};
 use crate::clock::Timestamp;
 use crate::handler::{HistoryEntry, Speaker, Summary};
 use crate::message::{BotName, ChatId, ContactId, ContactIds, Conversation, Renamed};
+use crate::store::contact::ContactRecord;
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::KeyChanges;
 use crate::store::people::{HEARD, MOST_FOLLOWED, MOST_KEPT, Succession, unite};
-use crate::store::standing::ContactRecord;
 use crate::store::{ContactRef, KnownContact, Seq, record};
 
 /// A conversation, and where it stands.
@@ -52,8 +53,8 @@ impl Ledger {
         }
     }
 
-    /// The conversation that a name leads to, of several the one in which the customer was heard, and the newest of those: where
-    /// nobody was heard, the name is what somebody else has written.
+    /// The conversation that a name leads to, of several the one in which the customer was heard, and the newest of
+    /// those: where nobody was heard, the name is what somebody else has written.
     pub(super) fn addressed(&self, bot: &BotName, name: &str) -> Result<Option<Known>, Fault> {
         let (names, mut places) = (ContactIds::known_as(name), Vec::new());
         for form in names.iter() {
@@ -119,12 +120,13 @@ impl Ledger {
     pub(super) fn keep_standing(&self, changes: &mut KeyChanges, kept: &ContactRecord) -> Result<(), Fault> {
         let record = record::write(kept)?;
         for name in kept.peer.names.iter() {
-            self.tree.replace(changes, &records::standing(Hash::of_name(&kept.peer.bot, name)), &record)?;
+            self.tree.replace(changes, &records::contact_state(Hash::of_name(&kept.peer.bot, name)), &record)?;
         }
         Ok(())
     }
 
-    /// Hands what is known of somebody on to the name that they have now. Whether anything was, and had not been before.
+    /// Hands what is known of somebody on to the name that they have now. Whether anything was, and had not been
+    /// before.
     pub(in crate::store::disk) fn rename(&mut self, renamed: &Renamed, now: Timestamp) -> Result<bool, Fault> {
         let Renamed { bot, former, now: address } = renamed;
         let conversation = Conversation { bot: bot.clone(), chat: address.chat.clone() };
@@ -159,7 +161,7 @@ impl Ledger {
         known.question = known.question.take().or_else(|| old.iter().find_map(|(_, known)| known.question.clone()));
         self.hand_on(&mut changes, place, &mut known, &old)?;
         for name in gone.iter() {
-            self.tree.take_out(&mut changes, &records::standing(Hash::of_name(bot, name)))?;
+            self.tree.take_out(&mut changes, &records::contact_state(Hash::of_name(bot, name)))?;
         }
         let Succession { now, left } = Succession::new(bot, known.names(), gone, &kept);
         for kept in now.iter().chain(&left) {
@@ -272,8 +274,8 @@ impl Known {
         }
     }
 
-    /// The names, former ones too, by which the conversation is found, but for the one that is the chat's own, and where each
-    /// of them stands.
+    /// The names, former ones too, by which the conversation is found, but for the one that is the chat's own, and
+    /// where each of them stands.
     pub(super) fn listed_by(&self) -> Vec<(String, Vec<u8>)> {
         let Conversation { bot, chat } = &self.conversation;
         let mut names = ContactIds::default();

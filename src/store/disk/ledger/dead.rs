@@ -38,7 +38,7 @@ impl Ledger {
         let place = Hash::of_conversation(&conversation);
         let last = Seq(self.last.0 + 1);
         let mut changes = KeyChanges::default();
-        if arrival.errand.is_some() {
+        if arrival.proactive.is_some() {
             let keys = record::decode::<Arrival>(&record::write(&arrival)?)?.numbered(last).keys();
             self.expect(&mut changes, &conversation, &keys, last)?;
         }

@@ -3,10 +3,10 @@
 use super::{Fault, Ledger};
 use crate::clock::Timestamp;
 use crate::message::BotName;
+use crate::store::contact::ContactRecord;
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::KeyChanges;
 use crate::store::invitations::Invitations;
-use crate::store::standing::ContactRecord;
 use crate::store::{ContactChange, ContactRef, Invitation, Member, Seq, StoreError, record};
 
 /// So many names are looked at for one list.
@@ -28,7 +28,7 @@ impl Ledger {
     }
 
     /// Takes an invitation up, and lets somebody in.
-    pub(in crate::store::disk) fn take_up(
+    pub(in crate::store::disk) fn redeem_invitation(
         &mut self,
         peer: &ContactRef,
         digest: &[u8; 32],
@@ -36,11 +36,11 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<bool, Fault> {
         let mut invitations = self.invitations(peer.bot())?;
-        if !invitations.take_up(digest, by, now) {
+        if !invitations.redeem_invitation(digest, by, now) {
             return Ok(false);
         }
         self.keep(&invitations)?;
-        self.stand(peer, ContactChange::Admit, now)?;
+        self.update_contact(peer, ContactChange::Admit, now)?;
         Ok(true)
     }
 
@@ -82,7 +82,7 @@ impl Ledger {
         let first = match after {
             Some(after) => {
                 let place: [u8; 16] = hex::decode(after).ok().and_then(|place| place.try_into().ok()).ok_or(UNKNOWN)?;
-                records::behind(&records::standing(Hash(place)))
+                records::behind(&records::contact_state(Hash(place)))
             }
             None => b"q".to_vec(),
         };
@@ -92,7 +92,8 @@ impl Ledger {
             let ContactRecord { peer, standing } = record::decode(&record)?;
             // Under each of the names stands the same.
             let is_first =
-                peer.names.iter().next().map(|name| records::standing(Hash::of_name(bot, name))).as_ref() == Some(&key);
+                peer.names.iter().next().map(|name| records::contact_state(Hash::of_name(bot, name))).as_ref()
+                    == Some(&key);
             if let Some(since) = standing.admitted.filter(|_| peer.bot == *bot && is_first) {
                 members.push(Member { names: peer.names.iter().map(str::to_owned).collect(), since });
             }

@@ -66,7 +66,7 @@ impl Ledger {
     }
 
     /// Takes in reports, all of them or none.
-    pub(in crate::store::disk) fn note(
+    pub(in crate::store::disk) fn apply_statuses(
         &mut self,
         statuses: &[DeliveryStatus],
         now: Timestamp,

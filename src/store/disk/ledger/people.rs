@@ -7,13 +7,13 @@ use super::{Fault, Known, Ledger, read_mark};
 use crate::clock::Timestamp;
 use crate::handler::HistoryEntry;
 use crate::message::{BotName, Conversation, MessageRef, PartKey};
+use crate::store::contact::ContactRecord;
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::OmittedKeys;
 use crate::store::parts::Trace;
 use crate::store::people::Person;
 use crate::store::record::{self, Arrival};
 use crate::store::schedule::Work;
-use crate::store::standing::ContactRecord;
 use crate::store::{DeadLetter, FailedPart, Forgotten, Outgoing, PartState, StoreError};
 
 /// What is to be erased.

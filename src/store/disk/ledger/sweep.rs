@@ -4,12 +4,12 @@ use super::age::KEPT_ALONE_EVERY;
 use super::{Fault, Ledger};
 use crate::clock::Timestamp;
 use crate::handler::HistoryEntry;
+use crate::store::contact::ContactRecord;
 use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::KeyChanges;
 use crate::store::parts::Trace;
 use crate::store::record;
-use crate::store::standing::ContactRecord;
 use crate::store::{DeadLetter, Retention, Swept};
 
 /// How many records are looked at in one step.

@@ -216,8 +216,8 @@ async fn what_is_too_long_is_thrown_away_and_the_model_is_told() {
     let (world, stub) = calling("clerk_whisper_too_long", clerk(&directory), Upstream::Meta).await;
     say(&world, "Go on").await;
     assert!(told(&stub).contains("too long"), "{}", told(&stub));
-    // A line that is longer than any answer may be is not even read, and its call ends all the same. The server is listed
-    // first, with all the time that it may need.
+    // A line that is longer than any answer may be is not even read, and its call ends all the same. The server is
+    // listed first, with all the time that it may need.
     let patient = clerk(&directory);
     let stub = Stub::scripted(|request, _| match request["messages"].as_array().map(Vec::len) {
         Some(2) => Does::Calls(vec![("clerk_shout", "{}".into())]),

@@ -65,8 +65,8 @@ pub(in crate::store) async fn a_conversation_that_is_hurried_is_ready_at_once(be
     let at = bench.clock.now().plus(MINUTE);
     bench.store.settle(ann, Settlement::Later { at }).await.unwrap();
     assert!(bench.is_idle());
-    bench.store.hurry(&ben.conversation);
+    bench.store.make_ready(&ben.conversation);
     assert!(bench.is_idle(), "somebody holds it");
-    bench.store.hurry(&conversation);
+    bench.store.make_ready(&conversation);
     assert_eq!(ids(&bench.claim().await), ["1"]);
 }

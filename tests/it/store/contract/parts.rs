@@ -56,7 +56,7 @@ pub(in crate::store) async fn reports_that_come_together_are_taken_in_one_after_
         report("a", Some("a"), Stage::Delivered),
         report("d", None, Stage::Failed(None)),
     ];
-    let noted = bench.store.note(reports).await.unwrap();
+    let noted = bench.store.apply_statuses(reports).await.unwrap();
     use StatusOutcome::{Failed, Known, Moved, Settled, Unknown};
     assert_eq!(noted, [Settled, Unknown, Moved, Failed, Moved, Settled, Known, Known]);
     assert_eq!(bench.stage("d").await, Some(Stage::Delivered));
@@ -66,7 +66,7 @@ pub(in crate::store) async fn reports_that_come_together_are_taken_in_one_after_
     assert_eq!(states, [sent("a"), failed, sent("c")]);
     bench.answer(claim).await;
     assert_eq!(bench.stage("a").await, Some(Stage::Read));
-    assert_eq!(bench.store.note(Vec::new()).await, Ok(Vec::new()));
+    assert_eq!(bench.store.apply_statuses(Vec::new()).await, Ok(Vec::new()));
 }
 
 pub(in crate::store) async fn a_report_of_a_failure_settles_what_nobody_knew(bench: &Bench) {
@@ -182,9 +182,9 @@ pub(in crate::store) async fn a_report_of_another_bot_is_about_another_part(benc
     for words in ["a", "b"] {
         let mut foreign = report(words, Some(words), Stage::Failed(None));
         foreign.bot = BotName::new("help");
-        assert_eq!(bench.store.note(vec![foreign.clone()]).await, Ok(vec![StatusOutcome::Unknown]));
+        assert_eq!(bench.store.apply_statuses(vec![foreign.clone()]).await, Ok(vec![StatusOutcome::Unknown]));
         foreign.key = None;
-        assert_eq!(bench.store.note(vec![foreign]).await, Ok(vec![StatusOutcome::Unknown]));
+        assert_eq!(bench.store.apply_statuses(vec![foreign]).await, Ok(vec![StatusOutcome::Unknown]));
         assert_eq!(bench.stage(words).await, Some(Stage::Sent));
     }
 }

@@ -42,7 +42,8 @@ async fn talk(bench: &Bench, group: bool) {
 }
 
 pub(in crate::store) async fn a_person_is_forgotten_with_all_that_is_theirs(bench: &Bench) {
-    // Something said, a dead letter, two parts that have left, one of them failed, a reply on its way, and two messages.
+    // Something said, a dead letter, two parts that have left, one of them failed, a reply on its way, and two
+    // messages.
     bench.accept(from("ann", "said", "ann", Some("4915"))).await;
     talk(bench, false).await;
     bench.accept(from("ann", "dead", "ann", None)).await;

@@ -82,7 +82,7 @@ pub(in crate::store) async fn a_question_ends_when_a_person_takes_over(bench: &B
     let since = bench.clock.now();
     let peer = ContactRef::named(&BotName::new("shop"), "ann").unwrap();
     let pause = Pause { since, until: Some(since.plus(Duration::from_secs(60))), by: By::Handler };
-    bench.store.stand(&peer, ContactChange::Pause(pause)).await.unwrap();
+    bench.store.update_contact(&peer, ContactChange::Pause(pause)).await.unwrap();
     tokio::time::advance(Duration::from_secs(61)).await;
     bench.accept(message("ann", "2")).await;
     assert_eq!(open(bench).await, [""; 0]);

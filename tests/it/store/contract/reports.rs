@@ -93,7 +93,7 @@ pub(in crate::store) async fn of_many_failed_parts_a_claim_holds_the_first(bench
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     bench.converse("ann", "1", &words, true).await;
     let reports = words.iter().map(|words| report(words, Some(words), Stage::Failed(None))).collect();
-    assert_eq!(bench.store.note(reports).await.unwrap(), vec![StatusOutcome::Failed; words.len()]);
+    assert_eq!(bench.store.apply_statuses(reports).await.unwrap(), vec![StatusOutcome::Failed; words.len()]);
     for expected in [&words[..MOST_CLAIMED], &words[MOST_CLAIMED..]] {
         let claim = bench.claim().await;
         let keys = claim.failed.iter().map(|part| &part.sent.key);
@@ -174,7 +174,7 @@ pub(in crate::store) async fn a_closed_store_takes_no_reports(bench: &Bench) {
     use threedots::store::{Retention, Seq};
     bench.store.close().await;
     let store = &bench.store;
-    assert_eq!(store.note(vec![report("a", None, Stage::Sent)]).await, Err(Closed));
+    assert_eq!(store.apply_statuses(vec![report("a", None, Stage::Sent)]).await, Err(Closed));
     assert_eq!(store.part(&key("a")).await, Err(Closed));
     assert_eq!(store.replay(Seq(1)).await, Err(Closed));
     assert_eq!(store.discard(Seq(1)).await, Err(Closed));

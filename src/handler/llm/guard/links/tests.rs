@@ -307,8 +307,9 @@ fn any_link() -> impl Strategy<Value = String> {
     prop_oneof![foreign(), prop::sample::select(ALLOWED.to_vec()).prop_map(str::to_owned)]
 }
 
-/// Of whatever a reader could touch in `text`: whether it leads where it may. A model of its own: everything between spaces
-/// that has a dot between letters, a scheme or an `@` is a link, and its host is what the URL standard makes of it.
+/// Of whatever a reader could touch in `text`: whether it leads where it may. A model of its own: everything between
+/// spaces that has a dot between letters, a scheme or an `@` is a link, and its host is what the URL standard makes of
+/// it.
 fn leads_elsewhere(text: &str) -> Option<String> {
     let mut finder = linkify::LinkFinder::new();
     finder.url_must_have_scheme(false);

@@ -18,7 +18,8 @@ pub(super) fn too_long(request: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": request, "error": { "code": TOO_LONG, "message": "its answer is too long" } })
 }
 
-/// Which request a message answers, by its beginning alone, if it says so there: by a number, as our requests have them.
+/// Which request a message answers, by its beginning alone, if it says so there: by a number, as our requests have
+/// them.
 pub(super) fn answered(beginning: &[u8]) -> Option<Value> {
     let text = String::from_utf8_lossy(beginning);
     let (before, behind) = text.split_once("\"id\"")?;

@@ -1,8 +1,8 @@
 //! A server as a process of ours: JSON lines over its standard input and output.
 //!
-//! It leads a group of its own, and the group is killed with it: when nobody needs it any longer, when we end, and when it
-//! has not ended a moment after its input was closed. If we are killed ourselves, its input closes, which tells a server
-//! of this protocol to end. What it writes to its standard error may hold anything, and goes nowhere.
+//! It leads a group of its own, and the group is killed with it: when nobody needs it any longer, when we end, and when
+//! it has not ended a moment after its input was closed. If we are killed ourselves, its input closes, which tells a
+//! server of this protocol to end. What it writes to its standard error may hold anything, and goes nowhere.
 
 mod lines;
 

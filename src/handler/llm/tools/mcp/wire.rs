@@ -154,8 +154,8 @@ impl StreamableHttpClient for McpWire {
         self.call("DELETE", Body::Empty, Some(&session), token, headers).await.map(drop)
     }
 
-    /// Only the rest of an answer that broke off, if the server keeps it. There is no stream of the server's own: its tools
-    /// are listed again every now and then, and nothing else of it is wanted.
+    /// Only the rest of an answer that broke off, if the server keeps it. There is no stream of the server's own: its
+    /// tools are listed again every now and then, and nothing else of it is wanted.
     async fn get_stream(
         &self,
         _: Arc<str>,
@@ -224,8 +224,8 @@ fn mended(
     events.flat_map(each).boxed()
 }
 
-/// An answer's lines as they are complete, up to the limit, and until nobody waits for what they say any longer. They are
-/// events, which end with a line: what the SDK reads of them has no half of a pair in it.
+/// An answer's lines as they are complete, up to the limit, and until nobody waits for what they say any longer. They
+/// are events, which end with a line: what the SDK reads of them has no half of a pair in it.
 fn bytes(answer: UpstreamResponse, limit: u64, until: Instant) -> BoxStream<'static, Result<bytes::Bytes, CallError>> {
     let longest = Longest { event: usize::try_from(limit).unwrap_or(usize::MAX), stream: limit };
     let next = move |(answer, mut lines, mut pieces): (Option<UpstreamResponse>, Lines, WholePieces)| async move {

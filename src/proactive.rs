@@ -1,8 +1,9 @@
 //! What a bot says unasked: a request for it, looked at and taken in.
 //!
-//! Whatever can be known to keep it from being sent is told at once, and nothing is stored then: a form that the upstream
-//! has not, a limit, a closed window, a contact who has opted out. What is taken in is durable, waits in its conversation
-//! behind what waits there, and is sent by the same turn and the same outbox as a reply: see `src/turn/errand.rs`.
+//! Whatever can be known to keep it from being sent is told at once, and nothing is stored then: a form that the
+//! upstream has not, a limit, a closed window, a contact who has opted out. What is taken in is durable, waits in its
+//! conversation behind what waits there, and is sent by the same turn and the same outbox as a reply: see
+//! `src/turn/proactive.rs`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,14 +28,14 @@ use crate::store::{
 /// So many things said last are looked at for the customer's last word.
 const LOOKED_AT: usize = 200;
 
-/// So many messages may one errand be.
+/// So many messages may one proactive message be.
 const MOST_PARTS: usize = 100;
 
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
 
 /// Takes in what bots are to say unasked.
-pub struct Errands {
+pub struct ProactiveIntake {
     bots: BotRegistry<OutboundChannel>,
     store: Arc<dyn Store>,
     clock: Clock,
@@ -50,7 +51,7 @@ pub struct OutboundChannel {
     pub list_button: String,
 }
 
-/// Why an errand was not taken in. Nothing of it stands in there.
+/// Why a proactive message was not taken in. Nothing of it stands in there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProactiveError {
     /// There is no bot of this name.
@@ -101,13 +102,13 @@ impl ProactiveError {
     }
 }
 
-impl fmt::Debug for Errands {
+impl fmt::Debug for ProactiveIntake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Errands")
     }
 }
 
-impl Errands {
+impl ProactiveIntake {
     /// Takes in what these bots are to say.
     pub fn new(bots: BotRegistry<OutboundChannel>, store: Arc<dyn Store>, clock: Clock) -> Self {
         Self { bots, store, clock }
@@ -136,7 +137,7 @@ impl Errands {
             fingerprint: fingerprint(body, to.key().as_deref())?,
         };
         // What was taken in once is answered as it was then, whatever has changed since.
-        if let Some(known) = self.store.commissioned(&asked).await? {
+        if let Some(known) = self.store.enqueued(&asked).await? {
             return match known {
                 Enqueued::Taken => self.known_by_another_name(&asked, &to, body).await,
                 known => receipt(known),
@@ -144,7 +145,7 @@ impl Errands {
         }
         let there = self.find(bot, voice, &to).await?;
         let peer = ContactRef::at(bot, &there.address);
-        let standing = self.store.standing(&peer).await?;
+        let standing = self.store.contact_state(&peer).await?;
         if standing.opted_out().is_some() {
             return Err(ProactiveError::OptedOut);
         }
@@ -165,9 +166,9 @@ impl Errands {
                 "it would be more than {MOST_PARTS} messages: ask for them by turns"
             )));
         }
-        let errand = ProactiveMessage { parts, unless_paused, name: None };
-        let commission = NewProactive { asked, to: there.address, errand };
-        receipt(self.store.commission(&commission).await?)
+        let proactive = ProactiveMessage { parts, unless_paused, name: None };
+        let new_proactive = NewProactive { asked, to: there.address, proactive };
+        receipt(self.store.enqueue(&new_proactive).await?)
     }
 
     /// What was taken in under the same key for the same person, whom it called otherwise.
@@ -187,7 +188,7 @@ impl Errands {
         for name in names {
             // As it was written, too: so it was kept once.
             let asked = IdempotencyKey { fingerprint: fingerprint(body, name.as_deref())?, ..asked.clone() };
-            if let Some(Enqueued::Known(known)) = self.store.commissioned(&asked).await? {
+            if let Some(Enqueued::Known(known)) = self.store.enqueued(&asked).await? {
                 return Ok(known);
             }
         }
@@ -199,7 +200,7 @@ impl Errands {
         let contact = match to {
             To::Contact(contact) => contact.as_str(),
             To::Chat(chat) => {
-                let there = self.store.whereabouts(bot, chat).await?;
+                let there = self.store.resolve_address(bot, chat).await?;
                 return there.filter(|there| there.address.chat.as_str() == chat).ok_or(ProactiveError::UnknownChat);
             }
         };
@@ -216,7 +217,7 @@ impl Errands {
         }
         for name in &names {
             // Whom the bot has met is written to where that was.
-            let there = self.store.whereabouts(bot, name).await?;
+            let there = self.store.resolve_address(bot, name).await?;
             if let Some(there) = there.filter(|there| !there.address.group) {
                 return Ok(there);
             }
@@ -251,8 +252,8 @@ impl Errands {
 /// What a caller is told who writes too late.
 const CLOSED: &str = "the contact has not written lately: until they do, the upstream takes approved templates alone";
 
-fn receipt(commissioned: Enqueued) -> Result<Receipt, ProactiveError> {
-    match commissioned {
+fn receipt(enqueued: Enqueued) -> Result<Receipt, ProactiveError> {
+    match enqueued {
         Enqueued::New(receipt) | Enqueued::Known(receipt) => Ok(receipt),
         Enqueued::Taken => Err(ProactiveError::Taken),
     }

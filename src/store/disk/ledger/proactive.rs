@@ -8,28 +8,28 @@ use crate::message::{BotName, Conversation, PartKey};
 use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::KeyChanges;
-use crate::store::errand::{KeyRecord, Receipt};
 use crate::store::parts::{self, OnItsWay, Trace};
 use crate::store::people::address;
+use crate::store::proactive::{KeyRecord, Receipt};
 use crate::store::record::{self, Arrival};
 use crate::store::{
     DEDUPLICATED_FOR, Enqueued, IdempotencyKey, KnownAddress, NewProactive, PartState, Seq, StoreError, Waiting,
 };
 
-/// An errand on its way in.
-pub(in crate::store::disk) struct Commissioning {
+/// A proactive message on its way in.
+pub(in crate::store::disk) struct Enqueuing {
     asked: IdempotencyKey,
     arriving: Arriving,
     parts: u64,
 }
 
-impl Commissioning {
-    /// Gets an errand ready; the record is made here, on the caller's thread.
-    pub(in crate::store::disk) fn new(commission: &NewProactive, now: Timestamp) -> Result<Self, StoreError> {
-        let stand_in = commission.stand_in(now);
-        let record = record::encode(&Arrival::of_errand(&commission.errand, &stand_in, now))?;
-        let parts = commission.errand.parts.len() as u64;
-        Ok(Self { asked: commission.asked.clone(), arriving: Arriving::with_record(stand_in.at, record), parts })
+impl Enqueuing {
+    /// Gets a proactive message ready; the record is made here, on the caller's thread.
+    pub(in crate::store::disk) fn new(new_proactive: &NewProactive, now: Timestamp) -> Result<Self, StoreError> {
+        let stand_in = new_proactive.stand_in(now);
+        let record = record::encode(&Arrival::of_proactive(&new_proactive.proactive, &stand_in, now))?;
+        let parts = new_proactive.proactive.parts.len() as u64;
+        Ok(Self { asked: new_proactive.asked.clone(), arriving: Arriving::with_record(stand_in.at, record), parts })
     }
 
     /// How many bytes it has to write.
@@ -44,32 +44,32 @@ impl Commissioning {
 }
 
 impl Ledger {
-    /// What is known of an errand by its key.
-    pub(in crate::store::disk) fn commissioned(
+    /// What is known of a proactive message by its key.
+    pub(in crate::store::disk) fn enqueued(
         &self,
         asked: &IdempotencyKey,
         aged: Timestamp,
     ) -> Result<Option<Enqueued>, Fault> {
         let mark = Hash::of_message(&asked.bot, &asked.mark());
         let Some(value) = self.tree.value(&records::mark(mark))? else { return Ok(None) };
-        let kept = read_errand(&value)?;
+        let kept = read_proactive(&value)?;
         let (_, since) = read_mark(&value)?;
         let is_known = aged.since(since) < DEDUPLICATED_FOR;
         Ok(is_known.then(|| kept.answer(asked)))
     }
 
-    /// Takes an errand in, unless its key is known; `admit` is asked whether there is room for it.
-    pub(in crate::store::disk) fn commission(
+    /// Takes a proactive message in, unless its key is known; `admit` is asked whether there is room for it.
+    pub(in crate::store::disk) fn enqueue(
         &mut self,
-        errand: &Commissioning,
+        proactive: &Enqueuing,
         moment: Moment,
         admit: impl FnOnce(&[&BotName]) -> Result<(), StoreError>,
     ) -> Result<Enqueued, Fault> {
-        let Commissioning { asked, arriving, parts } = errand;
-        if let Some(answer) = self.commissioned(asked, moment.aged)? {
+        let Enqueuing { asked, arriving, parts } = proactive;
+        if let Some(answer) = self.enqueued(asked, moment.aged)? {
             return Ok(answer);
         }
-        admit(&[&errand.conversation().bot])?;
+        admit(&[&proactive.conversation().bot])?;
         let mut changes = KeyChanges::default();
         // One that is too old is replaced.
         self.marked(arriving.mark, moment.aged, &mut changes)?;
@@ -87,7 +87,7 @@ impl Ledger {
         }
         self.write_arriving(&mut changes, &mut met, arriving, seq, moment)?;
         let kept = KeyRecord { receipt, fingerprint: asked.fingerprint };
-        changes.insert(records::mark(arriving.mark), &write_errand(kept, moment.aged));
+        changes.insert(records::mark(arriving.mark), &write_proactive(kept, moment.aged));
         self.expect(&mut changes, conversation, &receipt.keys(), seq)?;
         changes.insert(LAST.to_vec(), &seq.0.to_be_bytes());
         self.tree.stage(changes);
@@ -95,18 +95,18 @@ impl Ledger {
         Ok(Enqueued::New(receipt))
     }
 
-    /// Has the parts of an errand be known, which wait to be sent.
+    /// Has the parts of a proactive message be known, which wait to be sent.
     pub(super) fn expect(
         &self,
         changes: &mut KeyChanges,
         conversation: &Conversation,
         keys: &[PartKey],
-        errand: Seq,
+        proactive: Seq,
     ) -> Result<(), Fault> {
         for key in keys {
-            // What had left before the errand was dead stays what it is.
+            // What had left before the proactive message was dead stays what it is.
             if !matches!(self.trace(Hash::of_part(key))?, Some(Trace::Sent(_))) {
-                let part = OnItsWay { errand: Some(errand), ..OnItsWay::new(key, conversation) };
+                let part = OnItsWay { proactive: Some(proactive), ..OnItsWay::new(key, conversation) };
                 self.write_trace(changes, key, &Trace::Outgoing(part))?;
             }
         }
@@ -126,13 +126,17 @@ impl Ledger {
         let place = Hash::of_conversation(&part.conversation);
         let outgoing = self.outgoing(place)?;
         let is_part_of_it = outgoing.iter().flat_map(|outgoing| &outgoing.parts).any(|known| known.key == part.key);
-        let waits = |errand| self.tree.any(&records::message(place, errand));
-        let known = is_part_of_it || part.errand.map_or(Ok(false), waits)?;
+        let waits = |proactive| self.tree.any(&records::message(place, proactive));
+        let known = is_part_of_it || part.proactive.map_or(Ok(false), waits)?;
         Ok(known.then(|| parts::under_way(outgoing.as_ref(), &part.key)))
     }
 
     /// Where a chat is written to, or a person.
-    pub(in crate::store::disk) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, Fault> {
+    pub(in crate::store::disk) fn resolve_address(
+        &self,
+        bot: &BotName,
+        name: &str,
+    ) -> Result<Option<KnownAddress>, Fault> {
         let Some(known) = self.addressed(bot, name)? else { return Ok(None) };
         let waiting = self.first_waiting(Hash::of_conversation(&known.conversation), Seq(0), &mut 0)?;
         Ok(Some(KnownAddress::new(address(&known.conversation.chat, known.people.iter()), &waiting)))
@@ -151,23 +155,23 @@ impl Ledger {
     }
 }
 
-/// Those that wait, and those of them that are errands apart.
+/// Those that wait, and those of them that are proactive messages apart.
 pub(super) fn apart(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
-    if waiting.iter().all(|waiting| waiting.errand.is_none()) {
+    if waiting.iter().all(|waiting| waiting.proactive.is_none()) {
         return (waiting, Vec::new());
     }
-    waiting.into_iter().partition(|waiting| waiting.errand.is_none())
+    waiting.into_iter().partition(|waiting| waiting.proactive.is_none())
 }
 
-/// The value of an errand's mark: its number, when it was taken in by the time of day, the fingerprint, the number of its
-/// parts, and since when the mark ages.
-fn write_errand(KeyRecord { receipt, fingerprint }: KeyRecord, aged: Timestamp) -> Vec<u8> {
+/// The value of a proactive message's mark: its number, when it was taken in by the time of day, the fingerprint, the
+/// number of its parts, and since when the mark ages.
+fn write_proactive(KeyRecord { receipt, fingerprint }: KeyRecord, aged: Timestamp) -> Vec<u8> {
     let Receipt { seq, accepted, parts } = receipt;
     let (seq, accepted) = (seq.0.to_be_bytes(), accepted.0.to_be_bytes());
     [&seq[..], &accepted, &fingerprint, &parts.to_be_bytes(), &aged.0.to_be_bytes()].concat()
 }
 
-fn read_errand(value: &[u8]) -> Result<KeyRecord, Fault> {
+fn read_proactive(value: &[u8]) -> Result<KeyRecord, Fault> {
     let (seq, _) = read_mark(value)?;
     let word = |at: usize| value.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
     let fingerprint = value.get(16..32).and_then(|bytes| bytes.try_into().ok());

@@ -34,7 +34,7 @@ fn echo(bench: &Bench, chat: &str, id: &str, words: &str) -> Echo {
 }
 
 async fn paused(bench: &Bench, name: &str) -> bool {
-    bench.store.standing(&peer(name)).await.unwrap().pause(bench.clock.now()).is_some()
+    bench.store.contact_state(&peer(name)).await.unwrap().pause(bench.clock.now()).is_some()
 }
 
 /// A conversation with a part that is being sent.
@@ -53,22 +53,22 @@ fn sent(id: &str) -> PartState {
 }
 
 pub(in crate::store) async fn a_pause_ends_by_itself_or_when_somebody_has_the_bot_go_on(bench: &Bench) {
-    assert!(bench.store.stand(&peer("+49 1"), pause(bench)).await.unwrap());
+    assert!(bench.store.update_contact(&peer("+49 1"), pause(bench)).await.unwrap());
     assert!(paused(bench, "49 1").await);
     assert!(!paused(bench, "50").await);
-    assert!(!bench.store.stand(&peer("50"), ContactChange::Resume).await.unwrap(), "nobody answers there");
+    assert!(!bench.store.update_contact(&peer("50"), ContactChange::Resume).await.unwrap(), "nobody answers there");
     tokio::time::advance(HOUR).await;
     assert!(!paused(bench, "49 1").await);
-    bench.store.stand(&peer("50"), pause(bench)).await.unwrap();
-    assert!(bench.store.stand(&peer("50"), ContactChange::Resume).await.unwrap());
+    bench.store.update_contact(&peer("50"), pause(bench)).await.unwrap();
+    assert!(bench.store.update_contact(&peer("50"), ContactChange::Resume).await.unwrap());
     assert!(!paused(bench, "50").await);
 }
 
 pub(in crate::store) async fn a_pause_is_made_no_shorter_by_another(bench: &Bench) {
     let since = bench.clock.now();
     let forever = ContactChange::Pause(Pause { since, until: None, by: By::Operator });
-    bench.store.stand(&peer("ann"), forever).await.unwrap();
-    bench.store.stand(&peer("ann"), pause(bench)).await.unwrap();
+    bench.store.update_contact(&peer("ann"), forever).await.unwrap();
+    bench.store.update_contact(&peer("ann"), pause(bench)).await.unwrap();
     tokio::time::advance(HOUR * 1000).await;
     assert!(paused(bench, "ann").await);
 }
@@ -76,11 +76,11 @@ pub(in crate::store) async fn a_pause_is_made_no_shorter_by_another(bench: &Benc
 pub(in crate::store) async fn a_pause_holds_under_every_name_and_so_does_its_end(bench: &Bench) {
     let mut at = message("chat", "1").at;
     (at.sender, at.phone) = (ContactId::new("person"), Some(ContactId::new("491")));
-    bench.store.stand(&ContactRef::of(&at), pause(bench)).await.unwrap();
+    bench.store.update_contact(&ContactRef::of(&at), pause(bench)).await.unwrap();
     for name in ["chat", "person", "+491"] {
         assert!(paused(bench, name).await, "{name}");
     }
-    bench.store.stand(&peer("+491"), ContactChange::Resume).await.unwrap();
+    bench.store.update_contact(&peer("+491"), ContactChange::Resume).await.unwrap();
     for name in ["chat", "person", "+491"] {
         assert!(!paused(bench, name).await, "{name}");
     }
@@ -90,9 +90,9 @@ pub(in crate::store) async fn whoever_holds_a_conversation_hears_that_a_person_h
     let somebody = peer("ann");
     let mut heard = Box::pin(bench.store.taken_over(&somebody));
     assert!(heard.as_mut().now_or_never().is_none());
-    bench.store.stand(&peer("ben"), pause(bench)).await.unwrap();
+    bench.store.update_contact(&peer("ben"), pause(bench)).await.unwrap();
     assert!(heard.as_mut().now_or_never().is_none(), "it was somebody else's");
-    bench.store.stand(&peer("ann"), pause(bench)).await.unwrap();
+    bench.store.update_contact(&peer("ann"), pause(bench)).await.unwrap();
     assert_eq!(within(heard).await.unwrap().by, By::Operator);
     within(bench.store.taken_over(&somebody)).await.unwrap();
 }
@@ -102,7 +102,7 @@ pub(in crate::store) async fn a_pause_ends_what_holds_its_conversation_back(benc
     let at = bench.clock.now().plus(HOUR);
     bench.store.settle(bench.claim().await, Settlement::Later { at }).await.unwrap();
     assert!(bench.is_idle());
-    bench.store.stand(&peer("ann"), pause(bench)).await.unwrap();
+    bench.store.update_contact(&peer("ann"), pause(bench)).await.unwrap();
     assert_eq!(ids(&bench.claim().await), ["1"]);
 }
 
@@ -156,7 +156,7 @@ pub(in crate::store) async fn a_message_from_before_the_bot_was_told_to_go_on_pa
     let repeated = echo(bench, "ann", "e", "I am here");
     bench.store.echo(&repeated, None).await.unwrap();
     tokio::time::advance(Duration::from_secs(5)).await;
-    bench.store.stand(&peer("ann"), ContactChange::Resume).await.unwrap();
+    bench.store.update_contact(&peer("ann"), ContactChange::Resume).await.unwrap();
     assert_eq!(bench.store.echo(&repeated, None).await.unwrap(), Echoed::Known);
     assert!(!paused(bench, "ann").await);
     tokio::time::advance(Duration::from_secs(5)).await;
@@ -233,29 +233,29 @@ pub(in crate::store) async fn a_pause_goes_with_the_person_and_when_it_is_over(b
     let forever = ContactChange::Pause(Pause { since, until: None, by: By::Handler });
     let mut at = message("chat", "1").at;
     at.phone = Some(ContactId::new("491"));
-    bench.store.stand(&ContactRef::of(&at), forever).await.unwrap();
-    bench.store.stand(&peer("ben"), pause(bench)).await.unwrap();
+    bench.store.update_contact(&ContactRef::of(&at), forever).await.unwrap();
+    bench.store.update_contact(&peer("ben"), pause(bench)).await.unwrap();
     tokio::time::advance(HOUR * 24 * 400).await;
     while !bench.store.sweep(&all).await.unwrap().round {}
     assert!(paused(bench, "chat").await, "until somebody has the bot go on");
-    assert_eq!(bench.store.standing(&peer("ben")).await.unwrap().paused, None);
+    assert_eq!(bench.store.contact_state(&peer("ben")).await.unwrap().paused, None);
     bench.store.forget(&shop(), "+491").await.unwrap();
     assert!(!paused(bench, "chat").await);
 }
 
 pub(in crate::store) async fn what_a_person_said_last_about_being_written_to_stays(bench: &Bench) {
     let opt = |out: bool, since: u64| ContactChange::Opt(Opted { out, since: Timestamp(since), by: OptedBy::Person });
-    let standing = async || bench.store.standing(&peer("ann")).await.unwrap().opted_out();
-    assert!(!bench.store.stand(&peer("ann"), opt(false, 5)).await.unwrap(), "nothing has changed");
-    assert!(bench.store.stand(&peer("ann"), opt(true, 10)).await.unwrap());
-    assert!(!bench.store.stand(&peer("ann"), opt(true, 11)).await.unwrap());
-    assert!(!bench.store.stand(&peer("ann"), opt(false, 9)).await.unwrap(), "that was before");
+    let standing = async || bench.store.contact_state(&peer("ann")).await.unwrap().opted_out();
+    assert!(!bench.store.update_contact(&peer("ann"), opt(false, 5)).await.unwrap(), "nothing has changed");
+    assert!(bench.store.update_contact(&peer("ann"), opt(true, 10)).await.unwrap());
+    assert!(!bench.store.update_contact(&peer("ann"), opt(true, 11)).await.unwrap());
+    assert!(!bench.store.update_contact(&peer("ann"), opt(false, 9)).await.unwrap(), "that was before");
     // Neither a pause nor time changes anything about it.
-    bench.store.stand(&peer("ann"), pause(bench)).await.unwrap();
-    bench.store.stand(&peer("ann"), ContactChange::Resume).await.unwrap();
+    bench.store.update_contact(&peer("ann"), pause(bench)).await.unwrap();
+    bench.store.update_contact(&peer("ann"), ContactChange::Resume).await.unwrap();
     tokio::time::advance(HOUR * 24 * 400).await;
     while !bench.store.sweep(&Retention::default()).await.unwrap().round {}
     assert_eq!(standing().await, Some(Timestamp(10)));
-    assert!(bench.store.stand(&peer("ann"), opt(false, 12)).await.unwrap());
+    assert!(bench.store.update_contact(&peer("ann"), opt(false, 12)).await.unwrap());
     assert_eq!(standing().await, None);
 }

@@ -28,7 +28,7 @@ impl fmt::Debug for ProactiveMessage {
     }
 }
 
-/// By what an errand is known when it is asked for again.
+/// By what a proactive message is known when it is asked for again.
 #[derive(Clone)]
 pub struct IdempotencyKey {
     /// The bot that is to say it.
@@ -53,7 +53,7 @@ impl IdempotencyKey {
     }
 }
 
-/// An errand on its way in.
+/// A proactive message on its way in.
 #[derive(Clone, Debug)]
 pub struct NewProactive {
     /// By what it is known.
@@ -61,11 +61,11 @@ pub struct NewProactive {
     /// To whom it goes.
     pub to: Address,
     /// What is said.
-    pub errand: ProactiveMessage,
+    pub proactive: ProactiveMessage,
 }
 
 impl NewProactive {
-    /// The errand, as something that waits: what stands in the place of a message only says where it goes.
+    /// The proactive message, as something that waits: what stands in the place of a message only says where it goes.
     pub(super) fn stand_in(&self, now: Timestamp) -> Inbound {
         let Address { chat, group, sender, phone } = self.to.clone();
         let (bot, message) = (self.asked.bot.clone(), self.asked.mark());
@@ -82,7 +82,7 @@ impl NewProactive {
     }
 }
 
-/// What stands of an errand that was taken in, for as long as messages are known.
+/// What stands of a proactive message that was taken in, for as long as messages are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Its number.
@@ -100,14 +100,14 @@ impl Receipt {
     }
 }
 
-/// What [`Store::commission`](super::Store::commission) says of an errand.
+/// What [`Store::enqueue`](super::Store::enqueue) says of a proactive message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     /// It is new.
     New(Receipt),
     /// It had been taken in before.
     Known(Receipt),
-    /// Its key was that of another errand.
+    /// Its key was that of another proactive message.
     Taken,
 }
 
@@ -123,12 +123,12 @@ pub struct KnownAddress {
 impl KnownAddress {
     /// With what waits there.
     pub(super) fn new(address: Address, waiting: &[Waiting]) -> Self {
-        let heard = waiting.iter().filter(|waiting| waiting.errand.is_none()).map(|waiting| waiting.inbound.at.time);
+        let heard = waiting.iter().filter(|waiting| waiting.proactive.is_none()).map(|waiting| waiting.inbound.at.time);
         Self { address, heard: heard.max() }
     }
 }
 
-/// What is kept of an errand by its mark.
+/// What is kept of a proactive message by its mark.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyRecord {
     pub(super) receipt: Receipt,
@@ -145,13 +145,13 @@ impl KeyRecord {
 impl Waiting {
     /// What the answer to a message, and whatever else is after it, is known by: never the same for two.
     pub fn name(&self) -> String {
-        let kept = self.errand.as_ref().and_then(|errand| errand.name.clone());
+        let kept = self.proactive.as_ref().and_then(|proactive| proactive.name.clone());
         kept.unwrap_or_else(|| name(self.accepted, self.seq))
     }
 
-    /// The keys of an errand's parts, in order; of a message, none.
+    /// The keys of a proactive message's parts, in order; of a message, none.
     pub fn keys(&self) -> Vec<PartKey> {
-        let parts = self.errand.as_ref().map_or(0, |errand| errand.parts.len());
+        let parts = self.proactive.as_ref().map_or(0, |proactive| proactive.parts.len());
         keys(&self.name(), parts as u64)
     }
 }

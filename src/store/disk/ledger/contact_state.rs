@@ -3,27 +3,27 @@
 use super::{Fault, Ledger};
 use crate::clock::Timestamp;
 use crate::message::{ChatId, Echo};
+use crate::store::contact::{self, ContactRecord, PersonsWords};
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::KeyChanges;
 use crate::store::parts::{self, EchoMatch};
-use crate::store::standing::{self, ContactRecord, PersonsWords};
 use crate::store::{ContactChange, ContactRef, ContactState, Echoed, KnownContact, Pause, Undecided, record};
 
 impl Ledger {
     /// What stands about somebody.
-    pub(in crate::store::disk) fn standing(&self, peer: &ContactRef) -> Result<ContactState, Fault> {
+    pub(in crate::store::disk) fn contact_state(&self, peer: &ContactRef) -> Result<ContactState, Fault> {
         Ok(self.kept(peer)?.iter().fold(ContactState::default(), |standing, kept| standing.and(kept.standing)))
     }
 
     /// Changes it. Whether anything is different.
-    pub(in crate::store::disk) fn stand(
+    pub(in crate::store::disk) fn update_contact(
         &mut self,
         peer: &ContactRef,
         change: ContactChange,
         now: Timestamp,
     ) -> Result<bool, Fault> {
         let KnownContact { chats, peer, .. } = self.chats(peer)?;
-        let Some(kept) = standing::change(&peer, self.kept(&peer)?, change, now) else { return Ok(false) };
+        let Some(kept) = contact::change(&peer, self.kept(&peer)?, change, now) else { return Ok(false) };
         let mut changes = KeyChanges::default();
         self.keep_standing(&mut changes, &kept)?;
         if let ContactChange::Pause(_) = change {
@@ -67,7 +67,7 @@ impl Ledger {
             self.tree.stage(changes);
             return Ok(echoed);
         }
-        let changed = self.stand(peer, ContactChange::Pause(pause), now)?;
+        let changed = self.update_contact(peer, ContactChange::Pause(pause), now)?;
         self.recall(peer, echo.chat.as_ref(), PersonsWords::of(echo))?;
         Ok(if changed { Echoed::TakenOver } else { Echoed::Known })
     }
@@ -75,7 +75,7 @@ impl Ledger {
     /// Keeps what a person of the business wrote with what was said in the chat, once.
     fn recall(&mut self, peer: &ContactRef, chat: Option<&ChatId>, wrote: PersonsWords) -> Result<(), Fault> {
         let chats = self.chats(peer)?.chats;
-        let Some(conversation) = standing::chat_of(&chats, chat) else { return Ok(()) };
+        let Some(conversation) = contact::chat_of(&chats, chat) else { return Ok(()) };
         let place = Hash::of_conversation(conversation);
         if self.known(place)?.is_none() {
             return Ok(());
@@ -91,7 +91,7 @@ impl Ledger {
     /// Pauses by an echo that turned out to be a person's.
     pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) -> Result<(), Fault> {
         if let Some(Undecided { peer, pause, message, words, told, chat }) = echo {
-            self.stand(&peer, ContactChange::Pause(pause), now)?;
+            self.update_contact(&peer, ContactChange::Pause(pause), now)?;
             let told = told.or(words);
             self.recall(&peer, chat.as_ref(), PersonsWords { message, told, time: pause.since })?;
         }
@@ -101,7 +101,7 @@ impl Ledger {
     pub(super) fn kept(&self, peer: &ContactRef) -> Result<Vec<ContactRecord>, Fault> {
         let mut all = Vec::new();
         for name in peer.names.iter() {
-            if let Some(record) = self.tree.record(&records::standing(Hash::of_name(&peer.bot, name)))? {
+            if let Some(record) = self.tree.record(&records::contact_state(Hash::of_name(&peer.bot, name)))? {
                 all.push(record::decode(&record)?);
             }
         }

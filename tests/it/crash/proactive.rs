@@ -119,8 +119,13 @@ async fn say_and_kill(kills: usize, store: &'static str) {
         let bot = upstream.bot;
         for (who, customer) in load.customers.iter().enumerate() {
             let replies = upstream.sandbox.phone().replies(customer);
-            let errands = replies.iter().map(|reply| reply.body.words()).filter(|words| words.starts_with("errand "));
-            assert_eq!(errands.collect::<Vec<_>>(), said[&(number, who)], "SEED={seed}: {bot}, customer {who}");
+            let proactive_messages =
+                replies.iter().map(|reply| reply.body.words()).filter(|words| words.starts_with("errand "));
+            assert_eq!(
+                proactive_messages.collect::<Vec<_>>(),
+                said[&(number, who)],
+                "SEED={seed}: {bot}, customer {who}"
+            );
         }
         let account = upstream.account(&load.customers);
         assert!(account.unanswered().is_empty() && account.doubles().is_empty(), "SEED={seed}: {bot}");

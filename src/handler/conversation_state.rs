@@ -11,8 +11,8 @@ use crate::message::Conversation;
 /// What a handler keeps beyond its turns, and beyond the process.
 #[async_trait]
 pub trait ConversationState: Send + Sync + 'static {
-    /// Adds to all of these counters, or to none: says which one, by its place, would be over its limit. One that is not
-    /// there begins at zero, and none goes below. Durable when it returns.
+    /// Adds to all of these counters, or to none: says which one, by its place, would be over its limit. One that is
+    /// not there begins at zero, and none goes below. Durable when it returns.
     ///
     /// # Errors
     /// When nothing can be kept, and nobody knows what was counted before.
@@ -24,8 +24,8 @@ pub trait ConversationState: Send + Sync + 'static {
     /// When it cannot be had.
     async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, ConversationStateError>;
 
-    /// Keeps the summary of a conversation, in the place of the one before. It goes with the conversation's history, and
-    /// with the person whose conversation it is.
+    /// Keeps the summary of a conversation, in the place of the one before. It goes with the conversation's history,
+    /// and with the person whose conversation it is.
     ///
     /// # Errors
     /// When it cannot be kept.
@@ -87,14 +87,14 @@ pub struct LateState(OnceLock<Arc<dyn ConversationState>>);
 
 impl LateState {
     /// Says which one it is. Only the first word counts.
-    pub fn is(&self, notebook: Arc<dyn ConversationState>) {
-        drop(self.0.set(notebook));
+    pub fn is(&self, conversation_state: Arc<dyn ConversationState>) {
+        drop(self.0.set(conversation_state));
     }
 
     fn now(&self) -> Result<&dyn ConversationState, ConversationStateError> {
         self.0
             .get()
-            .map(|notebook| &**notebook)
+            .map(|conversation_state| &**conversation_state)
             .ok_or_else(|| ConversationStateError("the store is not open yet".into()))
     }
 }

@@ -54,7 +54,7 @@ impl ContactRef {
 
     /// Whom a claimed conversation is with. Nobody, if it holds nothing.
     pub fn of_claim(claim: &Claim) -> Option<Self> {
-        let newest = claim.messages.last().or(claim.errands.last()).map(|waiting| &waiting.inbound.at);
+        let newest = claim.messages.last().or(claim.proactive_messages.last()).map(|waiting| &waiting.inbound.at);
         let outgoing = claim.outgoing.as_ref().map(|outgoing| &outgoing.to);
         let failed = claim.failed.last().map(|failed| &failed.sent.to);
         [newest, outgoing, failed].into_iter().flatten().map(Self::of).reduce(Self::joined)
@@ -216,8 +216,8 @@ pub enum OptedBy {
     /// The person.
     #[default]
     Person,
-    /// The upstream, which holds back what is for that person by a rule of its own. It ends what it has brought about, and
-    /// nothing that the person has said.
+    /// The upstream, which holds back what is for that person by a rule of its own. It ends what it has brought about,
+    /// and nothing that the person has said.
     Upstream,
 }
 
@@ -239,8 +239,8 @@ impl Opted {
 /// How what stands about somebody changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContactChange {
-    /// A person answers from now on. It makes no pause shorter, and what was written on the phone before the bot was last
-    /// told to go on pauses nothing.
+    /// A person answers from now on. It makes no pause shorter, and what was written on the phone before the bot was
+    /// last told to go on pauses nothing.
     Pause(Pause),
     /// The bot answers again.
     Resume,
@@ -281,7 +281,8 @@ impl ContactState {
             (Some(one), Some(other)) => Some(one.and(other)),
             (one, other) => one.or(other),
         };
-        // Somebody who has opted out by one of their names is sent nothing by the other, until they say otherwise themselves.
+        // Somebody who has opted out by one of their names is sent nothing by the other, until they say otherwise
+        // themselves.
         let both = || [self.opted, other.opted].into_iter().flatten();
         let by_person = both().any(|opted| opted.out && opted.by == OptedBy::Person);
         let opted = both().max_by_key(|opted| (opted.out, opted.since));

@@ -1,9 +1,9 @@
-//! What is said unasked: no handler is asked, and nothing is marked as read. Dots precede it where the upstream wants them
-//! before every text.
+//! What is said unasked: no handler is asked, and nothing is marked as read. Dots precede it where the upstream wants
+//! them before every text.
 //!
 //! It leaves in its turn among the messages that wait. No pause and no quiet hours keep it, unless whoever asked for it
-//! wants it to be left unsaid while a person answers; a control word does not call it off. Whoever has opted out is sent
-//! nothing of it.
+//! wants it to be left unsaid while a person answers; a control word does not call it off. Whoever has opted out is
+//! sent nothing of it.
 
 use super::person::A_PERSON;
 use super::window::CLOSED;
@@ -22,31 +22,31 @@ const LOOKED_AT: usize = 200;
 
 impl Attempt<'_> {
     /// Whether there is nothing to do but to say things unasked.
-    pub(super) fn has_errands_alone(claim: &Claim) -> bool {
+    pub(super) fn has_proactive_alone(claim: &Claim) -> bool {
         claim.messages.is_empty() && claim.outgoing.is_none() && claim.failed.is_empty()
     }
 
     /// Whether nothing that is claimed came before what is to be said unasked.
-    pub(super) fn errand_is_first(claim: &Claim) -> bool {
+    pub(super) fn proactive_is_first(claim: &Claim) -> bool {
         let message = claim.messages.first().map(|waiting| waiting.seq);
-        claim.errands.first().is_some_and(|errand| message.is_none_or(|seq| errand.seq < seq))
+        claim.proactive_messages.first().is_some_and(|proactive| message.is_none_or(|seq| proactive.seq < seq))
     }
 
     /// Leaves for later what came after the first of what is to be said unasked.
-    pub(super) fn stop_at_errand(claim: &mut Claim) {
-        if let Some(errand) = claim.errands.first() {
-            claim.messages.retain(|waiting| waiting.seq < errand.seq);
+    pub(super) fn stop_at_proactive(claim: &mut Claim) {
+        if let Some(proactive) = claim.proactive_messages.first() {
+            claim.messages.retain(|waiting| waiting.seq < proactive.seq);
         }
     }
 
     /// Says the first of what is to be said unasked.
-    pub(super) async fn run_errand(mut self, claim: Claim) -> Result<TurnReport, StoreError> {
-        let Some(waiting) = claim.errands.first() else {
+    pub(super) async fn send_proactive(mut self, claim: Claim) -> Result<TurnReport, StoreError> {
+        let Some(waiting) = claim.proactive_messages.first() else {
             let now = self.tools.clock.now();
             return self.give_back(claim, now, GiveBackReason::NothingToSay).await;
         };
         let carries_key = self.bot.provider.abilities().statuses_carry_key;
-        let Some(mut outgoing) = outbox::errand(waiting, carries_key) else {
+        let Some(mut outgoing) = outbox::proactive(waiting, carries_key) else {
             let seq = waiting.seq;
             let done = Done { endings: vec![(seq, Ending::Silent)], ..Done::default() };
             return self.settle(claim, TurnOutcome::Silent, Some("it says nothing".into()), done).await;
@@ -59,12 +59,12 @@ impl Attempt<'_> {
         let mut left = left.into_iter();
         outgoing.parts.retain(|_| !left.next().unwrap_or_default());
         if outgoing.parts.is_empty() {
-            let endings = vec![(claim.errands[0].seq, Ending::Answered)];
+            let endings = vec![(claim.proactive_messages[0].seq, Ending::Answered)];
             let done = Done { endings, ..Done::default() };
             return self.settle(claim, TurnOutcome::Answered, Some("all of it had left".into()), done).await;
         }
         let peer = ContactRef::of(&outgoing.to);
-        let standing = self.tools.store.standing(&peer).await?;
+        let standing = self.tools.store.contact_state(&peer).await?;
         if standing.opted_out().is_some() {
             return self.leave_unsaid(claim, outgoing, Vec::new(), OPTED_OUT.to_owned()).await;
         }
@@ -101,8 +101,8 @@ impl Attempt<'_> {
         self.settle(claim, TurnOutcome::Dead, Some(why), done).await
     }
 
-    /// Until when somebody may be sent free-form messages unasked: whoever has never written may not, where there is such
-    /// a window.
+    /// Until when somebody may be sent free-form messages unasked: whoever has never written may not, where there is
+    /// such a window.
     pub(super) async fn open_to(&self, claim: &Claim, peer: &ContactRef) -> Result<Option<Timestamp>, StoreError> {
         if self.bot.provider.abilities().window.is_none() {
             return Ok(None);
@@ -112,8 +112,8 @@ impl Attempt<'_> {
         Ok(if has_written { self.window(claim, &history) } else { Some(Timestamp::default()) })
     }
 
-    /// What was said in the conversation, and in the others that were had with the same person: to somebody who had never
-    /// written something may have been said by the phone number, whom the upstream then calls otherwise.
+    /// What was said in the conversation, and in the others that were had with the same person: to somebody who had
+    /// never written something may have been said by the phone number, whom the upstream then calls otherwise.
     pub(super) async fn history(
         &self,
         claim: &Claim,

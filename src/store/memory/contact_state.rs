@@ -4,22 +4,22 @@ use super::ledger::{Ledger, decode};
 use crate::clock::Timestamp;
 use crate::handler::HistoryEntry;
 use crate::message::{ChatId, Echo};
+use crate::store::contact::{self, ContactRecord, PersonsWords};
 use crate::store::parts::{self, EchoMatch};
-use crate::store::standing::{self, ContactRecord, PersonsWords};
 use crate::store::{
     ContactChange, ContactRef, ContactState, Echoed, KnownContact, Pause, StoreError, Undecided, record,
 };
 
 impl Ledger {
     /// What stands about somebody.
-    pub(super) fn standing(&self, peer: &ContactRef) -> ContactState {
+    pub(super) fn contact_state(&self, peer: &ContactRef) -> ContactState {
         self.kept(peer).fold(ContactState::default(), |standing, kept| standing.and(kept.standing))
     }
 
     /// Changes it. Whether anything is different.
-    pub(super) fn stand(&mut self, peer: &ContactRef, change: ContactChange, now: Timestamp) -> bool {
+    pub(super) fn update_contact(&mut self, peer: &ContactRef, change: ContactChange, now: Timestamp) -> bool {
         let KnownContact { chats, peer, .. } = self.chats(peer);
-        let Some(kept) = standing::change(&peer, self.kept(&peer).cloned().collect(), change, now) else {
+        let Some(kept) = contact::change(&peer, self.kept(&peer).cloned().collect(), change, now) else {
             return false;
         };
         self.keep_standing(&kept);
@@ -62,7 +62,7 @@ impl Ledger {
             known.outgoing = Some(record::write(&outgoing)?);
             return Ok(echoed);
         }
-        let changed = self.stand(peer, ContactChange::Pause(pause), now);
+        let changed = self.update_contact(peer, ContactChange::Pause(pause), now);
         self.recall(peer, echo.chat.as_ref(), PersonsWords::of(echo))?;
         Ok(if changed { Echoed::TakenOver } else { Echoed::Known })
     }
@@ -70,7 +70,7 @@ impl Ledger {
     /// Keeps what a person of the business wrote with what was said in the chat, once.
     fn recall(&mut self, peer: &ContactRef, chat: Option<&ChatId>, wrote: PersonsWords) -> Result<(), StoreError> {
         let chats = self.chats(peer).chats;
-        let Some(conversation) = standing::chat_of(&chats, chat) else { return Ok(()) };
+        let Some(conversation) = contact::chat_of(&chats, chat) else { return Ok(()) };
         let Some(known) = self.conversations.get_mut(conversation) else { return Ok(()) };
         let newest = known.said.len().saturating_sub(PersonsWords::LOOKED_AT);
         let newest: Vec<HistoryEntry> =
@@ -94,7 +94,7 @@ impl Ledger {
     /// Pauses by an echo that turned out to be a person's.
     pub(super) fn take_over(&mut self, echo: Option<Undecided>, now: Timestamp) -> Result<(), StoreError> {
         if let Some(Undecided { peer, pause, message, words, told, chat }) = echo {
-            self.stand(&peer, ContactChange::Pause(pause), now);
+            self.update_contact(&peer, ContactChange::Pause(pause), now);
             let told = told.or(words);
             self.recall(&peer, chat.as_ref(), PersonsWords { message, told, time: pause.since })?;
         }

@@ -22,7 +22,7 @@ pub use salvage::{Salvaged, salvage};
 
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
-pub enum CareError {
+pub enum MaintenanceError {
     /// There is nothing to do it to.
     #[error("there is no store in {}", .0.display())]
     Nothing(PathBuf),
@@ -69,7 +69,7 @@ pub enum CareError {
 ///
 /// # Errors
 /// When there is none, when it is in use, and when its engine cannot open it.
-pub fn verify(settings: &DiskSettings) -> Result<StoreReport, CareError> {
+pub fn verify(settings: &DiskSettings) -> Result<StoreReport, MaintenanceError> {
     let _lock = lock(settings)?;
     let kind = the_one(&settings.path)?;
     let engine = open(kind, &settings.path.join(kind.name()), settings)?;
@@ -77,11 +77,11 @@ pub fn verify(settings: &DiskSettings) -> Result<StoreReport, CareError> {
 }
 
 /// Keeps everybody else away from a store, and ends a copying that a crash has interrupted in it.
-fn lock(settings: &DiskSettings) -> Result<File, CareError> {
+fn lock(settings: &DiskSettings) -> Result<File, MaintenanceError> {
     let store = &settings.path;
     let places = EngineKind::ALL.map(|kind| (kind, StorePaths::new(&DiskSettings { kind, ..settings.clone() })));
     if !places.iter().any(|(kind, place)| kind.is_in(store) || place.old.exists()) {
-        return Err(CareError::Nothing(store.clone()));
+        return Err(MaintenanceError::Nothing(store.clone()));
     }
     let lock = lock_file(store)?;
     for (_, place) in places.iter().filter(|(_, place)| place.old.exists()) {
@@ -90,24 +90,25 @@ fn lock(settings: &DiskSettings) -> Result<File, CareError> {
     Ok(lock)
 }
 
-fn lock_file(store: &Path) -> Result<File, CareError> {
+fn lock_file(store: &Path) -> Result<File, MaintenanceError> {
     let lock = files::lock(&store.join("store.lock"), Duration::ZERO).map_err(at(store))?;
-    lock.ok_or_else(|| CareError::InUse(store.to_owned()))
+    lock.ok_or_else(|| MaintenanceError::InUse(store.to_owned()))
 }
 
 /// The engine that has data in a store.
-fn the_one(store: &Path) -> Result<EngineKind, CareError> {
+fn the_one(store: &Path) -> Result<EngineKind, MaintenanceError> {
     match EngineKind::ALL.into_iter().filter(|kind| kind.is_in(store)).collect::<Vec<_>>()[..] {
         [kind] => Ok(kind),
-        [] => Err(CareError::Nothing(store.to_owned())),
-        _ => Err(CareError::Ambiguous(store.to_owned())),
+        [] => Err(MaintenanceError::Nothing(store.to_owned())),
+        _ => Err(MaintenanceError::Ambiguous(store.to_owned())),
     }
 }
 
 /// Opens an engine's files as they are, or makes new ones.
-fn open(kind: EngineKind, directory: &Path, settings: &DiskSettings) -> Result<Box<dyn KvEngine>, CareError> {
+fn open(kind: EngineKind, directory: &Path, settings: &DiskSettings) -> Result<Box<dyn KvEngine>, MaintenanceError> {
     if directory.join("db").exists() {
-        // Nobody else has the store: threads of sled's that this process has just let go of may still hold sled's own lock.
+        // Nobody else has the store: threads of sled's that this process has just let go of may still hold sled's own
+        // lock.
         wait_for(directory, settings)?;
     }
     kind.prepare(directory).map_err(at(directory))?;
@@ -117,24 +118,24 @@ fn open(kind: EngineKind, directory: &Path, settings: &DiskSettings) -> Result<B
 }
 
 /// Lets go of an engine's files, and waits until it has.
-fn close(engine: Box<dyn KvEngine>, directory: &Path, settings: &DiskSettings) -> Result<(), CareError> {
+fn close(engine: Box<dyn KvEngine>, directory: &Path, settings: &DiskSettings) -> Result<(), MaintenanceError> {
     drop(engine);
     wait_for(directory, settings)
 }
 
 /// Waits until no thread holds an engine's files.
-fn wait_for(directory: &Path, settings: &DiskSettings) -> Result<(), CareError> {
+fn wait_for(directory: &Path, settings: &DiskSettings) -> Result<(), MaintenanceError> {
     match files::lock(&directory.join("db"), settings.lock_timeout).map_err(at(directory))? {
         Some(_) => Ok(()),
-        None => Err(CareError::InUse(directory.to_owned())),
+        None => Err(MaintenanceError::InUse(directory.to_owned())),
     }
 }
 
-fn unusable(path: &Path, fault: &Fault) -> CareError {
-    CareError::Unusable { path: path.to_owned(), reason: fault.to_string() }
+fn unusable(path: &Path, fault: &Fault) -> MaintenanceError {
+    MaintenanceError::Unusable { path: path.to_owned(), reason: fault.to_string() }
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> CareError {
+fn at(path: &Path) -> impl Fn(io::Error) -> MaintenanceError {
     let path = path.to_owned();
-    move |error| CareError::Io { path: path.clone(), error }
+    move |error| MaintenanceError::Io { path: path.clone(), error }
 }

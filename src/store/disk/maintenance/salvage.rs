@@ -13,7 +13,9 @@ use super::super::fault::Fault;
 use super::super::ledger;
 use super::super::records::{self, FORMAT, Hash, LAST};
 use super::super::tree::KeyChanges;
-use super::{CareError, DiskSettings, EngineKind, KvEngine, StoreReport, at, close, files, lock_file, open, unusable};
+use super::{
+    DiskSettings, EngineKind, KvEngine, MaintenanceError, StoreReport, at, close, files, lock_file, open, unusable,
+};
 use crate::store::Seq;
 use crate::store::record::{self, VERSION};
 
@@ -38,12 +40,12 @@ pub struct Salvaged {
 ///
 /// # Errors
 /// When there is nothing in `from`, or it is in use; when `to` is there; and when nothing can be read at all.
-pub fn salvage(from: &Path, to: &Path, settings: &DiskSettings) -> Result<Salvaged, CareError> {
+pub fn salvage(from: &Path, to: &Path, settings: &DiskSettings) -> Result<Salvaged, MaintenanceError> {
     let (kind, damaged) = find(from)?;
     let in_store = damaged != from;
     let _lock = if in_store { Some(lock_file(from)?) } else { None };
     if to.exists() {
-        return Err(CareError::Occupied(to.to_owned()));
+        return Err(MaintenanceError::Occupied(to.to_owned()));
     }
     files::create_directory(to).map_err(at(to))?;
     let working = to.join("damaged-copy");
@@ -58,7 +60,7 @@ pub fn salvage(from: &Path, to: &Path, settings: &DiskSettings) -> Result<Salvag
 }
 
 /// Where the data is, and whose.
-fn find(from: &Path) -> Result<(EngineKind, PathBuf), CareError> {
+fn find(from: &Path) -> Result<(EngineKind, PathBuf), MaintenanceError> {
     if let Some(kind) = EngineKind::ALL.into_iter().find(|kind| from.join(kind.name()).join("db").exists()) {
         return Ok((kind, from.join(kind.name())));
     }
@@ -70,7 +72,7 @@ fn find(from: &Path) -> Result<(EngineKind, PathBuf), CareError> {
             let kind = if start[..read] == *REDB { EngineKind::Redb } else { EngineKind::Sled };
             Ok((kind, from.to_owned()))
         }
-        Err(_) => Err(CareError::Nothing(from.to_owned())),
+        Err(_) => Err(MaintenanceError::Nothing(from.to_owned())),
     }
 }
 
@@ -88,7 +90,7 @@ fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn pick(kind: EngineKind, damaged: &Path, fresh: &Path, settings: &DiskSettings) -> Result<Salvaged, CareError> {
+fn pick(kind: EngineKind, damaged: &Path, fresh: &Path, settings: &DiskSettings) -> Result<Salvaged, MaintenanceError> {
     let source = match open(kind, damaged, settings) {
         Ok(source) => source,
         Err(error) => {

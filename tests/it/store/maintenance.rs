@@ -5,7 +5,7 @@ use std::path::Path;
 
 use threedots::clock::Timestamp;
 use threedots::handler::Count;
-use threedots::store::disk::care::{self, CareError};
+use threedots::store::disk::maintenance::{self, MaintenanceError};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{Accepted, Ending, PartState, Settlement, Store};
 
@@ -130,7 +130,7 @@ fn spoil(place: &Place, prefix: &[u8], nonsense: Option<&[u8]>) {
 async fn a_sound_store_is_counted(kind: EngineKind) {
     let place = Place::new(kind);
     place.full().await;
-    let report = care::verify(&place.settings()).unwrap();
+    let report = maintenance::verify(&place.settings()).unwrap();
     assert_eq!((report.damaged(), report.trouble()), (0, None));
     let counted =
         ["conversations", "messages that wait", "replies on their way", "things said", "dead letters", "counters"];
@@ -138,7 +138,7 @@ async fn a_sound_store_is_counted(kind: EngineKind) {
     assert!(report.to_string().ends_with("nothing is damaged"), "{report}");
     // A crash between two renames, as somebody was forgotten.
     fs::rename(place.data(""), place.beside(".old")).unwrap();
-    assert_eq!(care::verify(&place.settings()).unwrap(), report);
+    assert_eq!(maintenance::verify(&place.settings()).unwrap(), report);
     assert!(!place.beside(".old").exists());
     place.check().await;
 }
@@ -147,7 +147,7 @@ async fn a_store_moves_to_another_engine_and_back(kind: EngineKind) {
     let mut place = Place::new(kind);
     place.full().await;
     for (number, to) in [other(kind), kind, other(kind)].into_iter().enumerate() {
-        let migrated = care::migrate(&place.settings(), to).unwrap().unwrap();
+        let migrated = maintenance::migrate(&place.settings(), to).unwrap().unwrap();
         assert_eq!(migrated.from, other(to));
         assert!(migrated.entries > 10);
         let ending = if number < 2 { String::new() } else { "-2".to_owned() };
@@ -156,9 +156,9 @@ async fn a_store_moves_to_another_engine_and_back(kind: EngineKind) {
         assert!(!place.data("").exists());
         // It can be gone back to.
         let kept = DiskSettings { path: migrated.kept, ..place.settings() };
-        assert_eq!(care::verify(&kept).unwrap().damaged(), 0);
+        assert_eq!(maintenance::verify(&kept).unwrap().damaged(), 0);
         place.kind = to;
-        assert_eq!(care::migrate(&place.settings(), to).unwrap(), None);
+        assert_eq!(maintenance::migrate(&place.settings(), to).unwrap(), None);
     }
     place.check().await;
 }
@@ -167,16 +167,16 @@ async fn a_store_in_use_is_left_alone(kind: EngineKind) {
     let place = Place::new(kind);
     let store = place.open();
     let settings = place.settings();
-    assert!(matches!(care::verify(&settings), Err(CareError::InUse(_))));
-    assert!(matches!(care::migrate(&settings, other(kind)), Err(CareError::InUse(_))));
+    assert!(matches!(maintenance::verify(&settings), Err(MaintenanceError::InUse(_))));
+    assert!(matches!(maintenance::migrate(&settings, other(kind)), Err(MaintenanceError::InUse(_))));
     let to = place.file("../salvaged");
-    assert!(matches!(care::salvage(&settings.path, &to, &settings), Err(CareError::InUse(_))));
+    assert!(matches!(maintenance::salvage(&settings.path, &to, &settings), Err(MaintenanceError::InUse(_))));
     assert!(!to.exists());
     store.close().await;
     drop(store);
     let nowhere = DiskSettings { path: place.file("nowhere"), ..settings };
-    assert!(matches!(care::verify(&nowhere), Err(CareError::Nothing(_))));
-    assert!(matches!(care::migrate(&nowhere, other(kind)), Err(CareError::Nothing(_))));
+    assert!(matches!(maintenance::verify(&nowhere), Err(MaintenanceError::Nothing(_))));
+    assert!(matches!(maintenance::migrate(&nowhere, other(kind)), Err(MaintenanceError::Nothing(_))));
     assert!(!nowhere.path.exists());
 }
 
@@ -187,14 +187,14 @@ async fn a_migration_that_was_interrupted_is_ended_by_the_next(kind: EngineKind)
     let half = place.file(&format!("{}.new", other(kind).name()));
     fs::create_dir(&half).unwrap();
     fs::write(half.join("db"), b"half").unwrap();
-    let migrated = care::migrate(&place.settings(), other(kind)).unwrap().unwrap();
+    let migrated = maintenance::migrate(&place.settings(), other(kind)).unwrap().unwrap();
     assert!(!half.exists());
     fs::rename(migrated.kept.join(kind.name()), place.data("")).unwrap();
     for wanted in EngineKind::ALL {
         let error = Disk::open(with(wanted, &place), place.clock).unwrap_err();
         assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
     }
-    let again = care::migrate(&place.settings(), other(kind)).unwrap().unwrap();
+    let again = maintenance::migrate(&place.settings(), other(kind)).unwrap().unwrap();
     assert_eq!((again.from, again.entries), (kind, migrated.entries));
     place.kind = other(kind);
     place.check().await;
@@ -203,14 +203,14 @@ async fn a_migration_that_was_interrupted_is_ended_by_the_next(kind: EngineKind)
 async fn what_differs_is_not_taken_for_an_interrupted_migration(kind: EngineKind) {
     let mut place = Place::new(kind);
     place.full().await;
-    let migrated = care::migrate(&place.settings(), other(kind)).unwrap().unwrap();
+    let migrated = maintenance::migrate(&place.settings(), other(kind)).unwrap().unwrap();
     place.kind = other(kind);
     let store = place.open();
     store.accept(&[message("dan", "dan")]).await.unwrap();
     store.close().await;
     fs::rename(migrated.kept.join(kind.name()), place.file(kind.name())).unwrap();
     for to in EngineKind::ALL {
-        assert!(matches!(care::migrate(&place.settings(), to), Err(CareError::Ambiguous(_))));
+        assert!(matches!(maintenance::migrate(&place.settings(), to), Err(MaintenanceError::Ambiguous(_))));
     }
     assert!(place.file("sled").is_dir() && place.file("redb").is_dir());
 }
@@ -229,20 +229,20 @@ async fn damage_is_found_and_what_is_whole_is_salvaged(kind: EngineKind) {
     place.full().await;
     spoil(&place, b"h", Some(b"nonsense"));
     let settings = place.settings();
-    let report = care::verify(&settings).unwrap();
+    let report = maintenance::verify(&settings).unwrap();
     assert_eq!(report.damaged(), 2, "{report}");
     assert!(report.to_string().contains("things said: 2 cannot be read"), "{report}");
-    assert!(matches!(care::migrate(&settings, other(kind)), Err(CareError::Damaged { .. })));
+    assert!(matches!(maintenance::migrate(&settings, other(kind)), Err(MaintenanceError::Damaged { .. })));
     let before = fs::read(place.data("db")).unwrap();
 
     let to = place.directory.path().join("salvaged");
-    let salvaged = care::salvage(&settings.path, &to, &settings).unwrap();
+    let salvaged = maintenance::salvage(&settings.path, &to, &settings).unwrap();
     assert_eq!((salvaged.kind, salvaged.found.damaged(), salvaged.restored), (kind, 2, 0));
-    assert!(matches!(care::salvage(&settings.path, &to, &settings), Err(CareError::Occupied(_))));
+    assert!(matches!(maintenance::salvage(&settings.path, &to, &settings), Err(MaintenanceError::Occupied(_))));
     assert_eq!(fs::read_dir(&to).unwrap().count(), 1);
     assert!(fs::read(place.data("db")).unwrap() == before, "the damaged data was touched");
     let fresh = DiskSettings { path: to.clone(), ..settings };
-    assert_eq!(care::verify(&fresh).unwrap().damaged(), 0);
+    assert_eq!(maintenance::verify(&fresh).unwrap().damaged(), 0);
     fs::rename(&to, place.directory.path().join("fresh")).unwrap();
     fs::rename(place.settings().path, place.directory.path().join("damaged")).unwrap();
     fs::rename(place.directory.path().join("fresh"), place.settings().path).unwrap();
@@ -267,7 +267,7 @@ async fn a_store_that_was_moved_aside_is_salvaged(kind: EngineKind) {
     assert_eq!(store.opened().waiting, 0);
     // The server goes on with its empty store meanwhile.
     let to = place.directory.path().join("salvaged");
-    let salvaged = care::salvage(&quarantine.moved_to, &to, &place.settings()).unwrap();
+    let salvaged = maintenance::salvage(&quarantine.moved_to, &to, &place.settings()).unwrap();
     assert_eq!((salvaged.kind, salvaged.found.damaged() > 0, salvaged.restored), (kind, true, 2));
     let fresh = Disk::open(DiskSettings { path: to, ..place.settings() }, place.clock).unwrap();
     assert_eq!((fresh.opened().waiting, &fresh.opened().quarantine), (3, &None));
@@ -280,10 +280,10 @@ async fn a_conversation_that_is_lost_is_told_by_its_messages(kind: EngineKind) {
     place.full().await;
     spoil(&place, b"c", None);
     spoil(&place, b"l", None);
-    let report = care::verify(&place.settings()).unwrap();
+    let report = maintenance::verify(&place.settings()).unwrap();
     assert_eq!(report.damaged(), 2, "two conversations have something to do: {report}");
     let to = place.directory.path().join("salvaged");
-    let salvaged = care::salvage(&place.settings().path, &to, &place.settings()).unwrap();
+    let salvaged = maintenance::salvage(&place.settings().path, &to, &place.settings()).unwrap();
     assert_eq!(salvaged.restored, 2);
     let fresh = Disk::open(DiskSettings { path: to, ..place.settings() }, place.clock).unwrap();
     assert_eq!(fresh.opened().waiting, 3);
@@ -340,10 +340,10 @@ async fn a_flipped_bit_in_a_value_of_redbs_is_found() {
     let place = Place::new(EngineKind::Redb);
     place.full().await;
     flip(&place.data("db"), b"question");
-    let report = care::verify(&place.settings()).unwrap();
+    let report = maintenance::verify(&place.settings()).unwrap();
     assert_eq!(report.damaged(), 1, "{report}");
     let to = place.directory.path().join("salvaged");
-    let salvaged = care::salvage(&place.settings().path, &to, &place.settings()).unwrap();
+    let salvaged = maintenance::salvage(&place.settings().path, &to, &place.settings()).unwrap();
     assert_eq!(salvaged.found.whole("things said"), 1);
     let fresh = Disk::open(DiskSettings { path: to, ..place.settings() }, place.clock).unwrap();
     assert_eq!(fresh.history(&conversation("ben"), 9).await.unwrap(), [said("answer")]);
@@ -392,5 +392,5 @@ async fn the_command_verifies_migrates_and_salvages() {
     let (fine, said) = command(&place, &["salvage", "--to", to.to_str().unwrap()]);
     assert!(fine && said.contains("is a store of redb with all that could be read"), "{said}");
     assert!(said.contains("damaged: things said: 2 cannot be read"), "{said}");
-    assert_eq!(care::verify(&DiskSettings { path: to, ..place.settings() }).unwrap().damaged(), 0);
+    assert_eq!(maintenance::verify(&DiskSettings { path: to, ..place.settings() }).unwrap().damaged(), 0);
 }

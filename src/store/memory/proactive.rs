@@ -3,33 +3,33 @@
 use super::ledger::{Known, Ledger, Mark};
 use crate::clock::Timestamp;
 use crate::message::{BotName, Conversation, PartKey};
-use crate::store::errand::{KeyRecord, Receipt};
 use crate::store::parts::{self, OnItsWay, Trace};
 use crate::store::people::address;
+use crate::store::proactive::{KeyRecord, Receipt};
 use crate::store::record::{self, Arrival};
 use crate::store::{Enqueued, IdempotencyKey, KnownAddress, NewProactive, PartState, Seq, StoreError, Waiting};
 
 impl Ledger {
-    /// What is known of an errand by its key.
-    pub(super) fn commissioned(&self, asked: &IdempotencyKey) -> Option<Enqueued> {
-        self.errands.get(&mark(asked)).map(|kept| kept.answer(asked))
+    /// What is known of a proactive message by its key.
+    pub(super) fn enqueued(&self, asked: &IdempotencyKey) -> Option<Enqueued> {
+        self.proactive_messages.get(&mark(asked)).map(|kept| kept.answer(asked))
     }
 
-    /// Takes an errand in that is not known, and says in which conversation it waits.
-    pub(super) fn commission(
+    /// Takes a proactive message in that is not known, and says in which conversation it waits.
+    pub(super) fn enqueue(
         &mut self,
-        commission: &NewProactive,
+        new_proactive: &NewProactive,
         now: Timestamp,
         aged: Timestamp,
     ) -> Result<(Receipt, Conversation), StoreError> {
-        let stand_in = commission.stand_in(now);
-        let record = record::encode(&Arrival::of_errand(&commission.errand, &stand_in, now))?;
+        let stand_in = new_proactive.stand_in(now);
+        let record = record::encode(&Arrival::of_proactive(&new_proactive.proactive, &stand_in, now))?;
         let seq = Seq(self.last.0 + 1);
-        let receipt = Receipt { seq, accepted: now, parts: commission.errand.parts.len() as u64 };
-        let mark = mark(&commission.asked);
+        let receipt = Receipt { seq, accepted: now, parts: new_proactive.proactive.parts.len() as u64 };
+        let mark = mark(&new_proactive.asked);
         self.last = seq;
         self.expiry.push_back((aged, mark.clone()));
-        self.errands.insert(mark, KeyRecord { receipt, fingerprint: commission.asked.fingerprint });
+        self.proactive_messages.insert(mark, KeyRecord { receipt, fingerprint: new_proactive.asked.fingerprint });
         self.add(seq, &stand_in.at, record, now);
         let conversation = stand_in.at.conversation();
         self.expect(&conversation, &receipt.keys());
@@ -53,7 +53,7 @@ impl Ledger {
     }
 
     /// Where a chat is written to, or a person.
-    pub(super) fn whereabouts(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
+    pub(super) fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
         let Some(conversation) = self.addressed(bot, name)? else { return Ok(None) };
         let Some(known) = self.conversations.get(&conversation) else { return Ok(None) };
         let waiting = known.first_waiting(Seq(0), &mut 0)?;
@@ -61,9 +61,9 @@ impl Ledger {
     }
 }
 
-/// Those that wait, and those of them that are errands apart.
+/// Those that wait, and those of them that are proactive messages apart.
 pub(super) fn apart(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
-    waiting.into_iter().partition(|waiting| waiting.errand.is_none())
+    waiting.into_iter().partition(|waiting| waiting.proactive.is_none())
 }
 
 fn mark(asked: &IdempotencyKey) -> Mark {

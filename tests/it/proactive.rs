@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use threedots::clock::Clock;
 use threedots::control::ControlConfig;
-use threedots::errand::{Errands, OutboundChannel};
 use threedots::handler::Speaker;
 use threedots::health::Health;
 use threedots::hosting::BotRegistry;
 use threedots::message::BotName;
 use threedots::operator::{Api, routes};
+use threedots::proactive::{OutboundChannel, ProactiveIntake};
 use threedots::provider::Provider;
 use threedots::quiet::QuietConfig;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
@@ -35,11 +35,12 @@ fn api(store: &Arc<dyn Store>, provider: &Arc<dyn Provider>, clock: Clock) -> Ar
     let bot = BotName::new(BOT);
     let (patience, list_button) = (Duration::from_secs(20), "Options".into());
     let voice = OutboundChannel { provider: Arc::clone(provider), patience, list_button };
-    let errands = Errands::new(BotRegistry::from_iter([(bot.clone(), Arc::new(voice))]), Arc::clone(store), clock);
+    let proactive_messages =
+        ProactiveIntake::new(BotRegistry::from_iter([(bot.clone(), Arc::new(voice))]), Arc::clone(store), clock);
     let healths = BotRegistry::from_iter([(bot.clone(), Arc::new(Health::new(bot, clock)))]);
     Arc::new(
         Api::new(Arc::clone(store), healths, Arc::new(Fixed), TOKEN.to_owned().into(), Arc::default(), clock)
-            .with_errands(errands),
+            .with_proactive(proactive_messages),
     )
 }
 
@@ -97,12 +98,12 @@ fn peer() -> ContactRef {
 
 async fn opt_out(world: &World) {
     let opted = Opted { out: true, since: world.clock.now(), by: OptedBy::Person };
-    world.store.stand(&peer(), ContactChange::Opt(opted)).await.expect("the store works");
+    world.store.update_contact(&peer(), ContactChange::Opt(opted)).await.expect("the store works");
 }
 
 async fn pause(world: &World) {
     let pause = Pause { since: world.clock.now(), until: None, by: threedots::store::By::Phone };
-    world.store.stand(&peer(), ContactChange::Pause(pause)).await.expect("the store works");
+    world.store.update_contact(&peer(), ContactChange::Pause(pause)).await.expect("the store works");
 }
 
 fn templated() -> Value {
@@ -204,7 +205,7 @@ async fn a_person_who_answers_holds_it_back_only_if_that_is_asked_for() {
     let kind = json!({ "contact": ADA, "text": "how did you like it?", "unless_paused": true });
     let (status, refused) = send(&api, "survey", &kind).await;
     assert_eq!((status, &refused["error"]), (403, &json!("a person answers this contact, and `unless_paused` is set")));
-    world.store.stand(&peer(), ContactChange::Resume).await.expect("the store works");
+    world.store.update_contact(&peer(), ContactChange::Resume).await.expect("the store works");
     // Taken in, and the person comes back before it can leave.
     world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Broken).once());
     let (status, taken) = send(&api, "survey", &kind).await;

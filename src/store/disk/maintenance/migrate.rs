@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::examine::examine;
-use super::{CareError, DiskSettings, EngineKind, KvEngine, at, close, files, lock, open, the_one, unusable};
+use super::{DiskSettings, EngineKind, KvEngine, MaintenanceError, at, close, files, lock, open, the_one, unusable};
 use crate::store::record::VERSION;
 
 /// How much is copied at a time, in bytes.
@@ -24,12 +24,12 @@ pub struct Migrated {
     pub kept: PathBuf,
 }
 
-/// Copies a store's data to another engine, compares the copy with it, and puts it in its place. Nothing, if the data is
-/// of that engine already.
+/// Copies a store's data to another engine, compares the copy with it, and puts it in its place. Nothing, if the data
+/// is of that engine already.
 ///
 /// # Errors
 /// When there is no store, when it is in use, and when some of it cannot be read; then it is as it was.
-pub fn migrate(settings: &DiskSettings, to: EngineKind) -> Result<Option<Migrated>, CareError> {
+pub fn migrate(settings: &DiskSettings, to: EngineKind) -> Result<Option<Migrated>, MaintenanceError> {
     let store = &settings.path;
     let _lock = lock(settings)?;
     let target = store.join(to.name());
@@ -41,7 +41,7 @@ pub fn migrate(settings: &DiskSettings, to: EngineKind) -> Result<Option<Migrate
     let entries = if to.is_in(store) {
         // An earlier migration came this far.
         compare(&*engine, &source, to, &target, settings).map_err(|error| match error {
-            CareError::Unlike => CareError::Ambiguous(store.clone()),
+            MaintenanceError::Unlike => MaintenanceError::Ambiguous(store.clone()),
             error => error,
         })?
     } else {
@@ -67,10 +67,10 @@ fn copy(
     to: EngineKind,
     target: &Path,
     settings: &DiskSettings,
-) -> Result<(), CareError> {
+) -> Result<(), MaintenanceError> {
     let report = examine(source, &|| {}, &mut |_| {});
     if let Some(trouble) = report.trouble() {
-        return Err(CareError::Damaged { path: settings.path.clone(), trouble });
+        return Err(MaintenanceError::Damaged { path: settings.path.clone(), trouble });
     }
     let mut engine = open(to, target, settings)?;
     let (mut batch, mut size) = (Vec::new(), 0);
@@ -97,7 +97,7 @@ fn compare(
     to: EngineKind,
     target: &Path,
     settings: &DiskSettings,
-) -> Result<u64, CareError> {
+) -> Result<u64, MaintenanceError> {
     let copy = open(to, target, settings)?;
     let mut copied = copy.range(&[], None).map_err(|fault| unusable(target, &fault))?;
     let mut entries = 0;
@@ -105,11 +105,11 @@ fn compare(
         let pair = pair.map_err(|fault| unusable(from, &fault))?;
         match copied.next() {
             Some(Ok(copied)) if copied == pair => entries += 1,
-            _ => return Err(CareError::Unlike),
+            _ => return Err(MaintenanceError::Unlike),
         }
     }
     if copied.next().is_some() {
-        return Err(CareError::Unlike);
+        return Err(MaintenanceError::Unlike);
     }
     drop(copied);
     close(copy, target, settings)?;
@@ -117,7 +117,7 @@ fn compare(
 }
 
 /// Moves an engine's files into a store of their own, beside the one that they were in.
-fn put_away(store: &Path, source: &Path, from: EngineKind, to: EngineKind) -> Result<PathBuf, CareError> {
+fn put_away(store: &Path, source: &Path, from: EngineKind, to: EngineKind) -> Result<PathBuf, MaintenanceError> {
     let name = format!("{}.before-{}", store.display(), to.name());
     let mut kept = PathBuf::from(&name);
     for number in 2.. {
