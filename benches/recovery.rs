@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use threedots::Inbound;
 use threedots::clock::{Clock, Timestamp};
-use threedots::handler::{HistoryEntry, Speaker};
+use threedots::message::{HistoryEntry, Speaker};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
 use threedots::store::{Ending, Settlement, Store};
 use tokio::task::JoinSet;

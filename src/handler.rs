@@ -37,8 +37,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
-use crate::message::{BotName, Contact, ContactId, Inbound, MediaRef, MessageId, Reply, rendering};
-pub use conversation_state::{ConversationState, ConversationStateError, Count, LateState, Summary};
+use crate::message::{BotName, Contact, HistoryEntry, Inbound, MediaRef, Reply, rendering};
+pub use conversation_state::{ConversationState, ConversationStateError, LateState};
 pub use way_out::Egress;
 
 /// Turns a turn into a reply.
@@ -145,77 +145,6 @@ impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Turn({}, {} messages)", self.bot, self.messages.len())
     }
-}
-
-/// Something that was said in a conversation.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct HistoryEntry {
-    /// By whom.
-    pub by: Speaker,
-    /// The words, with what else was in the message before them in square brackets, such as `[image]`: see
-    /// [`rendering`].
-    pub words: String,
-    /// When.
-    pub time: Timestamp,
-    /// Which customer, in a group.
-    #[serde(default)]
-    pub who: Option<ContactId>,
-    /// The name that this customer shows, in a group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The message, if its name is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<MessageId>,
-    /// Whether the words were spoken, and are what a machine has understood: mistakes are to be expected.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub transcript: bool,
-    /// What a model is told, where that is something else than `words`: see [`told`](crate::message::rendering::told).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<String>,
-}
-
-impl HistoryEntry {
-    /// What the history keeps of a customer's message.
-    pub fn heard(inbound: &Inbound) -> Self {
-        let at = &inbound.at;
-        let (words, told) = (rendering::said(inbound), rendering::told(inbound));
-        Self {
-            by: Speaker::Customer,
-            told: (told != words).then_some(told),
-            words,
-            time: at.time,
-            who: at.group.then(|| at.sender.clone()),
-            name: at.group.then(|| rendering::speaker(inbound)),
-            message: Some(at.message.clone()),
-            transcript: inbound.content.transcript().is_some_and(|said| !said.is_empty()),
-        }
-    }
-
-    /// How much memory it takes, in bytes, or a little more.
-    pub(crate) fn size(&self) -> u64 {
-        let ids = self.message.as_ref().map_or(0, |message| message.as_str().len())
-            + self.who.as_ref().map_or(0, |who| who.as_str().len());
-        let besides = [&self.name, &self.told].into_iter().flatten().map(String::len).sum::<usize>();
-        (size_of::<Self>() + self.words.len() + besides + ids) as u64
-    }
-}
-
-impl fmt::Debug for HistoryEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Said({:?})", self.by)
-    }
-}
-
-/// Who said something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Speaker {
-    /// The customer.
-    Customer,
-    /// The bot.
-    Bot,
-    /// A person of the business, from its own phone.
-    Person,
 }
 
 /// The handler's hand on the indicator. Requests, not calls: where the upstream has no such thing, nothing happens.

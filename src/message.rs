@@ -6,6 +6,7 @@
 mod contact_ids;
 pub mod content;
 mod format;
+mod history;
 pub(crate) mod markdown;
 pub(crate) mod marks;
 mod mention;
@@ -24,6 +25,7 @@ pub(crate) use contact_ids::written;
 pub use contact_ids::{ContactIds, NotAContact, contact_key};
 pub use content::{Content, ContentKind, MediaKind, MediaRef};
 pub use format::Format;
+pub use history::{Count, HistoryEntry, Speaker, Summary};
 pub use question::Question;
 pub use reply::{Media, MediaSource, Part, Payload, Reply};
 

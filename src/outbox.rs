@@ -21,8 +21,7 @@ use std::time::Duration;
 use tracing::{debug, warn};
 
 use crate::clock::{Clock, Timestamp, timeout_awake};
-use crate::handler::Speaker;
-use crate::message::{MessageId, Payload};
+use crate::message::{MessageId, Payload, Speaker};
 use crate::pace::Pace;
 use crate::provider::{ErrorCode, Provider, ProviderError, Scope};
 use crate::store::{

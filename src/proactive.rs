@@ -13,11 +13,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Timestamp};
-use crate::handler::Speaker;
 use crate::handler::http::unasked::{To, Unasked, unasked};
 use crate::hosting::BotRegistry;
 use crate::json;
-use crate::message::{self, Address, BotName, ContactIds, Conversation, Part, Payload, contact_key};
+use crate::message::{self, Address, BotName, ContactIds, Conversation, Part, Payload, Speaker, contact_key};
 use crate::outbox::{self, Unsendable};
 use crate::provider::Provider;
 use crate::store::{

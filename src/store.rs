@@ -33,11 +33,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, in_words};
-use crate::handler::{ConversationState, ConversationStateError, Count, HistoryEntry, Summary};
 use crate::message::reply::Choice;
 use crate::message::{
-    BotName, ChatId, Content, Conversation, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Part, PartKey,
-    Question, Renamed, Stage,
+    BotName, ChatId, Content, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, Inbound, MessageId, MessageRef,
+    Part, PartKey, Question, Renamed, Stage, Summary,
 };
 pub use contact::KnownContact;
 pub use contact::{By, ContactChange, ContactRef, ContactState, Opted, OptedBy, Pause};
@@ -785,20 +784,3 @@ pub const MOST_RECALLED_BYTES: usize = 128 << 10;
 /// How long a message is known for, by a clock that nobody can set. Meta repeats itself for up to seven days, longer
 /// than any other upstream.
 pub const DEDUPLICATED_FOR: Duration = Duration::from_hours(8 * 24);
-
-#[async_trait]
-impl ConversationState for std::sync::Arc<dyn Store> {
-    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, ConversationStateError> {
-        Store::count(&**self, counts).await.map_err(|error| ConversationStateError(error.to_string()))
-    }
-
-    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, ConversationStateError> {
-        Store::summary(&**self, conversation).await.map_err(|error| ConversationStateError(error.to_string()))
-    }
-
-    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), ConversationStateError> {
-        Store::summarise(&**self, conversation, &summary)
-            .await
-            .map_err(|error| ConversationStateError(error.to_string()))
-    }
-}

@@ -3,10 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
-use crate::message::Conversation;
+use crate::message::{Conversation, Count, Summary};
+use crate::store::Store;
 
 /// What a handler keeps beyond its turns, and beyond the process.
 #[async_trait]
@@ -32,56 +31,12 @@ pub trait ConversationState: Send + Sync + 'static {
     async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), ConversationStateError>;
 }
 
-/// What was said in a conversation, in short.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
-    /// The words.
-    pub words: String,
-    /// The time of the last thing said that is in it.
-    pub until: Timestamp,
-}
-
-/// A customer's words are in it.
-impl std::fmt::Debug for Summary {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Summary(…)")
-    }
-}
-
-/// Something to add to a counter.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Count {
-    /// The counter's name. It may hold a person's: it is kept as a hash.
-    pub name: String,
-    /// How much is added; less than nothing takes away.
-    pub by: i64,
-    /// How far the counter may go, if adding is to have a limit.
-    pub most: Option<u64>,
-    /// When the counter ends: it is forgotten in the hour after that.
-    pub until: Timestamp,
-}
-
-/// The name may hold a person's.
-impl std::fmt::Debug for Count {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Count({})", self.by)
-    }
-}
-
-impl Count {
-    /// What a counter that stands at `now` comes to; nothing if that is over the limit.
-    pub fn added_to(&self, now: u64) -> Option<u64> {
-        let sum = now.saturating_add_signed(self.by);
-        (self.by <= 0 || self.most.is_none_or(|most| sum <= most)).then_some(sum)
-    }
-}
-
 /// Nothing can be kept: why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing can be kept: {0}")]
 pub struct ConversationStateError(pub String);
 
-/// A notebook that is there later: handlers are made before the store is opened.
+/// The state that is there later: handlers are made before the store is opened.
 #[derive(Default)]
 pub struct LateState(OnceLock<Arc<dyn ConversationState>>);
 
@@ -111,5 +66,22 @@ impl ConversationState for LateState {
 
     async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), ConversationStateError> {
         self.now()?.summarise(conversation, summary).await
+    }
+}
+
+#[async_trait]
+impl ConversationState for Arc<dyn Store> {
+    async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, ConversationStateError> {
+        Store::count(&**self, counts).await.map_err(|error| ConversationStateError(error.to_string()))
+    }
+
+    async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, ConversationStateError> {
+        Store::summary(&**self, conversation).await.map_err(|error| ConversationStateError(error.to_string()))
+    }
+
+    async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), ConversationStateError> {
+        Store::summarise(&**self, conversation, &summary)
+            .await
+            .map_err(|error| ConversationStateError(error.to_string()))
     }
 }

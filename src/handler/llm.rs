@@ -59,9 +59,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::{info, warn};
 
-use super::{ConversationState, ConversationStateError, Egress, Handler, HandlerError, Speaker, Turn};
+use super::{ConversationState, ConversationStateError, Egress, Handler, HandlerError, Turn};
 use crate::clock::Clock;
-use crate::message::{Part, Reply};
+use crate::message::{Part, Reply, Speaker};
 use crate::meters::{Fact, LadderStep, Meters};
 use crate::templates::{TemplateError, Templates};
 use budget::SpendingLimits;

@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 
 use super::{Claim, DEDUPLICATED_FOR, Outgoing, Undecided};
 use crate::clock::Timestamp;
-use crate::handler::{HistoryEntry, Speaker};
 use crate::message::{
-    Address, BotName, ChatId, ContactId, ContactIds, Conversation, Echo, MarketingPreference, MessageId, MessageRef,
+    Address, BotName, ChatId, ContactId, ContactIds, Conversation, Echo, HistoryEntry, MarketingPreference, MessageId,
+    MessageRef, Speaker,
 };
 
 /// Whom a bot's chat is with, by every name that is known: the chat's own and, unless it is a group, the person's.

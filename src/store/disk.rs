@@ -59,9 +59,10 @@ use super::{
 };
 use crate::budget::MemoryBudget;
 use crate::clock::{Clock, Timestamp};
-use crate::handler::{Count, HistoryEntry, Summary};
 use crate::message::reply::Choice;
-use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey, Renamed};
+use crate::message::{
+    BotName, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, Inbound, PartKey, Renamed, Summary,
+};
 use check::PendingConversation;
 use committer::{Committer, Moment, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::EngineKind;

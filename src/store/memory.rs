@@ -32,9 +32,10 @@ use super::{
     Outgoing, PartState, Pause, Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::handler::{Count, HistoryEntry, Summary};
 use crate::message::reply::Choice;
-use crate::message::{BotName, Conversation, DeliveryStatus, Echo, Inbound, PartKey, Renamed};
+use crate::message::{
+    BotName, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, Inbound, PartKey, Renamed, Summary,
+};
 use ledger::{Ledger, decode};
 use proactive::apart;
 

@@ -2,8 +2,7 @@
 
 use super::Attempt;
 use crate::clock::Timestamp;
-use crate::handler::{HistoryEntry, Speaker};
-use crate::message::{ContactId, ContactIds, Inbound, MessageId, Quoted, rendering};
+use crate::message::{ContactId, ContactIds, HistoryEntry, Inbound, MessageId, Quoted, Speaker, rendering};
 use crate::store::{Claim, Outgoing, PartState, Seq, StoreError, Waiting};
 
 impl Attempt<'_> {

@@ -1,8 +1,7 @@
 //! Quiet hours: nobody sees "read" or "typing", and the handler is not asked.
 
 use super::{Attempt, Batch, GiveBackReason, TurnReport};
-use crate::handler::Speaker;
-use crate::message::Part;
+use crate::message::{Part, Speaker};
 use crate::quiet::QuietPeriod;
 use crate::store::{Claim, StoreError};
 

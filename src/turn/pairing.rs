@@ -6,8 +6,7 @@ use super::{Attempt, Batch, Bot, Tools, TurnReport};
 use crate::clock::Timestamp;
 use crate::gate::pairing::{MOST_BY_ALL, MOST_BY_ONE, digest};
 use crate::gate::{Members, TurnedAway};
-use crate::handler::Count;
-use crate::message::{Content, Part, contact_key};
+use crate::message::{Content, Count, Part, contact_key};
 use crate::store::{Claim, ContactRef, KnownContact, Seq, StoreError, Waiting};
 
 const LET_IN: &str = "let in by a code";

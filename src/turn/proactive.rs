@@ -9,8 +9,7 @@ use super::person::A_PERSON;
 use super::window::CLOSED;
 use super::{Attempt, Done, GiveBackReason, TurnOutcome, TurnReport, endings, history};
 use crate::clock::Timestamp;
-use crate::handler::{HistoryEntry, Speaker};
-use crate::message::{MessageId, Part, Payload};
+use crate::message::{HistoryEntry, MessageId, Part, Payload, Speaker};
 use crate::outbox;
 use crate::store::{Claim, ContactRef, Ending, Outgoing, PartState, StoreError};
 

@@ -2,7 +2,7 @@
 //! and again once it has been replayed.
 
 use super::history::heard;
-use crate::handler::{HistoryEntry, Speaker};
+use crate::message::{HistoryEntry, Speaker};
 use crate::store::Claim;
 
 /// The history without what waits for an answer again, and of what the customer has said with each message where it was

@@ -2,7 +2,7 @@
 
 use super::{Attempt, Batch, Done, TurnOutcome, TurnReport, endings};
 use crate::clock::Timestamp;
-use crate::handler::{HistoryEntry, Speaker};
+use crate::message::{HistoryEntry, Speaker};
 use crate::outbox;
 use crate::store::{Claim, Outgoing, StoreError};
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use threedots::handler::Speaker;
-use threedots::message::{Media, MediaKind, MediaSource};
+use threedots::message::{Media, MediaKind, MediaSource, Speaker};
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
 use threedots::testing::Setup;
 use threedots::{Handler, HandlerError, Reply, Turn};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threedots::clock::Timestamp;
-use threedots::handler::{FetchMedia, Fetched, Fits, HistoryEntry, MediaError, Presence, Speaker, Turn};
+use threedots::handler::{FetchMedia, Fetched, Fits, MediaError, Presence, Turn};
 use threedots::message::{
-    BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, Product, Quoted, Referral,
-    Reply,
+    BotName, ChatId, Contact, ContactId, Content, HistoryEntry, Inbound, MediaRef, MessageId, MessageRef, Product,
+    Quoted, Referral, Reply, Speaker,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::handler::{HistoryEntry, Speaker, Turn, one_line};
+use crate::handler::{Turn, one_line};
 use crate::json;
 use crate::message::content::{ContactCard, OrderItem};
 use crate::message::reply::{Choice, Media, MediaSource, Section};
 use crate::message::{
-    Content, Format, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Product, Quoted, Referral, Reply,
+    Content, Format, HistoryEntry, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Product, Quoted, Referral,
+    Reply, Speaker,
 };
 
 /// The version of all this.

@@ -11,8 +11,8 @@ use super::completion::Unanswered;
 use super::config::{BudgetConfig, ModelConfig, Unusable};
 use super::wire::Usage;
 use crate::clock::Timestamp;
-use crate::handler::{ConversationState, ConversationStateError, Count, Turn};
-use crate::message::contact_key;
+use crate::handler::{ConversationState, ConversationStateError, Turn};
+use crate::message::{Count, contact_key};
 
 /// Parts of a unit of money: prices are for a million tokens, so that a token costs whole ones.
 const PARTS: f64 = 1_000_000.0;

@@ -13,8 +13,8 @@ use super::steps::Ladder;
 use super::tokens::{self, Tokens};
 use super::voice;
 use super::wire::ChatMessage;
-use crate::handler::{HistoryEntry, Speaker, Summary, Turn};
-use crate::message::{Conversation, rendering};
+use crate::handler::Turn;
+use crate::message::{Conversation, HistoryEntry, Speaker, Summary, rendering};
 use crate::templates::TemplateError;
 
 /// So many times the budget is summarised at once, at the most; what is older than that is left out.

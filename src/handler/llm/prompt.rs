@@ -17,8 +17,8 @@ use super::tools::RULE;
 use super::voice;
 use super::wire::ChatMessage;
 use crate::clock::Timestamp;
-use crate::handler::{Fetched, Speaker, Turn};
-use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef, rendering};
+use crate::handler::{Fetched, Turn};
+use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef, Speaker, rendering};
 use crate::templates::{TemplateError, Templates};
 
 /// The longest name that a prompt is given, in characters.

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::handler::HistoryEntry;
-use crate::message::rendering;
+use crate::message::{HistoryEntry, rendering};
 
 /// Something that was said, as it is told; in a group, behind its speaker's name.
 pub(super) fn told(said: &HistoryEntry) -> Cow<'_, str> {

@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::ledger::{self, Known};
 use super::records::{self, Hash, is_chunked, without_chunk};
 use super::tree::{behind, join};
-use crate::handler::{HistoryEntry, Summary};
+use crate::message::{HistoryEntry, Summary};
 use crate::store::contact::ContactRecord;
 use crate::store::invitations::Invitations;
 use crate::store::parts::Trace;

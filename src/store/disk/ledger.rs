@@ -25,9 +25,10 @@ use super::fault::Fault;
 use super::records::{self, Hash, LAST};
 use super::tree::{KeyChanges, Records, Tree};
 use crate::clock::Timestamp;
-use crate::handler::HistoryEntry;
 use crate::message::reply::Choice;
-use crate::message::{BotName, ChatId, ContactId, Conversation, Inbound, MessageId, MessageRef, Question};
+use crate::message::{
+    BotName, ChatId, ContactId, Conversation, HistoryEntry, Inbound, MessageId, MessageRef, Question,
+};
 use crate::store::allowance::Allowance;
 use crate::store::contact::Notices;
 use crate::store::parts::decide_in_the_end;

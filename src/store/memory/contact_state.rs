@@ -2,8 +2,7 @@
 
 use super::ledger::{Ledger, decode};
 use crate::clock::Timestamp;
-use crate::handler::HistoryEntry;
-use crate::message::{ChatId, Echo};
+use crate::message::{ChatId, Echo, HistoryEntry};
 use crate::store::contact::{self, ContactRecord, PersonsWords};
 use crate::store::parts::{self, EchoMatch};
 use crate::store::{

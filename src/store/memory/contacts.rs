@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use super::ledger::{Known, Ledger, decode};
 use crate::clock::Timestamp;
-use crate::handler::{HistoryEntry, Speaker, Summary};
-use crate::message::{BotName, ChatId, ContactId, ContactIds, Conversation, MessageRef, Renamed};
+use crate::message::{
+    BotName, ChatId, ContactId, ContactIds, Conversation, HistoryEntry, MessageRef, Renamed, Speaker, Summary,
+};
 use crate::store::contact::ContactRecord;
 use crate::store::people::{HEARD, MOST_FOLLOWED, MOST_KEPT, Succession, unite};
 use crate::store::{ContactRef, KnownContact, StoreError};

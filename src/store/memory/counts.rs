@@ -2,7 +2,7 @@
 
 use super::ledger::Ledger;
 use crate::clock::Timestamp;
-use crate::handler::Count;
+use crate::message::Count;
 
 impl Ledger {
     /// Adds to all of these, or to none, and says which would be over its limit.

@@ -7,8 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::sweep::Cursor;
 use crate::clock::Timestamp;
-use crate::handler::Summary;
-use crate::message::{BotName, ChatId, ContactId, Conversation, MessageId, MessageRef, PartKey, Question};
+use crate::message::{BotName, ChatId, ContactId, Conversation, MessageId, MessageRef, PartKey, Question, Summary};
 use crate::store::allowance::Allowance;
 use crate::store::contact::{ContactRecord, Notices};
 use crate::store::invitations::Invitations;

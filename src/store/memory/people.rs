@@ -3,8 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::ledger::{Known, Ledger, Mark, decode};
-use crate::handler::HistoryEntry;
-use crate::message::{BotName, Conversation, MessageRef};
+use crate::message::{BotName, Conversation, HistoryEntry, MessageRef};
 use crate::store::parts::Trace;
 use crate::store::people::Person;
 use crate::store::record::Arrival;

@@ -7,9 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use threedots::Inbound;
 use threedots::clock::Timestamp;
-use threedots::handler::{Count, HistoryEntry, Summary};
 use threedots::message::reply::Choice;
-use threedots::message::{BotName, Conversation, DeliveryStatus, Echo, PartKey, Renamed};
+use threedots::message::{BotName, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, PartKey, Renamed, Summary};
 use threedots::store::memory::Memory;
 use threedots::store::{
     Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use threedots::Inbound;
-use threedots::handler::{HistoryEntry, Speaker};
-use threedots::message::{BotName, MessageRef};
+use threedots::message::{BotName, HistoryEntry, MessageRef, Speaker};
 use threedots::provider::Events;
 use threedots::sandbox::Upstream;
 use threedots::store::{Ending, Settlement};

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use threedots::clock::Clock;
+use threedots::handler::Egress;
 use threedots::handler::llm::{BudgetConfig, Llm, LlmConfig, LlmContext, ModelConfig, Tool, ToolConfig};
-use threedots::handler::{Egress, HistoryEntry, Speaker};
 use threedots::http::{CallError, Transport};
+use threedots::message::{HistoryEntry, Speaker};
 use threedots::store::Store;
 use threedots::store::memory::{Memory, MemorySettings};
 use threedots::{Handler, Reply};

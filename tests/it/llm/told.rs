@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use threedots::clock::Timestamp;
 use threedots::handler::llm::{Llm, LlmConfig, LlmContext};
-use threedots::handler::{Handler, HistoryEntry, Speaker, Turn};
+use threedots::handler::{Handler, Turn};
 use threedots::message::content::{ContactCard, OrderItem};
-use threedots::message::{Content, MediaKind, MediaRef, MessageId, Product, Quoted, Referral, rendering};
+use threedots::message::{
+    Content, HistoryEntry, MediaKind, MediaRef, MessageId, Product, Quoted, Referral, Speaker, rendering,
+};
 use threedots::templates::Templates;
 
 use super::stub::Stub;

@@ -5,8 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use threedots::clock::{Clock, Timestamp};
-use threedots::message::MediaKind;
-use threedots::message::{BotName, MediaRef, MessageId, Part, PartKey};
+use threedots::message::{BotName, MediaKind, MediaRef, MessageId, Part, PartKey};
 use threedots::provider::meta::Meta;
 use threedots::provider::{Activity, ErrorCode, Provider, ProviderError, Scope};
 

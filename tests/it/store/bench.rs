@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use threedots::clock::{Clock, Timestamp};
-use threedots::handler::{HistoryEntry, Speaker};
 use threedots::message::{
-    BotName, ChatId, Contact, ContactId, Content, Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage,
+    BotName, ChatId, Contact, ContactId, Content, Conversation, DeliveryStatus, HistoryEntry, MessageId, MessageRef,
+    PartKey, Speaker, Stage,
 };
 use threedots::store::disk::{self, Disk, EngineKind};
 use threedots::store::memory::{self, Memory};

@@ -76,7 +76,7 @@ async fn answer(store: &Disk, dead: bool) {
         endings: claim.messages.iter().map(|waiting| (waiting.seq, ending())).collect(),
         said: words
             .iter()
-            .map(|words| threedots::handler::HistoryEntry {
+            .map(|words| threedots::message::HistoryEntry {
                 who: newest.group.then(|| newest.sender.clone()),
                 ..said(words)
             })

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use threedots::clock::Timestamp;
-use threedots::handler::Count;
+use threedots::message::Count;
 use threedots::store::disk::maintenance::{self, MaintenanceError};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{Accepted, Ending, PartState, Settlement, Store};

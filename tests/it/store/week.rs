@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use threedots::handler::{HistoryEntry, Speaker};
-use threedots::message::Stage;
+use threedots::message::{HistoryEntry, Speaker, Stage};
 use threedots::store::disk::EngineKind;
 use threedots::store::{Accepted, Retention, Settlement};
 

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use super::{Fault, Known, Ledger};
 use crate::clock::Timestamp;
-use crate::handler::{HistoryEntry, Speaker, Summary};
-use crate::message::{BotName, ChatId, ContactId, ContactIds, Conversation, Renamed};
+use crate::message::{BotName, ChatId, ContactId, ContactIds, Conversation, HistoryEntry, Renamed, Speaker, Summary};
 use crate::store::contact::ContactRecord;
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::KeyChanges;

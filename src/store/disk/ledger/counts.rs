@@ -1,7 +1,7 @@
 //! Counters, each with its end.
 
 use super::{Fault, Ledger};
-use crate::handler::Count;
+use crate::message::Count;
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::KeyChanges;
 

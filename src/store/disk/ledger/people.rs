@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Fault, Known, Ledger, read_mark};
 use crate::clock::Timestamp;
-use crate::handler::HistoryEntry;
-use crate::message::{BotName, Conversation, MessageRef, PartKey};
+use crate::message::{BotName, Conversation, HistoryEntry, MessageRef, PartKey};
 use crate::store::contact::ContactRecord;
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::OmittedKeys;

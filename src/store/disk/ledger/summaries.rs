@@ -1,8 +1,7 @@
 //! What was said in conversations, in short.
 
 use super::{Fault, Ledger};
-use crate::handler::Summary;
-use crate::message::Conversation;
+use crate::message::{Conversation, Summary};
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::KeyChanges;
 use crate::store::{ContactRef, record};

@@ -3,7 +3,7 @@
 use super::age::KEPT_ALONE_EVERY;
 use super::{Fault, Ledger};
 use crate::clock::Timestamp;
-use crate::handler::HistoryEntry;
+use crate::message::HistoryEntry;
 use crate::store::contact::ContactRecord;
 use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash};

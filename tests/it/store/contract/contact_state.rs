@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use threedots::clock::Timestamp;
-use threedots::handler::Speaker;
-use threedots::message::{BotName, ChatId, ContactId, Echo, MessageId};
+use threedots::message::{BotName, ChatId, ContactId, Echo, MessageId, Speaker};
 use threedots::store::{
     By, ContactChange, ContactRef, Echoed, Opted, OptedBy, PartState, Pause, Retention, Settlement,
 };

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use threedots::Inbound;
 use threedots::clock::Timestamp;
-use threedots::handler::{HistoryEntry, Summary};
-use threedots::message::{Address, BotName, ChatId, ContactId, MessageRef, Renamed};
+use threedots::message::{Address, BotName, ChatId, ContactId, HistoryEntry, MessageRef, Renamed, Summary};
 use threedots::store::{By, ContactChange, ContactRef, Ending, Forgotten, Opted, Pause, Settlement};
 
 use crate::store::bench::{Bench, conversation, message, said};

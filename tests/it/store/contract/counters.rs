@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use threedots::clock::Timestamp;
-use threedots::handler::Count;
+use threedots::message::Count;
 
 use crate::store::bench::{Bench, message};
 

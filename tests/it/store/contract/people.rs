@@ -33,7 +33,7 @@ async fn talk(bench: &Bench, group: bool) {
         .iter()
         .map(|waiting| {
             let at = &waiting.inbound.at;
-            threedots::handler::HistoryEntry { who: group.then(|| at.sender.clone()), ..said(at.message.as_str()) }
+            threedots::message::HistoryEntry { who: group.then(|| at.sender.clone()), ..said(at.message.as_str()) }
         })
         .collect();
     words.push(said("answer"));

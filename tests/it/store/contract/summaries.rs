@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use threedots::handler::Summary;
-use threedots::message::BotName;
+use threedots::message::{BotName, Summary};
 use threedots::store::Retention;
 
 use crate::store::bench::{Bench, conversation, group_message, message};
