@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use threedots::Inbound;
-use threedots::clock::{Clock, Timestamp};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{HistoryEntry, Speaker};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
 use threedots::store::{Ending, Settlement, Store};

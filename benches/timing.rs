@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use threedots::clock::{Clock, Timestamp};
-use threedots::http::{Call, CallError, Headers, Transport, UpstreamResponse};
 use threedots::message::BotName;
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Method, Provider, WebhookRequest};
+use threedots::runtime::http::{Call, CallError, Headers, Transport, UpstreamResponse};
 
 const SAMPLES: usize = 200_000;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";

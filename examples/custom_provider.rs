@@ -13,8 +13,9 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use threedots::clock::Timestamp;
-use threedots::http::{Body, Call, Download, Transport};
+use threedots::message::clock::Timestamp;
+use threedots::message::secret::SecretRef;
+use threedots::message::secret::same_token;
 use threedots::message::{
     Address, BotName, ChatId, Contact, ContactId, Content, Inbound, MediaRef, MessageId, MessageRef, OptOutWords, Part,
     PartKey, Payload,
@@ -26,8 +27,7 @@ use threedots::provider::{
     ProviderConfig, ProviderContext, ProviderError, ProviderKind, Rate, ReadReceipts, Received, Resolve, SendLimits,
     StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
-use threedots::secret::SecretRef;
-use threedots::secret::same_token;
+use threedots::runtime::http::{Body, Call, Download, Transport};
 use threedots::{App, Reply, Turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::sandbox::{self, Courier, Page, Sandbox, SandboxSettings, UpstreamRequest};
 
 /// Takes every webhook, and answers the messages among them.

@@ -10,10 +10,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 use threedots::App;
-use threedots::operator::{Admin, ApiError, ContactView, LettersChanged, PageQuery, PauseFor, Revoked, Whom};
-use threedots::people::Lasting;
+use threedots::admin::telemetry;
+use threedots::admin::{Admin, ApiError, ContactView, LettersChanged, PageQuery, PauseFor, Revoked, Whom};
+use threedots::policy::takeover::Lasting;
 use threedots::store::Seq;
-use threedots::telemetry;
 
 /// What is the same for all of them.
 #[derive(Args)]
@@ -173,7 +173,7 @@ pub(crate) struct Saying {
 /// `threedots send …`
 pub(crate) async fn send(Saying { bot, contact, text, key }: Saying, common: &Common) -> Result<String, String> {
     let hand = take(common).await?;
-    let key = key.unwrap_or_else(threedots::secret::random);
+    let key = key.unwrap_or_else(threedots::message::secret::random);
     let sent = hand.send(&bot, &key, &json!({ "contact": contact, "text": text })).await;
     hand.close().await;
     let sent = sent.map_err(|refusal| refusal.to_string())?;

@@ -18,6 +18,7 @@
 //! # is_handler(echo);
 //! ```
 
+pub mod callbacks;
 mod conversation_state;
 pub mod demo;
 pub mod http;
@@ -36,7 +37,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Contact, HistoryEntry, Inbound, MediaRef, Reply, rendering};
 pub use conversation_state::{ConversationState, ConversationStateError, LateState};
 pub use way_out::Egress;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use threedots::App;
-use threedots::config::default_with;
+use threedots::host::config::default_with;
 use threedots::provider::KINDS;
 
 /// Puts an AI, or any reply handler, behind a WhatsApp number, and gets the three dots right.

@@ -3,10 +3,12 @@
 //! Nothing in here knows a provider, a store or a handler. What a person wrote, and every identifier that
 //! is or contains a phone number, has a `Debug` that shows nothing of it: these values pass through code that logs.
 
+pub mod clock;
 mod contact_ids;
 pub mod content;
 mod format;
 mod history;
+pub mod json;
 pub(crate) mod markdown;
 pub(crate) mod marks;
 mod mention;
@@ -14,13 +16,14 @@ mod phone;
 pub mod question;
 pub mod rendering;
 pub mod reply;
+pub mod secret;
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 pub(crate) use contact_ids::written;
 pub use contact_ids::{ContactIds, NotAContact, contact_key};
 pub use content::{Content, ContentKind, MediaKind, MediaRef};

@@ -21,6 +21,7 @@ pub mod answer;
 pub mod exchange;
 pub(crate) mod files;
 pub mod gateway;
+pub mod health;
 mod hosts;
 mod kind;
 mod lenient;
@@ -47,12 +48,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
-use crate::http::{Download, Headers};
+use crate::message::clock::Timestamp;
 use crate::message::{
     Address, ChatId, DeliveryStatus, Echo, Inbound, MarketingPreference, MediaRef, MessageId, MessageRef, OptOutWords,
     Part, PartKey, Renamed,
 };
+use crate::runtime::http::{Download, Headers};
 pub(crate) use kind::ReadError;
 pub use kind::{AnyProviderConfig, ProviderConfig, ProviderContext, ProviderKind};
 pub use metered::Metered;

@@ -13,7 +13,7 @@
 //! use std::sync::Arc;
 //! use async_trait::async_trait;
 //! use bytes::Bytes;
-//! use threedots::clock::Clock;
+//! use threedots::message::clock::Clock;
 //! use threedots::sandbox::{Courier, Sandbox, SandboxSettings};
 //!
 //! struct Webhook;
@@ -84,8 +84,8 @@ pub use upstream::{Upstream, UpstreamAnswer, UpstreamRequest};
 use phone::Side;
 use upstream::{Echoed, Written};
 
-use crate::clock::{Clock, Timestamp};
 use crate::message::MessageId;
+use crate::message::clock::{Clock, Timestamp};
 
 /// Carries webhooks away. The app's makes an HTTP call; a test's hands them to the product in the same process.
 #[async_trait]

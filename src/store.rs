@@ -14,6 +14,7 @@ mod age;
 mod allowance;
 mod contact;
 pub mod disk;
+pub mod housekeeping;
 mod invitations;
 pub mod memory;
 mod parts;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Timestamp, in_words};
+use crate::message::clock::{Timestamp, in_words};
 use crate::message::reply::Choice;
 use crate::message::{
     BotName, ChatId, Content, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, Inbound, MessageId, MessageRef,

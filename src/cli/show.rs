@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use threedots::admin::{ContactView, EnqueuedView, Invited, Letter, Letters, LettersChanged, MembersView};
 use threedots::message::ContentKind;
-use threedots::operator::{ContactView, EnqueuedView, Invited, Letter, Letters, LettersChanged, MembersView};
 use threedots::store::{DeadLetter, Forgotten, Seq};
 
 /// One line a letter.

@@ -39,10 +39,10 @@ use tokio::time::Instant;
 pub use super::Egress;
 use super::way_out::{SettingProblem, WayOut};
 use super::{Handler, HandlerError, Turn};
-use crate::clock::{Clock, in_words};
-use crate::http::{Call, CallError, UpstreamResponse};
 use crate::message::Reply;
-use crate::secret::SecretRef;
+use crate::message::clock::{Clock, in_words};
+use crate::message::secret::SecretRef;
+use crate::runtime::http::{Call, CallError, UpstreamResponse};
 use callbacks::{Callbacks, Expectation};
 
 /// A handler over HTTP. The `handler` table of a bot's configuration with `kind = "http"`.

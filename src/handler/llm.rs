@@ -60,10 +60,10 @@ use async_trait::async_trait;
 use tracing::{info, warn};
 
 use super::{ConversationState, ConversationStateError, Egress, Handler, HandlerError, Turn};
-use crate::clock::Clock;
+use crate::message::clock::Clock;
 use crate::message::{Part, Reply, Speaker};
-use crate::meters::{Fact, LadderStep, Meters};
-use crate::templates::{TemplateError, Templates};
+use crate::runtime::meters::{Fact, LadderStep, Meters};
+use crate::runtime::templates::{TemplateError, Templates};
 use budget::SpendingLimits;
 pub use config::{
     BudgetConfig, LlmConfig, McpConfig, ModelConfig, TokenParameter, ToolConfig, ToolPermission, Unusable,

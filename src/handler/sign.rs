@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 
 /// What a secret begins with.
 const PREFIX: &str = "whsec_";

@@ -7,10 +7,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::sign::RequestSigningKey;
-use crate::clock::Timestamp;
-use crate::http::names::{InLane, LookupLane, Names};
-use crate::http::reach::{self, Lookup};
-use crate::http::{Body, Bounded, Call, Client, ClientError, MayCall, Shared, Transport};
+use crate::message::clock::Timestamp;
+use crate::runtime::http::names::{InLane, LookupLane, Names};
+use crate::runtime::http::reach::{self, Lookup};
+use crate::runtime::http::{Body, Bounded, Call, Client, ClientError, MayCall, Shared, Transport};
 
 /// The ways out that a handler may take.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{ContactId, Inbound, MessageId, rendering};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 
 /// Something that was said in a conversation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reply::Choice;
 use super::{ContactId, Content, Inbound, MessageId};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 
 /// How long a question stays open, unless something else is said by us before.
 pub const STAYS_OPEN: Duration = Duration::from_hours(24);

@@ -313,7 +313,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::message::clock::Timestamp;
     use crate::message::{BotName, ChatId, Contact, MediaKind, MessageId, MessageRef};
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{ErrorCode, ProviderError, Scope};
-use crate::clock::Timestamp;
-use crate::http::{self, CallError, Headers};
+use crate::message::clock::Timestamp;
+use crate::runtime::http::{self, CallError, Headers};
 
 /// Whoever asks for more than a day means that something else is wrong.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);

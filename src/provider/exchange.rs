@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Repeat, unanswered};
 use super::{ErrorCode, ProviderError, lenient};
-use crate::http::{Call, CallError, Download, Headers, Transport, UpstreamResponse};
+use crate::runtime::http::{Call, CallError, Download, Headers, Transport, UpstreamResponse};
 
 /// The longest answer that is read, in bytes. Upstreams' own are some hundreds long, a few some thousands.
 const LONGEST_ANSWER: u64 = 256 << 10;

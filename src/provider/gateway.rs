@@ -40,10 +40,10 @@ use super::{
     Abilities, Activity, ErrorCode, InvalidPart, KeyedBy, Method, Provider, ProviderError, Rate, ReadReceipts,
     Received, STOPS_PER_SECOND, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
-use crate::clock::Clock;
-use crate::http::{Body, Call, Download, Transport};
+use crate::message::clock::Clock;
 use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
 use crate::provider::whatsapp::limits::{CAPTIONS, TEXT};
+use crate::runtime::http::{Body, Call, Download, Transport};
 pub use config::{GatewayConfig, KeyTransport, MarkReadBy};
 use errors::{GatewayCall, meaning};
 use inbound::GatewayReader;

@@ -3,8 +3,8 @@
 
 use url::{Origin, Url};
 
-use crate::http::reach::is_local_name;
-use crate::http::{is_plain_http, is_private_enough};
+use crate::runtime::http::reach::is_local_name;
+use crate::runtime::http::{is_plain_http, is_private_enough};
 
 /// Hosts, and domains whose hosts are all allowed; each with a port if it is not the scheme's own.
 pub(crate) struct Hosts {

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::{Provider, Resolve};
-use crate::clock::Clock;
-use crate::http::Transport;
 use crate::message::BotName;
+use crate::message::clock::Clock;
+use crate::runtime::http::Transport;
 
 /// The `provider` table of a bot's configuration, for one kind of provider.
 ///

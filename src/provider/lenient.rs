@@ -12,8 +12,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::clock::Timestamp;
-use crate::json;
+use crate::message::clock::Timestamp;
+use crate::message::json;
 
 /// The text of a delivery, if it is text. What is taken apart into text that is read later has to have been through
 /// this: half a character would be found only then.

@@ -50,10 +50,10 @@ use super::{
     ProviderContext, ProviderError, Rate, ReadReceipts, Received, STOPS_PER_SECOND, SendLimits, SigningSecret,
     StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
-use crate::clock::Clock;
-use crate::http::{Body, Call, Download, Transport};
+use crate::message::clock::Clock;
 use crate::message::reply::{Media, Payload};
 use crate::message::{Address, BotName, ChatId, MediaKind, MediaRef, MessageId, MessageRef, Part, PartKey};
+use crate::runtime::http::{Body, Call, Download, Transport};
 pub use config::{GroupTypingPolicy, LinqConfig, PreferredService};
 use errors::LinqRefusal;
 use inbound::LinqReader;

@@ -40,9 +40,9 @@ use super::{
     Abilities, Activity, ErrorCode, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
     Received, TypingAbilities, WebhookError, WebhookRequest,
 };
-use crate::clock::Clock;
-use crate::http::{Body, Call, Download, Transport};
+use crate::message::clock::Clock;
 use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
+use crate::runtime::http::{Body, Call, Download, Transport};
 pub use config::MetaConfig;
 use errors::MetaRefusal;
 use inbound::MetaReader;

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Abilities, Activity, InvalidPart, Provider, ProviderError, Received, WebhookError, WebhookRequest};
-use crate::http::Download;
 use crate::message::{Address, MediaRef, MessageId, MessageRef, Part, PartKey};
-use crate::meters::{Fact, Meters};
+use crate::runtime::http::Download;
+use crate::runtime::meters::{Fact, Meters};
 
 /// A provider, and where it is told what came of its calls.
 pub struct Metered {

@@ -44,9 +44,9 @@ use super::{
     Abilities, Activity, ErrorCode, GroupTyping, InvalidPart, KeyedBy, Method, Provider, ProviderError, ReadReceipts,
     Received, TypingAbilities, WebhookError, WebhookRequest,
 };
-use crate::clock::Clock;
-use crate::http::{Download, Transport};
+use crate::message::clock::Clock;
 use crate::message::{Address, BotName, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey};
+use crate::runtime::http::{Download, Transport};
 use call::Operation;
 pub use config::{NxCloudConfig, Signing};
 use inbound::NxcloudReader;

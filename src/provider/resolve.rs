@@ -5,8 +5,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::http::{Transport, is_plain_http, is_private_enough};
-use crate::secret::SecretRef;
+use crate::message::secret::SecretRef;
+use crate::runtime::http::{Transport, is_plain_http, is_private_enough};
 
 /// Reads a table's values, and notes what is wrong with them instead of stopping at the first.
 pub struct Resolve<'a> {

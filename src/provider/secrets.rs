@@ -8,8 +8,8 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::Resolve;
-use crate::clock::Timestamp;
-use crate::secret::SecretRef;
+use crate::message::clock::Timestamp;
+use crate::message::secret::SecretRef;
 
 /// One secret, or several with their ends.
 #[derive(Clone, Debug, Serialize)]

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Sandbox;
 use super::fault::Failure;
 use super::phone::CustomerId;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 
 /// How long a bot's upload is kept.
 const UPLOADED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -16,8 +16,8 @@ use state::{Chat, Place, State};
 pub use timeline::{Call, Moment, What, Why};
 use tokio::sync::watch;
 
-use crate::clock::{Clock, Timestamp};
 use crate::message::MessageId;
+use crate::message::clock::{Clock, Timestamp};
 
 /// How the dots behave on the upstream.
 #[derive(Clone, Copy, Debug)]

@@ -15,8 +15,8 @@ use super::ids::Ids;
 use super::phone::{Call, Customer, CustomerId, DotsRules, Side};
 use super::settings::SandboxSettings;
 use super::{Sandbox, gateway, linq, meta, nxcloud, waha, wawp};
-use crate::clock::Timestamp;
 use crate::message::MessageId;
+use crate::message::clock::Timestamp;
 
 /// An upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

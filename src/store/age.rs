@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 
 /// Goes on from where it stood when the store was last open, as fast as time passes while the process runs: a time of
 /// day that jumps, forwards or back, moves it nowhere. So it falls behind the time of day by as long as nothing ran,

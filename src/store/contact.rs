@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{Claim, DEDUPLICATED_FOR, Outgoing, Undecided};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{
     Address, BotName, ChatId, ContactId, ContactIds, Conversation, Echo, HistoryEntry, MarketingPreference, MessageId,
     MessageRef, Speaker,

@@ -57,12 +57,12 @@ use super::{
     IdempotencyKey, Invitation, KnownAddress, KnownContact, MayClaim, Member, NewProactive, Outgoing, PartState, Pause,
     Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
 };
-use crate::budget::MemoryBudget;
-use crate::clock::{Clock, Timestamp};
+use crate::message::clock::{Clock, Timestamp};
 use crate::message::reply::Choice;
 use crate::message::{
     BotName, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, Inbound, PartKey, Renamed, Summary,
 };
+use crate::runtime::budget::MemoryBudget;
 use check::PendingConversation;
 use committer::{Committer, Moment, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::EngineKind;

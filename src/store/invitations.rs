@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::Seq;
-use crate::clock::Timestamp;
 use crate::message::BotName;
+use crate::message::clock::Timestamp;
 
 /// So many of a bot's invitations may be open at the same time.
 pub const MOST_INVITATIONS: usize = 10;

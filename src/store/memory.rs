@@ -31,7 +31,7 @@ use super::{
     IdempotencyKey, Invitation, KnownAddress, KnownContact, MOST_RECALLED_BYTES, MayClaim, Member, NewProactive,
     Outgoing, PartState, Pause, Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
 };
-use crate::clock::{Clock, Timestamp};
+use crate::message::clock::{Clock, Timestamp};
 use crate::message::reply::Choice;
 use crate::message::{
     BotName, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, Inbound, PartKey, Renamed, Summary,

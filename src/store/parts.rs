@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{FailedPart, Outgoing, OutgoingPart, PartState, SentPart, Seq, StatusOutcome, StoreError, Undecided};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{Conversation, DeliveryStatus, MessageId, MessageRef, PartKey, Stage};
 
 /// What is kept of a part under its key.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Seq, Waiting};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{Address, BotName, Contact, Content, Inbound, MessageId, MessageRef, Part, PartKey};
 
 /// What is to be said unasked.

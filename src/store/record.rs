@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{DeadLetter, ProactiveMessage, Seq, StoreError, Waiting};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::reply::Choice;
 use crate::message::{Content, Inbound};
 

@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::parts::StatusEffect;
 use super::{Backlog, Echoed, MayClaim, StoreError};
-use crate::clock::{Clock, Timestamp};
-use crate::hosting::leaves_enough;
+use crate::message::clock::{Clock, Timestamp};
 use crate::message::{BotName, Conversation};
+use crate::runtime::hosting::leaves_enough;
 use line::{Earliest, ReadyQueue};
 
 /// A lease on a conversation. Dropped before it is settled, it gives the conversation back at once, with no runtime

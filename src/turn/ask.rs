@@ -14,12 +14,12 @@ use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
 use super::replayed::once_each;
 use super::upstream::{ROOM_PATIENCE, Upstream};
 use super::{Answer, Attempt, Batch, GiveBackReason};
+use crate::delivery::outbox;
+use crate::delivery::typing::Dots;
 use crate::handler::{Presence, Turn};
 use crate::message::{HistoryEntry, MediaKind, Part, Payload, Reply};
-use crate::meters::Fact;
-use crate::outbox;
+use crate::runtime::meters::Fact;
 use crate::store::{Claim, ContactRef, StoreError};
-use crate::typing::Dots;
 
 /// How long to wait before a handler is asked again whose error may pass; twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -3,8 +3,8 @@
 use tracing::warn;
 
 use super::{Attempt, Done, TurnOutcome, TurnReport};
+use crate::delivery::outbox;
 use crate::message::{MediaSource, Part, Payload};
-use crate::outbox;
 use crate::provider::ProviderError;
 use crate::store::{Claim, ContactRef, FailedPart, StoreError};
 

@@ -1,7 +1,7 @@
 //! What a conversation's history gains by a turn, and what a turn finds in it.
 
 use super::Attempt;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{ContactId, ContactIds, HistoryEntry, Inbound, MessageId, Quoted, Speaker, rendering};
 use crate::store::{Claim, Outgoing, PartState, Seq, StoreError, Waiting};
 

@@ -6,11 +6,11 @@ use super::choice::with_choices;
 use super::pairing::members;
 use super::person::taken_over;
 use super::{Attempt, Batch, Bot, Done, GiveBackReason, OnNewMessage, Tools, TurnOutcome, TurnReport, history};
-use crate::control::ControlCommand;
-use crate::gate::{Members, TurnedAway};
+use crate::delivery::typing::Dots;
 use crate::message::Part;
+use crate::policy::control::ControlCommand;
+use crate::policy::gate::{Members, TurnedAway};
 use crate::store::{By, Claim, Ending, MOST_CLAIMED, Outgoing, Seq, StoreError, Waiting};
-use crate::typing::Dots;
 
 /// So often does a turn's handler begin anew. A constant writer is answered all the same.
 pub(super) const MOST_RESTARTS: u32 = 2;

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::{Attempt, GiveBackReason};
-use crate::clock::Timestamp;
 use crate::message::MessageRef;
+use crate::message::clock::Timestamp;
 use crate::store::{Claim, Ending, Seq};
 
 /// Whoever is given back for no longer than this is served again before anybody minds the dots.

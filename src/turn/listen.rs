@@ -12,7 +12,7 @@ use super::{Attempt, Batch};
 use crate::handler::{FetchMedia, Fetched, MediaError};
 use crate::message::{Content, MediaRef};
 use crate::store::{Claim, Seq, StoreError};
-use crate::transcription::{Transcriber, Untranscribed};
+use crate::turn::transcription::{Transcriber, Untranscribed};
 
 /// So many voice notes of a turn, the newest, are transcribed: as many as a sender is answered in a minute.
 const MOST: usize = 20;

@@ -2,7 +2,7 @@
 
 use super::{Attempt, Batch, GiveBackReason, TurnReport};
 use crate::message::{Part, Speaker};
-use crate::quiet::QuietPeriod;
+use crate::policy::quiet_hours::QuietPeriod;
 use crate::store::{Claim, StoreError};
 
 /// Why nothing is answered.

@@ -3,10 +3,10 @@
 //! Whoever is not in sees nothing, whatever they write, but for the one message that says a code that is good.
 
 use super::{Attempt, Batch, Bot, Tools, TurnReport};
-use crate::clock::Timestamp;
-use crate::gate::pairing::{MOST_BY_ALL, MOST_BY_ONE, digest};
-use crate::gate::{Members, TurnedAway};
+use crate::message::clock::Timestamp;
 use crate::message::{Content, Count, Part, contact_key};
+use crate::policy::gate::pairing::{MOST_BY_ALL, MOST_BY_ONE, digest};
+use crate::policy::gate::{Members, TurnedAway};
 use crate::store::{Claim, ContactRef, KnownContact, Seq, StoreError, Waiting};
 
 const LET_IN: &str = "let in by a code";

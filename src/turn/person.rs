@@ -3,7 +3,7 @@
 use std::future::pending;
 
 use super::{Attempt, Batch, Tools, TurnReport};
-use crate::outbox::is_held_back_by;
+use crate::delivery::outbox::is_held_back_by;
 use crate::store::{By, Claim, ContactChange, ContactRef, Outgoing, PartState, Pause, StoreError};
 
 /// Why nothing is said.

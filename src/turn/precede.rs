@@ -6,11 +6,11 @@
 //! control word or a code, or in quiet hours: whoever says "stop" sees no dots begin.
 
 use super::{Attempt, GiveBackReason, person};
-use crate::clock::Timestamp;
+use crate::delivery::typing::SendPermit;
+use crate::message::clock::Timestamp;
 use crate::message::{MediaKind, Payload};
 use crate::provider::Activity;
 use crate::store::{Claim, Outgoing, PartState, StoreError};
-use crate::typing::SendPermit;
 
 /// What came of showing dots first.
 pub(super) enum Preceded {

@@ -8,9 +8,9 @@
 use super::person::A_PERSON;
 use super::window::CLOSED;
 use super::{Attempt, Done, GiveBackReason, TurnOutcome, TurnReport, endings, history};
-use crate::clock::Timestamp;
+use crate::delivery::outbox;
+use crate::message::clock::Timestamp;
 use crate::message::{HistoryEntry, MessageId, Part, Payload, Speaker};
-use crate::outbox;
 use crate::store::{Claim, ContactRef, Ending, Outgoing, PartState, StoreError};
 
 /// Why nothing is sent.

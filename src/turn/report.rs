@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::night::QUIET;
 use super::person::A_PERSON;
-use crate::gate::TurnedAway;
-use crate::outbox::HoldReason;
+use crate::delivery::outbox::HoldReason;
+use crate::policy::gate::TurnedAway;
 use crate::store::Claim;
 
 /// How a turn ended: its log line.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::interrupt::MOST_RESTARTS;
-use crate::clock::{Timestamp, in_words};
+use crate::message::clock::{Timestamp, in_words};
 use crate::store::Waiting;
 
 /// A constant writer is answered after so many quiet windows.

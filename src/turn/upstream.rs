@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::budget::{MemoryBudget, MemoryUse, Share};
+use crate::delivery::outbox;
 use crate::handler::{FetchMedia, Fetched, Fits, MediaError};
-use crate::http::{CallError, Download};
 use crate::message::{MediaRef, Reply};
-use crate::outbox;
 use crate::provider::{Provider, ProviderError};
+use crate::runtime::budget::{MemoryBudget, MemoryUse, Share};
+use crate::runtime::http::{CallError, Download};
 
 /// The upstream, as far as a handler may ask it something.
 pub(super) struct Upstream {

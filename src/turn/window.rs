@@ -1,9 +1,9 @@
 //! The 24-hour window: after it, a customer is sent nothing but an approved template.
 
 use super::{Attempt, Batch, Done, TurnOutcome, TurnReport, endings};
-use crate::clock::Timestamp;
+use crate::delivery::outbox;
+use crate::message::clock::Timestamp;
 use crate::message::{HistoryEntry, Speaker};
-use crate::outbox;
 use crate::store::{Claim, Outgoing, StoreError};
 
 /// Why a reply was not sent.

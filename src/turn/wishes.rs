@@ -2,7 +2,7 @@
 //! message: while a person answers, and where no gate lets it through.
 
 use super::Attempt;
-use crate::control::ControlCommand;
+use crate::policy::control::ControlCommand;
 use crate::store::{Claim, ContactChange, ContactRef, Opted, OptedBy, StoreError};
 
 impl Attempt<'_> {

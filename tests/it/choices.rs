@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use threedots::clock::Timestamp;
 use threedots::handler::route::{Route, RouteConfig, Router};
-use threedots::hosting::BotRegistry;
+use threedots::ingress::proactive::{OutboundChannel, ProactiveIntake};
+use threedots::message::clock::Timestamp;
 use threedots::message::reply::Choice;
 use threedots::message::{
     BotName, ChatId, Contact, ContactId, Content, Inbound, MessageId, MessageRef, Part, Question,
 };
-use threedots::proactive::{OutboundChannel, ProactiveIntake};
+use threedots::runtime::hosting::BotRegistry;
 use threedots::sandbox::{Draft, Upstream};
 use threedots::turn::OnNewMessage;
 use threedots::{Handler, HandlerError, Reply, Turn};

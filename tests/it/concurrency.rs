@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
-use threedots::app::Running;
-use threedots::config::Config;
+use threedots::host::Running;
+use threedots::host::config::Config;
 use threedots::sandbox::Draft;
 use threedots::{App, Reply, Turn};
 use tokio::task::JoinSet;

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use threedots::config::{BotConfig, Config, DEFAULT, HandlerConfig};
+use threedots::admin::OperatorConfig;
+use threedots::delivery::outbox::DeliveryConfig;
 use threedots::handler::http::HttpConfig;
 use threedots::handler::llm::{LlmConfig, McpConfig, ModelConfig, ToolConfig};
-use threedots::operator::OperatorConfig;
-use threedots::outbox::DeliveryConfig;
+use threedots::host::config::{BotConfig, Config, DEFAULT, HandlerConfig};
 use threedots::provider::KINDS;
 use threedots::provider::meta::MetaConfig;
-use threedots::transcription::TranscriptionConfig;
+use threedots::turn::transcription::TranscriptionConfig;
 
 const SECRETS: [(&str, &str); 3] =
     [("META_ACCESS_TOKEN", "a token"), ("META_APP_SECRET", "a secret"), ("META_VERIFY_TOKEN", "a word")];

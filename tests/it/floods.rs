@@ -12,13 +12,13 @@ use futures_util::future::join_all;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use threedots::clock::Clock;
-use threedots::control::ControlConfig;
-use threedots::meters::Meters;
-use threedots::people::PeopleConfig;
+use threedots::ingress::webhook::{ServerConfig, Webhooks};
+use threedots::message::clock::Clock;
+use threedots::policy::control::ControlConfig;
+use threedots::policy::takeover::PeopleConfig;
+use threedots::runtime::meters::Meters;
 use threedots::store::memory::{Memory, MemorySettings};
 use threedots::store::{Backlog, Store};
-use threedots::webhook::{ServerConfig, Webhooks};
 
 use crate::product::{CUSTOMER, Line, Product, Setup, Upstream, delivery, echo, head, request, signed, text};
 use crate::real::load::{self, batch, write};

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use threedots::delivery::outbox::{OnUnknown, WindowTemplate};
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::{BotName, ChatId, ContentKind, Conversation, Media, MediaKind, MediaSource};
-use threedots::outbox::{OnUnknown, WindowTemplate};
 use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, StatusDelays, Upstream, WebhookFault};
 use threedots::store::{Ending, Settlement};
 use threedots::turn::{self};

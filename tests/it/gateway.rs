@@ -14,13 +14,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha512;
-use threedots::clock::{Clock, Timestamp};
-use threedots::http::{Headers, Transport};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef};
 use threedots::provider::gateway::GatewayConfig;
 use threedots::provider::{
     AnyProviderConfig, Events, Method, Provider, ProviderContext, Received, WebhookError, WebhookRequest,
 };
+use threedots::runtime::http::{Headers, Transport};
 
 use crate::upstream::Upstream;
 

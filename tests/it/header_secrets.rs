@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use threedots::clock::Clock;
-use threedots::config::Config;
 use threedots::handler::llm::{Llm, LlmConfig, Model, ModelConfig};
-use threedots::health::Health;
-use threedots::http::Client;
+use threedots::host::config::Config;
 use threedots::message::BotName;
+use threedots::message::clock::Clock;
+use threedots::provider::health::Health;
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Activity, ErrorCode, Provider, ProviderError};
+use threedots::runtime::http::Client;
 
 use crate::product::NUMBER;
 

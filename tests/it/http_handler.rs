@@ -18,10 +18,10 @@ use futures_util::future::BoxFuture;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use threedots::clock::Clock;
 use threedots::handler::http::callbacks::Callbacks;
 use threedots::handler::http::{Egress, Http, HttpConfig};
-use threedots::http::{Body, Call, CallError, Headers, Transport, UpstreamResponse};
+use threedots::message::clock::Clock;
+use threedots::runtime::http::{Body, Call, CallError, Headers, Transport, UpstreamResponse};
 use threedots::sandbox::Upstream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -147,7 +147,7 @@ fn setup(upstream: Upstream, remote: &Arc<Remote>) -> (Setup, Arc<Callbacks>) {
     let ways_out = Egress {
         anywhere: Arc::clone(remote) as _,
         public: Arc::clone(remote) as _,
-        models: threedots::http::Shared::default(),
+        models: threedots::runtime::http::Shared::default(),
     };
     let secret = SECRET.to_owned().into();
     let http = Http::new(config, Some(&secret), &ways_out, Arc::clone(&callbacks), Clock::tokio());

@@ -13,9 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
-use threedots::clock::Timestamp;
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::MessageId;
+use threedots::message::clock::Timestamp;
 use threedots::provider::Provider;
 use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Mischief, Upstream, WebhookFault};
 use threedots::turn::{self, Bot, OnNewMessage, Tools};
@@ -182,7 +182,7 @@ fn fault(trouble: Trouble) -> Fault {
 struct Scripted {
     acts: Arc<Mutex<HashMap<String, Act>>>,
     log: Arc<Mutex<Log>>,
-    clock: Option<threedots::clock::Clock>,
+    clock: Option<threedots::message::clock::Clock>,
 }
 
 #[derive(Default)]

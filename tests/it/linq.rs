@@ -21,13 +21,13 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use threedots::clock::{Clock, Timestamp};
-use threedots::http::{Headers, Transport};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef, PartKey};
 use threedots::provider::linq::LinqConfig;
 use threedots::provider::{
     AnyProviderConfig, Events, Method, Provider, ProviderContext, Received, WebhookError, WebhookRequest,
 };
+use threedots::runtime::http::{Headers, Transport};
 
 use crate::upstream::Upstream;
 

@@ -22,13 +22,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use threedots::clock::Clock;
 use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Model, ModelConfig, Tool, Unusable};
 use threedots::handler::{ConversationState, Egress, LateState};
-use threedots::http::Transport;
-use threedots::meters::Meters;
+use threedots::message::clock::Clock;
+use threedots::runtime::http::Transport;
+use threedots::runtime::meters::Meters;
+use threedots::runtime::templates::Templates;
 use threedots::sandbox::{Customer, Draft};
-use threedots::templates::Templates;
 
 use crate::http_handler::Remote;
 use crate::world::{Setup, World};
@@ -74,7 +74,7 @@ pub(crate) fn around_models(models: Vec<Model>) -> LlmContext {
         ways_out: Egress {
             anywhere: Arc::clone(&nowhere) as _,
             public: nowhere,
-            models: threedots::http::Shared::default(),
+            models: threedots::runtime::http::Shared::default(),
         },
         conversation_state: Arc::new(LateState::default()),
         templates: Arc::new(Templates::built_in().expect("the built-in templates")),
@@ -90,7 +90,7 @@ fn made(
     way_out: Arc<dyn Transport>,
 ) -> Result<Llm, Vec<Unusable>> {
     let ways_out =
-        Egress { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };
+        Egress { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::runtime::http::Shared::default() };
     Llm::new(config, LlmContext { tools, ways_out, ..around(models) })
 }
 

@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use threedots::clock::Clock;
-use threedots::control::ControlConfig;
-use threedots::http::Headers;
+use threedots::admin::telemetry::{self, LogLevel};
+use threedots::ingress::webhook::{ServerConfig, Webhooks};
+use threedots::message::clock::Clock;
 use threedots::message::{BotName, Content};
-use threedots::meters::Meters;
-use threedots::people::PeopleConfig;
+use threedots::policy::control::ControlConfig;
+use threedots::policy::takeover::PeopleConfig;
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Method, Provider, WebhookRequest};
+use threedots::runtime::http::Headers;
+use threedots::runtime::meters::Meters;
 use threedots::store::Store;
 use threedots::store::memory::{Memory, MemorySettings};
-use threedots::telemetry::{self, LogLevel};
-use threedots::webhook::{ServerConfig, Webhooks};
 use threedots::{App, Handler, HandlerError, Reply, Turn};
 use tokio::sync::watch;
 use tracing_subscriber::layer::SubscriberExt;
@@ -329,7 +329,7 @@ fn a_store_that_is_closed_or_full_turns_webhooks_back_without_a_word_of_them() {
         runtime.block_on(async {
             let secret = |text: &str| text.to_owned().into();
             let settings = MetaSettings::new(NUMBER, secret(TOKEN), secret(APP_SECRET), secret(VERIFY_TOKEN));
-            let client = threedots::http::Client::new().expect("TLS roots");
+            let client = threedots::runtime::http::Client::new().expect("TLS roots");
             let meta: Arc<dyn Provider> = Arc::new(Meta::new(BotName::new("shop"), settings, client, Clock::System));
             let store =
                 Arc::new(Memory::new(Clock::System, MemorySettings { max_waiting: 1, ..MemorySettings::default() }));
@@ -365,7 +365,7 @@ fn refusals_are_one_line_a_minute_however_many_strangers_try() {
         runtime.expect("a runtime").block_on(async {
             let secret = |text: &str| text.to_owned().into();
             let settings = MetaSettings::new(NUMBER, secret(TOKEN), secret(APP_SECRET), secret(VERIFY_TOKEN));
-            let client = threedots::http::Client::new().expect("TLS roots");
+            let client = threedots::runtime::http::Client::new().expect("TLS roots");
             let meta: Arc<dyn Provider> = Arc::new(Meta::new(BotName::new("shop"), settings, client, Clock::System));
             let store = Arc::new(Memory::new(Clock::System, MemorySettings::default()));
             let bots = inlets(meta, ControlConfig::default(), PeopleConfig::default());

@@ -20,11 +20,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::SecretString;
 use serde_json::json;
 use sha2::Sha256;
-use threedots::clock::{Clock, Timestamp};
-use threedots::http::Headers;
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef};
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
+use threedots::runtime::http::Headers;
 
 use crate::upstream::{self, Upstream};
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use threedots::handler::Egress;
-use threedots::http::names::Names;
-use threedots::http::reach::Lookup;
-use threedots::http::{Body, Call, CallError, Client, Transport};
+use threedots::runtime::http::names::Names;
+use threedots::runtime::http::reach::Lookup;
+use threedots::runtime::http::{Body, Call, CallError, Client, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
-use threedots::http::{Headers, Transport};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef, PartKey};
 use threedots::provider::nxcloud::NxCloudConfig;
 use threedots::provider::{
     AnyProviderConfig, Events, Method, Provider, ProviderContext, Received, WebhookError, WebhookRequest,
 };
+use threedots::runtime::http::{Headers, Transport};
 
 use crate::upstream::Upstream;
 

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use threedots::clock::Timestamp;
 use threedots::message::Part;
+use threedots::message::clock::Timestamp;
 use threedots::sandbox::phone::{Call, What};
 use threedots::sandbox::{Calls, CustomerId, Failure, Fault, StatusDelays, Upstream};
 use threedots::{Handler, Reply, Turn};

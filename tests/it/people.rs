@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use threedots::clock::Clock;
-use threedots::control::Language;
+use threedots::message::clock::Clock;
 use threedots::message::{BotName, ContentKind};
-use threedots::people::{Lasting, PeopleConfig};
+use threedots::policy::control::Language;
+use threedots::policy::takeover::{Lasting, PeopleConfig};
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
 use threedots::store::{By, ContactChange, ContactRef, Pause};
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
@@ -349,13 +349,13 @@ async fn a_pause_survives_the_process() {
 fn what_is_no_time_is_no_pause() {
     for wrong in ["0s", "soon", ""] {
         let text = format!("[bots.shop.people]\npause = \"{wrong}\"");
-        let (_, problems) = threedots::config::Config::parse("bots.toml", &text, []);
+        let (_, problems) = threedots::host::config::Config::parse("bots.toml", &text, []);
         let found = problems.iter().find(|problem| problem.key == "bots.shop.people.pause").expect(wrong);
         assert_eq!(found.text, "is no duration: write for example \"2h\", or \"until_resumed\"");
         assert_eq!(found.place, "bots.toml:2");
     }
     let text = "[bots.shop.people]\npause = \"until_resumed\"";
-    let (config, _) = threedots::config::Config::parse("bots.toml", text, []);
+    let (config, _) = threedots::host::config::Config::parse("bots.toml", text, []);
     assert_eq!(config.bots["shop"].people.pause, Lasting::UntilResumed);
     assert_eq!(Lasting::UntilResumed.until(Clock::tokio().now()), None);
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use threedots::clock::Clock;
-use threedots::http::{Body, Call, CallError, Client, Transport};
+use threedots::message::clock::Clock;
 use threedots::message::{MediaKind, MediaRef};
 use threedots::provider::gateway::GatewayConfig;
 use threedots::provider::wawp::{WahaConfig, WawpConfig};
 use threedots::provider::{Activity, ErrorCode, Provider, ProviderConfig, ProviderError};
+use threedots::runtime::http::{Body, Call, CallError, Client, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use threedots::clock::Timestamp;
-use threedots::quiet::{QuietConfig, QuietHours};
-use threedots::templates::Templates;
+use threedots::message::clock::Timestamp;
+use threedots::policy::quiet_hours::{QuietConfig, QuietHours};
+use threedots::runtime::templates::Templates;
 
 use crate::world::{Setup, World, echo};
 

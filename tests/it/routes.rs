@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use threedots::clock::Timestamp;
 use threedots::handler::route::{Day, Hours, Route, RouteConfig, Router};
 use threedots::handler::{Handler, Turn};
+use threedots::message::clock::Timestamp;
 use threedots::message::{ContactId, Content, ContentKind, MediaKind, MediaRef, Reply};
 
 use crate::turns::turn;

@@ -23,8 +23,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::Clock;
 use threedots::message::MessageId;
+use threedots::message::clock::Clock;
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{
     Courier, Customer, CustomerId, Sandbox, SandboxSettings, StatusDelays, UpstreamAnswer, UpstreamRequest,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use threedots::admin::telemetry::{self, LogLevel};
+use threedots::delivery::outbox;
 use threedots::message::reply::{Choice, Media, MediaSource, Row, Section};
 use threedots::message::{Format, MediaKind, Part, Payload};
-use threedots::outbox;
 use threedots::provider::Provider;
 use threedots::sandbox::phone::Body;
 use threedots::sandbox::{Sandbox, Upstream};
-use threedots::telemetry::{self, LogLevel};
 use threedots::{Handler, HandlerError, Reply, Turn};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -300,7 +300,7 @@ async fn the_log_says_what_was_changed_in_words_and_counts_alone() {
 
 fn providers() -> Vec<Arc<dyn Provider>> {
     let provider = |upstream| {
-        let clock = threedots::clock::Clock::tokio();
+        let clock = threedots::message::clock::Clock::tokio();
         let settings = threedots::sandbox::SandboxSettings::of(upstream);
         crate::world::provider(&Sandbox::new(settings, clock, Arc::new(Nowhere)), clock)
     };

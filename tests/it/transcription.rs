@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, future};
 use serde_json::{Value, json};
-use threedots::clock::Clock;
 use threedots::handler::{Handler, HandlerError, Turn};
-use threedots::http::{Body, Call, CallError, Client, Transport, UpstreamResponse};
+use threedots::message::clock::Clock;
+use threedots::message::secret::SecretRef;
 use threedots::message::{Content, ContentKind, Reply};
+use threedots::runtime::http::{Body, Call, CallError, Client, Transport, UpstreamResponse};
 use threedots::sandbox::{Draft, Upstream};
-use threedots::secret::SecretRef;
-use threedots::transcription::{Transcriber, TranscriptionConfig};
 use threedots::turn::OnNewMessage;
+use threedots::turn::transcription::{Transcriber, TranscriptionConfig};
 use tokio::time::{Instant, sleep};
 
 use crate::world::{Setup, World};

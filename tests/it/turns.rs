@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use threedots::clock::Timestamp;
 use threedots::handler::{FetchMedia, Fetched, Fits, MediaError, Presence, Turn};
+use threedots::message::clock::Timestamp;
 use threedots::message::{
     BotName, ChatId, Contact, ContactId, Content, HistoryEntry, Inbound, MediaRef, MessageId, MessageRef, Product,
     Quoted, Referral, Reply, Speaker,

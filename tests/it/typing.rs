@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use threedots::clock::{Clock, Timestamp};
-use threedots::health::Health;
-use threedots::http::Download;
+use threedots::delivery::typing::{Dots, Indicator, Show, TypingConfig};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{
     Address, BotName, ChatId, ContactId, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey,
 };
+use threedots::provider::health::Health;
 use threedots::provider::{
     Abilities, Activity, CaptionLimits, ErrorCode, GroupTyping, InvalidPart, KeyedBy, Provider, ProviderError,
     ReadReceipts, Received, Scope, SendLimits, StopAbilities, TypingAbilities, WebhookError, WebhookRequest,
 };
-use threedots::typing::{Dots, Indicator, Show, TypingConfig};
+use threedots::runtime::http::Download;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 

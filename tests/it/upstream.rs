@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::http::{Body, Call, CallError, Headers, Transport, UpstreamResponse};
 use threedots::message::Echo;
 use threedots::provider::Events;
+use threedots::runtime::http::{Body, Call, CallError, Headers, Transport, UpstreamResponse};
 
 /// One answer.
 pub(crate) enum Given {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha512;
-use threedots::clock::Clock;
-use threedots::http::Transport;
+use threedots::message::clock::Clock;
 use threedots::provider::wawp::WahaConfig;
 use threedots::provider::{Provider, WebhookRequest};
+use threedots::runtime::http::Transport;
 
 use crate::upstream::Upstream;
 use crate::wawp::{SECRET, connect, events, post};

@@ -16,14 +16,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use threedots::clock::{Clock, Timestamp};
-use threedots::http::{Headers, Transport};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, ContactId, MessageId, MessageRef};
 use threedots::provider::wawp::WawpConfig;
 use threedots::provider::{
     AnyProviderConfig, Events, Method, Provider, ProviderConfig, ProviderContext, Received, WebhookError,
     WebhookRequest,
 };
+use threedots::runtime::http::{Headers, Transport};
 
 use crate::upstream::Upstream;
 

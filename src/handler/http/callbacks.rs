@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::wire;
-use crate::clock::{Clock, Timestamp};
 use crate::handler::{FetchMedia, Fits, Presence, Turn};
-use crate::json;
+use crate::message::clock::{Clock, Timestamp};
+use crate::message::json;
+use crate::message::secret::{Guesses, random, same_token};
 use crate::message::{MediaRef, Reply};
-use crate::secret::{Guesses, random, same_token};
 
 /// How long after its turn began a medium can be had: a handler may work on after it has answered.
 const LENT_FOR: Duration = Duration::from_secs(15 * 60);

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::callbacks::steer;
 use super::wire;
 use crate::handler::{HandlerError, Presence};
-use crate::http::UpstreamResponse;
 use crate::message::Reply;
+use crate::runtime::http::UpstreamResponse;
 
 /// Reads a stream until its reply.
 ///

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::clock::Timestamp;
 use crate::handler::{Turn, one_line};
-use crate::json;
+use crate::message::clock::Timestamp;
 use crate::message::content::{ContactCard, OrderItem};
+use crate::message::json;
 use crate::message::reply::{Choice, Media, MediaSource, Section};
 use crate::message::{
     Content, Format, HistoryEntry, Inbound, MediaKind, MediaRef, MessageId, Part, Payload, Product, Quoted, Referral,

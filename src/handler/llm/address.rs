@@ -5,8 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::config::{ModelConfig, Unusable};
-use crate::http::{HeaderMap, HeaderName, HeaderValue, is_plain_http, is_private_enough};
-use crate::secret::unfit_for_header;
+use crate::message::secret::unfit_for_header;
+use crate::runtime::http::{HeaderMap, HeaderName, HeaderValue, is_plain_http, is_private_enough};
 
 const CALL: &str = "/chat/completions";
 /// What other calls' addresses end in: whoever writes one of them has copied the wrong line.

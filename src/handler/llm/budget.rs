@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use super::completion::Unanswered;
 use super::config::{BudgetConfig, ModelConfig, Unusable};
 use super::wire::Usage;
-use crate::clock::Timestamp;
 use crate::handler::{ConversationState, ConversationStateError, Turn};
+use crate::message::clock::Timestamp;
 use crate::message::{Count, contact_key};
 
 /// Parts of a unit of money: prices are for a million tokens, so that a token costs whole ones.

@@ -37,8 +37,8 @@ use tokio::time::Instant;
 
 use super::refused::ModelRefusal;
 use super::wire::{Offer, Usage, Wanted};
-use crate::http::BareAnswer;
-use crate::http::lines::Longest;
+use crate::runtime::http::BareAnswer;
+use crate::runtime::http::lines::Longest;
 use calls::Calls;
 use chunk::Chunk;
 use events::{CompletionEvent, CompletionEvents};

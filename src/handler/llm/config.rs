@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::clock::in_words;
 use crate::message::Format;
-use crate::secret::SecretRef;
+use crate::message::clock::in_words;
+use crate::message::secret::SecretRef;
 
 /// A language model as a handler. The `handler` table of a bot's configuration with `kind = "llm"`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -19,8 +19,8 @@ use super::completion::Said;
 use super::config::{LlmConfig, Unusable};
 use super::model::Model;
 use crate::message::marks::{self, LONGEST_CLOSING};
+use crate::message::secret::derived;
 use crate::message::{Format, Part};
-use crate::secret::derived;
 use links::Links;
 
 /// How much of the random word is taken: enough for nobody to say it by chance.

@@ -18,10 +18,10 @@ use super::lacks::{Lack, Lacks, Learned, SentRequest, has_history};
 use super::refused::{self, ModelRefusal};
 use super::tokens::{self, Tokens};
 use super::wire::{ChatMessage, ChatRequest, OURS, Offer, StreamOptions};
-use crate::clock::Clock;
 use crate::handler::Egress;
-use crate::http::names::LookupLane;
-use crate::http::{self, Bare, BareAnswer};
+use crate::message::clock::Clock;
+use crate::runtime::http::names::LookupLane;
+use crate::runtime::http::{self, Bare, BareAnswer};
 
 /// A model is not left alone for longer than this, whatever its server says.
 const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
@@ -337,7 +337,7 @@ impl ModelRequest<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::message::clock::Timestamp;
 
     #[tokio::test(start_paused = true)]
     async fn a_rest_is_given_in_seconds_or_as_a_date() {

@@ -15,7 +15,7 @@ use super::voice;
 use super::wire::ChatMessage;
 use crate::handler::Turn;
 use crate::message::{Conversation, HistoryEntry, Speaker, Summary, rendering};
-use crate::templates::TemplateError;
+use crate::runtime::templates::TemplateError;
 
 /// So many times the budget is summarised at once, at the most; what is older than that is left out.
 const MOST_SUMMARISED: usize = 8;
@@ -152,7 +152,7 @@ fn within<'a>(tokens: &Tokens, budget: usize, history: &'a [HistoryEntry]) -> &'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::message::clock::Timestamp;
 
     fn said(by: Speaker, words: &str, time: u64) -> HistoryEntry {
         let (time, words) = (Timestamp(time), words.into());

@@ -16,10 +16,10 @@ use super::past::Past;
 use super::tools::RULE;
 use super::voice;
 use super::wire::ChatMessage;
-use crate::clock::Timestamp;
 use crate::handler::{Fetched, Turn};
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Contact, Content, Inbound, MediaKind, MediaRef, Speaker, rendering};
-use crate::templates::{TemplateError, Templates};
+use crate::runtime::templates::{TemplateError, Templates};
 
 /// The longest name that a prompt is given, in characters.
 const LONGEST_NAME: usize = 40;

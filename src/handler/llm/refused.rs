@@ -32,7 +32,7 @@ pub(super) struct ModelRefusal {
 impl ModelRefusal {
     /// Reads the body of an answer.
     pub(super) fn read(body: &[u8]) -> Self {
-        match crate::json::from_slice::<Value>(body) {
+        match crate::message::json::from_slice::<Value>(body) {
             Ok(value) => Self::of(&value),
             Err(_) => Self { text: String::from_utf8_lossy(body).to_lowercase(), ..Self::default() },
         }
@@ -159,7 +159,7 @@ impl ModelRefusal {
     fn take_in(&mut self, text: &str, depth: usize) {
         // A proxy may hand on what it was told, as text.
         if let Some(begin) = text.find(['{', '['])
-            && let Ok(inner) = crate::json::from_slice::<Value>(text[begin..].trim_end().as_bytes())
+            && let Ok(inner) = crate::message::json::from_slice::<Value>(text[begin..].trim_end().as_bytes())
         {
             self.collect(&inner, true, depth + 1);
             return self.say(&text[..begin]);

@@ -13,7 +13,7 @@ use super::model::{ModelRequest, RemainingChances, Rung};
 use super::wire::{Beside, ChatMessage, Usage};
 use super::{Llm, RESERVE};
 use crate::handler::{ConversationStateError, Turn};
-use crate::meters::{Fact, LadderStep};
+use crate::runtime::meters::{Fact, LadderStep};
 
 /// How a turn with the model ends.
 pub(super) enum End {

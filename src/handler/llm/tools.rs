@@ -24,9 +24,9 @@ use tracing::{info, warn};
 
 use super::config::{ToolConfig, ToolPermission, Unusable};
 use super::wire::{Offer, Wanted};
-use crate::clock::Clock;
 use crate::handler::{Egress, Turn};
-use crate::meters::{Fact, Meters};
+use crate::message::clock::Clock;
+use crate::runtime::meters::{Fact, Meters};
 pub(super) use frame::RULE;
 use http::OverHttp;
 pub use mcp::Mcp;

@@ -80,7 +80,7 @@ impl Wanted {
 
     /// Whether its arguments are all there.
     pub(super) fn is_complete(&self) -> bool {
-        crate::json::from_str::<Map<String, Value>>(&self.arguments).is_ok()
+        crate::message::json::from_str::<Map<String, Value>>(&self.arguments).is_ok()
     }
 }
 

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::webhook::GatewayVerifier;
 use super::{Gateway, abilities};
-use crate::clock::in_words;
 use crate::message::ChatId;
+use crate::message::clock::in_words;
+use crate::message::secret::SecretRef;
 use crate::provider::hosts::Hosts;
 use crate::provider::signature::SigningKey512;
 use crate::provider::whatsapp::limits;
 use crate::provider::{GroupTyping, Provider, ProviderConfig, ProviderContext, Resolve};
-use crate::secret::SecretRef;
 
 /// One number behind a WhatsApp Gateway, as it is configured.
 #[derive(Clone, Serialize, Deserialize)]

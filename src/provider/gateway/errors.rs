@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::provider::answer::{LONGEST_WAIT, Repeat, by_status, retry_after};
 use crate::provider::exchange::FullResponse;
 use crate::provider::lenient::Object;

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::content;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{
     BotName, ChatId, Contact, ContactId, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Quoted, Stage, rendering,
 };

@@ -12,11 +12,11 @@ use url::Url;
 
 use super::errors::{GatewayCall, meaning};
 use super::{Gateway, limits};
-use crate::http::{Body, Call, Download};
 use crate::message::MediaRef;
 use crate::provider::exchange::{TOO_LARGE, download, exchange};
 use crate::provider::lenient::Object;
 use crate::provider::{ErrorCode, ProviderError, answer::Repeat};
+use crate::runtime::http::{Body, Call, Download};
 
 /// The largest medium that travels inside a message, in bytes: a reply is recorded before it is sent, base64 adds a
 /// third, and a record holds 1 MiB.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
+use crate::message::secret::same_token;
 use crate::provider::signature::SigningKey512;
 use crate::provider::{WebhookError, WebhookRequest};
-use crate::secret::same_token;
 
 /// What vouches for a request.
 pub(super) struct GatewayVerifier {

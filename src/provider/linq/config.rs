@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::webhook::{LegacyKey, Rules, decoded};
 use super::{Linq, limits};
-use crate::clock::in_words;
+use crate::message::clock::in_words;
+use crate::message::secret::SecretRef;
 use crate::provider::{Provider, ProviderConfig, ProviderContext, Resolve, Secrets, SigningSecret};
-use crate::secret::SecretRef;
 
 /// One line on Linq's Partner API V3, as it is configured.
 #[derive(Clone, Serialize, Deserialize)]

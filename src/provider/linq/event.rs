@@ -10,7 +10,7 @@
 //!
 //! The form is told by what is there, not by `webhook_version`, which older deliveries lack.
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{ChatId, ContactId};
 use crate::provider::lenient::{Object, Shallow};
 

@@ -3,7 +3,7 @@
 use super::content::{self, LinqMessage};
 use super::event::LinqEvent;
 use super::{consent, names, reaction};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{
     BotName, Contact, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, PartKey, Stage, rendering,
 };

@@ -9,13 +9,13 @@ use url::Url;
 
 use super::Linq;
 use super::errors::of_files;
-use crate::http::{Body, Call, Download, is_private_enough};
 use crate::message::MediaRef;
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{TOO_LARGE, download, exchange};
 use crate::provider::files;
 use crate::provider::lenient::Object;
 use crate::provider::{ErrorCode, ProviderError};
+use crate::runtime::http::{Body, Call, Download, is_private_enough};
 
 /// An upload's time grows by one second for each of these, in bytes.
 const UPLOADED_IN_A_SECOND: u64 = 256 << 10;

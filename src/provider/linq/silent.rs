@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
 use crate::message::ChatId;
+use crate::message::clock::Timestamp;
 
 /// So many are remembered: past that, the one that would be forgotten first is.
 const MOST: usize = 4096;

@@ -11,10 +11,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
-use crate::http::Headers;
+use crate::message::clock::Timestamp;
 use crate::provider::signature::{SigningKey, from_hex};
 use crate::provider::{SigningSecret, WebhookError, WebhookRequest};
+use crate::runtime::http::Headers;
 
 /// With padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

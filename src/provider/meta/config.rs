@@ -8,11 +8,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Meta, MetaSettings};
-use crate::clock::in_words;
+use crate::message::clock::in_words;
+use crate::message::secret::SecretRef;
 use crate::provider::secrets::Secrets;
 use crate::provider::whatsapp::{limits, rates};
 use crate::provider::{Provider, ProviderConfig, ProviderContext, Resolve};
-use crate::secret::SecretRef;
 
 /// One number on Meta's Cloud API, as it is configured.
 #[derive(Clone, Serialize, Deserialize)]

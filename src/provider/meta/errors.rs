@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::clock::Timestamp;
-use crate::http::Headers;
+use crate::message::clock::Timestamp;
 use crate::provider::answer::{LONGEST_WAIT, Repeat, by_status, retry_after};
 use crate::provider::lenient::{self, Object};
 use crate::provider::whatsapp::codes;
 use crate::provider::{ErrorCode, ProviderError};
+use crate::runtime::http::Headers;
 
 /// Everything about an answer that may say why a call was refused.
 pub(super) struct MetaRefusal<'a> {

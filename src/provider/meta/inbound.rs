@@ -2,7 +2,7 @@
 //!
 //! Read level by level, so that an element that makes no sense is counted and spoils none of its neighbours.
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{
     BotName, ChatId, ContactId, DeliveryStatus, Echo, MarketingPreference, MessageId, PartKey, rendering,
 };

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use url::Url;
 
 use super::Meta;
-use crate::http::{Body, Download};
 use crate::message::MediaRef;
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{TOO_LARGE, download};
 use crate::provider::files;
 use crate::provider::lenient::Object;
 use crate::provider::{ErrorCode, ProviderError};
+use crate::runtime::http::{Body, Download};
 
 /// An upload's time grows by one second for each of these, in bytes.
 const UPLOADED_IN_A_SECOND: u64 = 256 << 10;

@@ -2,10 +2,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
+use crate::message::secret::same_token;
 use crate::provider::signature::{SigningKey, from_hex};
 use crate::provider::{SigningSecret, WebhookError, WebhookRequest};
-use crate::secret::same_token;
 
 /// What vouches for a request.
 pub(super) struct MetaVerifier {

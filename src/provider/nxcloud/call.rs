@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::sign::Signed;
 use super::{NxCloud, errors};
-use crate::http::{Body, Call, Headers};
 use crate::provider::ProviderError;
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{FullResponse, exchange};
 use crate::provider::files;
+use crate::runtime::http::{Body, Call, Headers};
 
 /// What can be asked of NXCloud. Each has a path and an action.
 #[derive(Clone, Copy)]

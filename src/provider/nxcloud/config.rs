@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::names::{Actions, CallbackHeaders, Paths, require_word};
 use super::webhook::NxcloudVerifier;
 use super::{LIFETIME, NxCloud, abilities};
-use crate::clock::in_words;
+use crate::message::clock::in_words;
+use crate::message::secret::SecretRef;
 use crate::provider::hosts::Hosts;
 use crate::provider::whatsapp::sender::phone;
 use crate::provider::whatsapp::{limits, rates};
 use crate::provider::{Provider, ProviderConfig, ProviderContext, Resolve};
-use crate::secret::SecretRef;
 
 /// The shortest token in the webhook's address, in characters.
 const SHORTEST_TOKEN: usize = 16;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::provider::answer::{Repeat, by_status, retry_after};
 use crate::provider::exchange::FullResponse;
 use crate::provider::lenient::Object;

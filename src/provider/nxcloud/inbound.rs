@@ -3,7 +3,7 @@
 //! Two generations of callbacks are about, an old one in the manner of WhatsApp's on-premises API and one that passes
 //! on what Meta's Cloud API says: what differs between them is read either way.
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, DeliveryStatus, MessageId, PartKey};
 use crate::provider::lenient::{self, Object, Shallow};
 use crate::provider::whatsapp::inbound::{DeliveryContext, each, each_message, stage, time};

@@ -9,13 +9,13 @@ use url::Url;
 
 use super::NxCloud;
 use super::call::{NxcloudBody, Operation};
-use crate::http::{Body, Call, Download};
 use crate::message::MediaRef;
 use crate::provider::answer::{Repeat, by_status, retry_after};
 use crate::provider::exchange::{FullResponse, download};
 use crate::provider::hosts::is_public;
 use crate::provider::lenient::Object;
 use crate::provider::{ErrorCode, ProviderError};
+use crate::runtime::http::{Body, Call, Download};
 
 /// An upload's time grows by one second for each of these, in bytes.
 const UPLOADED_IN_A_SECOND: u64 = 256 << 10;

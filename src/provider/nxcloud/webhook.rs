@@ -7,10 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::config::Signing;
 use super::names::CallbackHeaders;
 use super::sign::Signed;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
+use crate::message::secret::same_token;
 use crate::provider::signature::same_md5;
 use crate::provider::{WebhookError, WebhookRequest};
-use crate::secret::same_token;
 
 /// What vouches for a callback.
 pub(super) struct NxcloudVerifier {

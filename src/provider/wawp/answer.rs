@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::message_id;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{MessageId, PartKey};
 use crate::provider::answer::{LONGEST_WAIT, Repeat, by_status, retry_after};
 use crate::provider::exchange::FullResponse;

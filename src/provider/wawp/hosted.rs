@@ -13,9 +13,9 @@ use super::file::{At, File};
 use super::limits::Takes;
 use super::line::{self, Dialect, Seen, WawpRequest};
 use super::message_id;
-use crate::http::{Body, Call};
 use crate::message::{Media, MediaKind, MessageRef, Part, PartKey, Payload};
 use crate::provider::{Activity, ErrorCode, ProviderError};
+use crate::runtime::http::{Body, Call};
 pub use config::{CredentialsIn, MediaStyle, TextField, WawpConfig};
 
 /// A number on Wawp.

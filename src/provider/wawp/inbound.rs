@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::{chat, content, message_id};
-use crate::clock::Timestamp;
-use crate::json;
+use crate::message::clock::Timestamp;
+use crate::message::json;
 use crate::message::{
     BotName, ChatId, Contact, ContactId, Content, DeliveryStatus, Echo, Inbound, MessageId, MessageRef, Quoted, Stage,
     rendering,

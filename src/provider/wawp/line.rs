@@ -16,8 +16,7 @@ use super::inbound::WawpReader;
 use super::limits::{self, Takes};
 use super::verifier::WawpVerifier;
 use super::{chat, message_id};
-use crate::clock::Clock;
-use crate::http::{Body, Call, Download, Transport};
+use crate::message::clock::Clock;
 use crate::message::{Address, BotName, ChatId, MediaRef, MessageId, MessageRef, OptOutWords, Part, PartKey, Payload};
 use crate::provider::answer::Repeat;
 use crate::provider::exchange::{FullResponse, download, exchange};
@@ -28,6 +27,7 @@ use crate::provider::{
     ReadReceipts, Received, Resolve, STOPS_PER_SECOND, SendLimits, StopAbilities, TypingAbilities, WebhookError,
     WebhookRequest,
 };
+use crate::runtime::http::{Body, Call, Download, Transport};
 
 /// Which messages a read call names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

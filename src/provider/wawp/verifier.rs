@@ -6,10 +6,10 @@ use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::message::secret::SecretRef;
+use crate::message::secret::same_token;
 use crate::provider::signature::{SigningKey, SigningKey512};
 use crate::provider::{Resolve, WebhookError, WebhookRequest};
-use crate::secret::SecretRef;
-use crate::secret::same_token;
 
 /// Where a signature stands, and what kind it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::json;
 use crate::message::MessageId;
 use crate::message::content::{ContactCard, Content, MediaKind, MediaRef, OrderItem};
+use crate::message::json;
 use crate::provider::lenient::{Object, is_within};
 use crate::provider::vcard;
 

@@ -2,7 +2,7 @@
 
 use super::content;
 use super::sender::Sender;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{
     Address, BotName, ChatId, ContactId, Echo, Inbound, MessageId, MessageRef, Product, Quoted, Referral, Renamed,
     Stage,

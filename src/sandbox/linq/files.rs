@@ -9,7 +9,7 @@ use serde_json::json;
 use super::error::Refusal;
 use super::webhook::{moment, sha256};
 use super::{Desk, names};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::sandbox::media::Origin;
 use crate::sandbox::upstream::{Denial, UpstreamAnswer, UpstreamRequest};
 

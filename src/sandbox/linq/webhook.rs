@@ -10,7 +10,7 @@ use sha2::Sha256;
 use super::files::FETCH_WITHIN;
 use super::send::opted_out;
 use super::{names, reaction};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::sandbox::Sandbox;
 use crate::sandbox::draft::Says;
 use crate::sandbox::phone::{Body, Customer, Source};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::sandbox::draft::Says;
 use crate::sandbox::media::sha256;
 use crate::sandbox::phone::{Customer, Side};

@@ -3,7 +3,7 @@
 use md5::{Digest, Md5};
 
 use super::refusal::Refusal;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::sandbox::settings::SandboxSettings;
 use crate::sandbox::upstream::UpstreamRequest;
 

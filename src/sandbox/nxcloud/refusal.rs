@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::sandbox::Sandbox;
 use crate::sandbox::fault::Failure;
 use crate::sandbox::meta::{self, PassedOn};

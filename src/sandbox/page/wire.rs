@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::KEPT;
-use crate::clock::Timestamp;
 use crate::message::MessageId;
+use crate::message::clock::Timestamp;
 use crate::sandbox::phone::{Call, Customer, Moment, Phone, What, Why};
 
 /// Reads the timeline as it grows, and remembers which calls still wait for their answers.

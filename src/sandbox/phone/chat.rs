@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::clock::Timestamp;
 use crate::message::MessageId;
+use crate::message::clock::Timestamp;
 
 /// A customer, named by the digits of an invented phone number.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use super::chat::{Body, Customer, CustomerId, Message, Side, Tick};
 use super::timeline::{Moment, What, Why};
 use super::{DotsRules, NotInbound};
-use crate::clock::Timestamp;
 use crate::message::MessageId;
+use crate::message::clock::Timestamp;
 
 #[derive(Default)]
 pub(super) struct State {

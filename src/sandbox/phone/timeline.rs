@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::chat::{CustomerId, Refused};
-use crate::clock::Timestamp;
 use crate::message::MessageId;
+use crate::message::clock::Timestamp;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

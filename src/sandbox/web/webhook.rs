@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::names;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::sandbox::Sandbox;
 use crate::sandbox::draft::{Draft, Says};
 use crate::sandbox::phone::Side;

@@ -20,9 +20,9 @@ use super::ledger::Ledger;
 use super::open::DiskSettings;
 use super::rebuild;
 use super::tree::OmittedKeys;
-use crate::budget::Share;
-use crate::clock::Timestamp;
-use crate::meters::Fact;
+use crate::message::clock::Timestamp;
+use crate::runtime::budget::Share;
+use crate::runtime::meters::Fact;
 use crate::store::StoreError;
 
 /// How many writes share one sync, at most.

@@ -279,7 +279,7 @@ fn understand(kind: u8, stem: &[u8], record: &[u8]) -> Result<Option<Known>, Fau
         _ => return decode::<Trace>(record),
     };
     at_home(stem, &conversation)?;
-    Ok((kind != b'c').then(|| Known::new(conversation, crate::clock::Timestamp::default())))
+    Ok((kind != b'c').then(|| Known::new(conversation, crate::message::clock::Timestamp::default())))
 }
 
 fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<Option<Known>, Fault> {

@@ -33,7 +33,7 @@ use super::ledger::Ledger;
 use super::open::{DiskSettings, OpenError, Opened, Quarantine};
 use super::records::{FORMAT, LAST};
 use super::tree::{KeyChanges, Tree};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::store::Seq;
 use crate::store::record::VERSION;
 

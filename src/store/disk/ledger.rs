@@ -24,7 +24,7 @@ use super::committer::Moment;
 use super::fault::Fault;
 use super::records::{self, Hash, LAST};
 use super::tree::{KeyChanges, Records, Tree};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::reply::Choice;
 use crate::message::{
     BotName, ChatId, ContactId, Conversation, HistoryEntry, Inbound, MessageId, MessageRef, Question,

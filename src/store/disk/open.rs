@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::engine::EngineKind;
 use super::room::SpaceProbe;
-use crate::meters::Meters;
+use crate::runtime::meters::Meters;
 use crate::store::{StoreConfig, StoreKind};
 
 /// Where a [`Disk`](super::Disk) keeps its data, and its limits.

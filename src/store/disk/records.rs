@@ -27,7 +27,7 @@
 use sha2::{Digest, Sha256};
 
 use super::fault::Fault;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Conversation, MessageId, PartKey};
 use crate::store::Seq;
 

@@ -1,7 +1,7 @@
 //! What stands about somebody.
 
 use super::ledger::{Ledger, decode};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{ChatId, Echo, HistoryEntry};
 use crate::store::contact::{self, ContactRecord, PersonsWords};
 use crate::store::parts::{self, EchoMatch};

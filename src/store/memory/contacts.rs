@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::ledger::{Known, Ledger, decode};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{
     BotName, ChatId, ContactId, ContactIds, Conversation, HistoryEntry, MessageRef, Renamed, Speaker, Summary,
 };

@@ -1,8 +1,8 @@
 //! Counters, each with its end.
 
 use super::ledger::Ledger;
-use crate::clock::Timestamp;
 use crate::message::Count;
+use crate::message::clock::Timestamp;
 
 impl Ledger {
     /// Adds to all of these, or to none, and says which would be over its limit.

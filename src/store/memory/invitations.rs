@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use super::ledger::Ledger;
-use crate::clock::Timestamp;
 use crate::message::BotName;
+use crate::message::clock::Timestamp;
 use crate::store::invitations::Invitations;
 use crate::store::{ContactChange, ContactRef, Member, Seq};
 

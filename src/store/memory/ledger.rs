@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::sweep::Cursor;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, ChatId, ContactId, Conversation, MessageId, MessageRef, PartKey, Question, Summary};
 use crate::store::allowance::Allowance;
 use crate::store::contact::{ContactRecord, Notices};

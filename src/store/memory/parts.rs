@@ -1,7 +1,7 @@
 //! Replies on their way out, and what becomes of their parts.
 
 use super::ledger::Ledger;
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey};
 use crate::store::parts::{self, OnItsWay, StatusEffect, Trace, advance, failed_code, take_apart};
 use crate::store::{FailedPart, Outgoing, PartState, SentPart, StatusOutcome, StoreError};

@@ -1,7 +1,7 @@
 //! What is to be said unasked.
 
 use super::ledger::{Known, Ledger, Mark};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Conversation, PartKey};
 use crate::store::parts::{self, OnItsWay, Trace};
 use crate::store::people::address;

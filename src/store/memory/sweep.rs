@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::ledger::{Known, Ledger, decode};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Conversation, HistoryEntry, PartKey};
 use crate::store::parts::Trace;
 use crate::store::{Retention, Seq, StoreError, Swept};

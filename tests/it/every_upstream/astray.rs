@@ -1,12 +1,12 @@
 //! Deliveries that reach no bot: their operator is told, once a minute, and of whom they are for nobody is.
 
-use threedots::clock::Clock;
-use threedots::meters::Meters;
+use threedots::admin::telemetry::LogLevel;
+use threedots::ingress::webhook::{ServerConfig, Webhooks};
+use threedots::message::clock::Clock;
 use threedots::provider::{Method, WebhookRequest};
+use threedots::runtime::meters::Meters;
 use threedots::sandbox::Upstream;
 use threedots::store::memory::{Memory, MemorySettings};
-use threedots::telemetry::LogLevel;
-use threedots::webhook::{ServerConfig, Webhooks};
 
 use super::contract::{Delivered, logged};
 use crate::world::inlets;

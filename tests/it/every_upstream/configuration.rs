@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
-use threedots::config::{Config, default_with};
+use threedots::host::config::{Config, default_with};
 use threedots::provider::{AnyProviderConfig, KINDS, ProviderKind};
 
 /// The settings of a provider, whichever it is.

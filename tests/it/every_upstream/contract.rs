@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use threedots::clock::Clock;
+use threedots::admin::telemetry::{self, LogLevel};
+use threedots::message::clock::Clock;
 use threedots::provider::{Events, Method, Provider, Received, WebhookError, WebhookRequest};
 use threedots::sandbox::{
     Calls, Courier, Customer, Draft, Failure, Fault, Mischief, Sandbox, SandboxSettings, Upstream, WebhookFault,
 };
-use threedots::telemetry::{self, LogLevel};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::buffer::Buffer;

@@ -127,7 +127,7 @@ const SCENARIOS: [Scenario; 17] = [
 fn setup(upstream: Upstream, works: Works) -> Setup {
     let mut setup = Setup::on(upstream, works);
     setup.failure_reply.enabled = false;
-    setup.delivery.on_unknown = threedots::outbox::OnUnknown::Drop;
+    setup.delivery.on_unknown = threedots::delivery::outbox::OnUnknown::Drop;
     setup.turn.timeout = Duration::from_secs(if matches!(works.1, Then::Hang) { 30 } else { 90 });
     setup
 }

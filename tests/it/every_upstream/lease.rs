@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use threedots::config::Config;
+use threedots::host::config::Config;
 use threedots::provider::KINDS;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
 use threedots::store::memory::{Memory, MemorySettings};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use threedots::hosting::BotRegistry;
 use threedots::message::BotName;
-use threedots::meters::Meters;
+use threedots::runtime::hosting::BotRegistry;
+use threedots::runtime::meters::Meters;
 use threedots::sandbox::phone::What;
 use threedots::sandbox::{Calls, CustomerId, Failure, Fault, Upstream};
 use threedots::store::{By, ContactChange, ContactRef, Pause};
-use threedots::worker::{Worker, WorkerConfig};
+use threedots::turn::worker::{Worker, WorkerConfig};
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
 
 use super::stops::{STOPPING, Silent, timed};
@@ -38,12 +38,12 @@ async fn pause(world: &World) {
 }
 
 /// A span of the day, by this machine's clock: what a setup needs for quiet hours that have begun.
-fn quiet_from_now() -> threedots::quiet::QuietConfig {
+fn quiet_from_now() -> threedots::policy::quiet_hours::QuietConfig {
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).time();
     let written = |time: jiff::civil::Time| time.strftime("%H:%M").to_string();
     let from = written(now.wrapping_sub(jiff::Span::new().minutes(1)));
     let to = written(now.wrapping_add(jiff::Span::new().hours(1)));
-    threedots::quiet::QuietConfig { from, to, time_zone: "UTC".into(), template: String::new() }
+    threedots::policy::quiet_hours::QuietConfig { from, to, time_zone: "UTC".into(), template: String::new() }
 }
 
 const CALLS: [&str; 3] = ["typing", "stop", "send"];
@@ -112,7 +112,7 @@ async fn a_reply_that_is_taken_up_after_a_crash_clears_the_dots_or_is_followed_b
                 world.sandbox.faults().add(Fault::on(Calls::Send).fail(Failure::Refused));
             }
             let mut next = setup(upstream);
-            next.delivery.on_unknown = threedots::outbox::OnUnknown::Resend;
+            next.delivery.on_unknown = threedots::delivery::outbox::OnUnknown::Resend;
             world.begin(next);
             world.pass(120).await;
             let calls = timed(&world, &["stop", "send"]);
@@ -265,7 +265,7 @@ async fn a_reply_whose_second_part_waits_is_not_trusted_to_have_taken_the_dots_o
 }
 
 /// Lets the time go on until the upstream has reported the failure, and says when that was.
-async fn until_reported(world: &mut World, crash: bool, upstream: Upstream) -> threedots::clock::Timestamp {
+async fn until_reported(world: &mut World, crash: bool, upstream: Upstream) -> threedots::message::clock::Timestamp {
     for _ in 0..200 {
         world.pass_ms(50).await;
         let timeline = world.phone().timeline();
@@ -295,7 +295,7 @@ async fn who_is_turned_away_where_the_upstream_lights_the_dots_gets_one_paused()
         ("private", |setup| setup.gate.private = true),
         ("blocked, and shown nothing", |setup| {
             setup.gate.block = vec!["15550100001".into()];
-            setup.typing.show = threedots::typing::Show::Nothing;
+            setup.typing.show = threedots::delivery::typing::Show::Nothing;
         }),
     ];
     for (why, change) in whys {

@@ -1,8 +1,8 @@
 //! A message that cannot be read: its operator is told, and it is kept as it came.
 
 use serde_json::{Value, json};
+use threedots::admin::telemetry::LogLevel;
 use threedots::sandbox::Upstream;
-use threedots::telemetry::LogLevel;
 
 use super::contract::{Delivered, logged};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threedots::Inbound;
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::reply::Choice;
 use threedots::message::{BotName, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, PartKey, Renamed, Summary};
 use threedots::store::memory::Memory;

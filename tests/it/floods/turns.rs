@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use threedots::sandbox::Draft;
 use threedots::store::MOST_CLAIMED;
-use threedots::worker::WorkerConfig;
+use threedots::turn::worker::WorkerConfig;
 use threedots::{Content, Handler, HandlerError, Reply, Turn};
 use tokio::sync::Notify;
 

@@ -144,7 +144,8 @@ async fn the_address_is_built_from_the_settings() {
         3
     );
     let config = toml::from_str(&table).expect("a table");
-    let gateway = super::connect(&config, upstream.clone(), threedots::clock::Clock::System).expect("it is fine");
+    let gateway =
+        super::connect(&config, upstream.clone(), threedots::message::clock::Clock::System).expect("it is fine");
     gateway.send(&received_message(), &Part::text("hello"), &key()).await.expect("it is sent");
     let call = &upstream.seen()[0];
     assert_eq!(call.url, "http://127.0.0.1:4711/gate/api/v1/sessions/sess_01/messages");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::provider::gateway::GatewayConfig;
 use threedots::provider::{AnyProviderConfig, KINDS, ProviderConfig};
 use toml::{Table, Value};

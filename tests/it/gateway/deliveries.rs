@@ -1,7 +1,7 @@
 //! What is read out of a delivery, and what is left in it.
 
 use serde_json::{Value, json};
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::{ContactId, Inbound};
 use threedots::provider::{Events, Ignored, WebhookError};
 

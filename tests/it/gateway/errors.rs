@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
-use threedots::http::CallError;
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{MessageId, Part, PartKey, Payload};
 use threedots::provider::{Activity, ErrorCode, Provider, ProviderError, Scope};
+use threedots::runtime::http::CallError;
 
 use super::{TOKEN, connect, gateway_on, received_message, signing};
 use crate::upstream::{Given, Upstream};

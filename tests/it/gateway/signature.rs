@@ -1,7 +1,7 @@
 //! Who is believed: the signature against a vector that was computed apart from this code, and everything that is none.
 
 use serde_json::json;
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::provider::{Method, Provider, WebhookError, WebhookRequest};
 
 use super::fixtures::fixture;

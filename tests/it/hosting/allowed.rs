@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::http::{Body, Bounded, Call, CallError, Client, Transport};
+use threedots::runtime::http::{Body, Bounded, Call, CallError, Client, Transport};
 
 use super::House;
 use super::directory::check;

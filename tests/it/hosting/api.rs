@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use threedots::telemetry::{self, LogLevel};
+use threedots::admin::telemetry::{self, LogLevel};
 use threedots::{Handler, HandlerError, Reply, Turn};
 use tokio::sync::{Semaphore, watch};
 use tracing_subscriber::layer::SubscriberExt as _;

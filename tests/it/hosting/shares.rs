@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use serde_json::json;
-use threedots::budget::{MemoryBudget, MemoryUse};
+use threedots::runtime::budget::{MemoryBudget, MemoryUse};
 use threedots::{Handler, HandlerError, Reply, Turn};
 use tokio::sync::watch;
 

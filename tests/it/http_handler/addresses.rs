@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use threedots::http::names::Names;
-use threedots::http::reach::{Lookup, is_public, may_be_public};
-use threedots::http::{Body, Call, CallError, Client, Transport};
+use threedots::runtime::http::names::Names;
+use threedots::runtime::http::reach::{Lookup, is_public, may_be_public};
+use threedots::runtime::http::{Body, Call, CallError, Client, Transport};
 use tokio::net::TcpListener;
 use url::Url;
 

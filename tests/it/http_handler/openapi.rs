@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
-use threedots::clock::Clock;
 use threedots::handler::Handler;
 use threedots::handler::http::callbacks::Callbacks;
 use threedots::handler::http::{Egress, Http, HttpConfig};
+use threedots::message::clock::Clock;
 use threedots::message::content::{ContactCard, OrderItem};
 use threedots::message::{Content, MediaKind, MediaRef, MessageId};
 
@@ -71,7 +71,7 @@ fn http(remote: &Arc<Remote>) -> Http {
     let ways_out = Egress {
         anywhere: Arc::clone(remote) as _,
         public: Arc::clone(remote) as _,
-        models: threedots::http::Shared::default(),
+        models: threedots::runtime::http::Shared::default(),
     };
     let callbacks = Callbacks::new("http://127.0.0.1:8082", Clock::tokio());
     Http::new(config, None, &ways_out, callbacks, Clock::tokio()).unwrap_or_else(|problems| panic!("{problems:?}"))

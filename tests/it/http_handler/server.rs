@@ -6,7 +6,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, http::header};
 use serde_json::{Value, json};
-use threedots::callbacks::routes;
+use threedots::handler::callbacks::routes;
 use threedots::handler::http::callbacks::Callbacks;
 use threedots::sandbox::{Draft, Upstream};
 

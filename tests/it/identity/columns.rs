@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use threedots::gate::{GateConfig, Gates, Members, TurnedAway};
-use threedots::health::Health;
-use threedots::hosting::BotRegistry;
+use threedots::admin::{Admin, LocalAdmin, PauseFor, Revoked, Whom};
+use threedots::ingress::proactive::{OutboundChannel, ProactiveError, ProactiveIntake};
 use threedots::message::{ContactIds, Conversation};
-use threedots::operator::{Admin, LocalAdmin, PauseFor, Revoked, Whom};
-use threedots::proactive::{OutboundChannel, ProactiveError, ProactiveIntake};
+use threedots::policy::gate::{GateConfig, Gates, Members, TurnedAway};
+use threedots::provider::health::Health;
+use threedots::runtime::hosting::BotRegistry;
 use threedots::store::{ContactChange, ContactRef, Opted, Pause, Seq, Waiting};
 
 use super::rows::Appeared;

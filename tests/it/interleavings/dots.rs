@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::sandbox::CustomerId;
 use threedots::sandbox::phone::{Call, Moment, What, Why};
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
-use threedots::clock::Timestamp;
 use threedots::message::MessageId;
+use threedots::message::clock::Timestamp;
 use threedots::provider::{KeyedBy, ReadReceipts};
 use threedots::sandbox::phone::{Call, Moment, What};
 

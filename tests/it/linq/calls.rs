@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::Clock;
-use threedots::http::CallError;
+use threedots::message::clock::Clock;
 use threedots::message::reply::{Media, MediaSource};
 use threedots::message::{MediaKind, MessageId, Part, Payload};
 use threedots::provider::{ErrorCode, ProviderError};
+use threedots::runtime::http::CallError;
 
 use super::{CHAT, KEY, connect, key, linq, received_message};
 use crate::upstream::{Given, Seen, Upstream};

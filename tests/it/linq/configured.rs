@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
 use threedots::message::BotName;
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::provider::linq::LinqConfig;
 use threedots::provider::{AnyProviderConfig, KINDS, Provider, ProviderConfig, ProviderContext, WebhookError};
 

@@ -1,7 +1,7 @@
 //! Who has opted out at Linq, and who answers from our side: by the wire, and from the message to the phone.
 
 use serde_json::{Value, json};
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::{BotName, MarketingPreference};
 use threedots::sandbox::phone::Body;
 use threedots::sandbox::{Customer, Upstream};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
 use threedots::message::Part;
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::provider::{Activity, ErrorCode, ProviderError, Scope};
 
 use super::{CHAT, KEY, MESSAGE, connect, key, linq, received_message};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::message::{ChatId, MessageRef};
 use threedots::provider::{
     Activity, ErrorCode, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts, StopAbilities,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::message::reply::{Choice, Media, MediaSource};
 use threedots::message::{MediaKind, Part, Payload};
 

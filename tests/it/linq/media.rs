@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::Clock;
-use threedots::http::CallError;
+use threedots::message::clock::Clock;
 use threedots::message::{MediaKind, MediaRef};
 use threedots::provider::{ErrorCode, ProviderError};
+use threedots::runtime::http::CallError;
 
 use super::{KEY, connect, linq};
 use crate::upstream::{Given, Seen, Upstream};

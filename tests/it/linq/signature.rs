@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::provider::{Method, WebhookError, WebhookRequest};
 
 use super::{SECRET, SIGNED, connect, post, signature, signed_at};

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use threedots::admin::telemetry::{self, LogLevel};
 use threedots::handler::llm::{LlmConfig, ModelConfig, Tool};
-use threedots::telemetry::{self, LogLevel};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::stub::{Does, Stub, results};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
 use threedots::handler::llm::{BudgetConfig, Llm, LlmConfig, ModelConfig};
 use threedots::handler::{ConversationState, Presence};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, Contact, ContactId, Content, MessageId, MessageRef};
 use threedots::store::Store;
 use threedots::store::disk::{self, Disk};

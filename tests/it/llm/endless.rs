@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use threedots::handler::Egress;
 use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig, Tool, ToolConfig};
-use threedots::http::{Client, Shared, Transport};
+use threedots::runtime::http::{Client, Shared, Transport};
 
 use super::stub::{Does, Stub, results};
 use super::{around, llm, patient, say};

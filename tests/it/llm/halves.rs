@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;
 use threedots::handler::llm::{LlmConfig, ToolConfig};
-use threedots::http::{Call, CallError, Headers, Transport, UpstreamResponse};
+use threedots::runtime::http::{Call, CallError, Headers, Transport, UpstreamResponse};
 
 use super::mcp::{InProcess, Stock, with_server};
 use super::stub::{Does, Stub, results};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use threedots::admin::telemetry::{self, LogLevel};
 use threedots::handler::llm::{LlmConfig, ModelConfig};
-use threedots::telemetry::{self, LogLevel};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::stub::{Does, Stub};

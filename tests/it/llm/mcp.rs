@@ -21,7 +21,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
 use threedots::handler::Egress;
 use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig};
-use threedots::http::{Body, Call, CallError, Transport, UpstreamResponse};
+use threedots::runtime::http::{Body, Call, CallError, Transport, UpstreamResponse};
 
 use super::stub::{Does, Stub, results};
 use super::{around, patient, say};
@@ -92,8 +92,11 @@ impl Transport for InProcess {
 pub(super) fn with_server(stub: &Stub, transport: Arc<dyn Transport>) -> Llm {
     let config =
         McpConfig { name: "stock".into(), url: "http://127.0.0.1/mcp".into(), private: true, ..McpConfig::default() };
-    let ways_out =
-        Egress { anywhere: Arc::clone(&transport), public: transport, models: threedots::http::Shared::default() };
+    let ways_out = Egress {
+        anywhere: Arc::clone(&transport),
+        public: transport,
+        models: threedots::runtime::http::Shared::default(),
+    };
     let mcp = vec![Mcp { config, token: Some("a token".to_owned().into()), environment: Vec::new() }];
     let around = LlmContext { mcp, ways_out, ..around(vec![patient(&stub.base_url)]) };
     Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"))
@@ -151,8 +154,11 @@ async fn a_tool_whose_name_is_taken_is_offered_under_another_and_called_by_its_o
             McpConfig { name: name.into(), url, private: true, tools: vec!["count".into()], ..McpConfig::default() };
         Mcp { config, token: None, environment: Vec::new() }
     });
-    let ways_out =
-        Egress { anywhere: Arc::clone(&transport), public: transport, models: threedots::http::Shared::default() };
+    let ways_out = Egress {
+        anywhere: Arc::clone(&transport),
+        public: transport,
+        models: threedots::runtime::http::Shared::default(),
+    };
     let around = LlmContext { mcp: mcp.into(), ways_out, ..around(vec![patient(&stub.base_url)]) };
     let llm = Llm::new(LlmConfig::default(), around).unwrap_or_else(|problems| panic!("{problems:?}"));
     let world = Setup::new(llm).start();

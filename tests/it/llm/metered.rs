@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use threedots::clock::Clock;
 use threedots::handler::Egress;
 use threedots::handler::llm::{BudgetConfig, Llm, LlmConfig, LlmContext, ModelConfig, Tool, ToolConfig};
-use threedots::http::{CallError, Transport};
+use threedots::message::clock::Clock;
 use threedots::message::{HistoryEntry, Speaker};
+use threedots::runtime::http::{CallError, Transport};
 use threedots::store::Store;
 use threedots::store::memory::{Memory, MemorySettings};
 use threedots::{Handler, Reply};
@@ -35,8 +35,11 @@ fn with_tool(
     let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::System, MemorySettings::default()));
     let mut around = LlmContext { conversation_state: Arc::new(store), meters: counted.meters(), ..around(models) };
     if let Some(way_out) = way_out {
-        around.ways_out =
-            Egress { anywhere: Arc::clone(&way_out), public: way_out, models: threedots::http::Shared::default() };
+        around.ways_out = Egress {
+            anywhere: Arc::clone(&way_out),
+            public: way_out,
+            models: threedots::runtime::http::Shared::default(),
+        };
         let config = ToolConfig { timeout: Duration::from_millis(200), ..order_status() };
         around.tools = vec![Tool { config, secret: None }];
     }

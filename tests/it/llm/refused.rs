@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use threedots::admin::telemetry::{self, LogLevel};
 use threedots::handler::LateState;
 use threedots::handler::llm::{BudgetConfig, LlmConfig, ModelConfig, TokenParameter, Tool};
 use threedots::sandbox::Draft;
-use threedots::telemetry::{self, LogLevel};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::stub::{Does, Stub};

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use threedots::clock::Timestamp;
 use threedots::handler::llm::{Llm, LlmConfig, LlmContext};
 use threedots::handler::{Handler, Turn};
+use threedots::message::clock::Timestamp;
 use threedots::message::content::{ContactCard, OrderItem};
 use threedots::message::{
     Content, HistoryEntry, MediaKind, MediaRef, MessageId, Product, Quoted, Referral, Speaker, rendering,
 };
-use threedots::templates::Templates;
+use threedots::runtime::templates::Templates;
 
 use super::stub::Stub;
 use super::{around, llm, patient};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use threedots::handler::llm::{LlmConfig, Tool, ToolConfig, ToolPermission};
-use threedots::http::{CallError, Client, Transport};
+use threedots::runtime::http::{CallError, Client, Transport};
 use threedots::sandbox::Upstream;
 
 use super::stub::{Does, Stub, results};

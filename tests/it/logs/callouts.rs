@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 
 use super::{Process, gossip, lines, signed_for};
 use crate::canaries::{self, APP_SECRET, MEDIUM, MESSAGE, MODEL_KEY, NAME, PHONE, TOKEN, USER, VERIFY_TOKEN, WORDS};

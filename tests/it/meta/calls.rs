@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::http::CallError;
 use threedots::message::reply::{Choice, Media, MediaSource, Row, Section};
 use threedots::message::{MediaKind, MessageId, MessageRef, Part, PartKey, Payload};
 use threedots::provider::{Activity, ErrorCode, Provider, ProviderError};
+use threedots::runtime::http::CallError;
 
 use super::upstream::{Given, Seen, Upstream};
 use super::{TOKEN, meta, meta_on, received_message, settings};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, MediaKind, MediaRef, MessageId, Part, PartKey};
 use threedots::provider::meta::Meta;
 use threedots::provider::{Activity, ErrorCode, Provider, ProviderError, Scope};
@@ -306,7 +306,7 @@ async fn what_shows_the_customer_nothing_can_always_be_tried_again() {
         [
             Given::body(503, "<html>"),
             Given::json(500, &error(&json!(131_000))),
-            Given::Error(threedots::http::CallError::Unanswered("connection lost")),
+            Given::Error(threedots::runtime::http::CallError::Unanswered("connection lost")),
         ]
     };
     for failure in failures() {

@@ -1,8 +1,8 @@
 //! The handshake.
 
 use bytes::Bytes;
-use threedots::http::Headers;
 use threedots::provider::{Method, Provider, Received, WebhookError, WebhookRequest};
+use threedots::runtime::http::Headers;
 
 use super::{RECEIVED, meta, settings};
 

@@ -1,7 +1,7 @@
 //! Requests that nobody honest sends, and broken elements among sound ones.
 
-use threedots::http::Headers;
 use threedots::provider::{Provider, WebhookError};
+use threedots::runtime::http::Headers;
 
 use super::fixtures::fixture;
 use super::{SECRET, deliver, delivery_of, ids, meta, post, post_with, signature, text_message};

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use threedots::clock::Clock;
-use threedots::http::{CallError, Client, DownloadError};
+use threedots::message::clock::Clock;
 use threedots::message::{BotName, MediaKind, MediaRef, Part, PartKey};
 use threedots::provider::meta::Meta;
 use threedots::provider::{ErrorCode, Provider, ProviderError};
+use threedots::runtime::http::{CallError, Client, DownloadError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::http::{CallError, DownloadError};
 use threedots::message::{MediaKind, MediaRef};
 use threedots::provider::meta::MetaSettings;
 use threedots::provider::{ErrorCode, Provider, ProviderError};
+use threedots::runtime::http::{CallError, DownloadError};
 
 use super::upstream::{Given, Upstream};
 use super::{TOKEN, meta_on, settings};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use threedots::clock::Clock;
 use threedots::message::BotName;
+use threedots::message::clock::Clock;
 use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Provider, SigningSecret, WebhookError};
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use threedots::admin::telemetry::metrics::{Gauges, Metrics};
 use threedots::message::BotName;
-use threedots::meters::{Fact, LadderStep, MetricsSink};
-use threedots::telemetry::metrics::{Gauges, Metrics};
+use threedots::runtime::meters::{Fact, LadderStep, MetricsSink};
 
 /// Names of metrics, and those of their labels.
 type Table = BTreeMap<String, BTreeSet<String>>;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
-use threedots::http::CallError;
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::reply::{Choice, Media, MediaSource, Row, Section};
 use threedots::message::{ChatId, ContactId, MediaKind, MessageId, MessageRef, Part, Payload};
 use threedots::provider::{Activity, ErrorCode, GroupTyping, KeyedBy, Provider, ProviderError, ReadReceipts};
+use threedots::runtime::http::CallError;
 
 use super::{
     ACCESS_KEY, ACCESS_SECRET, APPKEY, config, connected, key, on, provider, received_message, receiver, sign, with,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use threedots::clock::{Clock, Timestamp};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{MessageId, Part};
 use threedots::provider::{Activity, ErrorCode, ProviderError};
 use tokio::time::Instant;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use threedots::clock::Clock;
-use threedots::config::Config;
+use threedots::host::config::Config;
+use threedots::message::clock::Clock;
 use threedots::provider::nxcloud::NxCloudConfig;
 use threedots::provider::{AnyProviderConfig, ProviderConfig};
 

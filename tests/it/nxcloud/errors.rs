@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::clock::{Clock, Timestamp};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{MediaKind, MediaRef, MessageId, Part};
 use threedots::provider::{Activity, ErrorCode, ProviderError, Scope};
 
@@ -219,7 +219,7 @@ async fn what_shows_the_customer_nothing_can_always_be_tried_again() {
             Given::body(503, "<html>"),
             Given::json(200, &own(&json!(-1))),
             Given::json(200, &passed_on(0, &json!(131_000))),
-            Given::Error(threedots::http::CallError::Unanswered("connection lost")),
+            Given::Error(threedots::runtime::http::CallError::Unanswered("connection lost")),
         ]
     };
     for failure in failures() {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::http::CallError;
 use threedots::message::{MediaKind, MediaRef};
 use threedots::provider::{ErrorCode, ProviderError};
+use threedots::runtime::http::CallError;
 
 use super::{APPKEY, NUMBER, on, with};
 use crate::upstream::{Given, Seen, Upstream};

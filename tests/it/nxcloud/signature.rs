@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::clock::Timestamp;
-use threedots::http::Headers;
+use threedots::message::clock::Timestamp;
 use threedots::provider::{Method, WebhookError, WebhookRequest};
+use threedots::runtime::http::Headers;
 
 use super::{
     ACCESS_KEY, ACCESS_SECRET, CALLBACK_SECRET, RECEIVED, events, post, post_with, receiver, sign, signed, signed_with,

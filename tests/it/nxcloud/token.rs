@@ -1,8 +1,8 @@
 //! The token in the webhook's address, and callbacks that nobody signs.
 
 use serde_json::{Value, json};
-use threedots::http::Headers;
 use threedots::provider::{WebhookError, WebhookRequest};
+use threedots::runtime::http::Headers;
 
 use super::{ACCESS_SECRET, RECEIVED, events, post, receiver, signed_with};
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::Value;
-use threedots::config::Config;
+use threedots::host::config::Config;
 use tokio::net::TcpStream;
 
 use super::{ROUTES, TOKEN};

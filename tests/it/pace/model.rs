@@ -5,9 +5,9 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use threedots::clock::Timestamp;
+use threedots::delivery::pacing::{Pace, Slot};
 use threedots::message::ChatId;
-use threedots::pace::{Pace, Slot};
+use threedots::message::clock::Timestamp;
 use threedots::provider::{Rate, Scope, SendLimits};
 
 /// When everything begins, in milliseconds.

@@ -1,10 +1,10 @@
 //! Dots before what is said unasked, on the upstreams that want them before every text.
 
 use serde_json::json;
+use threedots::delivery::typing::Show;
 use threedots::message::reply::{Media, MediaSource};
 use threedots::message::{MediaKind, Part, Payload};
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::typing::Show;
 use threedots::{Reply, Turn};
 
 use super::{ADA, api_of, opt_out, pause, send};

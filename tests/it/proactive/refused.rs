@@ -1,6 +1,6 @@
 //! What is refused at once, and leaves nothing behind.
 
-use threedots::telemetry::{self, LogLevel};
+use threedots::admin::telemetry::{self, LogLevel};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
@@ -78,7 +78,7 @@ async fn a_day_after_the_last_word_only_an_approved_template_is_taken() {
 async fn a_window_that_closes_before_it_leaves_makes_a_dead_letter_and_no_other_message() {
     let mut setup = Setup::new(echo());
     setup.delivery.window_template =
-        Some(threedots::outbox::WindowTemplate { name: "come_back".into(), language: "en_US".into() });
+        Some(threedots::delivery::outbox::WindowTemplate { name: "come_back".into(), language: "en_US".into() });
     let world = setup.start();
     let api = api_of(&world);
     world.write("hello");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threedots::clock::Timestamp;
 use threedots::message::MessageId;
+use threedots::message::clock::Timestamp;
 use threedots::provider::{Method, WebhookRequest};
 use threedots::sandbox::phone::Body;
 use threedots::sandbox::{CustomerId, Draft, Sandbox};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use threedots::http::{Body, Call, Client, Transport};
+use threedots::runtime::http::{Body, Call, Client, Transport};
 
 use super::account::Word;
 use super::binary::Home;

@@ -14,9 +14,9 @@ use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
-use threedots::clock::Clock;
-use threedots::http::{Body, Call, Client, Transport};
 use threedots::message::MessageId;
+use threedots::message::clock::Clock;
+use threedots::runtime::http::{Body, Call, Client, Transport};
 use threedots::sandbox::phone::{Moment, Side, What};
 use threedots::sandbox::{
     self, Courier, Customer, CustomerId, Page, RetrySchedule, Sandbox, SandboxSettings, StatusDelays, Upstream as Kind,

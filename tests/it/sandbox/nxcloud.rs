@@ -6,7 +6,7 @@ mod media;
 mod receipts;
 mod sends;
 
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
 use tokio::time::Instant;
 

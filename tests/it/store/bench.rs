@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use threedots::clock::{Clock, Timestamp};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{
     BotName, ChatId, Contact, ContactId, Content, Conversation, DeliveryStatus, HistoryEntry, MessageId, MessageRef,
     PartKey, Speaker, Stage,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::store::disk::EngineKind;
 use threedots::store::{Accepted, Enqueued, Retention};
 

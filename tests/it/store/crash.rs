@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
-use threedots::clock::Clock;
 use threedots::message::BotName;
+use threedots::message::clock::Clock;
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
 use threedots::store::{Accepted, Store};
 

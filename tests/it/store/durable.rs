@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::{BotName, Stage};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use threedots::Inbound;
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::message::{BotName, Contact, ContactId, Content, MessageId};
 use threedots::store::disk::{self, Disk, EngineKind};
 use threedots::store::{Accepted, Ending, Forgotten, Settlement, Store, StoreError};

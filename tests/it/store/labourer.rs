@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use threedots::Inbound;
-use threedots::clock::{Clock, Timestamp};
 use threedots::message::MessageId;
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
 use threedots::store::{Claim, Ending, PartState, Settlement, Store};
 

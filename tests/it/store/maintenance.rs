@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use threedots::clock::Timestamp;
 use threedots::message::Count;
+use threedots::message::clock::Timestamp;
 use threedots::store::disk::maintenance::{self, MaintenanceError};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{Accepted, Ending, PartState, Settlement, Store};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use threedots::Inbound;
-use threedots::clock::{Clock, Timestamp};
+use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, Conversation, Echo, MessageId, Stage};
 use threedots::store::disk::EngineKind;
 use threedots::store::{

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::message::{BotName, MessageId};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{Accepted, Ending, Retention, Settlement, Store, StoreError};

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use threedots::clock::Clock;
-use threedots::control::ControlConfig;
+use threedots::ingress::webhook::{ServerConfig, Webhooks};
+use threedots::message::clock::Clock;
 use threedots::message::{BotName, Stage};
-use threedots::meters::Meters;
-use threedots::people::PeopleConfig;
+use threedots::policy::control::ControlConfig;
+use threedots::policy::takeover::PeopleConfig;
+use threedots::runtime::meters::Meters;
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, Space, SpaceProbe};
 use threedots::store::{Accepted, Enqueued, PartState, Retention, Seq, Store, StoreError};
-use threedots::webhook::{ServerConfig, Webhooks};
 
 use super::bench::{Bench, let_others_run, message, outgoing, report, wait_for_claims, within};
 use super::contract::new_proactive;

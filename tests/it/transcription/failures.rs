@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future;
-use threedots::http::CallError;
+use threedots::admin::telemetry::{self, LogLevel};
+use threedots::runtime::http::CallError;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::telemetry::{self, LogLevel};
-use threedots::transcription::TranscriptionConfig;
+use threedots::turn::transcription::TranscriptionConfig;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{Answered, Server, answered, config, heard, says_what_it_heard, setup, speak, with};

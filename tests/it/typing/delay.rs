@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use threedots::delivery::typing::{Show, TypingConfig};
 use threedots::provider::TypingAbilities;
-use threedots::typing::{Show, TypingConfig};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 

@@ -1,7 +1,7 @@
 //! Webhooks in.
 
-use threedots::clock::Clock;
 use threedots::message::BotName;
+use threedots::message::clock::Clock;
 use threedots::provider::wawp::WahaConfig;
 use threedots::provider::{AnyProviderConfig, Provider, ProviderContext, WebhookError};
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threedots::http::CallError;
 use threedots::message::{MessageId, Part, Payload};
 use threedots::provider::{Activity, ErrorCode, ProviderError, Scope};
+use threedots::runtime::http::CallError;
 
 use super::calls::{OURS, key};
 use super::{received_message, wawp};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use threedots::clock::Clock;
 use threedots::message::ChatId;
+use threedots::message::clock::Clock;
 use threedots::provider::wawp::{WahaConfig, WawpConfig};
 use threedots::provider::{
     AnyProviderConfig, GroupTyping, KINDS, KeyedBy, ProviderConfig, ReadReceipts, StopAbilities,

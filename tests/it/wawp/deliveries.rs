@@ -1,7 +1,7 @@
 //! What is wrong with a delivery spoils nothing else, and names come out as calls take them.
 
 use serde_json::{Value, json};
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::{Content, Inbound, MediaKind, Stage};
 use threedots::provider::WebhookError;
 

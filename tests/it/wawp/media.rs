@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use threedots::delivery::outbox;
 use threedots::message::{Content, Media, MediaKind, MediaRef, MediaSource, Payload};
-use threedots::outbox;
 use threedots::provider::{ErrorCode, ProviderError};
 use threedots::sandbox::{Draft, Upstream as Kind};
 

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use threedots::http::CallError;
 use threedots::message::{MediaKind, MediaRef, Part, PartKey};
 use threedots::provider::{Activity, ProviderError};
+use threedots::runtime::http::CallError;
 
 use super::calls::{inline, medium};
 use super::{INSTANCE, SECRET, TOKEN, URL_TOKEN, deliver, post, received_in_group, received_message, signed, wawp};

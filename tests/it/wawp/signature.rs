@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use threedots::clock::Clock;
+use threedots::message::clock::Clock;
 use threedots::provider::wawp::WawpConfig;
 use threedots::provider::{Method, Provider, WebhookError, WebhookRequest};
 

@@ -13,9 +13,9 @@ use tokio::time::{Instant, timeout};
 use super::Unanswered;
 use super::mend::mended;
 use super::usual;
-use crate::http::BareAnswer;
-use crate::http::lines::{Lines, Longest};
-use crate::json;
+use crate::message::json;
+use crate::runtime::http::BareAnswer;
+use crate::runtime::http::lines::{Lines, Longest};
 
 /// One event.
 pub(super) enum CompletionEvent {

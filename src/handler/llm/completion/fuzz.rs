@@ -63,7 +63,7 @@ async fn hear(kind: &'static str, pieces: Vec<Vec<u8>>, breaks: bool, offers: &[
     if breaks {
         body.push(Err(std::io::Error::other("the connection broke")));
     }
-    let answer = crate::http::answer_of(kind, body);
+    let answer = crate::runtime::http::answer_of(kind, body);
     let said = super::listen(answer, offers, Duration::from_secs(5)).await.map_err(|why| why.to_string())?;
     Ok((said.words, said.calls.into_iter().map(|call| (call.name, call.arguments)).collect()))
 }
@@ -108,7 +108,9 @@ impl FuzzResult {
                 let is_right = heard.as_ref().is_ok_and(|(words, calls)| {
                     let calls: Vec<(String, Value)> = calls
                         .iter()
-                        .map(|(name, arguments)| (name.clone(), crate::json::from_str(arguments).unwrap_or_default()))
+                        .map(|(name, arguments)| {
+                            (name.clone(), crate::message::json::from_str(arguments).unwrap_or_default())
+                        })
                         .collect();
                     spaced(words) == spaced(&stream.words) && calls == stream.calls
                 });

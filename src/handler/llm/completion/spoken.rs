@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::marks::{self, Tag, code, is_in};
 use crate::handler::llm::wire::Offer;
-use crate::json as of_others;
+use crate::message::json as of_others;
 
 /// A call: a tool's name, and its arguments as JSON.
 pub(super) type SpokenCall = (String, String);

@@ -12,7 +12,7 @@ fn offers() -> Vec<Offer> {
 }
 
 async fn heard(body: String) -> Result<Said, Unanswered> {
-    let answer = crate::http::answer_of("text/event-stream", vec![Ok(body.into())]);
+    let answer = crate::runtime::http::answer_of("text/event-stream", vec![Ok(body.into())]);
     listen(answer, &offers(), Duration::from_secs(5)).await
 }
 

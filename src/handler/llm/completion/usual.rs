@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::json;
+use crate::message::json;
 
 /// Fields that change what a document says are named, and have to be absent or null; the others are not looked at.
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ mod tests {
             r#"{"choices":[{"delta":{"content":"\ud83d nice","tool_calls":null}}]}"#,
         ];
         for data in usual {
-            let all: Value = crate::json::from_str(data).expect("JSON");
+            let all: Value = crate::message::json::from_str(data).expect("JSON");
             let chunk = Chunk::read(all);
             assert_eq!(words(data).expect("usual"), chunk.words, "{data}");
             assert!(

@@ -13,12 +13,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Callable, CheckedCall, Failure, ToolResult};
-use crate::clock::Clock;
 use crate::handler::Egress;
 use crate::handler::llm::config::{ToolConfig, ToolPermission};
 use crate::handler::way_out::{self, WayOut};
-use crate::http::CallError;
-use crate::json;
+use crate::message::clock::Clock;
+use crate::message::json;
+use crate::runtime::http::CallError;
 
 /// The version of what is posted.
 const VERSION: u32 = 1;

@@ -5,7 +5,7 @@ mod strangers;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
-use crate::json;
+use crate::message::json;
 
 /// So many mistakes are told of at once.
 const MOST_TOLD: usize = 5;

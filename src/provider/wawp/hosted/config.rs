@@ -10,10 +10,10 @@ use super::super::limits::{self, Takes};
 use super::super::line::{Dialect, Manners, Seen, WawpSession};
 use super::super::verifier::{Signature, Trust, WawpVerifier};
 use super::Wawp;
-use crate::clock::in_words;
+use crate::message::clock::in_words;
+use crate::message::secret::SecretRef;
 use crate::provider::hosts::Hosts;
 use crate::provider::{GroupTyping, Provider, ProviderConfig, ProviderContext, Resolve};
-use crate::secret::SecretRef;
 
 /// One number on Wawp, as it is configured.
 #[derive(Clone, Serialize, Deserialize)]

@@ -10,10 +10,10 @@ use super::super::limits;
 use super::super::line::{Dialect, Manners, Seen, WawpSession};
 use super::super::verifier::{Algorithm, Encoding, Signature, Trust, WawpVerifier};
 use super::Waha;
-use crate::clock::in_words;
+use crate::message::clock::in_words;
+use crate::message::secret::SecretRef;
 use crate::provider::hosts::Hosts;
 use crate::provider::{GroupTyping, Provider, ProviderConfig, ProviderContext, Resolve};
-use crate::secret::SecretRef;
 
 /// One session of a WAHA, as it is configured.
 #[derive(Clone, Serialize, Deserialize)]

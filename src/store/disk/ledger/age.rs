@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{EXPIRED_AT_ONCE, Fault, Ledger};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::store::disk::records::{self, AGE};
 use crate::store::disk::tree::{KeyChanges, Tree};
 

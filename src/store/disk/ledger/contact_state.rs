@@ -1,7 +1,7 @@
 //! What stands about somebody, under each of their names.
 
 use super::{Fault, Ledger};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{ChatId, Echo};
 use crate::store::contact::{self, ContactRecord, PersonsWords};
 use crate::store::disk::records::{self, Hash};

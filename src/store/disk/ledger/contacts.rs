@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::{Fault, Known, Ledger};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, ChatId, ContactId, ContactIds, Conversation, HistoryEntry, Renamed, Speaker, Summary};
 use crate::store::contact::ContactRecord;
 use crate::store::disk::records::{self, Hash};

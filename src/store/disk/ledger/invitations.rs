@@ -1,8 +1,8 @@
 //! Invitations to private bots, and who has taken one up.
 
 use super::{Fault, Ledger};
-use crate::clock::Timestamp;
 use crate::message::BotName;
+use crate::message::clock::Timestamp;
 use crate::store::contact::ContactRecord;
 use crate::store::disk::records::{self, Hash, LAST};
 use crate::store::disk::tree::KeyChanges;

@@ -1,7 +1,7 @@
 //! Replies on their way out, and what becomes of their parts.
 
 use super::{Fault, Known, Ledger};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Conversation, DeliveryStatus, MessageId, PartKey, Question};
 use crate::store::disk::records::{self, Hash};
 use crate::store::disk::tree::KeyChanges;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Fault, Known, Ledger, read_mark};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Conversation, HistoryEntry, MessageRef, PartKey};
 use crate::store::contact::ContactRecord;
 use crate::store::disk::records::{self, Hash};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Arriving, Fault, Known, Ledger, read_mark};
-use crate::clock::Timestamp;
+use crate::message::clock::Timestamp;
 use crate::message::{BotName, Conversation, PartKey};
 use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash, LAST};

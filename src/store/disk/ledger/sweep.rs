@@ -2,8 +2,8 @@
 
 use super::age::KEPT_ALONE_EVERY;
 use super::{Fault, Ledger};
-use crate::clock::Timestamp;
 use crate::message::HistoryEntry;
+use crate::message::clock::Timestamp;
 use crate::store::contact::ContactRecord;
 use crate::store::disk::committer::Moment;
 use crate::store::disk::records::{self, Hash};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
-use crate::clock::Clock;
+use crate::message::clock::Clock;
 use crate::store::disk::engine::{KeyChange, KvEngine, Pairs};
 use crate::store::disk::fault::Fault;
 use crate::store::disk::guard::{self, Guarded};

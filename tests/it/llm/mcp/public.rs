@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use threedots::handler::Egress;
 use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig};
-use threedots::http::{Client, Shared, Transport};
+use threedots::runtime::http::{Client, Shared, Transport};
 
 use crate::llm::stub::{Does, Stub, results};
 use crate::llm::{around, patient, say};

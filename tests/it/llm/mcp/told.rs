@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use threedots::admin::telemetry::{self, LogLevel};
 use threedots::handler::llm::{Llm, LlmConfig, LlmContext, Mcp, McpConfig};
 use threedots::handler::{Egress, Handler};
-use threedots::http::{Body, Call, CallError, Shared, Transport, UpstreamResponse};
-use threedots::telemetry::{self, LogLevel};
+use threedots::runtime::http::{Body, Call, CallError, Shared, Transport, UpstreamResponse};
 use tokio::time::{sleep, timeout};
 use tracing_subscriber::layer::SubscriberExt as _;
 

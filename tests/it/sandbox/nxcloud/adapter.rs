@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use actix_web::{App, HttpServer};
-use threedots::config::Config;
-use threedots::http::Client;
+use threedots::host::config::Config;
 use threedots::message::reply::{Media, MediaSource};
 use threedots::message::{BotName, ChatId, ContactId, MediaKind, MediaRef, MessageRef, Part, PartKey, Payload};
 use threedots::provider::{Provider, ProviderContext};
+use threedots::runtime::http::Client;
 use threedots::sandbox::phone::Body;
 use threedots::sandbox::{Draft, Page, configure, on_connect};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use threedots::Inbound;
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::store::{
     Accepted, Backlog, Ending, LONGEST_CLAIM, MOST_CLAIMED, MOST_CLAIMED_BYTES, PartState, Settlement, StoreError,
 };

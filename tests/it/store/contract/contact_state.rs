@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::{BotName, ChatId, ContactId, Echo, MessageId, Speaker};
 use threedots::store::{
     By, ContactChange, ContactRef, Echoed, Opted, OptedBy, PartState, Pause, Retention, Settlement,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use threedots::Inbound;
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::{Address, BotName, ChatId, ContactId, HistoryEntry, MessageRef, Renamed, Summary};
 use threedots::store::{By, ContactChange, ContactRef, Ending, Forgotten, Opted, Pause, Settlement};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use threedots::clock::Timestamp;
 use threedots::message::Count;
+use threedots::message::clock::Timestamp;
 
 use crate::store::bench::{Bench, message};
 

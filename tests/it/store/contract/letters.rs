@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::{Content, Inbound};
 use threedots::store::{Accepted, Backlog, DeadLetter, Ending, Outgoing, Retention, Seq, StoreError};
 

@@ -1,7 +1,7 @@
 //! What holds of every store as a reply is on its way out.
 
 use std::time::Duration;
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 
 use threedots::message::{BotName, MessageId, Stage};
 use threedots::store::{Outgoing, PartState, StatusOutcome};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use threedots::clock::Timestamp;
+use threedots::message::clock::Timestamp;
 use threedots::message::reply::Choice;
 use threedots::message::{BotName, Content, MessageId, Part, PartKey};
 use threedots::store::{

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use threedots::clock::Timestamp;
 use threedots::message::MessageId;
+use threedots::message::clock::Timestamp;
 use threedots::store::{DeadLetter, Ending, MOST_RECALLED_BYTES, PartState, Seq, Settlement, StoreError};
 
 use crate::store::bench::{Bench, conversation, ids, message, outgoing, said};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use threedots::clock::Timestamp;
 use threedots::message::Stage;
+use threedots::message::clock::Timestamp;
 use threedots::store::{Ending, Retention, Settlement, StatusOutcome, Swept};
 
 use crate::store::bench::{Bench, conversation, key, message, said};

@@ -173,8 +173,9 @@ impl MutatedStream {
                     5 => drop(piece.remove("id")),
                     6 => drop(piece.insert("id".into(), "same".into())),
                     _ => {
-                        let whole =
-                            piece["function"]["arguments"].as_str().and_then(|text| crate::json::from_str(text).ok());
+                        let whole = piece["function"]["arguments"]
+                            .as_str()
+                            .and_then(|text| crate::message::json::from_str(text).ok());
                         let Some(whole @ Value::Object(_)) = whole else {
                             self.stream.events = events;
                             return false;

@@ -175,7 +175,7 @@ mod tests {
 
     fn read(result: Value) -> ServerResult {
         let message = messages(json!({ "id": 1, "result": result })).pop().expect("a message");
-        match crate::json::from_value::<ServerJsonRpcMessage>(message.clone()) {
+        match crate::message::json::from_value::<ServerJsonRpcMessage>(message.clone()) {
             Ok(JsonRpcMessage::Response(response)) => response.result,
             other => panic!("{message}: {other:?}"),
         }
@@ -237,7 +237,7 @@ mod tests {
         for error in [json!("no"), json!({ "message": "no" }), json!({ "code": "E1", "message": "no" }), json!(7)] {
             let message = messages(json!({ "id": null, "error": error })).pop().expect("a message");
             let message = fitted(message, &json!(4)).expect("it fits");
-            let read = crate::json::from_value::<ServerJsonRpcMessage>(message);
+            let read = crate::message::json::from_value::<ServerJsonRpcMessage>(message);
             assert!(matches!(read, Ok(JsonRpcMessage::Error(_))), "{error}");
         }
         let answer = |id: Value| fitted(json!({ "id": id, "result": {} }), &json!(4)).is_some();

@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::lenient;
 use super::wire::AROUND;
 use crate::handler::llm::config::McpConfig;
-use crate::json::{self, WholeReader};
+use crate::message::json::{self, WholeReader};
 use lines::{LineReader, OutputLine};
 
 /// What it gets of our own environment.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::trouble::Trouble;
 use super::*;
-use crate::http::{Body, CallError, Shared, Transport, UpstreamResponse};
+use crate::runtime::http::{Body, CallError, Shared, Transport, UpstreamResponse};
 
 /// A request to the server: its method, its session, and its JSON.
 #[derive(Clone, Debug)]
@@ -99,9 +99,9 @@ impl Stub {
 
 #[async_trait]
 impl Transport for Stub {
-    async fn call(&self, call: crate::http::Call) -> Result<UpstreamResponse, CallError> {
+    async fn call(&self, call: crate::runtime::http::Call) -> Result<UpstreamResponse, CallError> {
         let json = match &call.body {
-            Body::Json(body) => crate::json::from_slice(body).expect("JSON"),
+            Body::Json(body) => crate::message::json::from_slice(body).expect("JSON"),
             _ => Value::Null,
         };
         let header = |wanted: &str| {

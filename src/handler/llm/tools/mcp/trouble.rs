@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::wire::Failed;
 use crate::handler::llm::tools::Failure;
-use crate::http::CallError;
+use crate::runtime::http::CallError;
 
 /// Why nothing could be had of a server, for the log: nothing of its own words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -18,9 +18,9 @@ use url::Url;
 
 use super::lenient;
 use crate::handler::llm::config::McpConfig;
-use crate::http::lines::{Lines, Longest};
-use crate::http::{Body, Call, CallError, HeaderName, HeaderValue, Transport, UpstreamResponse};
-use crate::json::{self, WholePieces};
+use crate::message::json::{self, WholePieces};
+use crate::runtime::http::lines::{Lines, Longest};
+use crate::runtime::http::{Body, Call, CallError, HeaderName, HeaderValue, Transport, UpstreamResponse};
 
 /// The header that a session is known by.
 const SESSION: &str = "mcp-session-id";
