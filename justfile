@@ -22,3 +22,7 @@ part NAME:
 # The benchmark, whole
 bench:
     cargo bench --bench end_to_end
+
+# Figures of the source, by which two commits are compared
+house CHECKOUT=".":
+    python3 benches/house.py {{ CHECKOUT }}

@@ -16,7 +16,7 @@ use threedots::Inbound;
 use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{HistoryEntry, Speaker};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
-use threedots::store::{Ending, Settlement, Store};
+use threedots::store::{Ending, Settled, Settlement, Store};
 use tokio::task::JoinSet;
 
 /// How many things are said in a conversation.
@@ -81,7 +81,8 @@ async fn fill(kind: EngineKind, path: PathBuf, conversations: usize, waiting: us
             tasks.spawn(async move {
                 let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
                 let said = (0..SAID).map(|_| said()).collect();
-                let done = Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 };
+                let done =
+                    Settlement::Done(Settled { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 });
                 store.settle(claim, done).await.unwrap();
             });
         }

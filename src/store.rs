@@ -540,23 +540,27 @@ pub enum PartState {
     },
 }
 
+/// What a settlement records. The messages that it does not name go on waiting.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settled {
+    /// What became of which message.
+    pub endings: Vec<(Seq, Ending)>,
+    /// What the conversation's history gains.
+    pub said: Vec<HistoryEntry>,
+    /// When a failure reply was sent, if one was.
+    pub failure_replied: Option<Timestamp>,
+    /// Parts that have left since they were last marked: by their place in what is outgoing, with the upstream's
+    /// names for them. With those that are marked as sent they are kept as [`SentPart`]s.
+    pub sent: Vec<(usize, MessageId)>,
+    /// How many of [`Claim::failed`], counted from the first, have been dealt with.
+    pub failed: usize,
+}
+
 /// How a claim ends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settlement {
     /// These messages are done with, and nothing is outgoing any longer. The others go on waiting.
-    Done {
-        /// What became of which message.
-        endings: Vec<(Seq, Ending)>,
-        /// What the conversation's history gains.
-        said: Vec<HistoryEntry>,
-        /// When a failure reply was sent, if one was.
-        failure_replied: Option<Timestamp>,
-        /// Parts that have left since they were last marked: by their place in what is outgoing, with the upstream's
-        /// names for them. With those that are marked as sent they are kept as [`SentPart`]s.
-        sent: Vec<(usize, MessageId)>,
-        /// How many of [`Claim::failed`], counted from the first, have been dealt with.
-        failed: usize,
-    },
+    Done(Settled),
     /// Everything goes on waiting, and nobody claims it before `at`.
     Later {
         /// When it may be claimed again.

@@ -178,8 +178,8 @@ pub struct SendPermit {
 }
 
 impl SendPermit {
-    /// For what no dots precede.
-    pub fn never_shown() -> Self {
+    /// For what no dots precede: what no handler was asked for in this turn.
+    pub(crate) fn never_shown() -> Self {
         Self { guard: None }
     }
 

@@ -55,7 +55,7 @@ use super::schedule::Schedule;
 use super::{
     Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,
     IdempotencyKey, Invitation, KnownAddress, KnownContact, MayClaim, Member, NewProactive, Outgoing, PartState, Pause,
-    Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
+    Retention, SentPart, Seq, Settled, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
 };
 use crate::message::clock::{Clock, Timestamp};
 use crate::message::reply::Choice;
@@ -528,7 +528,7 @@ impl Store for Disk {
                 };
                 self.write(now, When::Applied, 0, apply).await
             }
-            Settlement::Done { endings, said, failure_replied, sent, failed } => {
+            Settlement::Done(Settled { endings, said, failure_replied, sent, failed }) => {
                 let said = said.iter().map(record::encode).collect::<Result<Vec<_>, _>>()?;
                 let bytes = said.iter().map(Vec::len).sum();
                 let done = Done { endings, said, failure_replied, sent, failed };

@@ -29,7 +29,8 @@ use super::schedule::{HeldConversation, Schedule};
 use super::{
     Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,
     IdempotencyKey, Invitation, KnownAddress, KnownContact, MOST_RECALLED_BYTES, MayClaim, Member, NewProactive,
-    Outgoing, PartState, Pause, Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
+    Outgoing, PartState, Pause, Retention, SentPart, Seq, Settled, Settlement, StatusOutcome, Store, StoreError, Swept,
+    Waiting,
 };
 use crate::message::clock::{Clock, Timestamp};
 use crate::message::reply::Choice;
@@ -394,7 +395,7 @@ impl Store for Memory {
                 let (held, _ledger) = self.under(&claim)?;
                 self.schedule.later(held, at, now);
             }
-            Settlement::Done { endings, said, failure_replied, sent, failed } => {
+            Settlement::Done(Settled { endings, said, failure_replied, sent, failed }) => {
                 let said: Vec<Vec<u8>> = said.iter().map(record::encode).collect::<Result<_, _>>()?;
                 let (held, mut ledger) = self.under(&claim)?;
                 let (ended, keys) = ledger.end(&held.conversation, endings, now)?;

@@ -1,11 +1,11 @@
 //! Where a question was written out as text, its answer is text too: it is read as the choice that it is, before
 //! anything else looks at it.
 
-use super::Attempt;
+use super::TurnRun;
 use crate::message::reply::Choice;
 use crate::store::{Claim, ContactRef, StoreError, Waiting};
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// Reads the claimed messages that answer the open question. What was found out is durable when this returns.
     pub(super) async fn read_choices(&self, claim: &mut Claim) -> Result<(), StoreError> {
         // Of a reply that is on its way some may have left: that would have ended the question.

@@ -1,11 +1,33 @@
 //! What a conversation's history gains by a turn, and what a turn finds in it.
 
-use super::Attempt;
+use super::TurnRun;
 use crate::message::clock::Timestamp;
 use crate::message::{ContactId, ContactIds, HistoryEntry, Inbound, MessageId, Quoted, Speaker, rendering};
-use crate::store::{Claim, Outgoing, PartState, Seq, StoreError, Waiting};
+use crate::store::{Claim, ContactRef, Outgoing, PartState, Seq, StoreError, Waiting};
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
+    /// What was said in the conversation, and in the others that were had with the same person: to somebody who had
+    /// never written something may have been said by the phone number, whom the upstream then calls otherwise.
+    pub(super) async fn history(
+        &self,
+        claim: &Claim,
+        peer: &ContactRef,
+        most: usize,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let store = &self.tools.store;
+        let mut history = store.history(&claim.conversation, most).await?;
+        for other in store.chats(peer).await?.chats.into_iter().filter(|other| *other != claim.conversation) {
+            let said = store.history(&other, most).await?;
+            if !said.is_empty() {
+                history.extend(said);
+                history.sort_by_key(|said| said.time);
+            }
+        }
+        history.drain(..history.len().saturating_sub(most));
+        put_in_order(&mut history);
+        Ok(history)
+    }
+
     /// The upstream's names for the parts of a reply that have left. `unrecorded` are those that the store does not
     /// know.
     pub(super) async fn named(

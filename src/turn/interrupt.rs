@@ -4,13 +4,12 @@ use std::future::pending;
 
 use super::choice::with_choices;
 use super::pairing::members;
-use super::person::taken_over;
-use super::{Attempt, Batch, Bot, Done, GiveBackReason, OnNewMessage, Tools, TurnOutcome, TurnReport, history};
+use super::takeover::taken_over;
+use super::{Batch, Bot, GiveBackReason, OnNewMessage, Tools, TurnRun};
 use crate::delivery::typing::Dots;
-use crate::message::Part;
 use crate::policy::control::ControlCommand;
 use crate::policy::gate::{Members, TurnedAway};
-use crate::store::{By, Claim, Ending, MOST_CLAIMED, Outgoing, Seq, StoreError, Waiting};
+use crate::store::{Claim, MOST_CLAIMED, Seq, StoreError, Waiting};
 
 /// So often does a turn's handler begin anew. A constant writer is answered all the same.
 pub(super) const MOST_RESTARTS: u32 = 2;
@@ -26,10 +25,10 @@ pub(super) enum Interruption {
 }
 
 /// A control word, and which message it is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GivenCommand {
-    order: ControlCommand,
-    seq: Seq,
+    pub(super) order: ControlCommand,
+    pub(super) seq: Seq,
 }
 
 impl GivenCommand {
@@ -85,14 +84,17 @@ impl Bot {
     }
 }
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// The last control word that waits; what is outgoing answers those before it.
-    pub(super) fn order(&self, claim: &Claim, outgoing: Option<&Outgoing>) -> Option<GivenCommand> {
+    pub(super) fn command(&self, claim: &Claim) -> Option<GivenCommand> {
         if self.bot.controls.is_empty() {
             return None;
         }
         let is_dealt_with = |seq: &Seq| {
-            outgoing.is_some_and(|outgoing| outgoing.answers.contains(seq) || outgoing.turned_away.contains(seq))
+            claim
+                .outgoing
+                .as_ref()
+                .is_some_and(|outgoing| outgoing.answers.contains(seq) || outgoing.turned_away.contains(seq))
         };
         let fresh = claim.messages.iter().rev().filter(|waiting| !is_dealt_with(&waiting.seq));
         fresh
@@ -100,51 +102,6 @@ impl Attempt<'_> {
                 Some(GivenCommand { order: self.bot.obeys(waiting, &self.members)?, seq: waiting.seq })
             })
             .next()
-    }
-
-    /// Ends whatever waits, up to the control word, and says so if the bot is set to.
-    pub(super) async fn obey(mut self, mut claim: Claim, given: GivenCommand) -> Result<TurnReport, StoreError> {
-        let GivenCommand { order, seq } = given;
-        // What came after it is for another turn.
-        claim.messages.retain(|waiting| waiting.seq <= seq);
-        let batch = self.pass_gates(&claim.messages);
-        self.report.reason = Some(order.reason().to_owned());
-        if order == ControlCommand::Human {
-            self.pause_by(&claim, By::Customer).await?;
-        }
-        let told = batch.as_ref().filter(|batch| batch.newest().seq == seq);
-        let (Some(batch), Some(words)) = (told, self.bot.controls.reply(order)) else {
-            return self.keep_silent(claim, batch.as_ref()).await;
-        };
-        let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
-        outgoing.announces_person = order == ControlCommand::Human;
-        outgoing.confirms_opt_out = order == ControlCommand::OptOut;
-        self.send_unanswered(claim, outgoing).await
-    }
-
-    /// Leaves unsent what has not left of a reply, all but its first parts, so many. A control word, or what is said to
-    /// a person, is for the next turn.
-    pub(super) async fn call_off(
-        self,
-        claim: Claim,
-        outgoing: &Outgoing,
-        left: usize,
-        why: &str,
-    ) -> Result<TurnReport, StoreError> {
-        let parts = outgoing.parts.iter().take(left).cloned().collect();
-        let left = Outgoing { parts, ..outgoing.clone() };
-        let ending = match outgoing.failure.as_ref().or(outgoing.fallback.as_ref()) {
-            Some(reason) => Ending::Dead { reason: reason.clone() },
-            None if left.parts.is_empty() => Ending::Silent,
-            None => Ending::Answered,
-        };
-        let answered = outgoing.answers.iter().map(|seq| (*seq, ending.clone()));
-        let turned_away = outgoing.turned_away.iter().map(|seq| (*seq, Ending::Silent));
-        let endings = answered.chain(turned_away).collect();
-        let named = self.named(&left, &[]).await?;
-        let said = history::said(&claim, &left, &named, self.tools.clock.now());
-        let done = Done { endings, said, failed: outgoing.makes_up_for, ..Done::default() };
-        self.settle(claim, TurnOutcome::Silent, Some(why.to_owned()), done).await
     }
 
     /// Takes what has come into the turn, together with what comes while it is not quiet yet. Says why the turn is

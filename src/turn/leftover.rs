@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Attempt, GiveBackReason};
+use super::{GiveBackReason, TurnRun};
 use crate::message::MessageRef;
 use crate::message::clock::Timestamp;
 use crate::store::{Claim, Ending, Seq};
@@ -14,7 +14,7 @@ use crate::store::{Claim, Ending, Seq};
 /// Whoever is given back for no longer than this is served again before anybody minds the dots.
 const SOON: Duration = Duration::from_secs(1);
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// Notes what the customer may see although this turn has not lit it.
     pub(super) fn note_leftover(&self, claim: &Claim) {
         let (indicator, now) = (&self.bot.indicator, self.tools.clock.now());

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::upstream::Upstream;
-use super::{Attempt, Batch};
+use super::{Batch, TurnRun};
 use crate::handler::{FetchMedia, Fetched, MediaError};
 use crate::message::{Content, MediaRef};
 use crate::store::{Claim, Seq, StoreError};
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 3;
 const MOST_ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// Whether there is anything to listen to that nobody has listened to.
     pub(super) fn is_spoken(&self, batch: &Batch) -> bool {
         self.bot.transcriber.as_ref().is_some_and(|transcriber| !self.tasks(transcriber, batch).is_empty())

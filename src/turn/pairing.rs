@@ -2,14 +2,13 @@
 //!
 //! Whoever is not in sees nothing, whatever they write, but for the one message that says a code that is good.
 
-use super::{Attempt, Batch, Bot, Tools, TurnReport};
+use super::{Bot, Tools, TurnRun};
 use crate::message::clock::Timestamp;
-use crate::message::{Content, Count, Part, contact_key};
+use crate::message::{Content, Count, contact_key};
+use crate::policy::gate::Members;
 use crate::policy::gate::pairing::{MOST_BY_ALL, MOST_BY_ONE, digest};
-use crate::policy::gate::{Members, TurnedAway};
 use crate::store::{Claim, ContactRef, KnownContact, Seq, StoreError, Waiting};
 
-const LET_IN: &str = "let in by a code";
 const HOUR: u64 = 3_600_000;
 
 /// Who of those who wrote these has been let in, and by what names they are known, if either is asked.
@@ -33,7 +32,7 @@ pub(super) async fn members(bot: &Bot, tools: &Tools, waiting: &[Waiting]) -> Re
     Ok(members)
 }
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// The first message that says a code which is good. Whoever wrote it is in from then on.
     pub(super) async fn let_in(&self, claim: &Claim) -> Result<Option<Seq>, StoreError> {
         if !self.bot.gates.is_private() {
@@ -63,24 +62,5 @@ impl Attempt<'_> {
             }
         }
         self.tools.store.redeem_invitation(&ContactRef::of(at), digest, waiting.seq).await
-    }
-
-    /// Says so to somebody who has been let in, if the bot is set to. The code is no part of what was said, and what
-    /// they wrote before it stays unseen.
-    pub(super) async fn welcome(mut self, mut claim: Claim, by: Seq) -> Result<TurnReport, StoreError> {
-        claim.messages.retain(|waiting| waiting.seq <= by);
-        self.report.reason = Some(LET_IN.to_owned());
-        let before = claim.messages.len() - 1;
-        if before > 0 {
-            self.report.turned_away.insert(TurnedAway::NotAllowed, before);
-        }
-        let turned_away: Vec<Seq> = claim.messages.iter().map(|waiting| waiting.seq).collect();
-        let (Some(words), Some(code)) = (self.bot.gates.welcome(), claim.messages.last().cloned()) else {
-            return self.keep_silent(claim, None).await;
-        };
-        let batch = Batch { admitted: vec![code], turned_away: Vec::new() };
-        let mut outgoing = batch.outgoing(vec![Part::text(words)], None, 0, self.bot);
-        (outgoing.answers, outgoing.turned_away) = (Vec::new(), turned_away);
-        self.send_unanswered(claim, outgoing).await
     }
 }

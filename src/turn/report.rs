@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::night::QUIET;
-use super::person::A_PERSON;
+use super::steps::keep_quiet::QUIET;
+use super::takeover::A_PERSON;
 use crate::delivery::outbox::HoldReason;
 use crate::policy::gate::TurnedAway;
 use crate::store::Claim;

@@ -21,7 +21,7 @@ use crate::message::{BotName, ContactId, Conversation, MessageId, MessageRef};
 use crate::runtime::budget::{MemoryBudget, Share};
 use crate::runtime::hosting::BotRegistry;
 use crate::runtime::meters::{Fact, Meters};
-use crate::store::{Claim, Ending, LONGEST_CLAIM, MOST_RECALLED_BYTES, Settlement, Store, StoreError};
+use crate::store::{Claim, Ending, LONGEST_CLAIM, MOST_RECALLED_BYTES, Settled, Settlement, Store, StoreError};
 use crate::turn::{self, Bot, Tools, TurnOutcome, TurnReport};
 use shares::Shares;
 
@@ -298,7 +298,7 @@ impl Worker {
                 .map(|waiting| (waiting.seq, dead.clone()))
                 .collect();
             self.tools.meters.tell(Fact::Died { bot: &claim.conversation.bot, count: endings.len() });
-            Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 }
+            Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 })
         } else {
             Settlement::Later { at: self.tools.clock.now().plus(Duration::from_secs(1 << crashes)) }
         };

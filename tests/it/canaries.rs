@@ -12,7 +12,7 @@ use threedots::provider::meta::{Meta, MetaConfig, MetaSettings};
 use threedots::provider::{Method, Provider, Received, SigningSecret, WebhookRequest};
 use threedots::runtime::http::{Body, Call, Client, Headers};
 use threedots::store::memory::{Memory, MemorySettings};
-use threedots::store::{DeadLetter, Ending, Seq, Settlement, Store, Waiting};
+use threedots::store::{DeadLetter, Ending, Seq, Settled, Settlement, Store, Waiting};
 use threedots::{Part, Reply};
 
 use crate::product::{NUMBER, signature};
@@ -204,13 +204,13 @@ async fn no_value_that_is_printed_shows_a_canary() {
         message: None,
     };
     let ending = (Seq(1), Ending::Dead { reason: "a reason".into() });
-    let settlement = Settlement::Done {
+    let settlement = Settlement::Done(Settled {
         endings: vec![ending],
         said: vec![said],
         failure_replied: None,
         sent: Vec::new(),
         failed: 0,
-    };
+    });
     let letter =
         DeadLetter { message: waiting[0].clone(), reason: "a reason".into(), since: Timestamp(0), unread: false };
     shown.push(format!("{outgoing:?} {settlement:?} {letter:?}"));

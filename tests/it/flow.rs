@@ -9,7 +9,7 @@ use threedots::delivery::outbox::{OnUnknown, WindowTemplate};
 use threedots::handler::{Handler, HandlerError};
 use threedots::message::{BotName, ChatId, ContentKind, Conversation, Media, MediaKind, MediaSource};
 use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, StatusDelays, Upstream, WebhookFault};
-use threedots::store::{Ending, Settlement};
+use threedots::store::{Ending, Settled, Settlement};
 use threedots::turn::{self};
 use threedots::{Part, Reply, Turn};
 
@@ -570,7 +570,8 @@ async fn an_old_message_that_is_replayed_is_answered() {
     let claim = world.store.claim(Duration::from_secs(60)).await.expect("a store in memory");
     let seq = claim.messages[0].seq;
     let endings = vec![(seq, Ending::Dead { reason: "code".to_owned() })];
-    let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
+    let done =
+        Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 });
     world.store.settle(claim, done).await.expect("a store in memory");
     world.pass(3_600).await;
     assert!(world.store.replay(seq).await.expect("a store in memory").is_some());

@@ -25,7 +25,7 @@ use threedots::provider::{ErrorCode, ProviderError};
 use threedots::runtime::hosting::BotRegistry;
 use threedots::store::housekeeping;
 use threedots::store::memory::{Memory, MemorySettings};
-use threedots::store::{Accepted, DeadLetter, Ending, Retention, Settlement, Store};
+use threedots::store::{Accepted, DeadLetter, Ending, Retention, Settled, Settlement, Store};
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt;
@@ -350,7 +350,8 @@ async fn canaries_store() -> Arc<dyn Store> {
         let claim = claim.expect("a claim");
         let dead = |seq| (seq, Ending::Dead { reason: "a reason".into() });
         let endings = claim.messages.iter().map(|waiting| dead(waiting.seq)).collect();
-        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
+        let done =
+            Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 });
         store.settle(claim, done).await.expect("settled");
     }
     store
@@ -500,7 +501,7 @@ async fn a_part_is_found_by_its_key() {
     let (key, seq) = (outgoing.parts[0].key.clone(), claim.messages[0].seq);
     let sent = vec![(0, MessageId::new("wamid.SENT"))];
     let endings = vec![(seq, Ending::Answered)];
-    let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent, failed: 0 };
+    let done = Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent, failed: 0 });
     world.store.settle(claim, done).await.expect("settled");
     let api = api_of(&world.store);
     let path = format!("/v1/parts/{}", key.as_str());

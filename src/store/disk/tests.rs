@@ -114,13 +114,13 @@ async fn a_settlement_is_answered_before_its_sync() {
 
     let store = failing_in(&settings);
     let claim = store.claim(Duration::from_mins(1)).await.unwrap();
-    let done = Settlement::Done {
+    let done = Settlement::Done(Settled {
         endings: Vec::new(),
         said: Vec::new(),
         failure_replied: Some(Timestamp(1)),
         sent: Vec::new(),
         failed: 0,
-    };
+    });
     assert_eq!(store.settle(claim, done).await, Ok(()));
     assert!(store.failed().await.contains("disk"));
 }

@@ -5,7 +5,7 @@ use threedots::Inbound;
 use threedots::message::{BotName, HistoryEntry, MessageRef, Speaker};
 use threedots::provider::Events;
 use threedots::sandbox::Upstream;
-use threedots::store::{Ending, Settlement};
+use threedots::store::{Ending, Settled, Settlement};
 
 use crate::world::{Setup, World, echo};
 use crate::{gateway, linq, meta, nxcloud, waha, wawp};
@@ -64,7 +64,8 @@ impl Row {
                 });
                 let said = heard.collect();
                 let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
-                let done = Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 };
+                let done =
+                    Settlement::Done(Settled { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 });
                 world.store.settle(claim, done).await.expect("the store works");
             }
             messages.extend(new);

@@ -104,8 +104,13 @@ async fn a_store_that_is_full_takes_nothing_in_and_the_key_stays_free() {
     let claim = store.claim(Duration::from_secs(60)).await.expect("the first");
     assert_eq!((claim.messages.len(), claim.proactive_messages.len()), (0, 1));
     let endings = vec![(claim.proactive_messages[0].seq, threedots::store::Ending::Silent)];
-    let done =
-        threedots::store::Settlement::Done { endings, said: vec![], failure_replied: None, sent: vec![], failed: 0 };
+    let done = threedots::store::Settlement::Done(threedots::store::Settled {
+        endings,
+        said: vec![],
+        failure_replied: None,
+        sent: vec![],
+        failed: 0,
+    });
     store.settle(claim, done).await.expect("settled");
     assert_eq!(send(&api, "two", &two).await.0, 202);
 }

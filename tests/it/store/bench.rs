@@ -16,8 +16,8 @@ use threedots::message::{
 use threedots::store::disk::{self, Disk, EngineKind};
 use threedots::store::memory::{self, Memory};
 use threedots::store::{
-    Accepted, Claim, Ending, Outgoing, OutgoingPart, PartState, Seq, Settlement, StatusOutcome, Store, StoreError,
-    Waiting,
+    Accepted, Claim, Ending, Outgoing, OutgoingPart, PartState, Seq, Settled, Settlement, StatusOutcome, Store,
+    StoreError, Waiting,
 };
 use threedots::{Inbound, Part};
 use tokio::task::JoinHandle;
@@ -121,7 +121,7 @@ impl Bench {
     pub(super) async fn answer_with(&self, claim: Claim, sent: &[(usize, &str)], failed: usize) {
         let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
         let sent = sent.iter().map(|(part, name)| (*part, MessageId::new(*name))).collect();
-        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent, failed };
+        let done = Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent, failed });
         self.store.settle(claim, done).await.unwrap();
     }
 
@@ -154,7 +154,13 @@ impl Bench {
         self.store
             .settle(
                 claim,
-                Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 },
+                Settlement::Done(Settled {
+                    endings,
+                    said: Vec::new(),
+                    failure_replied: None,
+                    sent: Vec::new(),
+                    failed: 0,
+                }),
             )
             .await
     }
@@ -183,7 +189,8 @@ pub(super) async fn unfinished(settings: &disk::DiskSettings) -> BTreeMap<String
         *outgoing = outgoing.take().or_else(|| claim.outgoing.clone());
         let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Silent)).collect();
         let failed = claim.failed.len();
-        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed };
+        let done =
+            Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed });
         store.settle(claim, done).await.unwrap();
     }
     store.close().await;

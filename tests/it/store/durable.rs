@@ -9,7 +9,7 @@ use threedots::message::clock::Timestamp;
 use threedots::message::{BotName, Stage};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{
-    Accepted, By, ContactChange, ContactRef, ContactState, Ending, PartState, Pause, Retention, Settlement,
+    Accepted, By, ContactChange, ContactRef, ContactState, Ending, PartState, Pause, Retention, Settled, Settlement,
     StatusOutcome, Store, StoreError,
 };
 
@@ -81,13 +81,13 @@ async fn everything_is_there_again_after_a_restart(kind: EngineKind) {
     let ben = store.claim(LEASE).await.unwrap();
     store.settle(ben, Settlement::Later { at: place.clock.now().plus(MINUTE) }).await.unwrap();
     let cid = store.claim(LEASE).await.unwrap();
-    let done = Settlement::Done {
+    let done = Settlement::Done(Settled {
         endings: vec![(seqs[2], Ending::Dead { reason: "code 7".to_owned() })],
         said: vec![said("question"), said("answer")],
         failure_replied: Some(Timestamp(9)),
         sent: Vec::new(),
         failed: 0,
-    };
+    });
     store.settle(cid, done).await.unwrap();
     let dead = store.dead(None, 9).await.unwrap();
     store.close().await;
@@ -314,7 +314,8 @@ async fn a_number_is_never_used_twice(kind: EngineKind) {
         // Nothing is left of it but its number.
         let claim = store.claim(LEASE).await.unwrap();
         let endings = vec![(seq, Ending::Silent)];
-        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
+        let done =
+            Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 });
         store.settle(claim, done).await.unwrap();
         store.close().await;
     }
@@ -336,7 +337,8 @@ async fn what_was_settled_before_a_close_is_settled_after_it(kind: EngineKind) {
     for _ in 0..200 {
         let claim = store.claim(LEASE).await.unwrap();
         let endings = vec![(claim.messages[0].seq, Ending::Answered)];
-        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
+        let done =
+            Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 });
         store.settle(claim, done).await.unwrap();
     }
     store.close().await;
@@ -381,13 +383,13 @@ async fn no_value_is_longer_than_four_thousand_bytes() {
     let reply = outgoing(&ann, &["r".repeat(30_000).as_str()]);
     store.intend(&ann, &reply).await.unwrap();
     let ben = store.claim(LEASE).await.unwrap();
-    let done = Settlement::Done {
+    let done = Settlement::Done(Settled {
         endings: vec![(ben.messages[0].seq, Ending::Dead { reason: "code".to_owned() })],
         said: vec![said(&"s".repeat(20_000)); HISTORY_KEPT],
         failure_replied: None,
         sent: Vec::new(),
         failed: 0,
-    };
+    });
     store.settle(ben, done).await.unwrap();
     let chat = "c".repeat(10_000);
     store.accept(&[message(&chat, &"i".repeat(10_000))]).await.unwrap();
@@ -441,7 +443,8 @@ async fn a_group_of_many_writes_is_answered_in_full(kind: EngineKind) {
         let answered: Vec<_> = claim.messages.iter().map(|waiting| waiting.seq).collect();
         claimed.extend_from_slice(&answered);
         let endings = answered.into_iter().map(|seq| (seq, Ending::Answered)).collect();
-        let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 };
+        let done =
+            Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent: Vec::new(), failed: 0 });
         store.settle(claim, done).await.unwrap();
     }
     assert_eq!(claimed, seqs);

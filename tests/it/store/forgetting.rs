@@ -8,7 +8,7 @@ use threedots::Inbound;
 use threedots::message::clock::Clock;
 use threedots::message::{BotName, Contact, ContactId, Content, MessageId};
 use threedots::store::disk::{self, Disk, EngineKind};
-use threedots::store::{Accepted, Ending, Forgotten, Settlement, Store, StoreError};
+use threedots::store::{Accepted, Ending, Forgotten, Settled, Settlement, Store, StoreError};
 
 use super::bench::{
     LEASE, Place, conversation, copy, group_message, ids, key, message, message_saying, new, outgoing, said,
@@ -72,7 +72,7 @@ async fn answer(store: &Disk, dead: bool) {
     reply.parts[0].key = key(newest.message.as_str());
     store.intend(&claim, &reply).await.unwrap();
     let ending = || if dead { Ending::Dead { reason: "code".to_owned() } } else { Ending::Answered };
-    let done = Settlement::Done {
+    let done = Settlement::Done(Settled {
         endings: claim.messages.iter().map(|waiting| (waiting.seq, ending())).collect(),
         said: words
             .iter()
@@ -84,7 +84,7 @@ async fn answer(store: &Disk, dead: bool) {
         failure_replied: None,
         sent: (0..words.len()).map(|part| (part, MessageId::new(format!("wamid {part}")))).collect(),
         failed: 0,
-    };
+    });
     store.settle(claim, done).await.unwrap();
 }
 
@@ -146,7 +146,7 @@ async fn what_was_deleted_before_is_gone_from_the_files_as_well(kind: EngineKind
     let claim = store.claim(LEASE).await.unwrap();
     let endings = vec![(claim.messages[0].seq, Ending::Silent)];
     let (said, sent) = (Vec::new(), Vec::new());
-    let done = Settlement::Done { endings, said, failure_replied: None, sent, failed: 0 };
+    let done = Settlement::Done(Settled { endings, said, failure_replied: None, sent, failed: 0 });
     store.settle(claim, done).await.unwrap();
     assert!(found(place.directory.path()).contains(&CANARIES[5]), "deleted is not gone");
     assert_eq!(store.forget(&BotName::new("shop"), "nobody").await, Ok(Forgotten::default()));
@@ -235,7 +235,7 @@ async fn others_are_served_while_somebody_is_forgotten(kind: EngineKind) {
             let gone = claim.conversation.chat.as_str().starts_with("chat 0");
             let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
             let (said, sent) = (Vec::new(), Vec::new());
-            let done = Settlement::Done { endings, said, failure_replied: None, sent, failed: 0 };
+            let done = Settlement::Done(Settled { endings, said, failure_replied: None, sent, failed: 0 });
             let settled = store.settle(claim, done).await;
             assert!(settled.is_ok() || (gone && settled == Err(StoreError::Fenced)), "{settled:?}");
         });

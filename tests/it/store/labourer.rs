@@ -12,7 +12,7 @@ use threedots::Inbound;
 use threedots::message::MessageId;
 use threedots::message::clock::{Clock, Timestamp};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
-use threedots::store::{Claim, Ending, PartState, Settlement, Store};
+use threedots::store::{Claim, Ending, PartState, Settled, Settlement, Store};
 
 use super::bench::{LEASE, message_saying, new, outgoing, said};
 use crate::real::{Dice, PATIENCE};
@@ -230,7 +230,7 @@ async fn settle(store: &Disk, notes: &Notes, dice: &mut Dice, claim: Claim, chat
     let said = (0..dice.up_to(3)).map(|_| said(&"s".repeat(usize::try_from(dice.up_to(9_000)).unwrap()))).collect();
     let sent = vec![(0, MessageId::new(format!("up {}", ids.first().unwrap_or(&"again"))))];
     let failure_replied = (dice.up_to(4) == 0).then_some(Timestamp(5));
-    let done = Settlement::Done { endings, said, failure_replied, sent, failed: 0 };
+    let done = Settlement::Done(Settled { endings, said, failure_replied, sent, failed: 0 });
     store.settle(claim, done).await.unwrap();
     notes.write(&format!("settled {chat}"));
 }

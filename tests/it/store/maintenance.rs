@@ -7,7 +7,7 @@ use threedots::message::Count;
 use threedots::message::clock::Timestamp;
 use threedots::store::disk::maintenance::{self, MaintenanceError};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
-use threedots::store::{Accepted, Ending, PartState, Settlement, Store};
+use threedots::store::{Accepted, Ending, PartState, Settled, Settlement, Store};
 
 use super::bench::{LEASE, Place, conversation, ids, message, message_saying, new, outgoing, said};
 
@@ -38,13 +38,13 @@ impl Place {
         store.intend(&ann, &outgoing(&ann, &["a", "b"])).await.unwrap();
         store.mark(&ann, 0, PartState::Sending { attempts: 0 }).await.unwrap();
         let ben = store.claim(LEASE).await.unwrap();
-        let done = Settlement::Done {
+        let done = Settlement::Done(Settled {
             endings: vec![(ben.messages[0].seq, Ending::Dead { reason: "code".to_owned() })],
             said: vec![said("question"), said("answer")],
             failure_replied: None,
             sent: Vec::new(),
             failed: 0,
-        };
+        });
         store.settle(ben, done).await.unwrap();
         store.accept(&[message_saying("ann", "long", "l".repeat(30_000))]).await.unwrap();
         drop(ann);

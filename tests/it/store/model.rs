@@ -8,7 +8,7 @@ use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{BotName, ChatId, Conversation, Echo, MessageId, Stage};
 use threedots::store::disk::EngineKind;
 use threedots::store::{
-    By, Claim, ContactChange, ContactRef, Ending, OutgoingPart, PartState, Pause, Retention, Seq, Settlement,
+    By, Claim, ContactChange, ContactRef, Ending, OutgoingPart, PartState, Pause, Retention, Seq, Settled, Settlement,
 };
 
 use super::bench::{Bench, conversation, group_message, key, message, outgoing, report, said};
@@ -223,7 +223,10 @@ impl Subject {
                     }
                     let said = (0..count).map(|n| said(&format!("{number} {n}"))).collect();
                     let failure_replied = failure_replied.map(Timestamp);
-                    bench.store.settle(claim, Settlement::Done { endings, said, failure_replied, sent, failed }).await
+                    bench
+                        .store
+                        .settle(claim, Settlement::Done(Settled { endings, said, failure_replied, sent, failed }))
+                        .await
                 };
                 self.with(*claim, done).await
             }

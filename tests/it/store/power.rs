@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use threedots::message::clock::Clock;
 use threedots::message::{BotName, MessageId};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
-use threedots::store::{Accepted, Ending, Retention, Settlement, Store, StoreError};
+use threedots::store::{Accepted, Ending, Retention, Settled, Settlement, Store, StoreError};
 
 use super::bench::{message, message_saying, outgoing, unfinished};
 use super::labourer::{Journal, Labourer};
@@ -154,7 +154,7 @@ async fn a_full_disk_takes_nothing_new_in_stays_up_and_goes_on_once_there_is_roo
             store.intend(&claim, &outgoing(&claim, &["a"])).await.unwrap();
             let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
             let sent = vec![(0, MessageId::new("a"))];
-            let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent, failed: 0 };
+            let done = Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent, failed: 0 });
             store.settle(claim, done).await.unwrap();
             store.sweep(&Retention::default()).await.unwrap();
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use threedots::message::{HistoryEntry, Speaker, Stage};
 use threedots::store::disk::EngineKind;
-use threedots::store::{Accepted, Retention, Settlement};
+use threedots::store::{Accepted, Retention, Settled, Settlement};
 
 use super::bench::{Bench, message, message_saying, outgoing};
 
@@ -56,13 +56,13 @@ async fn the_files_stop_growing_and_a_message_is_known_for_eight_days(kind: Engi
                     message: None,
                 };
                 let endings = claim.messages.iter().map(|waiting| (waiting.seq, threedots::store::Ending::Answered));
-                let done = Settlement::Done {
+                let done = Settlement::Done(Settled {
                     endings: endings.collect(),
                     said: vec![said(Speaker::Customer), said(Speaker::Bot)],
                     failure_replied: None,
                     sent: vec![(0, threedots::message::MessageId::new(&*name))],
                     failed: 0,
-                };
+                });
                 bench.store.settle(claim, done).await.unwrap();
                 bench.note(&name, Stage::Delivered).await;
             }

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use threedots::message::clock::Timestamp;
 use threedots::message::{BotName, ChatId, ContactId, Echo, MessageId, Speaker};
 use threedots::store::{
-    By, ContactChange, ContactRef, Echoed, Opted, OptedBy, PartState, Pause, Retention, Settlement,
+    By, ContactChange, ContactRef, Echoed, Opted, OptedBy, PartState, Pause, Retention, Settled, Settlement,
 };
 
 use crate::store::bench::{Bench, conversation, ids, message, outgoing, within};
@@ -167,13 +167,13 @@ pub(in crate::store) async fn an_echo_of_a_part_that_has_left_is_nobodys(bench: 
     bench.store.mark(&claim, 0, sent("ours")).await.unwrap();
     let ours = echo(bench, "ann", "ours", "words");
     assert_eq!(bench.store.echo(&ours, None).await.unwrap(), Echoed::Ours);
-    let done = Settlement::Done {
+    let done = Settlement::Done(Settled {
         endings: Vec::new(),
         said: Vec::new(),
         failure_replied: None,
         sent: vec![(1, MessageId::new("too"))],
         failed: 0,
-    };
+    });
     bench.store.settle(claim, done).await.unwrap();
     assert_eq!(bench.store.echo(&ours, None).await.unwrap(), Echoed::Ours);
     assert_eq!(bench.store.echo(&echo(bench, "ann", "too", "more"), None).await.unwrap(), Echoed::Ours);
@@ -196,8 +196,9 @@ pub(in crate::store) async fn an_echo_that_overtakes_the_answer_to_its_own_send_
 }
 
 pub(in crate::store) async fn an_echo_is_decided_when_its_reply_is_settled_at_the_latest(bench: &Bench) {
-    let settled =
-        |sent| Settlement::Done { endings: Vec::new(), said: Vec::new(), failure_replied: None, sent, failed: 0 };
+    let settled = |sent| {
+        Settlement::Done(Settled { endings: Vec::new(), said: Vec::new(), failure_replied: None, sent, failed: 0 })
+    };
     let claim = sending(bench, &["words"]).await;
     bench.store.echo(&echo(bench, "ann", "ours", "w"), None).await.unwrap();
     bench.store.settle(claim, settled(vec![(0, MessageId::new("ours"))])).await.unwrap();

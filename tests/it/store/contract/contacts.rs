@@ -5,7 +5,7 @@ use std::time::Duration;
 use threedots::Inbound;
 use threedots::message::clock::Timestamp;
 use threedots::message::{Address, BotName, ChatId, ContactId, HistoryEntry, MessageRef, Renamed, Summary};
-use threedots::store::{By, ContactChange, ContactRef, Ending, Forgotten, Opted, Pause, Settlement};
+use threedots::store::{By, ContactChange, ContactRef, Ending, Forgotten, Opted, Pause, Settled, Settlement};
 
 use crate::store::bench::{Bench, conversation, message, said};
 
@@ -51,7 +51,7 @@ async fn tell(bench: &Bench, mut message: Inbound, seconds: u64) {
     });
     let said = heard.collect();
     let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
-    let done = Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 };
+    let done = Settlement::Done(Settled { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 });
     bench.store.settle(claim, done).await.unwrap();
 }
 
@@ -219,7 +219,7 @@ pub(in crate::store) async fn what_is_being_answered_under_an_old_name_is_found_
     bench.store.rename(&renamed(&["US.1"], "US.2", None)).await.unwrap();
     let endings = claim.messages.iter().map(|waiting| (waiting.seq, Ending::Answered)).collect();
     let said = vec![HistoryEntry { time: Timestamp::from_secs(1_800_000_000), ..said("words of 2") }];
-    let done = Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 };
+    let done = Settlement::Done(Settled { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 });
     bench.store.settle(claim, done).await.unwrap();
     assert_eq!(told(bench, "US.2").await, ["words of 1", "words of 2"]);
     bench.store.forget(&shop(), "US.2").await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use threedots::message::content::OrderItem;
 use threedots::message::reply::{Media, MediaSource};
 use threedots::message::{BotName, Content, MediaKind, Payload};
-use threedots::store::{Accepted, Ending, PartState, Settlement, StoreError};
+use threedots::store::{Accepted, Ending, PartState, Settled, Settlement, StoreError};
 
 use crate::store::bench::{
     Bench, LEASE, MAX_WAITING, conversation, ids, message, message_saying, new, outgoing, said, wait_for_claims, within,
@@ -109,13 +109,13 @@ pub(in crate::store) async fn a_record_that_is_too_large_takes_nothing_in(bench:
     let claim = bench.claim().await;
     let refused = bench.store.intend(&claim, &outgoing(&claim, &[&large])).await;
     assert!(matches!(refused, Err(StoreError::TooLarge { .. })));
-    let settlement = Settlement::Done {
+    let settlement = Settlement::Done(Settled {
         endings: Vec::new(),
         said: vec![said(&large)],
         failure_replied: None,
         sent: Vec::new(),
         failed: 0,
-    };
+    });
     assert!(matches!(bench.store.settle(claim, settlement).await, Err(StoreError::TooLarge { .. })));
     let claim = bench.claim().await;
     assert_eq!(ids(&claim), ["1"], "given back as it was");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use threedots::Inbound;
 use threedots::message::{BotName, ContactId, MessageId, Stage};
 use threedots::store::{
-    Accepted, Ending, Forgotten, Outgoing, PartState, Retention, Settlement, StatusOutcome, StoreError,
+    Accepted, Ending, Forgotten, Outgoing, PartState, Retention, Settled, Settlement, StatusOutcome, StoreError,
 };
 
 use crate::store::bench::{Bench, conversation, group_message, ids, key, message, outgoing, said};
@@ -37,7 +37,7 @@ async fn talk(bench: &Bench, group: bool) {
         })
         .collect();
     words.push(said("answer"));
-    let done = Settlement::Done { endings, said: words, failure_replied: None, sent: Vec::new(), failed: 0 };
+    let done = Settlement::Done(Settled { endings, said: words, failure_replied: None, sent: Vec::new(), failed: 0 });
     bench.store.settle(claim, done).await.unwrap();
 }
 
@@ -180,7 +180,7 @@ pub(in crate::store) async fn a_person_is_forgotten_in_groups_and_the_group_goes
     bench.store.intend(&claim, &reply).await.unwrap();
     let endings = vec![(claim.messages[0].seq, Ending::Dead { reason: "code".to_owned() })];
     let sent = vec![(0, MessageId::new("c"))];
-    let done = Settlement::Done { endings, said: Vec::new(), failure_replied: None, sent, failed: 0 };
+    let done = Settlement::Done(Settled { endings, said: Vec::new(), failure_replied: None, sent, failed: 0 });
     bench.store.settle(claim, done).await.unwrap();
     assert_eq!(bench.note("c", Stage::Failed(None)).await, StatusOutcome::Failed);
     assert_eq!(forget(bench, "+4917").await, Forgotten { sent: 1, dead: 1, ..Forgotten::default() });

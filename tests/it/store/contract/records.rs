@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use threedots::message::MessageId;
 use threedots::message::clock::Timestamp;
-use threedots::store::{DeadLetter, Ending, MOST_RECALLED_BYTES, PartState, Seq, Settlement, StoreError};
+use threedots::store::{DeadLetter, Ending, MOST_RECALLED_BYTES, PartState, Seq, Settled, Settlement, StoreError};
 
 use crate::store::bench::{Bench, conversation, ids, message, outgoing, said};
 
@@ -71,7 +71,10 @@ pub(in crate::store) async fn history_is_in_order_and_limited_and_trimmed(bench:
         let endings = vec![(claim.messages[0].seq, Ending::Answered)];
         bench
             .store
-            .settle(claim, Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 })
+            .settle(
+                claim,
+                Settlement::Done(Settled { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 }),
+            )
             .await
             .unwrap();
     }
@@ -90,7 +93,7 @@ pub(in crate::store) async fn so_many_bytes_of_history_are_read_at_once(bench: &
         bench.accept(message("ann", &said.len().to_string())).await;
         let claim = bench.claim().await;
         let endings = vec![(claim.messages[0].seq, Ending::Answered)];
-        let done = Settlement::Done { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 };
+        let done = Settlement::Done(Settled { endings, said, failure_replied: None, sent: Vec::new(), failed: 0 });
         bench.store.settle(claim, done).await.unwrap();
         assert!(bench.store.history(&conversation("ann"), 10).await.unwrap() == expected);
         assert_eq!(bench.store.history(&conversation("ann"), 1).await.unwrap().len(), 1);
@@ -133,7 +136,10 @@ pub(in crate::store) async fn a_failure_reply_is_remembered_until_the_next(bench
         let endings = vec![(claim.messages[0].seq, Ending::Answered)];
         bench
             .store
-            .settle(claim, Settlement::Done { endings, said: Vec::new(), failure_replied, sent: Vec::new(), failed: 0 })
+            .settle(
+                claim,
+                Settlement::Done(Settled { endings, said: Vec::new(), failure_replied, sent: Vec::new(), failed: 0 }),
+            )
             .await
             .unwrap();
         before

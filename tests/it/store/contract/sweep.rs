@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use threedots::message::Stage;
 use threedots::message::clock::Timestamp;
-use threedots::store::{Ending, Retention, Settlement, StatusOutcome, Swept};
+use threedots::store::{Ending, Retention, Settled, Settlement, StatusOutcome, Swept};
 
 use crate::store::bench::{Bench, conversation, key, message, said};
 
@@ -36,8 +36,13 @@ async fn say(bench: &Bench, chat: &str, id: &str, count: usize) {
     let endings = vec![(claim.messages[0].seq, Ending::Answered)];
     let mut word = said(&"word ".repeat(1_000));
     word.time = bench.clock.now();
-    let done =
-        Settlement::Done { endings, said: vec![word; count], failure_replied: None, sent: Vec::new(), failed: 0 };
+    let done = Settlement::Done(Settled {
+        endings,
+        said: vec![word; count],
+        failure_replied: None,
+        sent: Vec::new(),
+        failed: 0,
+    });
     bench.store.settle(claim, done).await.unwrap();
 }
 
@@ -98,7 +103,7 @@ pub(in crate::store) async fn a_failure_reply_counts_as_a_last_word(bench: &Benc
     let claim = bench.claim().await;
     let endings = vec![(claim.messages[0].seq, Ending::Silent)];
     let failure_replied = Some(bench.clock.now());
-    let done = Settlement::Done { endings, said: Vec::new(), failure_replied, sent: Vec::new(), failed: 0 };
+    let done = Settlement::Done(Settled { endings, said: Vec::new(), failure_replied, sent: Vec::new(), failed: 0 });
     bench.store.settle(claim, done).await.unwrap();
     assert_eq!(sweep(bench, &retention).await.0, swept(0, 0, 0));
     tokio::time::advance(DAY).await;
@@ -162,7 +167,7 @@ pub(in crate::store) async fn a_sweep_goes_in_short_steps(bench: &Bench) {
         let sent = vec![(0, threedots::message::MessageId::new(words))];
         let mut word = said("word");
         word.time = Timestamp(1);
-        let done = Settlement::Done { endings, said: vec![word; 3], failure_replied: None, sent, failed: 0 };
+        let done = Settlement::Done(Settled { endings, said: vec![word; 3], failure_replied: None, sent, failed: 0 });
         bench.store.settle(claim, done).await.unwrap();
     }
     assert!(sweep(bench, &retention).await.1 >= 5);

@@ -1,8 +1,8 @@
-//! A person has taken over: the bot says nothing, and what it was about to say stays unsaid.
+//! When a person answers, as a turn sees it.
 
 use std::future::pending;
 
-use super::{Attempt, Batch, Tools, TurnReport};
+use super::{Tools, TurnRun};
 use crate::delivery::outbox::is_held_back_by;
 use crate::store::{By, Claim, ContactChange, ContactRef, Outgoing, PartState, Pause, StoreError};
 
@@ -17,7 +17,7 @@ pub(super) async fn taken_over(tools: &Tools, claim: &Claim) -> Result<(), Store
     }
 }
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// The pause that keeps the bot from answering what is claimed, if one does.
     pub(super) async fn pause(&self, claim: &mut Claim) -> Result<Option<Pause>, StoreError> {
         self.decide_about_echoes(claim).await?;
@@ -41,33 +41,6 @@ impl Attempt<'_> {
         }
         claim.outgoing = Some(outgoing);
         Ok(())
-    }
-
-    /// Says nothing, calls off what was to be said, and keeps what the customer has said meanwhile.
-    pub(super) async fn stand_aside(mut self, mut claim: Claim) -> Result<TurnReport, StoreError> {
-        if let Some(outgoing) = claim.outgoing.take() {
-            if outgoing.unasked {
-                return self.leave_unsaid(claim, outgoing, Vec::new(), A_PERSON.to_owned()).await;
-            }
-            let left = sent(&outgoing);
-            return self.call_off(claim, &outgoing, left, A_PERSON).await;
-        }
-        self.look_at_failed(&claim).await?;
-        self.report.reason = Some(A_PERSON.to_owned());
-        let batch = self.pass_gates(&claim.messages);
-        self.keep_silent(claim, batch.as_ref()).await
-    }
-
-    /// Leaves the conversation to a person, and the messages without an answer.
-    pub(super) async fn hand_over(
-        mut self,
-        claim: Claim,
-        batch: &Batch,
-        reason: String,
-    ) -> Result<TurnReport, StoreError> {
-        self.pause_by(&claim, By::Handler).await?;
-        self.report.reason = Some(format!("handed over: {reason}"));
-        self.keep_silent(claim, Some(batch)).await
     }
 
     /// Has a person answer from now on, for as long as the bot is set to.

@@ -1,28 +1,48 @@
-//! Dots before what answers nothing of this moment, on upstreams that want them before every text.
+//! Sending what no handler was asked for in this turn, and the dots before it.
+//!
+//! Dots precede what answers nothing of this moment, on upstreams that want them before every text.
 //!
 //! What a handler answers has its turn's dots, also if it is held back after them. What is said unasked, and what is
 //! sent in the place of a part that failed after all, has them shown for as long as the upstream wants them to precede
 //! a text, by the same guard. What has been tried already is not announced again. Nor is what the bot itself says to a
 //! control word or a code, or in quiet hours: whoever says "stop" sees no dots begin.
 
-use super::{Attempt, GiveBackReason, person};
 use crate::delivery::typing::SendPermit;
 use crate::message::clock::Timestamp;
 use crate::message::{MediaKind, Payload};
 use crate::provider::Activity;
 use crate::store::{Claim, Outgoing, PartState, StoreError};
+use crate::turn::takeover::taken_over;
+use crate::turn::{GiveBackReason, TurnReport, TurnRun};
 
 /// What came of showing dots first.
-pub(super) enum Preceded {
+enum Preceded {
     /// It may leave.
     Ready(SendPermit),
     /// The turn is given back until then.
     NotYet(Timestamp, GiveBackReason),
 }
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
+    /// Sends what no handler was asked for: all of it waits at first.
+    pub(super) async fn send_unanswered(self, claim: Claim, mut outgoing: Outgoing) -> Result<TurnReport, StoreError> {
+        outgoing.hold();
+        self.tools.store.intend(&claim, &outgoing).await?;
+        self.send_waiting(claim, outgoing).await
+    }
+
+    /// Sends what is recorded already, after the dots that the upstream wants before every text.
+    pub(super) async fn send_waiting(self, claim: Claim, outgoing: Outgoing) -> Result<TurnReport, StoreError> {
+        let dots = match self.precede(&claim, &outgoing).await? {
+            Preceded::Ready(dots) => dots,
+            Preceded::NotYet(at, why) => return self.give_back(claim, at, why).await,
+        };
+        let sent = self.outbox().resume(&claim, &outgoing, dots).await?;
+        self.close(claim, outgoing, sent).await
+    }
+
     /// The licence to send what is outgoing, once dots have preceded it if it is to have any.
-    pub(super) async fn precede(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Preceded, StoreError> {
+    async fn precede(&self, claim: &Claim, outgoing: &Outgoing) -> Result<Preceded, StoreError> {
         let never = Ok(Preceded::Ready(SendPermit::never_shown()));
         let lead = self.bot.provider.abilities().typing.lead;
         if lead.is_zero() || !is_announced(outgoing) || self.outbox().called_off(outgoing, 0).await?.is_some() {
@@ -41,7 +61,7 @@ impl Attempt<'_> {
         // Dropped on their way to being quiet, the dots go off.
         tokio::select! {
             biased;
-            taken_over = person::taken_over(self.tools, claim) => {
+            taken_over = taken_over(self.tools, claim) => {
                 taken_over?;
                 Ok(Preceded::NotYet(self.tools.clock.now(), GiveBackReason::Person))
             }

@@ -1,14 +1,14 @@
 //! Who says that they want nothing sent to them unasked is heeded before anything else, whatever becomes of the
 //! message: while a person answers, and where no gate lets it through.
 
-use super::Attempt;
+use super::TurnRun;
 use crate::policy::control::ControlCommand;
 use crate::store::{Claim, ContactChange, ContactRef, Opted, OptedBy, StoreError};
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// Notes what the waiting messages say about that, in their order. What the upstream's own words say was noted as
     /// they came in.
-    pub(super) async fn heed_wishes(&self, claim: &Claim) -> Result<(), StoreError> {
+    pub(super) async fn apply_preferences(&self, claim: &Claim) -> Result<(), StoreError> {
         for waiting in &claim.messages {
             let out = match self.bot.controls.own_order(&waiting.inbound) {
                 Some(ControlCommand::OptOut) => true,

@@ -9,25 +9,26 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
-use super::history::look_up_quotes;
-use super::interrupt::{Interruption, MOST_RESTARTS, interruption};
-use super::replayed::once_each;
-use super::upstream::{ROOM_PATIENCE, Upstream};
-use super::{Answer, Attempt, Batch, GiveBackReason};
 use crate::delivery::outbox;
 use crate::delivery::typing::Dots;
 use crate::handler::{Presence, Turn};
 use crate::message::{HistoryEntry, MediaKind, Part, Payload, Reply};
 use crate::runtime::meters::Fact;
 use crate::store::{Claim, ContactRef, StoreError};
+use crate::turn::history::look_up_quotes;
+use crate::turn::interrupt::{Interruption, MOST_RESTARTS, interruption};
+use crate::turn::replayed::once_each;
+use crate::turn::steps::answer::Answer;
+use crate::turn::upstream::{ROOM_PATIENCE, Upstream};
+use crate::turn::{Batch, GiveBackReason, TurnRun};
 
 /// How long to wait before a handler is asked again whose error may pass; twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// Asks the handler for a reply to what has been said, however often that becomes more meanwhile.
-    pub(super) async fn answer(
+    pub(in crate::turn) async fn answer(
         &mut self,
         claim: &mut Claim,
         batch: &mut Batch,

@@ -2,18 +2,18 @@
 
 use tracing::warn;
 
-use super::{Attempt, Done, TurnOutcome, TurnReport};
 use crate::delivery::outbox;
 use crate::message::{MediaSource, Part, Payload};
 use crate::provider::ProviderError;
-use crate::store::{Claim, ContactRef, FailedPart, StoreError};
+use crate::store::{Claim, ContactRef, FailedPart, Settled, StoreError};
+use crate::turn::{TurnOutcome, TurnReport, TurnRun};
 
 /// So often is something sent in the place of what had failed.
 const MOST_TIMES: usize = 3;
 
-impl Attempt<'_> {
+impl TurnRun<'_> {
     /// Tells the operator, and takes what follows for the bot as a whole: one that may not send is down.
-    pub(super) async fn look_at_failed(&self, claim: &Claim) -> Result<(), StoreError> {
+    pub(in crate::turn) async fn look_at_failed(&self, claim: &Claim) -> Result<(), StoreError> {
         for failed in &claim.failed {
             let error = self.bot.provider.reported(failed.code);
             warn!(part.key = failed.sent.key.as_str(), %error, "the provider could not deliver a part that it had taken");
@@ -27,14 +27,16 @@ impl Attempt<'_> {
     }
 
     /// Sends again what can still reach the customer in another form, or once the bot may send again.
-    pub(super) async fn make_up_for_failed(self, claim: Claim) -> Result<TurnReport, StoreError> {
+    pub(in crate::turn) async fn redeliver(self, claim: Claim) -> Result<TurnReport, StoreError> {
         self.look_at_failed(&claim).await?;
         let failed = claim.failed.len();
         let parts = claim.failed.iter().filter_map(|failed| self.instead_of(failed));
         let reports_carry_key = self.bot.provider.abilities().statuses_carry_key;
         let Some(outgoing) = outbox::again(parts.collect(), failed, reports_carry_key) else {
             let reason = "nothing makes up for a failed part".into();
-            return self.settle(claim, TurnOutcome::Silent, Some(reason), Done { failed, ..Done::default() }).await;
+            return self
+                .settle(claim, TurnOutcome::Silent, Some(reason), Settled { failed, ..Settled::default() })
+                .await;
         };
         self.send_unanswered(claim, outgoing).await
     }

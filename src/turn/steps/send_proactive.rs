@@ -5,41 +5,19 @@
 //! wants it to be left unsaid while a person answers; a control word does not call it off. Whoever has opted out is
 //! sent nothing of it.
 
-use super::person::A_PERSON;
-use super::window::CLOSED;
-use super::{Attempt, Done, GiveBackReason, TurnOutcome, TurnReport, endings, history};
 use crate::delivery::outbox;
-use crate::message::clock::Timestamp;
-use crate::message::{HistoryEntry, MessageId, Part, Payload, Speaker};
-use crate::store::{Claim, ContactRef, Ending, Outgoing, PartState, StoreError};
+use crate::message::{MessageId, Part, Payload};
+use crate::store::{Claim, ContactRef, Ending, Outgoing, PartState, Settled, StoreError};
+use crate::turn::takeover::A_PERSON;
+use crate::turn::window::CLOSED;
+use crate::turn::{GiveBackReason, TurnOutcome, TurnReport, TurnRun, endings, history};
 
 /// Why nothing is sent.
-pub(super) const OPTED_OUT: &str = "the contact has opted out";
+pub(in crate::turn) const OPTED_OUT: &str = "the contact has opted out";
 
-/// So many things said last are looked at for the customer's last word.
-const LOOKED_AT: usize = 200;
-
-impl Attempt<'_> {
-    /// Whether there is nothing to do but to say things unasked.
-    pub(super) fn has_proactive_alone(claim: &Claim) -> bool {
-        claim.messages.is_empty() && claim.outgoing.is_none() && claim.failed.is_empty()
-    }
-
-    /// Whether nothing that is claimed came before what is to be said unasked.
-    pub(super) fn proactive_is_first(claim: &Claim) -> bool {
-        let message = claim.messages.first().map(|waiting| waiting.seq);
-        claim.proactive_messages.first().is_some_and(|proactive| message.is_none_or(|seq| proactive.seq < seq))
-    }
-
-    /// Leaves for later what came after the first of what is to be said unasked.
-    pub(super) fn stop_at_proactive(claim: &mut Claim) {
-        if let Some(proactive) = claim.proactive_messages.first() {
-            claim.messages.retain(|waiting| waiting.seq < proactive.seq);
-        }
-    }
-
+impl TurnRun<'_> {
     /// Says the first of what is to be said unasked.
-    pub(super) async fn send_proactive(mut self, claim: Claim) -> Result<TurnReport, StoreError> {
+    pub(in crate::turn) async fn send_proactive(mut self, claim: Claim) -> Result<TurnReport, StoreError> {
         let Some(waiting) = claim.proactive_messages.first() else {
             let now = self.tools.clock.now();
             return self.give_back(claim, now, GiveBackReason::NothingToSay).await;
@@ -47,7 +25,7 @@ impl Attempt<'_> {
         let carries_key = self.bot.provider.abilities().statuses_carry_key;
         let Some(mut outgoing) = outbox::proactive(waiting, carries_key) else {
             let seq = waiting.seq;
-            let done = Done { endings: vec![(seq, Ending::Silent)], ..Done::default() };
+            let done = Settled { endings: vec![(seq, Ending::Silent)], ..Settled::default() };
             return self.settle(claim, TurnOutcome::Silent, Some("it says nothing".into()), done).await;
         };
         // What was dead and waits again may have left in part.
@@ -59,7 +37,7 @@ impl Attempt<'_> {
         outgoing.parts.retain(|_| !left.next().unwrap_or_default());
         if outgoing.parts.is_empty() {
             let endings = vec![(claim.proactive_messages[0].seq, Ending::Answered)];
-            let done = Done { endings, ..Done::default() };
+            let done = Settled { endings, ..Settled::default() };
             return self.settle(claim, TurnOutcome::Answered, Some("all of it had left".into()), done).await;
         }
         let peer = ContactRef::of(&outgoing.to);
@@ -78,7 +56,7 @@ impl Attempt<'_> {
     }
 
     /// Makes a dead letter of it. What has left of it was said.
-    pub(super) async fn leave_unsaid(
+    pub(in crate::turn) async fn leave_unsaid(
         self,
         claim: Claim,
         outgoing: Outgoing,
@@ -96,41 +74,8 @@ impl Attempt<'_> {
         let named = self.named(&left, &[]).await?;
         let said = history::said(&claim, &left, &named, self.tools.clock.now());
         let endings = endings(&outgoing, Some(&why));
-        let done = Done { endings, said, unrecorded, failed: outgoing.makes_up_for, ..Done::default() };
+        let done = Settled { endings, said, sent: unrecorded, failed: outgoing.makes_up_for, ..Settled::default() };
         self.settle(claim, TurnOutcome::Dead, Some(why), done).await
-    }
-
-    /// Until when somebody may be sent free-form messages unasked: whoever has never written may not, where there is
-    /// such a window.
-    pub(super) async fn open_to(&self, claim: &Claim, peer: &ContactRef) -> Result<Option<Timestamp>, StoreError> {
-        if self.bot.provider.abilities().window.is_none() {
-            return Ok(None);
-        }
-        let history = self.history(claim, peer, LOOKED_AT).await?;
-        let has_written = !claim.messages.is_empty() || history.iter().any(|said| said.by == Speaker::Customer);
-        Ok(if has_written { self.window(claim, &history) } else { Some(Timestamp::default()) })
-    }
-
-    /// What was said in the conversation, and in the others that were had with the same person: to somebody who had
-    /// never written something may have been said by the phone number, whom the upstream then calls otherwise.
-    pub(super) async fn history(
-        &self,
-        claim: &Claim,
-        peer: &ContactRef,
-        most: usize,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let store = &self.tools.store;
-        let mut history = store.history(&claim.conversation, most).await?;
-        for other in store.chats(peer).await?.chats.into_iter().filter(|other| *other != claim.conversation) {
-            let said = store.history(&other, most).await?;
-            if !said.is_empty() {
-                history.extend(said);
-                history.sort_by_key(|said| said.time);
-            }
-        }
-        history.drain(..history.len().saturating_sub(most));
-        history::put_in_order(&mut history);
-        Ok(history)
     }
 }
 
