@@ -1,4 +1,4 @@
-//! What a turn does, one file for each step of [`decide`](super::decide), and those that follow from one.
+//! What a turn does, one file for each step of [`decide`](super::decide::decide), and those that follow from one.
 
 pub(super) mod answer;
 mod ask;
