@@ -40,6 +40,7 @@ mod maintenance;
 mod model;
 mod power;
 mod space;
+mod upgrade;
 mod week;
 
 use bench::Bench;
