@@ -38,7 +38,6 @@ use crate::runtime::meters::Meters;
 use crate::sandbox::{PageError, Sandbox};
 use crate::store::disk::{self, Disk, OpenError};
 use crate::store::housekeeping;
-use crate::store::memory::{self, Memory};
 use crate::store::{Store, StoreConfig, StoreError};
 use crate::turn::Bot;
 use crate::turn::worker::Worker;
@@ -442,8 +441,8 @@ async fn open(
 ) -> Result<Arc<dyn Store>, StartError> {
     let Some(settings) = disk::DiskSettings::of(&config) else {
         warn!("the store is in memory: what is acknowledged is lost with the process");
-        let settings = memory::MemorySettings { max_waiting: config.max_waiting, history_kept: config.history };
-        return Ok(Arc::new(Memory::new(clock, settings)));
+        let settings = disk::MemorySettings { max_waiting: config.max_waiting, history_kept: config.history };
+        return Ok(Arc::new(Disk::in_memory(clock, &settings)));
     };
     let settings = disk::DiskSettings { lock_timeout: patience, meters, ..settings };
     // Opening reads, and may repair.

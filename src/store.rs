@@ -16,7 +16,7 @@ mod contact;
 pub mod disk;
 pub mod housekeeping;
 mod invitations;
-pub mod memory;
+mod map;
 mod parts;
 mod people;
 mod proactive;

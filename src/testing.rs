@@ -51,7 +51,7 @@ use crate::sandbox::phone::What;
 use crate::sandbox::{
     Courier, Customer, CustomerId, Draft, Phone, Sandbox, SandboxSettings, Upstream, UpstreamAnswer, UpstreamRequest,
 };
-use crate::store::memory::{Memory, MemorySettings};
+use crate::store::disk::{Disk, MemorySettings};
 use crate::store::{DeadLetter, Store};
 use crate::turn::transcription::Transcriber;
 use crate::turn::worker::{Worker, WorkerConfig};
@@ -141,7 +141,7 @@ impl Setup {
         let customer = Customer::new("15550100001", "Ada");
         sandbox.phone().add(customer.clone());
 
-        let memory = Arc::new(Memory::new(clock, MemorySettings::default()));
+        let memory = Arc::new(Disk::in_memory(clock, &MemorySettings::default()));
         let store: Arc<dyn Store> = Arc::clone(&memory) as _;
         let life = CancellationToken::new();
         let provider = provider_of(&sandbox, clock, life.clone());
@@ -233,7 +233,7 @@ pub struct World {
     pub provider: Arc<dyn Provider>,
     /// The time: tokio's, which a test can pause.
     pub clock: Clock,
-    memory: Arc<Memory>,
+    memory: Arc<Disk>,
     /// Ends with the process.
     life: CancellationToken,
     heard: KnownMessages,

@@ -1,4 +1,5 @@
-//! The store on disk, whatever engine keeps its data: sled (`store/sled.rs`) or redb (`store/redb.rs`).
+//! The store, whatever engine keeps its data: sled (`store/sled.rs`), redb (`store/redb.rs`), or a map in memory
+//! (`store/map.rs`).
 //!
 //! | file | what it is |
 //! |---|---|
@@ -10,12 +11,13 @@
 //! | `room` | how much room the disk has, and what is refused while it is little |
 //! | `rebuild` | copies all that is to be kept into new files |
 //! | `committer` | the one thread that writes: group commit, and fail-stop |
+//! | `memory` | the same store without files: whoever asks writes at once |
 //! | `ledger` | the operations |
 //! | `records` | the keys of what is stored |
 //! | `tree` | an engine, with changes that are staged until they are applied together, and long values cut up |
 //! | `fault` | refusals, and what ends the store |
 //! | `examine` | reads everything, and says what cannot be read |
-//! | `care` | what is done to a store that nobody has open: verified, migrated, salvaged |
+//! | `maintenance` | what is done to a store that nobody has open: verified, migrated, salvaged |
 //!
 //! Deleted is not gone: what was deleted stays readable in an engine's files until the space is used again. Whoever is
 //! to be forgotten is therefore left out as everything else is copied into new files.
@@ -29,6 +31,7 @@ pub(in crate::store) mod files;
 mod guard;
 mod ledger;
 pub mod maintenance;
+mod memory;
 mod open;
 mod rebuild;
 mod records;
@@ -66,9 +69,11 @@ use crate::runtime::budget::MemoryBudget;
 use check::PendingConversation;
 use committer::{Committer, Moment, QUEUE, QUEUE_BYTES, When, Write};
 pub use engine::EngineKind;
-use fault::Fault;
+pub(in crate::store) use engine::{KeyChange, KvEngine, Pairs};
+pub(in crate::store) use fault::Fault;
 use guard::Guarded;
 use ledger::{Arriving, Done, Enqueuing, Erasure, Ledger, Loaded};
+pub use memory::MemorySettings;
 pub use open::{DiskSettings, OpenError, Opened, Quarantine};
 use room::DiskSpace;
 pub use room::{Space, SpaceProbe};
@@ -76,19 +81,29 @@ pub use room::{Space, SpaceProbe};
 /// While the disk is full, how long until somebody looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A store on disk.
+/// A store: on disk, or in memory. The rules are the same.
 pub struct Disk {
     clock: Clock,
     /// By which marks age.
     age: AgeClock,
     shared: Arc<Shared>,
     opened: Opened,
-    /// Where writes go; none once closed.
-    queue: Mutex<Option<mpsc::Sender<Write>>>,
-    /// How many bytes of records may be in there.
-    room: MemoryBudget,
-    /// Closed by the committer when it has let go of the data.
-    ended: watch::Receiver<()>,
+    writer: Writer,
+}
+
+/// Who writes.
+enum Writer {
+    /// The committer's thread, and whatever has queued up at once.
+    Committer {
+        /// Where writes go; none once closed.
+        queue: Mutex<Option<mpsc::Sender<Write>>>,
+        /// How many bytes of records may be in there.
+        room: MemoryBudget,
+        /// Closed by the committer when it has let go of the data.
+        ended: watch::Receiver<()>,
+    },
+    /// Whoever asks, at once: nothing is durable, so that nobody waits for anything.
+    Inline,
 }
 
 impl Disk {
@@ -114,27 +129,14 @@ impl Disk {
         for PendingConversation { conversation, work, since, not_before } in found.unfinished {
             schedule.restore(&conversation, work, since, not_before);
         }
-        let ledger = RwLock::new(Some(ledger));
-        let shared = Arc::new(Shared {
-            schedule,
-            ledger,
-            failure: watch::Sender::new(None),
-            suspicion: place.suspicion.clone(),
-            room: DiskSpace::new(settings.path.clone(), settings.reserve, settings.space.clone()),
-        });
+        let room = DiskSpace::new(settings.path.clone(), settings.reserve, settings.space.clone());
+        let shared = Shared::new(schedule, ledger, Some(place.suspicion.clone()), room);
         shared.room.look();
         let (queue, writes) = mpsc::channel(QUEUE);
         let ended =
             Committer { shared: shared.clone(), queue: writes, lock, place, settings: settings.clone() }.start()?;
-        Ok(Self {
-            clock,
-            age,
-            shared,
-            opened,
-            queue: Mutex::new(Some(queue)),
-            room: MemoryBudget::new(QUEUE_BYTES),
-            ended,
-        })
+        let writer = Writer::Committer { queue: Mutex::new(Some(queue)), room: MemoryBudget::new(QUEUE_BYTES), ended };
+        Ok(Self { clock, age, shared, opened, writer })
     }
 
     /// What was found when the store was opened.
@@ -180,10 +182,19 @@ impl Disk {
         answered: oneshot::Receiver<Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         self.shared.schedule.running()?;
-        let write = write.in_room(self.room.take(bytes as u64).await);
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)?;
-        queue.send(write).await.map_err(|_| StoreError::Closed)?;
-        drop(queue);
+        match &self.writer {
+            Writer::Committer { queue, room, .. } => {
+                let write = write.in_room(room.take(bytes as u64).await);
+                let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)?;
+                queue.send(write).await.map_err(|_| StoreError::Closed)?;
+            }
+            // It has been answered by now. To await that would take from what a task may do before others run.
+            Writer::Inline => {
+                self.write_now(write)?;
+                let mut answered = answered;
+                return answered.try_recv().unwrap_or_else(|_| Err(StoreError::Closed));
+            }
+        }
         match answered.await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Failed(self.failed().await)),
@@ -622,16 +633,20 @@ impl Store for Disk {
     }
 
     async fn close(&self) {
-        // The committer writes what is queued, and ends when the last sender is gone.
         self.shared.schedule.stop(StoreError::Closed);
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Writer::Committer { queue, ended, .. } = &self.writer else {
+            drop(self.shared.exclusively().take());
+            return;
+        };
+        // The committer writes what is queued, and ends when the last sender is gone.
+        let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(queue) = queue
             && self.shared.room.admit().is_ok()
         {
             // Nobody waits for its answer: what it does not keep makes marks stay longer.
             drop(queue.send(self.age_to_keep()).await);
         }
-        let mut ended = self.ended.clone();
+        let mut ended = ended.clone();
         while ended.changed().await.is_ok() {}
     }
 }
@@ -642,13 +657,18 @@ struct Shared {
     /// None once the store is closed. A lease is checked and the write made under one exclusive lock: see [`Schedule`].
     ledger: RwLock<Option<Ledger>>,
     failure: watch::Sender<Option<String>>,
-    /// The file that says that damage was met.
-    suspicion: PathBuf,
+    /// The file that says that damage was met, if there are files.
+    suspicion: Option<PathBuf>,
     /// How much room there is.
     room: DiskSpace,
 }
 
 impl Shared {
+    fn new(schedule: Arc<Schedule>, ledger: Ledger, suspicion: Option<PathBuf>, room: DiskSpace) -> Arc<Self> {
+        let ledger = RwLock::new(Some(ledger));
+        Arc::new(Self { schedule, ledger, failure: watch::Sender::new(None), suspicion, room })
+    }
+
     /// Whether there is room for a new message of each of these bots.
     fn admit(&self, bots: &[&BotName]) -> Result<(), StoreError> {
         self.room.admit()?;
@@ -684,8 +704,8 @@ impl Shared {
     /// Ends the store for good.
     fn fail(&self, fault: &Fault) {
         let reason = fault.to_string();
-        if let Fault::Damaged(_) = fault
-            && let Err(error) = files::write(&self.suspicion, "")
+        if let (Fault::Damaged(_), Some(suspicion)) = (fault, &self.suspicion)
+            && let Err(error) = files::write(suspicion, "")
         {
             tracing::warn!(%error, "the next start will not read everything, though there is damage");
         }

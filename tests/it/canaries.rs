@@ -11,7 +11,7 @@ use threedots::policy::gate::GateConfig;
 use threedots::provider::meta::{Meta, MetaConfig, MetaSettings};
 use threedots::provider::{Method, Provider, Received, SigningSecret, WebhookRequest};
 use threedots::runtime::http::{Body, Call, Client, Headers};
-use threedots::store::memory::{Memory, MemorySettings};
+use threedots::store::disk::{Disk, MemorySettings};
 use threedots::store::{DeadLetter, Ending, Seq, Settled, Settlement, Store, Waiting};
 use threedots::{Part, Reply};
 
@@ -168,7 +168,7 @@ async fn no_value_that_is_printed_shows_a_canary() {
     let Ok(Received::Events(events)) = received else { panic!("it is a delivery") };
     assert!(events.messages.len() >= 6 && events.statuses.len() == 1, "{events:?}");
 
-    let store = Memory::new(Clock::System, MemorySettings::default());
+    let store = Disk::in_memory(Clock::System, &MemorySettings::default());
     let waiting: Vec<Waiting> = (1..)
         .zip(&events.messages)
         .map(|(seq, inbound)| Waiting {

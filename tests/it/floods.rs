@@ -17,7 +17,7 @@ use threedots::message::clock::Clock;
 use threedots::policy::control::ControlConfig;
 use threedots::policy::takeover::PeopleConfig;
 use threedots::runtime::meters::Meters;
-use threedots::store::memory::{Memory, MemorySettings};
+use threedots::store::disk::{Disk, MemorySettings};
 use threedots::store::{Backlog, Store};
 
 use crate::product::{CUSTOMER, Line, Product, Setup, Upstream, delivery, echo, head, request, signed, text};
@@ -199,15 +199,20 @@ async fn many_long_deliveries_at_once_are_taken_one_after_the_other_and_none_is_
     let directory = tempfile::tempdir().expect("a directory");
     let upstream = Upstream::content().await;
     let product = with_little_memory(directory.path(), &upstream).await;
-    // There is room for one.
-    let deliveries = (0..12).map(|number| {
-        let (address, delivery) = (product.address, longest(&format!("LONG-{number}")));
-        async move { Line::open(address).await.respond_while_sending(&delivery).await.status }
-    });
-    let answers = join_all(deliveries).await;
-    let taken = answers.iter().filter(|answer| **answer == 200).count();
-    assert!(answers.iter().all(|answer| matches!(answer, 200 | 503)), "{answers:?}");
-    assert!(taken >= 3, "{answers:?}");
+    // There is room for one. How many of the others wait for less than their patience is the machine's business; an
+    // upstream sends again what was answered with 503, and each time one is taken at the least.
+    let mut left: Vec<usize> = (0..12).collect();
+    while !left.is_empty() {
+        let deliveries = left.iter().map(|number| {
+            let (address, delivery) = (product.address, longest(&format!("LONG-{number}")));
+            async move { Line::open(address).await.respond_while_sending(&delivery).await.status }
+        });
+        let answers = join_all(deliveries).await;
+        assert!(answers.iter().all(|answer| matches!(answer, 200 | 503)), "{answers:?}");
+        assert!(answers.contains(&200), "{answers:?}");
+        let mut answers = answers.into_iter();
+        left.retain(|_| answers.next() != Some(200));
+    }
     assert_eq!(product.ask(&longest("LAST")).await.status, 200);
     product.stop().await;
 }
@@ -216,7 +221,7 @@ async fn many_long_deliveries_at_once_are_taken_one_after_the_other_and_none_is_
 async fn deliveries_that_a_store_is_too_slow_for_are_turned_back_in_time_and_taken_once_it_goes_on() {
     let clock = Clock::tokio();
     let world = world::Setup::new(world::echo()).build();
-    let store = Arc::new(Stuck::new(Memory::new(clock, MemorySettings::default())));
+    let store = Arc::new(Stuck::new(Disk::in_memory(clock, &MemorySettings::default())));
     let config = ServerConfig { store_timeout: Duration::from_secs(4), ..ServerConfig::default() };
     let bots = world::inlets(Arc::clone(&world.provider), ControlConfig::default(), PeopleConfig::default());
     let webhooks = Webhooks::new(bots, Arc::clone(&store) as Arc<dyn Store>, clock, &config, Meters::default());

@@ -22,7 +22,7 @@ use threedots::provider::{Method, Provider, WebhookRequest};
 use threedots::runtime::http::Headers;
 use threedots::runtime::meters::Meters;
 use threedots::store::Store;
-use threedots::store::memory::{Memory, MemorySettings};
+use threedots::store::disk::{Disk, MemorySettings};
 use threedots::{App, Handler, HandlerError, Reply, Turn};
 use tokio::sync::watch;
 use tracing_subscriber::layer::SubscriberExt;
@@ -331,8 +331,10 @@ fn a_store_that_is_closed_or_full_turns_webhooks_back_without_a_word_of_them() {
             let settings = MetaSettings::new(NUMBER, secret(TOKEN), secret(APP_SECRET), secret(VERIFY_TOKEN));
             let client = threedots::runtime::http::Client::new().expect("TLS roots");
             let meta: Arc<dyn Provider> = Arc::new(Meta::new(BotName::new("shop"), settings, client, Clock::System));
-            let store =
-                Arc::new(Memory::new(Clock::System, MemorySettings { max_waiting: 1, ..MemorySettings::default() }));
+            let store = Arc::new(Disk::in_memory(
+                Clock::System,
+                &MemorySettings { max_waiting: 1, ..MemorySettings::default() },
+            ));
             let bots = inlets(meta, ControlConfig::default(), PeopleConfig::default());
             let config = ServerConfig::default();
             let webhooks = Webhooks::new(bots, Arc::clone(&store) as _, Clock::System, &config, Meters::default());
@@ -367,7 +369,7 @@ fn refusals_are_one_line_a_minute_however_many_strangers_try() {
             let settings = MetaSettings::new(NUMBER, secret(TOKEN), secret(APP_SECRET), secret(VERIFY_TOKEN));
             let client = threedots::runtime::http::Client::new().expect("TLS roots");
             let meta: Arc<dyn Provider> = Arc::new(Meta::new(BotName::new("shop"), settings, client, Clock::System));
-            let store = Arc::new(Memory::new(Clock::System, MemorySettings::default()));
+            let store = Arc::new(Disk::in_memory(Clock::System, &MemorySettings::default()));
             let bots = inlets(meta, ControlConfig::default(), PeopleConfig::default());
             let config = ServerConfig::default();
             let webhooks = Webhooks::new(bots, store, Clock::System, &config, Meters::default());

@@ -23,8 +23,8 @@ use threedots::policy::gate::GateConfig;
 use threedots::provider::health::Health;
 use threedots::provider::{ErrorCode, ProviderError};
 use threedots::runtime::hosting::BotRegistry;
+use threedots::store::disk::{Disk, MemorySettings};
 use threedots::store::housekeeping;
-use threedots::store::memory::{Memory, MemorySettings};
 use threedots::store::{Accepted, DeadLetter, Ending, Retention, Settled, Settlement, Store};
 use threedots::{Handler, HandlerError, Part, Reply, Turn};
 use tokio_util::sync::CancellationToken;
@@ -189,7 +189,7 @@ async fn without_the_token_everything_is_401_and_says_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn wrong_tokens_are_looked_at_ten_times_a_second_and_no_more() {
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), MemorySettings::default()));
+    let store: Arc<dyn Store> = Arc::new(Disk::in_memory(Clock::tokio(), &MemorySettings::default()));
     let api = api_of(&store);
     let mut statuses = BTreeMap::new();
     for number in 0..100 {
@@ -278,7 +278,7 @@ async fn letters_are_shown_page_by_page_and_gone_when_they_are_discarded() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_of_its_form_is_refused_and_not_quoted() {
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), MemorySettings::default()));
+    let store: Arc<dyn Store> = Arc::new(Disk::in_memory(Clock::tokio(), &MemorySettings::default()));
     let api = api_of(&store);
     let many = format!("{{\"letters\":{:?}}}", vec![1; 1001]);
     let cases = [
@@ -344,7 +344,7 @@ async fn what_is_not_of_its_form_is_refused_and_not_quoted() {
 
 /// A store with one dead letter of each kind that a delivery full of canaries makes.
 async fn canaries_store() -> Arc<dyn Store> {
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), MemorySettings::default()));
+    let store: Arc<dyn Store> = Arc::new(Disk::in_memory(Clock::tokio(), &MemorySettings::default()));
     store.accept(&canaries::messages()).await.expect("room");
     while let Some(claim) = store.claim(Duration::from_secs(60)).now_or_never() {
         let claim = claim.expect("a claim");

@@ -19,7 +19,7 @@ use super::guard::StorePaths;
 use super::ledger::Ledger;
 use super::open::DiskSettings;
 use super::rebuild;
-use super::tree::OmittedKeys;
+use super::tree::{OmittedKeys, Tree};
 use crate::message::clock::Timestamp;
 use crate::runtime::budget::Share;
 use crate::runtime::meters::Fact;
@@ -69,7 +69,7 @@ type Plan = Box<dyn FnOnce(&Ledger) -> Result<(OmittedKeys, Then), Fault> + Send
 type Then = Box<dyn FnOnce(Result<(), StoreError>) -> SendAnswer + Send>;
 
 /// Sends a write's answer.
-type SendAnswer = Box<dyn FnOnce() + Send>;
+pub(super) type SendAnswer = Box<dyn FnOnce() + Send>;
 
 /// When a write is answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,38 @@ impl Write {
     /// The same, with room for it.
     pub(super) fn in_room(self, room: Share) -> Self {
         Self { room: Some(room), ..self }
+    }
+
+    /// Applies it at once, by itself, to a ledger that nobody else uses, and says how to answer. All that is to be kept
+    /// goes into an `empty` tree, if something is to be gone.
+    pub(super) fn apply_to(
+        self,
+        mut ledger: Ledger,
+        empty: impl FnOnce() -> Tree,
+    ) -> (Ledger, Result<SendAnswer, Fault>) {
+        match self.task {
+            WriteMode::Apply(apply) => {
+                let answer = apply(&mut ledger).and_then(|(_, answer)| {
+                    if ledger.tree.weight() > 0 {
+                        ledger.expire(self.asked)?;
+                    }
+                    ledger.tree.apply()?;
+                    Ok(answer)
+                });
+                (ledger, answer)
+            }
+            WriteMode::Rebuild(plan) => {
+                let mut tree = empty();
+                let copied = plan(&ledger).and_then(|(without, then)| {
+                    ledger.tree.copy_into(tree.engine(), &without)?;
+                    Ok(then)
+                });
+                match copied {
+                    Ok(then) => (ledger.close().open(tree), Ok(then(Ok(())))),
+                    Err(fault) => (ledger, Err(fault)),
+                }
+            }
+        }
     }
 
     fn is_rebuild(&self) -> bool {

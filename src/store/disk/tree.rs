@@ -85,6 +85,11 @@ impl Tree {
         Self { engine, staged: KeyChanges::default(), weight: 0 }
     }
 
+    /// The engine, for what is copied into it.
+    pub(super) fn engine(&mut self) -> &mut dyn KvEngine {
+        &mut *self.engine
+    }
+
     /// The engine, without what is staged.
     #[cfg(test)]
     pub(super) fn into_engine(self) -> Box<dyn KvEngine> {

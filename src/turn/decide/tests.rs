@@ -6,7 +6,7 @@ use crate::message::clock::{Clock, Timestamp};
 use crate::message::{Inbound, Part, PartKey, Stage};
 use crate::policy::control::ControlCommand;
 use crate::policy::quiet_hours::QuietPeriod;
-use crate::store::memory::{Memory, MemorySettings};
+use crate::store::disk::{Disk, MemorySettings};
 use crate::store::{Claim, FailedPart, SentPart, Seq, Store, Waiting};
 use crate::turn::GiveBackReason;
 use crate::turn::interrupt::GivenCommand;
@@ -25,7 +25,7 @@ fn waiting(seq: u64) -> Waiting {
 
 /// A claim of one message, with the number 5.
 async fn claim() -> Claim {
-    let store = Memory::new(Clock::tokio(), MemorySettings::default());
+    let store = Disk::in_memory(Clock::tokio(), &MemorySettings::default());
     store.accept(&[waiting(5).inbound]).await.expect("room");
     let mut claim = store.claim(std::time::Duration::from_secs(60)).await.expect("a claim");
     claim.messages = vec![waiting(5)];

@@ -6,7 +6,7 @@ use threedots::message::clock::Clock;
 use threedots::provider::{Method, WebhookRequest};
 use threedots::runtime::meters::Meters;
 use threedots::sandbox::Upstream;
-use threedots::store::memory::{Memory, MemorySettings};
+use threedots::store::disk::{Disk, MemorySettings};
 
 use super::contract::{Delivered, logged};
 use crate::world::inlets;
@@ -61,7 +61,7 @@ async fn a_delivery_for_another_number_is_told_once_a_minute_with_what_to_do() {
 #[tokio::test(start_paused = true)]
 async fn a_webhook_for_no_bot_is_told_once_a_minute_for_each_name_and_of_many_names_few() {
     let (world, log, _guard) = logged(Upstream::Meta, LogLevel::Info);
-    let store = std::sync::Arc::new(Memory::new(Clock::tokio(), MemorySettings::default()));
+    let store = std::sync::Arc::new(Disk::in_memory(Clock::tokio(), &MemorySettings::default()));
     let bots = inlets(world.provider.clone(), Default::default(), Default::default());
     let webhooks = Webhooks::new(bots, store, Clock::tokio(), &ServerConfig::default(), Meters::default());
     let request = WebhookRequest { method: Method::Post, ..Delivered::by(Upstream::Meta).await.request };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use threedots::host::config::Config;
 use threedots::provider::KINDS;
 use threedots::sandbox::{Calls, Failure, Fault, Upstream};
-use threedots::store::memory::{Memory, MemorySettings};
+use threedots::store::disk::{Disk, MemorySettings};
 use threedots::store::{Store, StoreError};
 use threedots::turn::{self, Tools};
 use threedots::{Part, Reply, Turn};
@@ -115,7 +115,7 @@ async fn whoever_loses_the_lease_right_before_a_send_sends_nothing() {
         let inbound = world.store.claim(lease).await.expect("the message").messages[0].inbound.clone();
         // All that is awaited between the intent and the call takes longer than the lease.
         let store: Arc<dyn Store> =
-            Arc::new(Stuck::dawdling(Memory::new(world.clock, MemorySettings::default()), lease * 2));
+            Arc::new(Stuck::dawdling(Disk::in_memory(world.clock, &MemorySettings::default()), lease * 2));
         store.accept(&[inbound]).await.expect("it is accepted");
         let (bot, claim) = (setup().bot(Arc::clone(&world.provider)), store.claim(lease).await.expect("it waits"));
         let tools = Tools { store: Arc::clone(&store), ..world.tools() };

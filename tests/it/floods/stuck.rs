@@ -9,7 +9,7 @@ use threedots::Inbound;
 use threedots::message::clock::Timestamp;
 use threedots::message::reply::Choice;
 use threedots::message::{BotName, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, PartKey, Renamed, Summary};
-use threedots::store::memory::Memory;
+use threedots::store::disk::Disk;
 use threedots::store::{
     Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,
     IdempotencyKey, Invitation, KnownAddress, KnownContact, MayClaim, Member, NewProactive, Outgoing, PartState, Pause,
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 /// A store in memory that can be made to stand still.
 pub(crate) struct Stuck {
-    store: Memory,
+    store: Disk,
     pub(super) stands_still: watch::Sender<bool>,
     /// How many deliveries wait for it.
     pub(super) waiting: Arc<AtomicUsize>,
@@ -29,13 +29,13 @@ pub(crate) struct Stuck {
 }
 
 impl Stuck {
-    pub(super) fn new(store: Memory) -> Self {
+    pub(super) fn new(store: Disk) -> Self {
         let stands_still = watch::Sender::new(true);
         Self { store, stands_still, waiting: Arc::default(), dawdles: Duration::ZERO, intended: AtomicBool::new(false) }
     }
 
     /// One that takes in everything, and takes so long over the first look before a send.
-    pub(crate) fn dawdling(store: Memory, dawdles: Duration) -> Self {
+    pub(crate) fn dawdling(store: Disk, dawdles: Duration) -> Self {
         Self { stands_still: watch::Sender::new(false), dawdles, ..Self::new(store) }
     }
 

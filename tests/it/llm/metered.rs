@@ -11,7 +11,7 @@ use threedots::message::clock::Clock;
 use threedots::message::{HistoryEntry, Speaker};
 use threedots::runtime::http::{CallError, Transport};
 use threedots::store::Store;
-use threedots::store::memory::{Memory, MemorySettings};
+use threedots::store::disk::{Disk, MemorySettings};
 use threedots::{Handler, Reply};
 
 use super::budget::turn;
@@ -32,7 +32,7 @@ fn with_tool(
     models: Vec<ModelConfig>,
     way_out: Option<Arc<dyn Transport>>,
 ) -> Llm {
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::System, MemorySettings::default()));
+    let store: Arc<dyn Store> = Arc::new(Disk::in_memory(Clock::System, &MemorySettings::default()));
     let mut around = LlmContext { conversation_state: Arc::new(store), meters: counted.meters(), ..around(models) };
     if let Some(way_out) = way_out {
         around.ways_out = Egress {

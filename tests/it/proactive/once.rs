@@ -1,8 +1,8 @@
 //! Once for its key: whoever asks again, at the same time or much later, and whatever has come in between.
 
 use futures_util::future::join_all;
+use threedots::store::disk::MemorySettings;
 use threedots::store::disk::{self, Disk, EngineKind};
-use threedots::store::memory::{Memory, MemorySettings};
 
 use super::*;
 
@@ -96,7 +96,7 @@ async fn a_key_is_known_to_the_next_process_and_not_for_another_bot() {
 async fn a_store_that_is_full_takes_nothing_in_and_the_key_stays_free() {
     let world = Setup::on(Upstream::Gateway, echo()).build();
     let settings = MemorySettings { max_waiting: 1, ..MemorySettings::default() };
-    let store: Arc<dyn Store> = Arc::new(Memory::new(Clock::tokio(), settings));
+    let store: Arc<dyn Store> = Arc::new(Disk::in_memory(Clock::tokio(), &settings));
     let api = api(&store, &world.provider, Clock::tokio());
     assert_eq!(send(&api, "one", &json!({ "contact": ADA, "text": "one" })).await.0, 202);
     let two = json!({ "contact": ADA, "text": "two" });

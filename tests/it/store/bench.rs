@@ -14,7 +14,6 @@ use threedots::message::{
     PartKey, Speaker, Stage,
 };
 use threedots::store::disk::{self, Disk, EngineKind};
-use threedots::store::memory::{self, Memory};
 use threedots::store::{
     Accepted, Claim, Ending, Outgoing, OutgoingPart, PartState, Seq, Settled, Settlement, StatusOutcome, Store,
     StoreError, Waiting,
@@ -50,8 +49,8 @@ impl Bench {
 
     /// In memory, for so many waiting messages.
     pub(super) fn memory_of(clock: Clock, max_waiting: usize) -> Self {
-        let settings = memory::MemorySettings { max_waiting, history_kept: HISTORY_KEPT };
-        Self { store: Arc::new(Memory::new(clock, settings)), clock, disk: None, _still: stand_still() }
+        let settings = disk::MemorySettings { max_waiting, history_kept: HISTORY_KEPT };
+        Self { store: Arc::new(Disk::in_memory(clock, &settings)), clock, disk: None, _still: stand_still() }
     }
 
     /// On disk, for so many waiting messages.
