@@ -16,7 +16,7 @@ use threedots::Inbound;
 use threedots::message::clock::{Clock, Timestamp};
 use threedots::message::{HistoryEntry, Speaker};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
-use threedots::store::{Ending, Settled, Settlement, Store};
+use threedots::store::{Claims, Ending, Inbox, Maintenance, Settled, Settlement};
 use tokio::task::JoinSet;
 
 /// How many things are said in a conversation.

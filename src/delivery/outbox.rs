@@ -27,7 +27,7 @@ use crate::message::clock::{Clock, Timestamp};
 use crate::message::{Payload, Speaker};
 use crate::provider::Provider;
 use crate::store::{
-    By, Claim, ContactChange, ContactRef, Opted, OptedBy, Outgoing, OutgoingPart, Pause, Store, StoreError,
+    By, Claim, ContactChange, ContactRef, Contacts, Opted, OptedBy, Outgoing, OutgoingPart, Pause, Store, StoreError,
 };
 pub use address::{AGAIN, address, again, instead, proactive};
 pub use changes::ShapeChanges;
@@ -165,7 +165,7 @@ fn clears_dots(part: &OutgoingPart) -> bool {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn heed_refusal(store: &dyn Store, peer: &ContactRef, now: Timestamp) -> Result<(), StoreError> {
+pub async fn heed_refusal(store: &dyn Contacts, peer: &ContactRef, now: Timestamp) -> Result<(), StoreError> {
     let opted = Opted { out: true, since: now, by: OptedBy::Upstream };
     store.update_contact(peer, ContactChange::Opt(opted)).await.map(drop)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 
 use crate::message::{Conversation, Count, Summary};
-use crate::store::Store;
+use crate::store::{Histories, Store};
 
 /// What a handler keeps beyond its turns, and beyond the process.
 #[async_trait]
@@ -72,15 +72,15 @@ impl ConversationState for LateState {
 #[async_trait]
 impl ConversationState for Arc<dyn Store> {
     async fn count(&self, counts: Vec<Count>) -> Result<Option<usize>, ConversationStateError> {
-        Store::count(&**self, counts).await.map_err(|error| ConversationStateError(error.to_string()))
+        Histories::count(&**self, counts).await.map_err(|error| ConversationStateError(error.to_string()))
     }
 
     async fn summary(&self, conversation: &Conversation) -> Result<Option<Summary>, ConversationStateError> {
-        Store::summary(&**self, conversation).await.map_err(|error| ConversationStateError(error.to_string()))
+        Histories::summary(&**self, conversation).await.map_err(|error| ConversationStateError(error.to_string()))
     }
 
     async fn summarise(&self, conversation: &Conversation, summary: Summary) -> Result<(), ConversationStateError> {
-        Store::summarise(&**self, conversation, &summary)
+        Histories::summarise(&**self, conversation, &summary)
             .await
             .map_err(|error| ConversationStateError(error.to_string()))
     }

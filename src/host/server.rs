@@ -14,7 +14,7 @@ use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
 use tokio::net::TcpSocket;
 
 use crate::ingress::webhook::{self, ServerConfig, Webhooks};
-use crate::store::Store;
+use crate::store::{Maintenance, Store};
 
 /// How long a request's head may take, and how long a connection is kept without a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ pub(super) fn webhooks(
     serve(listener, config.connections, |_, _| {}, routes)
 }
 
-fn readiness(store: &dyn Store) -> HttpResponse {
+fn readiness(store: &dyn Maintenance) -> HttpResponse {
     // Why not is for the log: anybody may ask this.
     if store.failure().is_some() || store.is_out_of_space() {
         say(HttpResponse::ServiceUnavailable(), "not ready")

@@ -88,7 +88,7 @@ impl ContactRef {
     }
 
     /// The conversation that one of the names is the chat of. What else is known of whom it is with,
-    /// [`Store::chats`](super::Store::chats) says.
+    /// [`Contacts::chats`](super::Contacts::chats) says.
     pub fn conversations(&self) -> impl Iterator<Item = Conversation> {
         let chat = |name| Conversation { bot: self.bot.clone(), chat: ChatId::new(name) };
         self.names.iter().map(chat)

@@ -56,9 +56,10 @@ use super::parts::StatusEffect;
 use super::record;
 use super::schedule::Schedule;
 use super::{
-    Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,
-    IdempotencyKey, Invitation, KnownAddress, KnownContact, MayClaim, Member, NewProactive, Outgoing, PartState, Pause,
-    Retention, SentPart, Seq, Settled, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
+    Accepted, Backlog, Claim, Claims, ContactChange, ContactRef, ContactState, Contacts, DeadLetter, DeadLetters,
+    Echoed, Enqueued, Forgotten, Histories, IdempotencyKey, Inbox, Invitation, KnownAddress, KnownContact, Maintenance,
+    MayClaim, Member, NewProactive, Outgoing, Pairing, PartState, Pause, Retention, SendLog, SentPart, Seq, Settled,
+    Settlement, StatusOutcome, StoreError, Swept, Waiting,
 };
 use crate::message::clock::{Clock, Timestamp};
 use crate::message::reply::Choice;
@@ -209,7 +210,7 @@ impl fmt::Debug for Disk {
 }
 
 #[async_trait]
-impl Store for Disk {
+impl Inbox for Disk {
     async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError> {
         let now = self.clock.now();
         let arriving = messages.iter().map(|message| Arriving::new(message, now)).collect::<Result<Vec<_>, _>>()?;
@@ -258,14 +259,43 @@ impl Store for Disk {
         self.write(now, When::Durable, 0, move |ledger| ledger.enqueued(&asked, aged)).await
     }
 
-    async fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
-        self.shared.read(|ledger| ledger.resolve_address(bot, name))
+    async fn apply_statuses(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
+        if statuses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.clock.now();
+        let bytes = statuses.len() * size_of::<DeliveryStatus>();
+        let shared = Arc::clone(&self.shared);
+        let apply = move |ledger: &mut Ledger| {
+            shared.room.admit_repeatable()?;
+            let (noted, stirs): (Vec<StatusOutcome>, Vec<StatusEffect>) =
+                ledger.apply_statuses(&statuses, now)?.into_iter().unzip();
+            stirs.iter().for_each(|stir| shared.schedule.stir(stir, now));
+            // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it.
+            let hangs_on_it = noted.iter().any(|noted| matches!(noted, StatusOutcome::Settled | StatusOutcome::Failed));
+            Ok((if hangs_on_it { When::Durable } else { When::Applied }, noted))
+        };
+        let (write, answered) = Write::new(self.moment(now), apply);
+        self.queue(write, bytes, answered).await
     }
 
-    async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
-        self.shared.read(|ledger| ledger.under_way(key))
+    async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError> {
+        let now = self.clock.now();
+        let Some((peer, pause)) = Pause::by_echo(echo, lasts) else { return Ok(Echoed::Known) };
+        let (shared, echo) = (Arc::clone(&self.shared), echo.clone());
+        let bytes = echo.words.as_ref().map_or(0, String::len);
+        let apply = move |ledger: &mut Ledger| {
+            shared.room.admit_repeatable()?;
+            let echoed = ledger.echo(&echo, &peer, pause, now)?;
+            shared.schedule.heed(echoed, &ledger.chats(&peer)?.chats, now);
+            Ok(echoed)
+        };
+        self.write(now, When::Durable, bytes, apply).await
     }
+}
 
+#[async_trait]
+impl Claims for Disk {
     async fn claim_for(&self, lease: Duration, may: &MayClaim<'_>) -> Result<Claim, StoreError> {
         let schedule = &self.shared.schedule;
         loop {
@@ -307,16 +337,8 @@ impl Store for Disk {
         }
     }
 
-    fn share(&self, bot: &BotName, waiting: Option<usize>) {
-        self.shared.schedule.share(bot, waiting);
-    }
-
     fn inherited(&self) -> Vec<Conversation> {
         self.shared.schedule.inherited()
-    }
-
-    fn waiting(&self, bot: &BotName) -> usize {
-        self.shared.schedule.waiting(bot)
     }
 
     async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError> {
@@ -337,11 +359,6 @@ impl Store for Disk {
         }
     }
 
-    fn may_send(&self, claim: &Claim) -> Result<(), StoreError> {
-        let schedule = &self.shared.schedule;
-        schedule.may_send(claim.lease.held(schedule)?)
-    }
-
     fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
         let schedule = &self.shared.schedule;
         schedule.check(claim.lease.held(schedule)?, Instant::now())
@@ -351,28 +368,43 @@ impl Store for Disk {
         self.shared.schedule.make_ready(conversation, self.clock.now());
     }
 
-    async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
+    async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let (bytes, words) = (words.len(), words.to_owned());
         let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
-        let held = claim.lease.held(&schedule)?.clone();
-        let apply = move |ledger: &mut Ledger| {
-            schedule.check(&held, asked)?;
-            ledger.transcribe(&held.conversation, message, &words)
-        };
-        self.write(now, When::Durable, bytes, apply).await
+        let lease = claim.lease;
+        match settlement {
+            Settlement::Later { at } => {
+                let apply = move |ledger: &mut Ledger| {
+                    let held = lease.held(&schedule)?;
+                    schedule.check(held, asked)?;
+                    ledger.later(&held.conversation, at)?;
+                    schedule.later(held, at, now);
+                    Ok(())
+                };
+                self.write(now, When::Applied, 0, apply).await
+            }
+            Settlement::Done(Settled { endings, said, failure_replied, sent, failed }) => {
+                let said = said.iter().map(record::encode).collect::<Result<Vec<_>, _>>()?;
+                let bytes = said.iter().map(Vec::len).sum();
+                let done = Done { endings, said, failure_replied, sent, failed };
+                let apply = move |ledger: &mut Ledger| {
+                    let held = lease.held(&schedule)?;
+                    schedule.check(held, asked)?;
+                    let (ended, failed) = ledger.done(&held.conversation, done, now)?;
+                    schedule.done(held, ended, failed, now);
+                    Ok(())
+                };
+                self.write(now, When::Applied, bytes, apply).await
+            }
+        }
     }
+}
 
-    async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let (bytes, choice) = (choice.id.len() + choice.title.len(), choice.clone());
-        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
-        let held = claim.lease.held(&schedule)?.clone();
-        let apply = move |ledger: &mut Ledger| {
-            schedule.check(&held, asked)?;
-            ledger.choose(&held.conversation, message, &choice)
-        };
-        self.write(now, When::Durable, bytes, apply).await
+#[async_trait]
+impl SendLog for Disk {
+    fn may_send(&self, claim: &Claim) -> Result<(), StoreError> {
+        let schedule = &self.shared.schedule;
+        schedule.may_send(claim.lease.held(schedule)?)
     }
 
     async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
@@ -403,24 +435,24 @@ impl Store for Disk {
         self.write(now, When::Durable, 0, apply).await
     }
 
-    async fn apply_statuses(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
-        if statuses.is_empty() {
-            return Ok(Vec::new());
-        }
-        let now = self.clock.now();
-        let bytes = statuses.len() * size_of::<DeliveryStatus>();
-        let shared = Arc::clone(&self.shared);
-        let apply = move |ledger: &mut Ledger| {
-            shared.room.admit_repeatable()?;
-            let (noted, stirs): (Vec<StatusOutcome>, Vec<StatusEffect>) =
-                ledger.apply_statuses(&statuses, now)?.into_iter().unzip();
-            stirs.iter().for_each(|stir| shared.schedule.stir(stir, now));
-            // Once it is acknowledged it does not come again, and whether a part is sent again hangs on it.
-            let hangs_on_it = noted.iter().any(|noted| matches!(noted, StatusOutcome::Settled | StatusOutcome::Failed));
-            Ok((if hangs_on_it { When::Durable } else { When::Applied }, noted))
-        };
-        let (write, answered) = Write::new(self.moment(now), apply);
-        self.queue(write, bytes, answered).await
+    async fn overheard(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let schedule = &self.shared.schedule;
+        schedule.is_undecided(claim.lease.held(schedule)?)
+    }
+
+    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
+        self.shared.read(|ledger| ledger.part(key))
+    }
+
+    async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
+        self.shared.read(|ledger| ledger.under_way(key))
+    }
+}
+
+#[async_trait]
+impl Contacts for Disk {
+    async fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
+        self.shared.read(|ledger| ledger.resolve_address(bot, name))
     }
 
     async fn contact_state(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
@@ -449,6 +481,23 @@ impl Store for Disk {
         self.write(now, When::Durable, 0, move |ledger| ledger.rename(&renamed, now)).await
     }
 
+    async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError> {
+        let notices = self.shared.read(|ledger| Ok(Arc::clone(&ledger.notices)))?;
+        let ear = notices.listen(peer);
+        loop {
+            let mut heard = pin!(ear.heard.notified());
+            // Before the look at the ledger, so that nothing that comes after it goes unnoticed.
+            heard.as_mut().enable();
+            if let Some(pause) = self.shared.read(|ledger| ledger.contact_state(peer))?.pause(self.clock.now()) {
+                return Ok(pause);
+            }
+            heard.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Pairing for Disk {
     async fn invite(
         &self,
         bot: &BotName,
@@ -486,75 +535,10 @@ impl Store for Disk {
     ) -> Result<(Vec<Member>, Option<String>), StoreError> {
         self.shared.read(|ledger| ledger.members(bot, after.as_deref(), most))
     }
+}
 
-    async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError> {
-        let notices = self.shared.read(|ledger| Ok(Arc::clone(&ledger.notices)))?;
-        let ear = notices.listen(peer);
-        loop {
-            let mut heard = pin!(ear.heard.notified());
-            // Before the look at the ledger, so that nothing that comes after it goes unnoticed.
-            heard.as_mut().enable();
-            if let Some(pause) = self.shared.read(|ledger| ledger.contact_state(peer))?.pause(self.clock.now()) {
-                return Ok(pause);
-            }
-            heard.await;
-        }
-    }
-
-    async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError> {
-        let now = self.clock.now();
-        let Some((peer, pause)) = Pause::by_echo(echo, lasts) else { return Ok(Echoed::Known) };
-        let (shared, echo) = (Arc::clone(&self.shared), echo.clone());
-        let bytes = echo.words.as_ref().map_or(0, String::len);
-        let apply = move |ledger: &mut Ledger| {
-            shared.room.admit_repeatable()?;
-            let echoed = ledger.echo(&echo, &peer, pause, now)?;
-            shared.schedule.heed(echoed, &ledger.chats(&peer)?.chats, now);
-            Ok(echoed)
-        };
-        self.write(now, When::Durable, bytes, apply).await
-    }
-
-    async fn overheard(&self, claim: &Claim) -> Result<bool, StoreError> {
-        let schedule = &self.shared.schedule;
-        schedule.is_undecided(claim.lease.held(schedule)?)
-    }
-
-    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
-        self.shared.read(|ledger| ledger.part(key))
-    }
-
-    async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
-        let lease = claim.lease;
-        match settlement {
-            Settlement::Later { at } => {
-                let apply = move |ledger: &mut Ledger| {
-                    let held = lease.held(&schedule)?;
-                    schedule.check(held, asked)?;
-                    ledger.later(&held.conversation, at)?;
-                    schedule.later(held, at, now);
-                    Ok(())
-                };
-                self.write(now, When::Applied, 0, apply).await
-            }
-            Settlement::Done(Settled { endings, said, failure_replied, sent, failed }) => {
-                let said = said.iter().map(record::encode).collect::<Result<Vec<_>, _>>()?;
-                let bytes = said.iter().map(Vec::len).sum();
-                let done = Done { endings, said, failure_replied, sent, failed };
-                let apply = move |ledger: &mut Ledger| {
-                    let held = lease.held(&schedule)?;
-                    schedule.check(held, asked)?;
-                    let (ended, failed) = ledger.done(&held.conversation, done, now)?;
-                    schedule.done(held, ended, failed, now);
-                    Ok(())
-                };
-                self.write(now, When::Applied, bytes, apply).await
-            }
-        }
-    }
-
+#[async_trait]
+impl Histories for Disk {
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<HistoryEntry>, StoreError> {
         self.shared.read(|ledger| ledger.history(conversation, most))
     }
@@ -574,6 +558,33 @@ impl Store for Disk {
         self.write(now, When::Durable, bytes, move |ledger| ledger.summarise(&conversation, &record)).await
     }
 
+    async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (bytes, words) = (words.len(), words.to_owned());
+        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
+        let held = claim.lease.held(&schedule)?.clone();
+        let apply = move |ledger: &mut Ledger| {
+            schedule.check(&held, asked)?;
+            ledger.transcribe(&held.conversation, message, &words)
+        };
+        self.write(now, When::Durable, bytes, apply).await
+    }
+
+    async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (bytes, choice) = (choice.id.len() + choice.title.len(), choice.clone());
+        let (schedule, asked) = (self.shared.schedule.clone(), Instant::now());
+        let held = claim.lease.held(&schedule)?.clone();
+        let apply = move |ledger: &mut Ledger| {
+            schedule.check(&held, asked)?;
+            ledger.choose(&held.conversation, message, &choice)
+        };
+        self.write(now, When::Durable, bytes, apply).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Disk {
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
         self.shared.read(|ledger| ledger.dead(after, most))
     }
@@ -593,6 +604,17 @@ impl Store for Disk {
 
     async fn discard(&self, letter: Seq) -> Result<bool, StoreError> {
         self.write(self.clock.now(), When::Durable, 0, move |ledger| ledger.discard(letter)).await
+    }
+}
+
+#[async_trait]
+impl Maintenance for Disk {
+    fn share(&self, bot: &BotName, waiting: Option<usize>) {
+        self.shared.schedule.share(bot, waiting);
+    }
+
+    fn waiting(&self, bot: &BotName) -> usize {
+        self.shared.schedule.waiting(bot)
     }
 
     async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError> {

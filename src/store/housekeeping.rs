@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::store::{Retention, Store, StoreError, Swept};
+use crate::store::{Maintenance, Retention, StoreError, Swept};
 
 /// Between two steps of a round: so many times as long as the step took, within these bounds.
 const SHARE: u32 = 50;
@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(60);
 
 /// Goes round and round over all that is kept, until it is stopped or the store takes nothing in any longer.
-pub async fn run(store: &dyn Store, retention: &Retention, stopped: &CancellationToken) {
+pub async fn run(store: &dyn Maintenance, retention: &Retention, stopped: &CancellationToken) {
     let mut round = Round::new();
     loop {
         let began = Instant::now();

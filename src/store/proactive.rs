@@ -100,7 +100,7 @@ impl Receipt {
     }
 }
 
-/// What [`Store::enqueue`](super::Store::enqueue) says of a proactive message.
+/// What [`Inbox::enqueue`](super::Inbox::enqueue) says of a proactive message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     /// It is new.

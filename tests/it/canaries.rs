@@ -12,7 +12,7 @@ use threedots::provider::meta::{Meta, MetaConfig, MetaSettings};
 use threedots::provider::{Method, Provider, Received, SigningSecret, WebhookRequest};
 use threedots::runtime::http::{Body, Call, Client, Headers};
 use threedots::store::disk::{Disk, MemorySettings};
-use threedots::store::{DeadLetter, Ending, Seq, Settled, Settlement, Store, Waiting};
+use threedots::store::{Claims, DeadLetter, Ending, Inbox, Seq, Settled, Settlement, Waiting};
 use threedots::{Part, Reply};
 
 use crate::product::{NUMBER, signature};

@@ -18,7 +18,7 @@ use threedots::policy::control::ControlConfig;
 use threedots::policy::takeover::PeopleConfig;
 use threedots::runtime::meters::Meters;
 use threedots::store::disk::{Disk, MemorySettings};
-use threedots::store::{Backlog, Store};
+use threedots::store::{Backlog, Maintenance, Store};
 
 use crate::product::{CUSTOMER, Line, Product, Setup, Upstream, delivery, echo, head, request, signed, text};
 use crate::real::load::{self, batch, write};

@@ -21,7 +21,7 @@ use threedots::provider::meta::{Meta, MetaSettings};
 use threedots::provider::{Method, Provider, WebhookRequest};
 use threedots::runtime::http::Headers;
 use threedots::runtime::meters::Meters;
-use threedots::store::Store;
+use threedots::store::Maintenance;
 use threedots::store::disk::{Disk, MemorySettings};
 use threedots::{App, Handler, HandlerError, Reply, Turn};
 use tokio::sync::watch;

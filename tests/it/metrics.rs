@@ -19,7 +19,7 @@ use threedots::runtime::hosting::BotRegistry;
 use threedots::runtime::meters::Meters;
 use threedots::sandbox::{Calls, Draft, Failure, Fault, Mischief, WebhookFault};
 use threedots::store::disk::{self, Disk};
-use threedots::store::{ContactChange, ContactRef, Opted, OptedBy, Store};
+use threedots::store::{ContactChange, ContactRef, Contacts, Maintenance, Opted, OptedBy};
 use threedots::{Handler, HandlerError, Reply, Turn};
 
 use crate::operator::Fixed;

@@ -7,7 +7,7 @@ use crate::message::{Inbound, Part, PartKey, Stage};
 use crate::policy::control::ControlCommand;
 use crate::policy::quiet_hours::QuietPeriod;
 use crate::store::disk::{Disk, MemorySettings};
-use crate::store::{Claim, FailedPart, SentPart, Seq, Store, Waiting};
+use crate::store::{Claim, Claims, FailedPart, Inbox, SentPart, Seq, Waiting};
 use crate::turn::GiveBackReason;
 use crate::turn::interrupt::GivenCommand;
 use Learned::{Known, NotYet};

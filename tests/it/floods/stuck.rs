@@ -11,9 +11,10 @@ use threedots::message::reply::Choice;
 use threedots::message::{BotName, Conversation, Count, DeliveryStatus, Echo, HistoryEntry, PartKey, Renamed, Summary};
 use threedots::store::disk::Disk;
 use threedots::store::{
-    Accepted, Backlog, Claim, ContactChange, ContactRef, ContactState, DeadLetter, Echoed, Enqueued, Forgotten,
-    IdempotencyKey, Invitation, KnownAddress, KnownContact, MayClaim, Member, NewProactive, Outgoing, PartState, Pause,
-    Retention, SentPart, Seq, Settlement, StatusOutcome, Store, StoreError, Swept, Waiting,
+    Accepted, Backlog, Claim, Claims, ContactChange, ContactRef, ContactState, Contacts, DeadLetter, DeadLetters,
+    Echoed, Enqueued, Forgotten, Histories, IdempotencyKey, Inbox, Invitation, KnownAddress, KnownContact, Maintenance,
+    MayClaim, Member, NewProactive, Outgoing, Pairing, PartState, Pause, Retention, SendLog, SentPart, Seq, Settlement,
+    StatusOutcome, StoreError, Swept, Waiting,
 };
 use tokio::sync::watch;
 
@@ -56,7 +57,7 @@ impl Drop for Waits {
 }
 
 #[async_trait]
-impl Store for Stuck {
+impl Inbox for Stuck {
     async fn accept(&self, messages: &[Inbound]) -> Result<Vec<Accepted>, StoreError> {
         self.wait().await;
         self.store.accept(messages).await
@@ -74,36 +75,27 @@ impl Store for Stuck {
         self.store.enqueued(asked).await
     }
 
-    async fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
-        self.store.resolve_address(bot, name).await
+    async fn apply_statuses(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
+        self.store.apply_statuses(statuses).await
     }
 
-    async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
-        self.store.under_way(key).await
+    async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError> {
+        self.store.echo(echo, lasts).await
     }
+}
 
+#[async_trait]
+impl Claims for Stuck {
     async fn claim_for(&self, lease: Duration, may: &MayClaim<'_>) -> Result<Claim, StoreError> {
         self.store.claim_for(lease, may).await
-    }
-
-    fn share(&self, bot: &BotName, waiting: Option<usize>) {
-        self.store.share(bot, waiting);
     }
 
     fn inherited(&self) -> Vec<Conversation> {
         self.store.inherited()
     }
 
-    fn waiting(&self, bot: &BotName) -> usize {
-        self.store.waiting(bot)
-    }
-
     async fn arrivals(&self, claim: &Claim, after: Seq) -> Result<Vec<Waiting>, StoreError> {
         self.store.arrivals(claim, after).await
-    }
-
-    fn may_send(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.store.may_send(claim)
     }
 
     fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
@@ -112,6 +104,45 @@ impl Store for Stuck {
 
     fn make_ready(&self, conversation: &Conversation) {
         self.store.make_ready(conversation);
+    }
+
+    async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
+        self.store.settle(claim, settlement).await
+    }
+}
+
+#[async_trait]
+impl SendLog for Stuck {
+    fn may_send(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.store.may_send(claim)
+    }
+
+    async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
+        self.intended.store(true, Ordering::SeqCst);
+        self.store.intend(claim, outgoing).await
+    }
+
+    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
+        self.store.mark(claim, part, state).await
+    }
+
+    async fn overheard(&self, claim: &Claim) -> Result<bool, StoreError> {
+        self.store.overheard(claim).await
+    }
+
+    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
+        self.store.part(key).await
+    }
+
+    async fn under_way(&self, key: &PartKey) -> Result<Option<(Conversation, PartState)>, StoreError> {
+        self.store.under_way(key).await
+    }
+}
+
+#[async_trait]
+impl Contacts for Stuck {
+    async fn resolve_address(&self, bot: &BotName, name: &str) -> Result<Option<KnownAddress>, StoreError> {
+        self.store.resolve_address(bot, name).await
     }
 
     async fn contact_state(&self, peer: &ContactRef) -> Result<ContactState, StoreError> {
@@ -133,6 +164,13 @@ impl Store for Stuck {
         self.store.rename(renamed).await
     }
 
+    async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError> {
+        self.store.taken_over(peer).await
+    }
+}
+
+#[async_trait]
+impl Pairing for Stuck {
     async fn invite(
         &self,
         bot: &BotName,
@@ -162,48 +200,10 @@ impl Store for Stuck {
     ) -> Result<(Vec<Member>, Option<String>), StoreError> {
         self.store.members(bot, after, most).await
     }
+}
 
-    async fn taken_over(&self, peer: &ContactRef) -> Result<Pause, StoreError> {
-        self.store.taken_over(peer).await
-    }
-
-    async fn echo(&self, echo: &Echo, lasts: Option<Duration>) -> Result<Echoed, StoreError> {
-        self.store.echo(echo, lasts).await
-    }
-
-    async fn overheard(&self, claim: &Claim) -> Result<bool, StoreError> {
-        self.store.overheard(claim).await
-    }
-
-    async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
-        self.store.transcribe(claim, message, words).await
-    }
-
-    async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError> {
-        self.store.choose(claim, message, choice).await
-    }
-
-    async fn intend(&self, claim: &Claim, outgoing: &Outgoing) -> Result<(), StoreError> {
-        self.intended.store(true, Ordering::SeqCst);
-        self.store.intend(claim, outgoing).await
-    }
-
-    async fn mark(&self, claim: &Claim, part: usize, state: PartState) -> Result<PartState, StoreError> {
-        self.store.mark(claim, part, state).await
-    }
-
-    async fn apply_statuses(&self, statuses: Vec<DeliveryStatus>) -> Result<Vec<StatusOutcome>, StoreError> {
-        self.store.apply_statuses(statuses).await
-    }
-
-    async fn part(&self, key: &PartKey) -> Result<Option<SentPart>, StoreError> {
-        self.store.part(key).await
-    }
-
-    async fn settle(&self, claim: Claim, settlement: Settlement) -> Result<(), StoreError> {
-        self.store.settle(claim, settlement).await
-    }
-
+#[async_trait]
+impl Histories for Stuck {
     async fn history(&self, conversation: &Conversation, most: usize) -> Result<Vec<HistoryEntry>, StoreError> {
         self.store.history(conversation, most).await
     }
@@ -220,6 +220,17 @@ impl Store for Stuck {
         self.store.summarise(conversation, summary).await
     }
 
+    async fn transcribe(&self, claim: &Claim, message: Seq, words: &str) -> Result<(), StoreError> {
+        self.store.transcribe(claim, message, words).await
+    }
+
+    async fn choose(&self, claim: &Claim, message: Seq, choice: &Choice) -> Result<(), StoreError> {
+        self.store.choose(claim, message, choice).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Stuck {
     async fn dead(&self, after: Option<Seq>, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
         self.store.dead(after, most).await
     }
@@ -230,6 +241,17 @@ impl Store for Stuck {
 
     async fn discard(&self, letter: Seq) -> Result<bool, StoreError> {
         self.store.discard(letter).await
+    }
+}
+
+#[async_trait]
+impl Maintenance for Stuck {
+    fn share(&self, bot: &BotName, waiting: Option<usize>) {
+        self.store.share(bot, waiting);
+    }
+
+    fn waiting(&self, bot: &BotName) -> usize {
+        self.store.waiting(bot)
     }
 
     async fn forget(&self, bot: &BotName, contact: &str) -> Result<Forgotten, StoreError> {
@@ -244,12 +266,12 @@ impl Store for Stuck {
         self.store.backlog()
     }
 
-    fn is_out_of_space(&self) -> bool {
-        self.store.is_out_of_space()
-    }
-
     fn failure(&self) -> Option<String> {
         self.store.failure()
+    }
+
+    fn is_out_of_space(&self) -> bool {
+        self.store.is_out_of_space()
     }
 
     async fn close(&self) {

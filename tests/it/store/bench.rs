@@ -15,8 +15,8 @@ use threedots::message::{
 };
 use threedots::store::disk::{self, Disk, EngineKind};
 use threedots::store::{
-    Accepted, Claim, Ending, Outgoing, OutgoingPart, PartState, Seq, Settled, Settlement, StatusOutcome, Store,
-    StoreError, Waiting,
+    Accepted, Claim, Claims, Ending, Inbox, Maintenance, Outgoing, OutgoingPart, PartState, Seq, Settled, Settlement,
+    StatusOutcome, Store, StoreError, Waiting,
 };
 use threedots::{Inbound, Part};
 use tokio::task::JoinHandle;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use threedots::message::BotName;
 use threedots::message::clock::Clock;
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
-use threedots::store::{Accepted, Store};
+use threedots::store::{Accepted, Inbox, Maintenance};
 
 use super::bench::{message, message_saying, new, unfinished};
 

@@ -5,8 +5,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use threedots::store::Store;
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
+use threedots::store::{Claims, Inbox, Maintenance};
 
 use super::bench::{LEASE, Place, message, new};
 

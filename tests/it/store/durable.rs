@@ -9,8 +9,8 @@ use threedots::message::clock::Timestamp;
 use threedots::message::{BotName, Stage};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
 use threedots::store::{
-    Accepted, By, ContactChange, ContactRef, ContactState, Ending, PartState, Pause, Retention, Settled, Settlement,
-    StatusOutcome, Store, StoreError,
+    Accepted, By, Claims, ContactChange, ContactRef, ContactState, DeadLetters, Ending, Histories, Inbox, Maintenance,
+    PartState, Pause, Retention, SendLog, Settled, Settlement, StatusOutcome, StoreError,
 };
 
 use super::bench::{

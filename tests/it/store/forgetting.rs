@@ -8,7 +8,10 @@ use threedots::Inbound;
 use threedots::message::clock::Clock;
 use threedots::message::{BotName, Contact, ContactId, Content, MessageId};
 use threedots::store::disk::{self, Disk, EngineKind};
-use threedots::store::{Accepted, Ending, Forgotten, Settled, Settlement, Store, StoreError};
+use threedots::store::{
+    Accepted, Claims, DeadLetters, Ending, Forgotten, Histories, Inbox, Maintenance, SendLog, Settled, Settlement,
+    StoreError,
+};
 
 use super::bench::{
     LEASE, Place, conversation, copy, group_message, ids, key, message, message_saying, new, outgoing, said,

@@ -12,7 +12,7 @@ use threedots::Inbound;
 use threedots::message::MessageId;
 use threedots::message::clock::{Clock, Timestamp};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
-use threedots::store::{Claim, Ending, PartState, Settled, Settlement, Store};
+use threedots::store::{Claim, Claims, Ending, Inbox, PartState, SendLog, Settled, Settlement};
 
 use super::bench::{LEASE, message_saying, new, outgoing, said};
 use crate::real::{Dice, PATIENCE};

@@ -7,7 +7,9 @@ use threedots::message::Count;
 use threedots::message::clock::Timestamp;
 use threedots::store::disk::maintenance::{self, MaintenanceError};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
-use threedots::store::{Accepted, Ending, PartState, Settled, Settlement, Store};
+use threedots::store::{
+    Accepted, Claims, DeadLetters, Ending, Histories, Inbox, Maintenance, PartState, SendLog, Settled, Settlement,
+};
 
 use super::bench::{LEASE, Place, conversation, ids, message, message_saying, new, outgoing, said};
 

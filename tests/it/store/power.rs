@@ -15,7 +15,9 @@ use tempfile::TempDir;
 use threedots::message::clock::Clock;
 use threedots::message::{BotName, MessageId};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, OpenError};
-use threedots::store::{Accepted, Ending, Retention, Settled, Settlement, Store, StoreError};
+use threedots::store::{
+    Accepted, Claims, Ending, Inbox, Maintenance, Retention, SendLog, Settled, Settlement, StoreError,
+};
 
 use super::bench::{message, message_saying, outgoing, unfinished};
 use super::labourer::{Journal, Labourer};

@@ -14,7 +14,7 @@ use threedots::policy::control::ControlConfig;
 use threedots::policy::takeover::PeopleConfig;
 use threedots::runtime::meters::Meters;
 use threedots::store::disk::{Disk, DiskSettings, EngineKind, Space, SpaceProbe};
-use threedots::store::{Accepted, Enqueued, PartState, Retention, Seq, Store, StoreError};
+use threedots::store::{Accepted, Enqueued, Maintenance, PartState, Retention, Seq, Store, StoreError};
 
 use super::bench::{Bench, let_others_run, message, outgoing, report, wait_for_claims, within};
 use super::contract::new_proactive;

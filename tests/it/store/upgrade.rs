@@ -13,7 +13,10 @@ use threedots::message::{
 };
 use threedots::sandbox::{Customer, Upstream};
 use threedots::store::disk::{Disk, DiskSettings, EngineKind};
-use threedots::store::{Accepted, By, Claim, ContactRef, Enqueued, IdempotencyKey, PartState, StatusOutcome, Store};
+use threedots::store::{
+    Accepted, By, Claim, Claims, ContactRef, Contacts, DeadLetters, Enqueued, Histories, IdempotencyKey, Inbox,
+    Maintenance, Pairing, PartState, StatusOutcome,
+};
 
 use super::bench::{LEASE, copy, message_saying};
 use crate::world::{BOT, Setup, echo};

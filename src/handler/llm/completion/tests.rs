@@ -235,8 +235,9 @@ async fn what_ends_an_answer_is_told_from_what_breaks_it_off() {
     assert_eq!(said, Err(Unanswered::Cut), "what is called with half of its arguments does something else");
 }
 
-/// Four times the length takes less than ten times the work. Work that grew with the square would be sixteen times. It is
-/// measured in this thread's time on a CPU, of which what else the machine does is no part, and the best of three counts.
+/// Four times the length takes less than ten times the work. Work that grew with the square would be sixteen times. It
+/// is measured in this thread's time on a CPU, of which what else the machine does is no part, and the best of three
+/// counts.
 #[cfg(target_os = "linux")]
 async fn grows_with_length(what: &str, length: usize, said: impl Fn(usize) -> Vec<Value>) {
     let mut work = [u64::MAX; 2];
