@@ -174,7 +174,7 @@ def main():
     say("lines a file", f"{statistics.median(lengths):.0f} / {percentile} / {lengths[-1]}", "median, p90, most")
     whole = [(len(code(path).splitlines()), path) for path in sources("src")]
     over = [f"{path.relative_to(ROOT)}: {count}" for count, path in whole if count > 400]
-    say("files over 400 lines", len(over), "of code, in src/")
+    say("files over 400 lines", len(over), "of code, in src/: " + ", ".join(sorted(over)))
     every = [path for folder in ("src", "sandbox", "tests", "benches", "examples") for path in sources(folder)]
     wide = sum(len(line) > 120 for path in every for line in path.read_text(encoding="utf-8").split("\n"))
     say("lines over 120 columns", wide, "in all Rust files")

@@ -9,6 +9,7 @@ mod concurrency;
 mod configuration;
 mod crash;
 mod demo;
+mod documents;
 mod every_upstream;
 mod fallback;
 mod floods;
